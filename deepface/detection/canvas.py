@@ -1,0 +1,61 @@
+"""A picture with a black border that need not exist in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from deepface.types import Image
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """``image`` in the middle of a black frame, which is what a detector is shown.
+
+    The published library pads every picture by half its size before detection when ``align`` is
+    on. Detectors that can, work on ``image`` and the border's widths and skip the black; the
+    others ask for ``pixels()``.
+    """
+
+    image: Image
+    top: int = 0
+    left: int = 0
+    _shape: tuple[int, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        height, width = self.image.shape[:2]
+        object.__setattr__(self, "_shape", (height + 2 * self.top, width + 2 * self.left))
+
+    @classmethod
+    def with_border(cls, image: Image, border: float) -> Canvas:
+        """Pad by ``border`` times height and width on every side, whole pixels, rounded down."""
+        height, width = image.shape[:2]
+        return cls(image, top=int(border * height), left=int(border * width))
+
+    @property
+    def height(self) -> int:
+        """Height including the border, in pixels."""
+        return self._shape[0]
+
+    @property
+    def width(self) -> int:
+        """Width including the border, in pixels."""
+        return self._shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(height, width)`` including the border."""
+        return self._shape
+
+    def pixels(self) -> Image:
+        """The padded picture ``(height, width, 3)``; the image itself where there is no border.
+
+        Made anew at each call and not kept: it is several times the size of the image.
+        """
+        if not (self.top or self.left):
+            return np.ascontiguousarray(self.image)
+        return cv2.copyMakeBorder(  # type: ignore[return-value]
+            self.image, self.top, self.top, self.left, self.left, cv2.BORDER_CONSTANT, value=0
+        )

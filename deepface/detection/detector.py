@@ -1,0 +1,124 @@
+"""The contract that every detector keeps: one image, a list or a 4-D array in; faces out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, ClassVar, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.detection.canvas import Canvas
+from deepface.errors import DataTypeError
+from deepface.types import FacialAreaRegion, Image
+
+
+class Detector:
+    """Base of all detectors.
+
+    A subclass implements exactly one of two methods:
+
+    * ``_detect_batch(canvases)``: a list in, a list of lists out, one entry per canvas. The faces
+      of a canvas must depend on that canvas alone, never on its neighbours in the list.
+    * ``_detect_one(canvas)``: one canvas in, its faces out; the base class loops.
+
+    Coordinates are pixels of the canvas, border included. A class written for the published
+    library, which overrides ``detect_faces(img)`` itself, is taken as the second kind.
+    """
+
+    #: The name that callers use.
+    name: ClassVar[str] = ""
+    #: How many landmarks a face comes with: 0, 2 (eyes) or 5.
+    landmarks: ClassVar[int] = 0
+    #: Names of the keyword options that the constructor takes besides ``device``.
+    options: ClassVar[tuple[str, ...]] = ()
+    #: Whether lists are true batches (set by the base class).
+    batched: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__
+        if "detect_faces" in own:
+            published = own["detect_faces"]
+
+            def _detect_one(self: Detector, canvas: Canvas) -> list[FacialAreaRegion]:
+                return published(self, canvas.pixels())  # type: ignore[no-any-return]
+
+            cls._detect_one = _detect_one  # type: ignore[method-assign]
+            del cls.detect_faces
+            own = cls.__dict__
+        if "_detect_batch" in own and "_detect_one" in own:
+            raise TypeError(f"{cls.__name__} implements both _detect_batch and _detect_one")
+        if "_detect_batch" in own or "_detect_one" in own:
+            cls.batched = "_detect_batch" in own
+
+    def __init__(self, device: str | None = None) -> None:
+        self.device_name = device
+
+    def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
+        return [self._detect_one(canvas) for canvas in canvases]
+
+    def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
+        raise TypeError(f"{type(self).__name__} implements neither _detect_batch nor _detect_one")
+
+    @overload
+    def detect_faces(self, img: Sequence[NDArray[Any]]) -> list[list[FacialAreaRegion]]: ...
+
+    @overload
+    def detect_faces(
+        self, img: NDArray[Any]
+    ) -> list[FacialAreaRegion] | list[list[FacialAreaRegion]]: ...
+
+    def detect_faces(
+        self, img: NDArray[Any] | Sequence[NDArray[Any]]
+    ) -> list[FacialAreaRegion] | list[list[FacialAreaRegion]]:
+        """Find the faces of one image or of each image of a batch.
+
+        Args:
+            img: one BGR ``uint8`` array ``(H, W, 3)``, a list of them (sizes may differ), or a
+                4-D array ``(N, H, W, 3)``.
+
+        Returns:
+            The faces of the image, or a list with one such list per image of a batch (also for
+            a batch of one, or of none).
+
+        Raises:
+            DataTypeError: an item is not a BGR ``uint8`` array.
+        """
+        if isinstance(img, np.ndarray) and img.ndim != 4:
+            return self.detect_canvases([Canvas(_checked(img))])[0]
+        return self.detect_canvases([Canvas(_checked(image)) for image in img])
+
+    def detect_canvases(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
+        """The faces of each canvas; the door that the pipeline uses."""
+        if not canvases:
+            return []
+        return self._detect_batch(canvases)
+
+
+def _checked(image: object) -> Image:
+    if (
+        not isinstance(image, np.ndarray)
+        or image.dtype != np.uint8
+        or image.ndim != 3
+        or image.shape[2] != 3
+    ):
+        given = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
+        raise DataTypeError(f"a detector takes BGR uint8 arrays (H, W, 3), but was given {given}")
+    return image
+
+
+def threshold_from_env(variable: str, default: float) -> float:
+    """A detector's threshold: environment variable ``variable``, read at each call.
+
+    Raises:
+        ValueError: the variable is set to something that is no number.
+    """
+    text = os.environ.get(variable)
+    if not text:
+        return default
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"environment variable {variable}={text!r} is not a number") from None

@@ -1,0 +1,50 @@
+"""The package's logger: standard ``logging`` under the name ``deepface``.
+
+``DEEPFACE_LOG_LEVEL`` sets the level, as a number or a name (default 20, ``INFO``). A handler is
+added only when the application has configured none, so a program's own logging set-up wins.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+_NAME = "deepface"
+
+
+class _StdoutHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to the ``sys.stdout`` of the moment, so that redirection and capture work."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stdout)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if logging.getLogger().handlers:  # the application logs itself: do not print twice
+            return
+        self.stream = sys.stdout
+        super().emit(record)
+
+
+def _level() -> int:
+    text = os.environ.get("DEEPFACE_LOG_LEVEL", "").strip()
+    if not text:
+        return logging.INFO
+    if text.isdigit():
+        return int(text)
+    level = logging.getLevelName(text.upper())
+    return level if isinstance(level, int) else logging.INFO
+
+
+def get_logger() -> logging.Logger:
+    """The logger ``deepface``, configured once."""
+    logger = logging.getLogger(_NAME)
+    if not any(isinstance(handler, _StdoutHandler) for handler in logger.handlers):
+        handler = _StdoutHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s - %(message)s", "%y-%m-%d %H:%M:%S"))
+        logger.addHandler(handler)
+        logger.setLevel(_level())
+        text = os.environ.get("DEEPFACE_LOG_LEVEL", "").strip()
+        if text and not text.isdigit() and not isinstance(logging.getLevelName(text.upper()), int):
+            logger.warning("DEEPFACE_LOG_LEVEL=%r is no level; using 20 (INFO)", text)
+    return logger

@@ -1,0 +1,65 @@
+"""Where networks run and in which precision."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from deepface.errors import UnimplementedError
+
+if TYPE_CHECKING:
+    import torch
+
+_DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+_PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def resolve_device(device: str | torch.device | None = None) -> torch.device:
+    """The device to run on.
+
+    Args:
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``. ``None`` takes
+            ``$DEEPFACE_DEVICE``, and without it CUDA where there is one, else the CPU.
+
+    Raises:
+        UnimplementedError: for another name.
+        RuntimeError: when that device is not on this machine.
+    """
+    import torch
+
+    name = str(device or os.environ.get("DEEPFACE_DEVICE") or "auto").strip().lower()
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not _DEVICE.fullmatch(name):
+        raise UnimplementedError(
+            f"unknown device {name!r}: use 'cpu', 'cuda', 'cuda:N' or 'mps' "
+            "(argument device or environment variable DEEPFACE_DEVICE)"
+        )
+    resolved = torch.device(name)
+    if resolved.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        index = resolved.index or 0
+        if index >= count:
+            raise RuntimeError(
+                f"device {name!r} is not available: torch {torch.__version__} sees {count} CUDA "
+                "device(s). Use device='cpu', or install a torch build for your driver."
+            )
+        return torch.device("cuda", index)
+    if resolved.type == "mps" and not torch.backends.mps.is_available():
+        raise RuntimeError("device 'mps' is not available on this machine; use device='cpu'")
+    return resolved
+
+
+def resolve_precision(precision: str | torch.dtype | None = None) -> torch.dtype:
+    """``"fp32"`` (default), ``"bf16"`` or ``"fp16"`` as a torch dtype."""
+    import torch
+
+    if isinstance(precision, torch.dtype):
+        return precision
+    name = (precision or "fp32").lower()
+    if name not in _PRECISIONS:
+        raise UnimplementedError(f"unknown precision {name!r}: use one of {sorted(_PRECISIONS)}")
+    dtype = getattr(torch, _PRECISIONS[name])
+    assert isinstance(dtype, torch.dtype)
+    return dtype

@@ -1,0 +1,61 @@
+"""The values that walk between the rooms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: A decoded picture: BGR, ``uint8``, shape ``(H, W, 3)``.
+Image: TypeAlias = NDArray[np.uint8]
+#: A point in pixels, ``(x, y)``, origin in the upper left corner.
+Point: TypeAlias = tuple[int, int]
+
+
+@dataclass
+class FacialAreaRegion:
+    """One detected face: box and landmarks in pixels of the image that was given.
+
+    ``left_eye`` is the person's own left eye: in an upright face it is the one with the larger x.
+    A landmark is ``None`` when the detector does not give it. ``confidence`` is the detector's
+    score; its range depends on the detector.
+    """
+
+    x: int
+    y: int
+    w: int
+    h: int
+    left_eye: Point | None = None
+    right_eye: Point | None = None
+    confidence: float | None = None
+    nose: Point | None = None
+    mouth_right: Point | None = None
+    mouth_left: Point | None = None
+
+    def shifted(self, dx: int, dy: int) -> FacialAreaRegion:
+        """The same face after moving the origin: ``(dx, dy)`` is added to box and landmarks."""
+        moved: dict[str, Any] = {"x": self.x + dx, "y": self.y + dy}
+        for name in LANDMARKS:
+            point = getattr(self, name)
+            moved[name] = None if point is None else (point[0] + dx, point[1] + dy)
+        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in moved}
+        return FacialAreaRegion(**rest, **moved)
+
+
+#: Names of the five landmarks, in the published order of attributes.
+LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_right", "mouth_left")
+
+
+@dataclass
+class DetectedFace:
+    """A face cut out of its picture.
+
+    ``img`` is the BGR crop ``(h, w, 3)``, rotated when alignment was asked for; ``facial_area``
+    is the unrotated box in pixels of the picture.
+    """
+
+    img: NDArray[Any]
+    facial_area: FacialAreaRegion
+    confidence: float

@@ -1,0 +1,31 @@
+"""Every test runs offline, in a DEEPFACE_HOME of its own that holds the test weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.data import WEIGHTS
+
+
+@pytest.fixture(scope="session", autouse=True)
+def deepface_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home with links to the test weights, and no network."""
+    home = tmp_path_factory.mktemp("home")
+    folder = home / ".deepface" / "weights"
+    folder.mkdir(parents=True)
+    if WEIGHTS.is_dir():
+        for file in WEIGHTS.iterdir():
+            if file.is_file():
+                (folder / file.name).symlink_to(file)
+    before = {k: os.environ.get(k) for k in ("DEEPFACE_HOME", "DEEPFACE_OFFLINE")}
+    os.environ.update(DEEPFACE_HOME=str(home), DEEPFACE_OFFLINE="1")
+    yield home
+    for key, value in before.items():
+        if value is None:
+            os.environ.pop(key, None)
+        else:
+            os.environ[key] = value

@@ -1,0 +1,86 @@
+"""Where the test data lies, and the pictures that come with installed packages.
+
+``DEEPFACE_TEST_DATA`` names a folder with ``images/``, ``parity/`` and ``spec/``;
+``DEEPFACE_TEST_WEIGHTS`` one with weight files. Without them the folder ``shared`` beside the
+checkout is taken, where there is one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import pytest
+
+from deepface.types import Image
+
+_SHARED = Path(__file__).resolve().parents[2] / "shared"
+DATA = Path(os.environ.get("DEEPFACE_TEST_DATA") or _SHARED)
+WEIGHTS = Path(os.environ.get("DEEPFACE_TEST_WEIGHTS") or DATA / "weights")
+
+
+def data(*parts: str) -> Path:
+    """A file or folder of the test data; skips the test when it is not there."""
+    path = DATA.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(
+            f"needs test data {'/'.join(parts)}: set DEEPFACE_TEST_DATA to a folder that holds "
+            "images/, parity/ and spec/"
+        )
+    return path
+
+
+def weight(name: str) -> Path:
+    """A weight file for tests; skips the test when it is not there."""
+    path = WEIGHTS / name
+    if not path.exists():
+        pytest.skip(
+            f"needs weight file {name}: put it into a folder and set DEEPFACE_TEST_WEIGHTS to it"
+        )
+    return path
+
+
+@cache
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def golden(*parts: str) -> Any:
+    """A JSON file of the test data."""
+    return _json(data(*parts))
+
+
+def photo(name: str) -> Image:
+    """A photograph of ``images/photos``, BGR."""
+    return read(data("images", "photos", name))
+
+
+def read(path: Path) -> Image:
+    """A picture file as BGR ``uint8``."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    assert image is not None, path
+    return image  # type: ignore[return-value]
+
+
+def package_pictures() -> list[Path]:
+    """Pictures with faces that installed packages bring: there on any machine with the tests.
+
+    A portrait, a street scene with several people, two football managers.
+    """
+    found = []
+    for package, relative in (
+        ("skimage", "data/astronaut.png"),
+        ("ultralytics", "assets/zidane.jpg"),
+        ("ultralytics", "assets/bus.jpg"),
+    ):
+        spec = find_spec(package)
+        assert spec is not None and spec.origin is not None, f"pip install {package}"
+        path = Path(spec.origin).parent / relative
+        assert path.exists(), path
+        found.append(path)
+    return found
