@@ -26,14 +26,11 @@ class _StdoutHandler(logging.StreamHandler):  # type: ignore[type-arg]
         super().emit(record)
 
 
-def _level() -> int:
-    text = os.environ.get("DEEPFACE_LOG_LEVEL", "").strip()
-    if not text:
-        return logging.INFO
-    if text.isdigit():
-        return int(text)
-    level = logging.getLevelName(text.upper())
-    return level if isinstance(level, int) else logging.INFO
+def _level() -> int | None:
+    """The level that ``DEEPFACE_LOG_LEVEL`` names, or ``None`` when it names none."""
+    text = os.environ.get("DEEPFACE_LOG_LEVEL", "").strip() or "INFO"
+    level = int(text) if text.isdigit() else logging.getLevelName(text.upper())
+    return level if isinstance(level, int) else None
 
 
 def get_logger() -> logging.Logger:
@@ -43,8 +40,15 @@ def get_logger() -> logging.Logger:
         handler = _StdoutHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s - %(message)s", "%y-%m-%d %H:%M:%S"))
         logger.addHandler(handler)
-        logger.setLevel(_level())
-        text = os.environ.get("DEEPFACE_LOG_LEVEL", "").strip()
-        if text and not text.isdigit() and not isinstance(logging.getLevelName(text.upper()), int):
-            logger.warning("DEEPFACE_LOG_LEVEL=%r is no level; using 20 (INFO)", text)
+        level = _level()
+        logger.setLevel(logging.INFO if level is None else level)
+        if level is None:
+            logger.warning(
+                "DEEPFACE_LOG_LEVEL=%r is no level; using 20 (INFO)",
+                os.environ["DEEPFACE_LOG_LEVEL"],
+            )
     return logger
+
+
+#: The published name: ``Logger()`` gives the one logger.
+Logger = get_logger

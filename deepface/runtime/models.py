@@ -1,10 +1,17 @@
-"""Models are built once per process and device, also when threads ask at the same time."""
+"""Models by name, built once per process and device, also when threads ask at the same time."""
 
 from __future__ import annotations
 
+import importlib
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from deepface.errors import UnimplementedError
+from deepface.runtime.device import resolve_device
+
+M = TypeVar("M")
 
 #: ``cached_models[task][name]``: what has been built. Scripts read it and put stubs into it.
 cached_models: dict[str, dict[str, Any]] = {}
@@ -13,14 +20,82 @@ _guard = threading.Lock()
 _locks: dict[tuple[str, str], threading.Lock] = {}
 
 
-def get_or_build(task: str, name: str, build: Callable[[], Any]) -> Any:
+def get_or_build(task: str, name: str, build: Callable[[], M]) -> M:
     """The cached model, or the result of ``build``; nothing is cached when ``build`` raises."""
     models = cached_models.setdefault(task, {})
     if name in models:
-        return models[name]
+        return models[name]  # type: ignore[no-any-return]
     with _guard:
         lock = _locks.setdefault((task, name), threading.Lock())
     with lock:
         if name not in models:
             models[name] = build()
-        return models[name]
+        return models[name]  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a model's class is (``"package.module:Class"``) and what its constructor is given."""
+
+    path: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> type[Any]:
+        """Import the class."""
+        module, name = self.path.split(":")
+        cls = getattr(importlib.import_module(module), name)
+        assert isinstance(cls, type)
+        return cls
+
+
+class Registry(Generic[M]):
+    """The models of one task. A model's file is imported when it is first asked for."""
+
+    def __init__(self, task: str, entries: Mapping[str, Entry], extra_names: str = "") -> None:
+        self.task = task
+        self.entries = dict(entries)
+        self._extra_names = extra_names
+
+    def entry(self, name: str) -> Entry:
+        """The entry of a name.
+
+        Raises:
+            UnimplementedError: there is no such model; the message lists those there are.
+        """
+        if name not in self.entries:
+            known = ", ".join(self.entries) + self._extra_names
+            raise UnimplementedError(
+                f"Invalid model_name passed - {self.task}/{name}. Known names: {known}"
+            )
+        return self.entries[name]
+
+    def build(self, name: str, device: str | None = None, **options: Any) -> M:
+        """The model ``name``, built once per process, device and set of options.
+
+        Args:
+            name: one of ``entries``.
+            device: where its network runs; ``None`` is the default device.
+            options: the model's own options; those that are ``None`` count as not given.
+
+        Raises:
+            UnimplementedError: an unknown name, or an option that this model does not have.
+        """
+        if name not in self.entries and name in cached_models.get(self.task, {}):
+            return cached_models[self.task][name]  # type: ignore[no-any-return]
+        entry = self.entry(name)
+        options = {k: v for k, v in options.items() if v is not None}
+        key = name
+        if device is not None:
+            key += f"@{resolve_device(device)}"
+        key += "".join(f" {k}={options[k]}" for k in sorted(options))
+        return get_or_build(self.task, key, lambda: self._construct(name, entry, device, options))
+
+    def _construct(self, name: str, entry: Entry, device: str | None, options: Any) -> M:
+        cls = entry.load()
+        allowed: tuple[str, ...] = getattr(cls, "options", ())
+        for option in options:
+            if option not in allowed:
+                has = f"it has {', '.join(allowed)}" if allowed else "it has none"
+                raise UnimplementedError(f"{name} has no option {option!r}: {has}")
+        model: M = cls(device=device, **entry.arguments, **options)
+        return model

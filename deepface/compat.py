@@ -1,0 +1,148 @@
+"""The published library's module paths, for scripts that import them.
+
+One table says where each published name lives here; an import hook serves the modules. Reading,
+replacing (as ``unittest.mock.patch`` does) and deleting a name act on the module that owns it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+_ERRORS = (
+    "DataTypeError",
+    "DimensionMismatchError",
+    "DuplicateEntryError",
+    "EmptyDatasource",
+    "FaceNotDetected",
+    "ImgNotFound",
+    "InvalidEmbeddingsShapeError",
+    "PathNotFound",
+    "SpoofDetected",
+    "UnimplementedError",
+)
+
+#: Published module -> its names -> where each is: ``"module:name"``, or ``"module"`` for a module.
+MODULES: dict[str, dict[str, str]] = {
+    "deepface.modules": {},
+    "deepface.modules.detection": {
+        "extract_faces": "deepface.pipeline:extract_faces",
+        "detect_faces": "deepface.detection.faces:detect_faces",
+        "extract_face": "deepface.detection.faces:extract_face",
+        "extract_sub_image": "deepface.detection.alignment:extract_sub_image",
+        "align_img_wrt_eyes": "deepface.detection.alignment:align_img_wrt_eyes",
+        "project_facial_area": "deepface.detection.alignment:project_facial_area",
+        "is_valid_landmark": "deepface.detection.alignment:is_valid_landmark",
+        "image_utils": "deepface.commons.image_utils",
+        "modeling": "deepface.modeling",
+        "DetectedFace": "deepface.types:DetectedFace",
+        "FacialAreaRegion": "deepface.types:FacialAreaRegion",
+        "Detector": "deepface.detection.detector:Detector",
+    },
+    "deepface.modules.modeling": {
+        "build_model": "deepface.modeling:build_model",
+        "get_model_class": "deepface.modeling:get_model_class",
+        "cached_models": "deepface.runtime.models:cached_models",
+        "AVAILABLE_MODELS": "deepface.modeling:AVAILABLE_MODELS",
+    },
+    "deepface.modules.preprocessing": {
+        "normalize_input": "deepface.recognition.preprocessing:normalize_input",
+        "resize_image": "deepface.recognition.preprocessing:resize_image",
+    },
+    "deepface.modules.exceptions": {name: f"deepface.errors:{name}" for name in _ERRORS},
+    "deepface.models": {},
+    "deepface.models.Detector": {
+        "Detector": "deepface.detection.detector:Detector",
+        "DetectedFace": "deepface.types:DetectedFace",
+        "FacialAreaRegion": "deepface.types:FacialAreaRegion",
+    },
+    "deepface.models.FacialRecognition": {
+        "FacialRecognition": "deepface.recognition.model:FacialRecognition",
+    },
+    "deepface.commons": {},
+    "deepface.commons.image_utils": {
+        "load_image": "deepface.images.load:load_image",
+        "load_image_from_base64": "deepface.images.load:load_image_from_base64",
+        "load_image_from_io_object": "deepface.images.load:load_image_from_io_object",
+        "load_image_from_web": "deepface.images.load:load_image_from_web",
+        "load_image_from_file_storage": "deepface.images.load:load_image_from_file_storage",
+        "list_images": "deepface.images.folder:list_images",
+        "yield_images": "deepface.images.folder:yield_images",
+    },
+    "deepface.commons.folder_utils": {
+        "get_deepface_home": "deepface.runtime.home:get_deepface_home",
+        "initialize_folder": "deepface.runtime.home:initialize_folder",
+    },
+    "deepface.commons.weight_utils": {
+        "download_weights_if_necessary": "deepface.runtime.weights:download_weights_if_necessary",
+        "download_all_models_in_one_shot": (
+            "deepface.runtime.weights:download_all_models_in_one_shot"
+        ),
+    },
+    "deepface.commons.logger": {
+        "Logger": "deepface.logger:Logger",
+    },
+}
+
+
+class _PublishedModule(ModuleType):
+    """A module whose names live elsewhere; see :data:`MODULES`."""
+
+    def __getattr__(self, name: str) -> Any:
+        target = MODULES[self.__name__].get(name)
+        if target is None:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        module, _, attribute = target.partition(":")
+        owner = importlib.import_module(module)
+        return getattr(owner, attribute) if attribute else owner
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        owner = self._owner(name)
+        if owner is None:
+            super().__setattr__(name, value)
+        else:
+            setattr(*owner, value)
+
+    def __delattr__(self, name: str) -> None:
+        owner = self._owner(name)
+        if owner is None:
+            super().__delattr__(name)
+        else:
+            delattr(*owner)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *MODULES[self.__name__]})
+
+    def _owner(self, name: str) -> tuple[ModuleType, str] | None:
+        target = MODULES[self.__name__].get(name, "")
+        module, _, attribute = target.partition(":")
+        return (importlib.import_module(module), attribute) if attribute else None
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Serves the modules of :data:`MODULES` to ``import``."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in MODULES:
+            return None
+        is_package = any(name.startswith(fullname + ".") for name in MODULES)
+        return ModuleSpec(fullname, self, is_package=is_package)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _PublishedModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        vars(module)["__all__"] = [name for name in MODULES[module.__name__] if name[0] != "_"]
+
+
+def install() -> None:
+    """Let ``import`` find the published modules. Called once when ``deepface`` is imported."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.append(_Finder())

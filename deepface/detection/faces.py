@@ -1,0 +1,196 @@
+"""Detect and cut out: the walk from pictures to aligned faces, for a whole batch at once."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.detection.alignment import aligned_crop, cut, expand_region
+from deepface.detection.canvas import Canvas
+from deepface.detection.detector import Detector
+from deepface.detection.registry import DETECTORS
+from deepface.logger import get_logger
+from deepface.types import DetectedFace, FacialAreaRegion, Image
+
+#: The black border that the published library adds, as a fraction of height and width.
+PUBLISHED_BORDER = 0.5
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """What happens around detection; see :func:`detect_faces` for the fields."""
+
+    align: bool = True
+    expand_percentage: int = 0
+    max_faces: int | None = None
+    border: float = PUBLISHED_BORDER
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.border <= 2:
+            raise ValueError(
+                f"border is a fraction of the image's size from 0 to 2, but it is {self.border}"
+            )
+        if self.expand_percentage < 0:
+            get_logger().warning(
+                "expand_percentage %s is negative; using 0", self.expand_percentage
+            )
+            object.__setattr__(self, "expand_percentage", 0)
+
+
+def detect_faces(
+    detector_backend: str,
+    img: NDArray[Any] | Sequence[NDArray[Any]],
+    align: bool = True,
+    expand_percentage: int = 0,
+    max_faces: int | None = None,
+    *,
+    sources: Sequence[NDArray[Any]] | None = None,
+    border: float = PUBLISHED_BORDER,
+    device: str | None = None,
+    **detector_options: Any,
+) -> list[DetectedFace] | list[list[DetectedFace]]:
+    """Find faces and cut them out.
+
+    Args:
+        detector_backend: a detector's name.
+        img: one BGR ``uint8`` array ``(H, W, 3)``, a list of them or a 4-D array.
+        align: rotate each crop so that the eyes are level; the detector is then shown the
+            picture with a black border.
+        expand_percentage: how much wider and higher than found a box becomes, in percent.
+        max_faces: keep only so many faces per image, the largest first.
+        sources: what the crops are cut from, one array per image with its height and width, when
+            that is not ``img`` itself (a float picture, say, whose ``uint8`` form is ``img``).
+        border: width of the black border as a fraction of the image's height and width. 0.5 is
+            what the published library does; 0 finds small faces better and is faster.
+        device: where the detector runs, e.g. ``"cpu"`` or ``"cuda:0"``.
+        detector_options: options of the detector, e.g. ``min_face_size``.
+
+    Returns:
+        The faces of the image, or one list of faces per image of a batch.
+    """
+    options = CropOptions(align, expand_percentage, max_faces, border)
+    detector = DETECTORS.build(detector_backend, device, **detector_options)
+    single = isinstance(img, np.ndarray) and img.ndim != 4
+    images: list[Image] = [img] if single else list(img)  # type: ignore[list-item]
+    faces = crop_faces(detector, images, images if sources is None else sources, options)
+    return faces[0] if single else faces
+
+
+def crop_faces(
+    detector: Detector,
+    images: Sequence[Image],
+    sources: Sequence[NDArray[Any]],
+    options: CropOptions,
+) -> list[list[DetectedFace]]:
+    """The faces of each image.
+
+    Args:
+        detector: finds them.
+        images: BGR ``uint8``, what the detector sees.
+        sources: what is cut, of the same height and width as its image; another type than
+            ``uint8`` is kept.
+        options: see :func:`detect_faces`.
+    """
+    border = options.border if options.align else 0.0
+    canvases = [Canvas.with_border(image, border) for image in images]
+    found = [
+        [
+            expand_region(region, options.expand_percentage, canvas.width, canvas.height).shifted(
+                -canvas.left, -canvas.top
+            )
+            for region in _largest(regions, options.max_faces)
+        ]
+        for canvas, regions in zip(canvases, _detect(detector, canvases), strict=True)
+    ]
+    if getattr(detector, "name", "") != "opencv":
+        _fill_in_eyes(images, found)
+    return [
+        [_cut_out(source, region, options.align) for region in regions]
+        for source, regions in zip(sources, found, strict=True)
+    ]
+
+
+def extract_face(
+    facial_area: FacialAreaRegion,
+    img: NDArray[Any],
+    align: bool,
+    expand_percentage: int,
+    width_border: int,
+    height_border: int,
+    detector_backend: str,
+) -> DetectedFace:
+    """Cut one face out of a picture with a border: the published building block.
+
+    Args:
+        facial_area: a face in pixels of ``img``.
+        img: BGR ``(H, W, 3)``, its border included.
+        align: rotate the crop so that the eyes are level.
+        expand_percentage: how much wider and higher the box becomes, in percent.
+        width_border: what the border adds on the left, in pixels; subtracted from the result.
+        height_border: what it adds on top.
+        detector_backend: who found the face; eyes that another than ``"opencv"`` left open are
+            searched for.
+    """
+    height, width = img.shape[:2]
+    region = expand_region(facial_area, expand_percentage, width, height)
+    found = [[region]]
+    if detector_backend != "opencv":
+        _fill_in_eyes([img], found)
+    face = _cut_out(img, found[0][0], align)
+    return replace(face, facial_area=face.facial_area.shifted(-width_border, -height_border))
+
+
+def _detect(detector: Any, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
+    if isinstance(detector, Detector):
+        return detector.detect_canvases(canvases)
+    # A stand-in that a script has put into cached_models: it knows single images only.
+    return [detector.detect_faces(canvas.pixels()) for canvas in canvases]
+
+
+def _largest(regions: list[FacialAreaRegion], count: int | None) -> list[FacialAreaRegion]:
+    if count is None or count >= len(regions):
+        return regions
+    return heapq.nlargest(count, regions, key=lambda region: region.w * region.h)
+
+
+def _fill_in_eyes(images: Sequence[Image], found: list[list[FacialAreaRegion]]) -> None:
+    """Let OpenCV's eye cascade find the eyes that a detector did not give, for all faces at once.
+
+    ``found`` is changed in place.
+    """
+    missing = [
+        (image, faces, position)
+        for image, faces in zip(images, found, strict=True)
+        for position, face in enumerate(faces)
+        if face.left_eye is None or face.right_eye is None
+    ]
+    if not missing:
+        return
+    from deepface.detection.opencv import find_eyes
+
+    crops = [
+        cut(image, face.x, face.y, face.w, face.h)
+        for image, faces, position in missing
+        for face in [faces[position]]
+    ]
+    for (_, faces, position), (left, right) in zip(missing, find_eyes(crops), strict=True):
+        face = faces[position]
+        if face.left_eye is None and left is not None:
+            face = replace(face, left_eye=(face.x + left[0], face.y + left[1]))
+        if face.right_eye is None and right is not None:
+            face = replace(face, right_eye=(face.x + right[0], face.y + right[1]))
+        faces[position] = face
+
+
+def _cut_out(source: NDArray[Any], region: FacialAreaRegion, align: bool) -> DetectedFace:
+    crop = (
+        aligned_crop(source, region)
+        if align
+        else cut(source, region.x, region.y, region.w, region.h)
+    )
+    return DetectedFace(img=crop, facial_area=region, confidence=region.confidence or 0)

@@ -1,0 +1,39 @@
+"""Models of every task by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deepface.detection.registry import DETECTORS
+from deepface.errors import UnimplementedError
+from deepface.recognition.registry import RECOGNIZERS
+from deepface.runtime.models import Registry, cached_models
+
+__all__ = ["AVAILABLE_MODELS", "TASKS", "build_model", "cached_models", "get_model_class"]
+
+TASKS: dict[str, Registry[Any]] = {registry.task: registry for registry in (RECOGNIZERS, DETECTORS)}
+
+#: ``AVAILABLE_MODELS[task]``: the names of a task's models.
+AVAILABLE_MODELS: dict[str, list[str]] = {
+    task: list(registry.entries) for task, registry in TASKS.items()
+}
+
+
+def build_model(task: str, model_name: str) -> Any:
+    """The model ``model_name`` of ``task``, built once per process.
+
+    Raises:
+        UnimplementedError: an unknown task or name; the message lists the known ones.
+    """
+    return _registry(task).build(model_name)
+
+
+def get_model_class(task: str, model_name: str) -> type[Any]:
+    """The class of a model, without building it."""
+    return _registry(task).entry(model_name).load()
+
+
+def _registry(task: str) -> Registry[Any]:
+    if task not in TASKS:
+        raise UnimplementedError(f"unimplemented task - {task}. Tasks: {', '.join(TASKS)}")
+    return TASKS[task]

@@ -1,0 +1,78 @@
+"""From a face crop to what a network is fed: letterbox and normalisation, as published."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+#: Means that the VGGFace networks were trained with, subtracted from channels 0, 1, 2.
+_VGGFACE_MEANS = {
+    "VGGFace": (93.5940, 104.7624, 129.1863),
+    "VGGFace2": (91.4953, 103.8827, 131.0912),
+}
+
+NORMALIZATIONS = ("base", "raw", "Facenet", "Facenet2018", "VGGFace", "VGGFace2", "ArcFace")
+
+
+def resize_image(img: NDArray[Any], target_size: tuple[int, int]) -> NDArray[np.float32]:
+    """Letterbox a face: keep its proportions, centre it, fill with black.
+
+    Args:
+        img: ``(H, W, 3)``, values in [0, 1] or [0, 255].
+        target_size: ``(height, width)`` in pixels.
+
+    Returns:
+        ``(1, height, width, 3)`` float32 in [0, 1].
+    """
+    target_height, target_width = target_size
+    height, width = img.shape[:2]
+    if height > 0 and width > 0:
+        factor = min(target_height / height, target_width / width)
+        size = (int(width * factor), int(height * factor))
+        # A sliver can shrink to nothing: keep one pixel.
+        img = cv2.resize(img, (max(1, size[0]), max(1, size[1])))
+        rows, columns = target_height - img.shape[0], target_width - img.shape[1]
+        pads = [(rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)]
+        img = np.pad(img, pads + [(0, 0)] * (img.ndim - 2), mode="constant")
+    if img.shape[:2] != (target_height, target_width):
+        img = cv2.resize(img, (target_width, target_height))
+    batch = np.expand_dims(np.asarray(img, dtype=np.float32), axis=0)
+    if batch.max() > 1:
+        batch = batch / np.float32(255)
+    return batch
+
+
+def normalize_input(img: NDArray[Any], normalization: str = "base") -> NDArray[Any]:
+    """Scale the values of a face as the training of a network did.
+
+    Args:
+        img: ``(1, H, W, 3)`` BGR in [0, 1].
+        normalization: ``"base"`` (unchanged), ``"raw"`` ([0, 255]), ``"Facenet"`` (standardised
+            by the face's own mean and deviation), ``"Facenet2018"``, ``"VGGFace"``,
+            ``"VGGFace2"`` or ``"ArcFace"``.
+
+    Raises:
+        ValueError: for another name.
+    """
+    if normalization == "base":
+        return img
+    if normalization not in NORMALIZATIONS:
+        raise ValueError(
+            f"unimplemented normalization type - {normalization}; "
+            f"use one of {', '.join(NORMALIZATIONS)}"
+        )
+    img = img * 255
+    if normalization == "Facenet":
+        # A flat face has no deviation; the floor keeps it finite.
+        deviation = max(float(img.std()), 1.0 / np.sqrt(img.size))
+        return (img - img.mean()) / img.dtype.type(deviation)  # type: ignore[no-any-return]
+    if normalization == "Facenet2018":
+        return img / 127.5 - 1
+    if normalization == "ArcFace":
+        return (img - 127.5) / 128
+    if normalization in _VGGFACE_MEANS:
+        return img - np.asarray(_VGGFACE_MEANS[normalization], dtype=img.dtype)
+    return img
