@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface import __version__, modeling, pipeline
+from deepface import __version__, compat, modeling, pipeline
 from deepface.detection.faces import PUBLISHED_BORDER
 from deepface.logger import get_logger
+from deepface.matching.distance import Metric
 from deepface.runtime.batching import DEFAULT_BATCH_SIZE
 
-__all__ = ["__version__", "build_model", "detectFace", "extract_faces"]
+__all__ = [
+    "__version__",
+    "analyze",
+    "build_model",
+    "detectFace",
+    "extract_faces",
+    "represent",
+    "verify",
+]
+
+if (_engine := os.environ.get("DEEPFACE_BACKEND_ENGINE", "pytorch").lower()) != "pytorch":
+    get_logger().info("DEEPFACE_BACKEND_ENGINE=%s has no effect: PyTorch is the engine", _engine)
+
+
+def __getattr__(name: str) -> Any:
+    """The published modules that scripts reach through this one, e.g. ``DeepFace.modeling``."""
+    for package in ("deepface.modules", "deepface.commons"):
+        if f"{package}.{name}" in compat.MODULES:
+            return importlib.import_module(f"{package}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def build_model(model_name: str, task: str = "facial_recognition") -> Any:
@@ -108,6 +131,227 @@ def extract_faces(
         batch_size=batch_size,
         device=device,
         progress=progress,
+    )
+
+
+def represent(
+    img_path: Any,
+    model_name: str = "VGG-Face",
+    enforce_detection: bool = True,
+    detector_backend: str = "opencv",
+    align: bool = True,
+    expand_percentage: int = 0,
+    normalization: str = "base",
+    anti_spoofing: bool = False,
+    max_faces: int | None = None,
+    l2_normalize: bool = False,
+    minmax_normalize: bool = False,
+    return_face: bool = False,
+    *,
+    cryptosystem: Any = None,
+    border: float = PUBLISHED_BORDER,
+    min_face_size: int | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    device: str | None = None,
+    precision: str | None = None,
+    progress: bool = False,
+) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+    """Turn the faces of one picture, or of many in batches, into vectors.
+
+    Args:
+        img_path: one picture or many, as for :func:`extract_faces`.
+        model_name: the recognition model.
+        enforce_detection: as for :func:`extract_faces`.
+        detector_backend: as for :func:`extract_faces`; ``"skip"`` embeds each picture as it is.
+        align: as for :func:`extract_faces`.
+        expand_percentage: as for :func:`extract_faces`.
+        normalization: how pixel values are scaled: ``"base"``, ``"raw"``, ``"Facenet"``,
+            ``"Facenet2018"``, ``"VGGFace"``, ``"VGGFace2"`` or ``"ArcFace"``.
+        anti_spoofing: raise an error where a face is not real.
+        max_faces: only so many faces per picture, the largest first.
+        l2_normalize: scale each vector to length 1.
+        minmax_normalize: scale each vector to [0, 1] by the model's known range.
+        return_face: add ``face``, the network's input.
+        cryptosystem: a ``lightphe.LightPHE`` object; adds ``encrypted_embedding``.
+        border: as for :func:`extract_faces`.
+        min_face_size: as for :func:`extract_faces`.
+        batch_size: as for :func:`extract_faces`.
+        device: as for :func:`extract_faces`.
+        precision: ``"fp32"`` (default), ``"bf16"`` or ``"fp16"`` for the recognition network.
+        progress: show a progress bar.
+
+    Returns:
+        For one picture a list with a dict per face: ``embedding`` (a list of floats),
+        ``facial_area``, ``face_confidence`` and, if asked for, ``face`` ``(H, W, 3)`` float32
+        BGR. For many pictures a list with one such list per picture, also for one or none.
+
+    Raises:
+        FaceNotDetected: a picture has no face and ``enforce_detection`` is on.
+        SpoofDetected: ``anti_spoofing`` is on and a face is not real.
+        UnimplementedError: an unknown model or detector.
+        WeightsError: the model's weights are missing or damaged.
+        ValueError: base of all of them. For many pictures the message names the item.
+    """
+    return pipeline.represent(
+        img_path=img_path,
+        model_name=model_name,
+        enforce_detection=enforce_detection,
+        detector_backend=detector_backend,
+        align=align,
+        expand_percentage=expand_percentage,
+        normalization=normalization,
+        anti_spoofing=anti_spoofing,
+        max_faces=max_faces,
+        l2_normalize=l2_normalize,
+        minmax_normalize=minmax_normalize,
+        return_face=return_face,
+        cryptosystem=cryptosystem,
+        border=border,
+        min_face_size=min_face_size,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        progress=progress,
+    )
+
+
+def verify(
+    img1_path: Any,
+    img2_path: Any,
+    model_name: str = "VGG-Face",
+    detector_backend: str = "opencv",
+    distance_metric: str | Metric = "cosine",
+    enforce_detection: bool = True,
+    align: bool = True,
+    expand_percentage: int = 0,
+    normalization: str = "base",
+    silent: bool = False,
+    threshold: float | None = None,
+    anti_spoofing: bool = False,
+    *,
+    border: float = PUBLISHED_BORDER,
+    min_face_size: int | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    device: str | None = None,
+    precision: str | None = None,
+) -> dict[str, Any] | list[dict[str, Any]]:
+    """Decide whether two pictures show the same person, for one pair or for many in batches.
+
+    Args:
+        img1_path: one picture as for :func:`extract_faces`, or its embedding as a list of floats.
+            Or a list of these, for many pairs.
+        img2_path: the other one, or a list of the same length.
+        model_name: the recognition model.
+        detector_backend: as for :func:`extract_faces`.
+        distance_metric: ``"cosine"``, ``"euclidean"``, ``"euclidean_l2"``, ``"angular"``, or a
+            function of two arrays, which needs ``threshold``.
+        enforce_detection: as for :func:`extract_faces`.
+        align: as for :func:`extract_faces`.
+        expand_percentage: as for :func:`extract_faces`.
+        normalization: as for :func:`represent`.
+        silent: no progress bar for lists.
+        threshold: the distance up to which two faces are the same person; the default is the
+            published one for the model and metric.
+        anti_spoofing: raise an error where a face is not real.
+        border: as for :func:`extract_faces`.
+        min_face_size: as for :func:`extract_faces`.
+        batch_size: as for :func:`extract_faces`.
+        device: as for :func:`extract_faces`.
+        precision: as for :func:`represent`.
+
+    Returns:
+        A dict: ``verified``, ``distance``, ``threshold``, ``confidence`` (percent), ``model``,
+        ``detector_backend``, ``similarity_metric``, ``facial_areas`` (``img1``, ``img2``) and
+        ``time`` in seconds. With several faces in a picture the closest pair counts. For lists a
+        list of such dicts.
+
+    Raises:
+        ValueError: "Exception while processing img1_path" (or ``img2_path``), with the reason as
+            its ``__cause__``; or an argument that is wrong.
+        DimensionMismatchError: an embedding of another length than the model's.
+        DataTypeError: an embedding that holds something else than floats.
+    """
+    return pipeline.verify(
+        img1_path=img1_path,
+        img2_path=img2_path,
+        model_name=model_name,
+        detector_backend=detector_backend,
+        distance_metric=distance_metric,
+        enforce_detection=enforce_detection,
+        align=align,
+        expand_percentage=expand_percentage,
+        normalization=normalization,
+        silent=silent,
+        threshold=threshold,
+        anti_spoofing=anti_spoofing,
+        border=border,
+        min_face_size=min_face_size,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+    )
+
+
+def analyze(
+    img_path: Any,
+    actions: str | Sequence[str] = ("emotion", "age", "gender", "race"),
+    enforce_detection: bool = True,
+    detector_backend: str = "opencv",
+    align: bool = True,
+    expand_percentage: int = 0,
+    silent: bool = False,
+    anti_spoofing: bool = False,
+    *,
+    border: float = PUBLISHED_BORDER,
+    min_face_size: int | None = None,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    device: str | None = None,
+    precision: str | None = None,
+) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+    """Estimate age, gender, emotion and race of the faces of one picture, or of many in batches.
+
+    Args:
+        img_path: one picture or many, as for :func:`extract_faces`.
+        actions: what to estimate: one or several of ``"emotion"``, ``"age"``, ``"gender"``,
+            ``"race"``.
+        enforce_detection: as for :func:`extract_faces`.
+        detector_backend: as for :func:`extract_faces`.
+        align: as for :func:`extract_faces`.
+        expand_percentage: as for :func:`extract_faces`.
+        silent: no progress bar for lists.
+        anti_spoofing: raise an error where a face is not real.
+        border: as for :func:`extract_faces`.
+        min_face_size: as for :func:`extract_faces`.
+        batch_size: as for :func:`extract_faces`.
+        device: as for :func:`extract_faces`.
+        precision: as for :func:`represent`.
+
+    Returns:
+        For one picture a list with a dict per face: ``emotion``, ``gender`` and ``race``
+        (percent per label), ``dominant_emotion``, ``dominant_gender``, ``dominant_race``,
+        ``age`` (years), as far as asked for, with ``region`` (the facial area) and
+        ``face_confidence``. For many pictures a list with one such list per picture. All values
+        are plain Python numbers.
+
+    Raises:
+        UnimplementedError: an unknown action.
+        FaceNotDetected: a picture has no face and ``enforce_detection`` is on.
+        ValueError: base of all of them. For many pictures the message names the item.
+    """
+    return pipeline.analyze(
+        img_path=img_path,
+        actions=actions,
+        enforce_detection=enforce_detection,
+        detector_backend=detector_backend,
+        align=align,
+        expand_percentage=expand_percentage,
+        silent=silent,
+        anti_spoofing=anti_spoofing,
+        border=border,
+        min_face_size=min_face_size,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
     )
 
 

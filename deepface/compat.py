@@ -31,7 +31,7 @@ _ERRORS = (
 MODULES: dict[str, dict[str, str]] = {
     "deepface.modules": {},
     "deepface.modules.detection": {
-        "extract_faces": "deepface.pipeline:extract_faces",
+        "extract_faces": "deepface.pipeline.faces:extract_faces",
         "detect_faces": "deepface.detection.faces:detect_faces",
         "extract_face": "deepface.detection.faces:extract_face",
         "extract_sub_image": "deepface.detection.alignment:extract_sub_image",
@@ -54,6 +54,28 @@ MODULES: dict[str, dict[str, str]] = {
         "normalize_input": "deepface.recognition.preprocessing:normalize_input",
         "resize_image": "deepface.recognition.preprocessing:resize_image",
     },
+    "deepface.modules.normalization": {
+        "normalize_embedding_minmax": (
+            "deepface.recognition.normalization:normalize_embedding_minmax"
+        ),
+        "normalize_embedding_l2": "deepface.recognition.normalization:normalize_embedding_l2",
+    },
+    "deepface.modules.representation": {
+        "represent": "deepface.pipeline.representation:represent",
+    },
+    "deepface.modules.verification": {
+        "verify": "deepface.pipeline.verification:verify",
+        "find_cosine_distance": "deepface.matching.distance:find_cosine_distance",
+        "find_angular_distance": "deepface.matching.distance:find_angular_distance",
+        "find_euclidean_distance": "deepface.matching.distance:find_euclidean_distance",
+        "l2_normalize": "deepface.matching.distance:l2_normalize",
+        "find_distance": "deepface.matching.distance:find_distance",
+        "find_threshold": "deepface.matching.thresholds:find_threshold",
+        "find_confidence": "deepface.matching.confidence:find_confidence",
+    },
+    "deepface.modules.demography": {
+        "analyze": "deepface.pipeline.demography:analyze",
+    },
     "deepface.modules.exceptions": {name: f"deepface.errors:{name}" for name in _ERRORS},
     "deepface.models": {},
     "deepface.models.Detector": {
@@ -64,6 +86,10 @@ MODULES: dict[str, dict[str, str]] = {
     "deepface.models.FacialRecognition": {
         "FacialRecognition": "deepface.recognition.model:FacialRecognition",
     },
+    "deepface.config": {},
+    "deepface.config.threshold": {"thresholds": "deepface.matching.thresholds:THRESHOLDS"},
+    "deepface.config.confidence": {"confidences": "deepface.matching.confidence:CONFIDENCES"},
+    "deepface.config.minmax": {"minmax_values": "deepface.recognition.normalization:MINMAX"},
     "deepface.commons": {},
     "deepface.commons.image_utils": {
         "load_image": "deepface.images.load:load_image",
@@ -71,8 +97,8 @@ MODULES: dict[str, dict[str, str]] = {
         "load_image_from_io_object": "deepface.images.load:load_image_from_io_object",
         "load_image_from_web": "deepface.images.load:load_image_from_web",
         "load_image_from_file_storage": "deepface.images.load:load_image_from_file_storage",
-        "list_images": "deepface.images.folder:list_images",
-        "yield_images": "deepface.images.folder:yield_images",
+        "list_images": "deepface.images.files:list_images",
+        "yield_images": "deepface.images.files:yield_images",
     },
     "deepface.commons.folder_utils": {
         "get_deepface_home": "deepface.runtime.home:get_deepface_home",

@@ -63,11 +63,15 @@ class WeightsError(DeepFaceError):
     """A weight file is missing, damaged or does not fit its network."""
 
 
+class MissingPackageError(DeepFaceError, ImportError):
+    """An optional package is not installed; the message gives the command that installs it."""
+
+
 def with_item(error: Exception, index: int, name: str) -> Exception:
     """The same error, naming the item of a list that caused it.
 
     The class is kept, so that callers catch what they always caught; an ``OSError`` and
     others whose constructors are special become a ``DeepFaceError``.
     """
-    kind = type(error) if isinstance(error, (DeepFaceError,)) else DeepFaceError
+    kind = type(error) if isinstance(error, DeepFaceError) else DeepFaceError
     return kind(f"item {index} ({name}): {error}")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepface.attributes.registry import ATTRIBUTES
 from deepface.detection.registry import DETECTORS
 from deepface.errors import UnimplementedError
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.runtime.models import Registry, cached_models
+from deepface.spoofing.registry import SPOOF_DETECTORS
 
 __all__ = ["AVAILABLE_MODELS", "TASKS", "build_model", "cached_models", "get_model_class"]
 
-TASKS: dict[str, Registry[Any]] = {registry.task: registry for registry in (RECOGNIZERS, DETECTORS)}
+TASKS: dict[str, Registry[Any]] = {
+    registry.task: registry for registry in (RECOGNIZERS, SPOOF_DETECTORS, ATTRIBUTES, DETECTORS)
+}
 
 #: ``AVAILABLE_MODELS[task]``: the names of a task's models.
 AVAILABLE_MODELS: dict[str, list[str]] = {

@@ -33,6 +33,9 @@ class FacialAreaRegion:
     nose: Point | None = None
     mouth_right: Point | None = None
     mouth_left: Point | None = None
+    #: The five landmarks before rounding, in the order of :data:`FIVE_POINTS`, where the detector
+    #: finds them. Alignment by landmarks uses them.
+    five_points: tuple[tuple[float, float], ...] | None = None
 
     def shifted(self, dx: int, dy: int) -> FacialAreaRegion:
         """The same face after moving the origin: ``(dx, dy)`` is added to box and landmarks."""
@@ -40,12 +43,16 @@ class FacialAreaRegion:
         for name in LANDMARKS:
             point = getattr(self, name)
             moved[name] = None if point is None else (point[0] + dx, point[1] + dy)
+        if self.five_points is not None:
+            moved["five_points"] = tuple((px + dx, py + dy) for px, py in self.five_points)
         rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in moved}
         return FacialAreaRegion(**rest, **moved)
 
 
 #: Names of the five landmarks, in the published order of attributes.
 LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_right", "mouth_left")
+#: Order of ``FacialAreaRegion.five_points``; left and right are the person's own.
+FIVE_POINTS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
 
 @dataclass
@@ -59,3 +66,11 @@ class DetectedFace:
     img: NDArray[Any]
     facial_area: FacialAreaRegion
     confidence: float
+
+
+@dataclass(frozen=True)
+class Liveness:
+    """Whether a face is a real one before the camera, and how sure that is (0 to 1)."""
+
+    is_real: bool
+    score: float

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
 from deepface.types import Image
@@ -56,6 +55,8 @@ class Canvas:
         """
         if not (self.top or self.left):
             return np.ascontiguousarray(self.image)
-        return cv2.copyMakeBorder(  # type: ignore[return-value]
-            self.image, self.top, self.top, self.left, self.left, cv2.BORDER_CONSTANT, value=0
-        )
+        # Fresh zeros cost nothing until they are touched, and who shrinks the picture skips most.
+        pixels = np.zeros((*self._shape, 3), np.uint8)
+        height, width = self.image.shape[:2]
+        pixels[self.top : self.top + height, self.left : self.left + width] = self.image
+        return pixels

@@ -12,6 +12,12 @@ def _entry(path: str, **arguments: Any) -> Entry:
     return Entry(f"deepface.detection.{path}", arguments)
 
 
+_YOLO = (
+    *("yolov8n", "yolov8m", "yolov8l"),
+    *("yolov11n", "yolov11s", "yolov11m", "yolov11l"),
+    *("yolov12n", "yolov12s", "yolov12m", "yolov12l"),
+)
+
 DETECTORS: Registry[Detector] = Registry(
     "face_detector",
     {
@@ -20,6 +26,8 @@ DETECTORS: Registry[Detector] = Registry(
         "fastmtcnn": _entry("mtcnn:FastMtcnnDetector"),
         "dlib": _entry("dlib:DlibDetector"),
         "mediapipe": _entry("mediapipe:MediaPipeDetector"),
+        **{name: _entry("yolo:YoloDetector", variant=name) for name in _YOLO},
+        "yolov8": _entry("yolo:YoloDetector", variant="yolov8n"),
         "yunet": _entry("yunet:YuNetDetector"),
         "centerface": _entry("centerface:CenterFaceDetector"),
     },

@@ -56,6 +56,11 @@ class Registry(Generic[M]):
         self.entries = dict(entries)
         self._extra_names = extra_names
 
+    def check(self, name: str) -> None:
+        """Raise ``UnimplementedError`` for a name that cannot be built."""
+        if name not in cached_models.get(self.task, {}):
+            self.entry(name)
+
     def entry(self, name: str) -> Entry:
         """The entry of a name.
 

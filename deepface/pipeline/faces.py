@@ -1,12 +1,9 @@
-"""The whole walk: sources to pictures to faces, one batch after the other.
-
-The only place that knows every room. Nothing here holds more pictures than one batch.
-"""
+"""Pictures to faces: the stream that everything else walks on, and ``extract_faces``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +17,7 @@ from deepface.errors import FaceNotDetected, ImgNotFound, UnimplementedError, wi
 from deepface.images.batch import Batch, LoadedImage, open_batch
 from deepface.logger import get_logger
 from deepface.runtime.batching import DEFAULT_BATCH_SIZE
-from deepface.types import LANDMARKS, DetectedFace, FacialAreaRegion
+from deepface.types import LANDMARKS, DetectedFace, FacialAreaRegion, Liveness
 
 
 @dataclass(frozen=True)
@@ -31,6 +28,7 @@ class FaceOptions:
     enforce_detection: bool = True
     align: bool = True
     expand_percentage: int = 0
+    anti_spoofing: bool = False
     max_faces: int | None = None
     border: float = PUBLISHED_BORDER
     batch_size: int = DEFAULT_BATCH_SIZE
@@ -40,7 +38,7 @@ class FaceOptions:
 
     def __post_init__(self) -> None:
         if self.detector_backend != "skip":
-            DETECTORS.entry(self.detector_backend)
+            DETECTORS.check(self.detector_backend)
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, but it is {self.batch_size}")
 
@@ -51,6 +49,8 @@ class ImageFaces:
 
     image: LoadedImage
     faces: list[DetectedFace]
+    #: One verdict per face when ``anti_spoofing`` is on.
+    liveness: list[Liveness] | None = None
 
 
 def iter_faces(batch: Batch, options: FaceOptions) -> Iterator[list[ImageFaces]]:
@@ -67,10 +67,11 @@ def iter_faces(batch: Batch, options: FaceOptions) -> Iterator[list[ImageFaces]]
     """
     with _progress_bar(batch, options) as bar:
         for chunk in batch.chunks(options.batch_size):
-            yield [
+            found = [
                 ImageFaces(image, _checked(image, faces, batch.single, options))
                 for image, faces in zip(chunk, _find(chunk, options), strict=True)
             ]
+            yield _judged(found, options.device) if options.anti_spoofing else found
             bar.update(len(chunk))
 
 
@@ -97,23 +98,45 @@ def _find(chunk: list[LoadedImage], options: FaceOptions) -> list[list[DetectedF
 def _checked(
     image: LoadedImage, faces: list[DetectedFace], single: bool, options: FaceOptions
 ) -> list[DetectedFace]:
-    if faces:
-        return faces
-    if options.enforce_detection and options.detector_backend != "skip":
+    # A box that lies wholly outside the picture leaves nothing to cut out.
+    kept = [face for face in faces if face.img.shape[0] > 0 and face.img.shape[1] > 0]
+    if kept:
+        return kept
+    error: Exception
+    if options.enforce_detection and faces:
+        error = ImgNotFound(f"no face of {image.name} has an area inside the picture")
+    elif options.enforce_detection and options.detector_backend != "skip":
         error = FaceNotDetected(
             f"Face could not be detected in {image.name}. Is it a photograph of a face? Another "
             "detector_backend may find it; enforce_detection=False takes the whole picture."
         )
-        raise error if single else with_item(error, image.index, image.name)
-    height, width = image.source.shape[:2]
-    return [DetectedFace(image.source, FacialAreaRegion(0, 0, width, height, confidence=0), 0)]
+    elif faces:
+        return []
+    else:
+        height, width = image.source.shape[:2]
+        whole = FacialAreaRegion(0, 0, width, height, confidence=0)
+        return [DetectedFace(image.source, whole, 0)]
+    raise error if single else with_item(error, image.index, image.name)
+
+
+def _judged(found: list[ImageFaces], device: str | None) -> list[ImageFaces]:
+    """The same with a verdict for every face, all faces in one batch."""
+    from deepface.spoofing.registry import SPOOF_DETECTORS
+
+    faces = []
+    for item in found:
+        for face in item.faces:
+            area = facial_area(face.facial_area, item.image.source)
+            faces.append((item.image.pixels, (area["x"], area["y"], area["w"], area["h"])))
+    verdicts = iter(SPOOF_DETECTORS.build("Fasnet", device).judge(faces))
+    return [replace(item, liveness=[next(verdicts) for _ in item.faces]) for item in found]
 
 
 def _progress_bar(batch: Batch, options: FaceOptions) -> Any:
     from tqdm.auto import tqdm
 
     return tqdm(
-        total=batch.length, desc="Images", unit="image", disable=not options.progress, leave=False
+        total=batch.total, desc="Images", unit="image", disable=not options.progress, leave=False
     )
 
 
@@ -146,6 +169,7 @@ def extract_faces(
         enforce_detection=enforce_detection,
         align=align,
         expand_percentage=expand_percentage,
+        anti_spoofing=anti_spoofing,
         max_faces=max_faces,
         border=border,
         batch_size=batch_size,
@@ -157,26 +181,24 @@ def extract_faces(
     results: list[list[dict[str, Any]]] = []
     for chunk in iter_faces(batch, options):
         for item in chunk:
-            faces = [
-                _describe(face, item.image, color_face, normalize_face)
-                for face in item.faces
-                if face.img.shape[0] > 0 and face.img.shape[1] > 0
-            ]
-            if not faces and enforce_detection:
-                error = ImgNotFound(f"no face of {item.image.name} has an area inside the picture")
-                raise error if batch.single else with_item(error, item.image.index, item.image.name)
-            results.append(faces)
+            positions = range(len(item.faces))
+            results.append([_describe(item, p, color_face, normalize_face) for p in positions])
     return results[0] if batch.single else results
 
 
 def _describe(
-    face: DetectedFace, image: LoadedImage, color_face: str, normalize_face: bool
+    found: ImageFaces, position: int, color_face: str, normalize_face: bool
 ) -> dict[str, Any]:
-    return {
+    face = found.faces[position]
+    described = {
         "face": _pixels(face.img, color_face, normalize_face),
-        "facial_area": facial_area(face.facial_area, image.source),
+        "facial_area": facial_area(face.facial_area, found.image.source),
         "confidence": round(float(face.confidence), 2),
     }
+    if found.liveness is not None:
+        verdict = found.liveness[position]
+        described.update(is_real=verdict.is_real, antispoof_score=verdict.score)
+    return described
 
 
 def _pixels(crop: NDArray[Any], color_face: str, normalize_face: bool) -> NDArray[Any]:

@@ -1,0 +1,1 @@
+"""Age, gender, emotion and race of a face, one file each."""

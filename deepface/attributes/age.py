@@ -1,0 +1,40 @@
+"""Apparent age: a softmax over the years 0 to 100, its mean is the age.
+
+Serengil and Ozpinar, HyperExtended LightFace (ICEET 2021); trained on IMDB-WIKI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.attributes.model import FacialAttribute
+from deepface.attributes.vgg import vgg_classifier
+from deepface.runtime.network import Network
+
+_YEARS = np.arange(101)
+
+
+class Age(FacialAttribute):
+    """Years."""
+
+    model_name = "Age"
+
+    def _build(self, device: str | None, precision: str | None) -> Network:
+        files = ("age_model_weights.pth", "age_model_weights.h5")
+        return vgg_classifier(len(_YEARS), files, device, precision)
+
+    def describe(self, faces: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """``age``: whole years."""
+        return [{"age": int(age)} for age in _mean_age(self.probabilities(faces))]
+
+    def predict(self, img: NDArray[Any] | Sequence[NDArray[Any]]) -> Any:
+        """As the base class, but the age itself: a float, or ``(n,)`` for several faces."""
+        return _mean_age(super().predict(img))
+
+
+def _mean_age(probabilities: NDArray[np.float32]) -> Any:
+    return (probabilities * _YEARS).sum(-1)

@@ -1,0 +1,75 @@
+"""Facial expression: a small network on grey 48x48 faces, trained on FER-2013.
+
+Serengil and Ozpinar, HyperExtended LightFace (ICEET 2021).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deepface.attributes.model import FacialAttribute, percentages, to_channels_first
+from deepface.runtime.load import load_weights
+from deepface.runtime.network import Network
+
+_FILES = ("facial_expression_model_weights.pth", "facial_expression_model_weights.h5")
+_LAYERS = ("conv_1", "conv_2", "conv_3", "conv_4", "conv_5", "fc_1", "fc_2", "fc_3")
+_SIZE = (48, 48)
+
+
+class EmotionNetwork(nn.Module):
+    """``(N, 1, 48, 48)`` grey in [0, 1] -> probabilities ``(N, 7)``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_1 = nn.Conv2d(1, 64, 5)
+        self.conv_2 = nn.Conv2d(64, 64, 3)
+        self.conv_3 = nn.Conv2d(64, 64, 3)
+        self.conv_4 = nn.Conv2d(64, 128, 3)
+        self.conv_5 = nn.Conv2d(128, 128, 3)
+        self.fc_1 = nn.Linear(128, 1024)
+        self.fc_2 = nn.Linear(1024, 1024)
+        self.fc_3 = nn.Linear(1024, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        x = functional.max_pool2d(self.conv_1(x).relu(), 5, stride=2)
+        x = functional.avg_pool2d(self.conv_3(self.conv_2(x).relu()).relu(), 3, stride=2)
+        x = functional.avg_pool2d(self.conv_5(self.conv_4(x).relu()).relu(), 3, stride=2)
+        x = self.fc_2(self.fc_1(x.flatten(1)).relu()).relu()
+        logits: Tensor = self.fc_3(x)
+        return logits.softmax(1)
+
+
+class Emotion(FacialAttribute):
+    """Percent per label."""
+
+    model_name = "Emotion"
+    labels = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+
+    def _build(self, device: str | None, precision: str | None) -> Network:
+        module = EmotionNetwork()
+        load_weights(module, _FILES, _LAYERS)
+        return Network(module, device, precision)
+
+    def probabilities(self, faces: NDArray[np.float32]) -> NDArray[np.float32]:
+        """``(n, 224, 224, 3)`` BGR in [0, 1] -> probabilities ``(n, 7)``."""
+        grey = [cv2.resize(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY), _SIZE) for face in faces]
+        batch = np.stack(grey)[..., None] if grey else np.zeros((0, *_SIZE, 1), np.float32)
+        result: NDArray[np.float32] = self.model(batch, to_channels_first).cpu().numpy()
+        return result
+
+    def describe(self, faces: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """``emotion`` and ``dominant_emotion``."""
+        return [
+            {
+                "emotion": percentages(self.labels, values),
+                "dominant_emotion": self.labels[int(values.argmax())],
+            }
+            for values in self.probabilities(faces)
+        ]

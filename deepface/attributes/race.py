@@ -1,0 +1,36 @@
+"""Race, as the six groups of the FairFace training set that the published model distinguishes.
+
+Serengil and Ozpinar, HyperExtended LightFace (ICEET 2021).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.attributes.model import FacialAttribute, percentages
+from deepface.attributes.vgg import vgg_classifier
+from deepface.runtime.network import Network
+
+
+class Race(FacialAttribute):
+    """Percent per label."""
+
+    model_name = "Race"
+    labels = ("asian", "indian", "black", "white", "middle eastern", "latino hispanic")
+
+    def _build(self, device: str | None, precision: str | None) -> Network:
+        files = ("race_model_single_batch.pth", "race_model_single_batch.h5")
+        return vgg_classifier(len(self.labels), files, device, precision)
+
+    def describe(self, faces: NDArray[np.float32]) -> list[dict[str, Any]]:
+        """``race`` and ``dominant_race``."""
+        return [
+            {
+                "race": percentages(self.labels, values),
+                "dominant_race": self.labels[int(values.argmax())],
+            }
+            for values in self.probabilities(faces)
+        ]

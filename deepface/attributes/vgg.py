@@ -1,0 +1,33 @@
+"""A classifier on the trunk of VGG-Face: age, gender and race are of this kind."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from deepface.recognition.vgg_face import TRUNK_ORDER, VggTrunk
+from deepface.runtime.load import load_weights
+from deepface.runtime.network import Network
+
+
+class VggClassifier(nn.Module):
+    """``(N, 3, 224, 224)`` BGR in [0, 1] -> probabilities ``(N, classes)``."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.backbone = VggTrunk()
+        self.predictions = nn.Conv2d(4096, classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        features = self.backbone(x)[:, :, None, None]
+        logits: Tensor = self.predictions(features).flatten(1)
+        return logits.softmax(1)
+
+
+def vgg_classifier(
+    classes: int, files: tuple[str, str], device: str | None, precision: str | None
+) -> Network:
+    """The network with the weights of the first of ``files`` that is on disk."""
+    module = VggClassifier(classes)
+    load_weights(module, files, [*(f"backbone.{name}" for name in TRUNK_ORDER), "predictions"])
+    return Network(module, device, precision, chunk_size=16)

@@ -1,0 +1,119 @@
+"""Boxes on the device: regression, clipping and non-maximum suppression for whole batches.
+
+A box is a row ``x1, y1, x2, y2``, in pixels. ``groups`` says which boxes compete with each other
+(those of one picture, of one pyramid level ...); a group's result never depends on the others.
+"""
+
+from __future__ import annotations
+
+import torch
+import torchvision
+from torch import Tensor
+
+#: Rows per step of a pairwise comparison: bounds its memory.
+_ROWS = 512
+
+
+def area(boxes: Tensor, extra: float = 0.0) -> Tensor:
+    """Width times height, each with ``extra`` added: 1 where coordinates count whole pixels."""
+    return (boxes[..., 2] - boxes[..., 0] + extra) * (boxes[..., 3] - boxes[..., 1] + extra)
+
+
+def regress(boxes: Tensor, offsets: Tensor, extra: float = 0.0) -> Tensor:
+    """Move each corner by ``offsets`` (same shape) times the box's width or height + ``extra``."""
+    size = boxes[:, 2:] - boxes[:, :2] + extra
+    return boxes + offsets * torch.cat([size, size], 1)
+
+
+def squared(boxes: Tensor) -> Tensor:
+    """The smallest squares around the same centres."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    side = size.amax(1, keepdim=True)
+    corner = boxes[:, :2] + size * 0.5 - side * 0.5
+    return torch.cat([corner, corner + side], 1)
+
+
+def clipped(boxes: Tensor, heights: Tensor, widths: Tensor) -> Tensor:
+    """Each box inside its own picture: x in ``0 .. width``, y in ``0 .. height``."""
+    limit = torch.stack([widths, heights, widths, heights], 1).to(boxes)
+    return torch.minimum(boxes.clamp(min=0), limit)
+
+
+def nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tensor:
+    """Greedy non-maximum suppression within each group.
+
+    The best box stays, those that overlap it by more than ``threshold`` (intersection over union)
+    go, and so on with the rest.
+
+    Returns:
+        Positions of the boxes that stay: by group, in a group by falling score.
+    """
+    if not len(boxes):
+        return groups.new_zeros(0)
+    # torchvision moves each group to a place of its own by adding multiples of the largest
+    # coordinate: only with none below zero are these places apart.
+    keep = torchvision.ops.batched_nms(boxes - boxes.min(), scores, groups, threshold)
+    return keep[torch.argsort(groups[keep], stable=True)]
+
+
+def suppress(
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    threshold: float,
+    *,
+    greedy: bool = True,
+    of_smaller: bool = False,
+    extra: float = 0.0,
+) -> Tensor:
+    """Non-maximum suppression in the variants that torchvision does not have.
+
+    Args:
+        boxes: ``(n, 4)``.
+        scores: ``(n,)``.
+        groups: ``(n,)``, integers.
+        threshold: greatest overlap with a better box that a box survives.
+        greedy: whether a box that has been suppressed itself no longer suppresses others.
+        of_smaller: overlap is the intersection over the smaller area, not over the union.
+        extra: see :func:`area`.
+
+    Returns:
+        Positions of the boxes that stay: by group, in a group by falling score.
+    """
+    order = torch.argsort(scores, descending=True, stable=True)
+    order = order[torch.argsort(groups[order], stable=True)]
+    worse, better = _overlapping(boxes[order], groups[order], threshold, of_smaller, extra)
+    stays = torch.ones_like(order, dtype=torch.bool)
+    while True:
+        # Who is suppressed by those that stay? In rank order each round settles the next rank.
+        before, stays = stays, torch.ones_like(stays)
+        stays[worse[before[better]]] = False
+        if not greedy or torch.equal(before, stays):
+            return order[stays]
+
+
+def _overlapping(
+    boxes: Tensor, groups: Tensor, threshold: float, of_smaller: bool, extra: float
+) -> tuple[Tensor, Tensor]:
+    """Pairs of positions (later, earlier) in one group that overlap by more than ``threshold``.
+
+    The boxes are sorted by group, so a block of rows need only be compared with the columns from
+    the beginning of its first group on.
+    """
+    starts = torch.searchsorted(groups, groups[::_ROWS].contiguous()).tolist()
+    areas = area(boxes, extra)
+    pairs = [torch.zeros((0, 2), dtype=torch.int64, device=boxes.device)]
+    for row, column in zip(range(0, len(boxes), _ROWS), starts, strict=True):
+        mine, theirs = slice(row, row + _ROWS), slice(column, row + _ROWS)
+        corner = torch.maximum(boxes[mine, None, :2], boxes[None, theirs, :2])
+        other = torch.minimum(boxes[mine, None, 2:], boxes[None, theirs, 2:])
+        sides = (other - corner + extra).clamp(min=0)
+        shared = sides[..., 0] * sides[..., 1]
+        a, b = areas[mine, None], areas[None, theirs]
+        overlap = shared / (torch.minimum(a, b) if of_smaller else a + b - shared)
+        hit = (overlap > threshold) & (groups[mine, None] == groups[None, theirs])
+        pairs.append(
+            hit.tril(row - column - 1).nonzero() + torch.tensor([row, column]).to(hit.device)
+        )
+    worse, better = torch.cat(pairs).unbind(1)
+    return worse, better

@@ -1,0 +1,75 @@
+"""BlazeFace (Bazarevsky et al., 2019) by MediaPipe's tasks API."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from deepface.detection.canvas import Canvas
+from deepface.detection.detector import Detector, threshold_from_env
+from deepface.errors import MissingPackageError, UnimplementedError
+from deepface.runtime.object_pool import ObjectPool
+from deepface.runtime.weights import ensure_weight
+from deepface.types import FacialAreaRegion, Point
+
+#: What ``MEDIAPIPE_MODEL_SELECTION`` chooses from.
+_MODELS = {"0": "blaze_face_short_range.tflite", "1": "blaze_face_full_range.tflite"}
+
+
+class MediaPipeDetector(Detector):
+    """MediaPipe's ``FaceDetector``; it is shown BGR, though it expects RGB, as published.
+
+    Environment, read when it is built: ``MEDIAPIPE_MIN_DETECTION_CONFIDENCE`` (0.7) and
+    ``MEDIAPIPE_MODEL_SELECTION`` (0: faces within two metres; 1: within five).
+    """
+
+    name = "mediapipe"
+    landmarks = 2
+
+    def __init__(self, device: str | None = None) -> None:
+        super().__init__(device)
+        try:
+            from mediapipe import Image, ImageFormat
+            from mediapipe.tasks.python import BaseOptions
+            from mediapipe.tasks.python.vision import FaceDetector, FaceDetectorOptions
+        except ImportError as error:
+            raise MissingPackageError(
+                'the detector mediapipe needs the package mediapipe: pip install "mediapipe>=0.10"'
+            ) from error
+        selection = os.environ.get("MEDIAPIPE_MODEL_SELECTION") or "0"
+        if selection not in _MODELS:
+            raise UnimplementedError(
+                f"environment variable MEDIAPIPE_MODEL_SELECTION={selection!r}: must be 0 or 1"
+            )
+        options = FaceDetectorOptions(
+            base_options=BaseOptions(model_asset_path=str(ensure_weight(_MODELS[selection]))),
+            min_detection_confidence=threshold_from_env("MEDIAPIPE_MIN_DETECTION_CONFIDENCE", 0.7),
+        )
+        self._wrap = lambda pixels: Image(ImageFormat.SRGB, pixels)
+        self._detectors: ObjectPool[Any] = ObjectPool(
+            lambda: FaceDetector.create_from_options(options)
+        )
+
+    def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
+        image = self._wrap(np.ascontiguousarray(canvas.pixels()))
+        with self._detectors.borrow() as detector:
+            result = detector.detect(image)
+        return [_region(detection, canvas) for detection in result.detections]
+
+
+def _region(detection: Any, canvas: Canvas) -> FacialAreaRegion:
+    """Boxes come in pixels; points in fractions of the canvas, the person's right eye first."""
+
+    def pixels(point: Any) -> Point:
+        return int(point.x * canvas.width), int(point.y * canvas.height)
+
+    box = detection.bounding_box
+    right_eye, left_eye = detection.keypoints[:2]
+    return FacialAreaRegion(
+        *(box.origin_x, box.origin_y, box.width, box.height),
+        left_eye=pixels(left_eye),
+        right_eye=pixels(right_eye),
+        confidence=detection.categories[0].score,
+    )

@@ -1,0 +1,136 @@
+"""Candidates cut out of their pictures and resized, on the device, those of all pictures at once.
+
+The pictures of a batch, whatever their sizes, lie one after the other in one flat tensor, so that
+one gather serves all candidates. Coordinates are those of the canvas; the black border is not
+stored.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import cv2
+import torch
+from torch import Tensor
+
+from deepface.detection.canvas import Canvas
+
+
+class Crops(ABC):
+    """The pictures of a batch, ready to be cut from.
+
+    Args:
+        pictures: ``(h, w, 3)`` uint8, on the device.
+        canvases: where each picture lies.
+    """
+
+    def __init__(self, pictures: Sequence[Tensor], canvases: Sequence[Canvas]) -> None:
+        tables = [self._table(picture) for picture in pictures]
+        black = tables[0].new_zeros((1, 3))  # what an index of 0 finds
+        self._flat = torch.cat([black, *(table.flatten(0, 1) for table in tables)])
+        facts = torch.tensor(
+            [
+                (c.height, c.width, c.top, c.left, *c.image.shape[:2], *table.shape[:2])
+                for c, table in zip(canvases, tables, strict=True)
+            ],
+            device=self._flat.device,
+        )
+        self._canvas, self._start, self._size = facts[:, 0:2], facts[:, 2:4], facts[:, 4:6]
+        self._stride = facts[:, 7]
+        entries = facts[:, 6] * facts[:, 7]
+        self._base = entries.cumsum(0) - entries + len(black)
+
+    @abstractmethod
+    def _table(self, picture: Tensor) -> Tensor:
+        """What of a picture is looked up, ``(rows, columns, 3)``."""
+
+    @abstractmethod
+    def cut(self, image: Tensor, boxes: Tensor, size: int) -> Tensor:
+        """Cut and resize.
+
+        Args:
+            image: ``(n,)``, positions of the pictures in the batch.
+            boxes: ``(n, 4)``, on the canvas.
+            size: side of the result.
+
+        Returns:
+            ``(n, 3, size, size)`` float32, BGR, ``(value - 127.5) / 128``.
+        """
+
+    def _look_up(self, image: Tensor, rows: Tensor, columns: Tensor, known: Tensor) -> Tensor:
+        """Entries at all pairs of ``rows`` and ``columns``, zero where not ``known``.
+
+        ``(n, size, 2)`` twice and ``(n, size, 2, size, 2)`` to ``(n, size, 2, size, 2, 3)``.
+        """
+        start = self._base[image][:, None, None] + rows * self._stride[image][:, None, None]
+        index = start[:, :, :, None, None] + columns[:, None, None]
+        index = torch.where(known, index, 0)
+        return self._flat.index_select(0, index.flatten()).view(*index.shape, 3)
+
+
+class BilinearCrops(Crops):
+    """As TensorFlow's ``crop_and_resize``, with boxes in fractions of the canvas.
+
+    Points in the canvas, the outermost ones on the edges of the box, are interpolated between four
+    pixels; points outside it are 0 after scaling, a middle grey.
+    """
+
+    def _table(self, picture: Tensor) -> Tensor:
+        return picture
+
+    def cut(self, image: Tensor, boxes: Tensor, size: int) -> Tensor:
+        """See :meth:`Crops.cut`."""
+        last = (self._canvas[image] - 1)[:, :, None]
+        shrink = last / (last + 1.0)  # a fraction of the canvas counts from 0 to the last pixel
+        low, high = boxes[:, [1, 0], None] * shrink, boxes[:, [3, 2], None] * shrink
+        steps = torch.arange(size, device=boxes.device) / boxes.new_tensor(size - 1)
+        points = low + (high - low) * steps  # (n, 2, size): y, x
+        inside = (points >= 0) & (points <= last)
+        before = points.floor()
+        share = (points - before).float()
+        pixels = (before.long() - self._start[image][:, :, None])[..., None]
+        pixels = torch.cat([pixels, pixels + 1], -1)  # (n, 2, size, 2)
+        known = (pixels >= 0) & (pixels < self._size[image][:, :, None, None])
+        corners = self._look_up(
+            image,
+            pixels[:, 0],
+            pixels[:, 1],
+            known[:, 0, :, :, None, None] & known[:, 1, None, None],
+        ).float()
+        mixed = torch.lerp(corners[..., 0, :], corners[..., 1, :], share[:, 1, None, None, :, None])
+        mixed = torch.lerp(mixed[:, :, 0], mixed[:, :, 1], share[:, 0, :, None, None])
+        visible = inside[:, 0, :, None] & inside[:, 1, None]
+        scaled = ((mixed - 127.5) / 128).where(visible[..., None], 0.0)
+        return scaled.permute(0, 3, 1, 2)
+
+
+class AreaCrops(Crops):
+    """As PyTorch's adaptive average pooling of the whole pixels in the box.
+
+    Sums over stretches of pixels come from the picture's summed-area table (Crow 1984), exact in
+    integers however large the picture: differences of wrapped 32-bit sums are right.
+    """
+
+    def _table(self, picture: Tensor) -> Tensor:
+        if picture.device.type == "cpu":
+            return torch.from_numpy(cv2.integral(picture.numpy()))
+        sums = picture.cumsum(0, dtype=torch.int32).cumsum(1, dtype=torch.int32)
+        return torch.nn.functional.pad(sums, (0, 0, 1, 0, 1, 0))
+
+    def cut(self, image: Tensor, boxes: Tensor, size: int) -> Tensor:
+        """See :meth:`Crops.cut`."""
+        canvas = self._canvas[image]
+        corner = (boxes[:, [1, 0]].long().clamp(min=1) - 1).minimum(canvas - 1)[..., None]
+        end = boxes[:, [3, 2]].long().minimum(canvas)[..., None]
+        length = (end - corner).clamp(min=1)
+        steps = torch.arange(size + 1, device=boxes.device) * length  # (n, 2, size + 1)
+        edges = torch.stack([steps[..., :-1] // size, (steps[..., 1:] + size - 1) // size], -1)
+        count = (edges[..., 1] - edges[..., 0]).float()
+        edges = edges + (corner - self._start[image][..., None])[..., None]
+        edges = edges.clamp(min=0).minimum(self._size[image][:, :, None, None])
+        sums = self._look_up(image, edges[:, 0], edges[:, 1], edges.new_ones((), dtype=torch.bool))
+        sums = sums[:, :, 1] - sums[:, :, 0]
+        mean = (sums[:, :, :, 1] - sums[:, :, :, 0]).float()
+        mean /= (count[:, 0, :, None] * count[:, 1, None])[..., None]
+        return ((mean - 127.5) / 128).permute(0, 3, 1, 2)

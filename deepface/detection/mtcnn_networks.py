@@ -1,0 +1,245 @@
+"""The three networks of MTCNN and the weights that the package ``mtcnn`` ships.
+
+Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks",
+2016, https://arxiv.org/abs/1604.02878. The weights (MIT licence, as the package) are read from its
+files ``pnet.lz4``, ``rnet.lz4`` and ``onet.lz4``: lists of float32 arrays in Keras order and
+layout, written by joblib. The package itself is not imported, so TensorFlow is not needed.
+
+Inputs are BGR pixels scaled to ``(value - 127.5) / 128``. The networks were trained on RGB; their
+first convolutions have been turned round instead of every picture.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+from io import BytesIO
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from deepface.errors import MissingPackageError, WeightsError
+
+#: Pixels from one position of PNet to the next, and the side of the square that it looks at.
+STRIDE, WINDOW = 2, 12
+
+
+class PNet(nn.Module):
+    """Scores every ``12 x 12`` window of a picture, at a stride of two pixels."""
+
+    #: Channels after the first layer. There are ten; two of zeros make whole vector registers of
+    #: them, without which PReLU and pooling take four times as long on a CPU.
+    width = 12
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, self.width, 3)
+        self.prelu1 = nn.PReLU(self.width)
+        self.conv2 = nn.Conv2d(self.width, 16, 3)
+        self.prelu2 = nn.PReLU(16)
+        self.conv3 = nn.Conv2d(16, 32, 3)
+        self.prelu3 = nn.PReLU(32)
+        self.box = nn.Linear(32, 4)
+        self.score = nn.Linear(32, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, 3, h, w)`` to logits ``(B, h', w')`` and features ``(B, h', w', 32)``.
+
+        ``h' = ceil((h - 2) / 2) - 4``: where ``h`` is odd, the last window reaches one row over
+        the edge. ``box`` turns the features of the windows that matter into offsets.
+        """
+        x = _halve(self.prelu1(self.conv1(x)))
+        x = self.prelu2(self.conv2(x))
+        features = self.prelu3(self.conv3(x)).permute(0, 2, 3, 1)
+        return self.score(features).squeeze(-1), features
+
+    def load(self, arrays: list[NDArray[np.float32]]) -> PNet:
+        """Take the arrays of ``pnet.lz4``."""
+        more = self.width - arrays[0].shape[3]
+        arrays = list(arrays)
+        arrays[0] = np.pad(arrays[0], ((0, 0), (0, 0), (0, 0), (0, more)))
+        arrays[1] = np.pad(arrays[1], (0, more))
+        arrays[2] = np.pad(arrays[2], ((0, 0), (0, 0), (0, more)))
+        arrays[3] = np.pad(arrays[3], ((0, 0), (0, 0), (0, more), (0, 0)))
+        arrays[9], arrays[11] = arrays[9][0, 0], arrays[11][0, 0]  # 1 x 1 convolutions
+        _load(self, arrays)
+        return self
+
+
+class RNet(nn.Module):
+    """Judges and corrects candidates, cut out and resized to ``24 x 24``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 28, 3)
+        self.prelu1 = nn.PReLU(28)
+        self.conv2 = nn.Conv2d(28, 48, 3)
+        self.prelu2 = nn.PReLU(48)
+        self.conv3 = nn.Conv2d(48, 64, 2)
+        self.prelu3 = nn.PReLU(64)
+        self.dense = nn.Linear(576, 128)
+        self.prelu4 = nn.PReLU(128)
+        self.box = nn.Linear(128, 4)
+        self.score = nn.Linear(128, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(n, 3, 24, 24)`` to logits ``(n,)`` and box offsets ``(n, 4)``."""
+        x = functional.max_pool2d(self.prelu1(self.conv1(x)), 3, 2, ceil_mode=True)
+        x = functional.max_pool2d(self.prelu2(self.conv2(x)), 3, 2)
+        x = self.prelu3(self.conv3(x))
+        x = self.prelu4(self.dense(_flatten(x)))
+        return self.score(x).squeeze(-1), self.box(x)
+
+    def load(self, arrays: list[NDArray[np.float32]]) -> RNet:
+        """Take the arrays of ``rnet.lz4``."""
+        _load(self, arrays)
+        return self
+
+
+class ONet(nn.Module):
+    """Judges and corrects faces, ``48 x 48``, and finds their landmarks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 32, 3)
+        self.prelu1 = nn.PReLU(32)
+        self.conv2 = nn.Conv2d(32, 64, 3)
+        self.prelu2 = nn.PReLU(64)
+        self.conv3 = nn.Conv2d(64, 64, 3)
+        self.prelu3 = nn.PReLU(64)
+        self.conv4 = nn.Conv2d(64, 128, 2)
+        self.prelu4 = nn.PReLU(128)
+        self.dense = nn.Linear(1152, 256)
+        self.prelu5 = nn.PReLU(256)
+        self.box = nn.Linear(256, 4)
+        self.landmarks = nn.Linear(256, 10)
+        self.score = nn.Linear(256, 1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """``(n, 3, 48, 48)`` to logits ``(n,)``, box offsets ``(n, 4)`` and landmarks ``(n, 10)``.
+
+        Landmarks are five x and five y, as fractions of the box.
+        """
+        x = functional.max_pool2d(self.prelu1(self.conv1(x)), 3, 2, ceil_mode=True)
+        x = functional.max_pool2d(self.prelu2(self.conv2(x)), 3, 2)
+        x = functional.max_pool2d(self.prelu3(self.conv3(x)), 2, 2)
+        x = self.prelu4(self.conv4(x))
+        x = self.prelu5(self.dense(_flatten(x)))
+        return self.score(x).squeeze(-1), self.box(x), self.landmarks(x)
+
+    def load(self, arrays: list[NDArray[np.float32]]) -> ONet:
+        """Take the arrays of ``onet.lz4``."""
+        _load(self, arrays)
+        return self
+
+
+def _halve(x: Tensor) -> Tensor:
+    """Max pooling ``2 x 2``, an odd last row or column by itself.
+
+    ``max_pool2d`` gives the same and is several times slower on channels-last CPU tensors.
+    """
+    height, width = x.shape[2:]
+    if height % 2 or width % 2:
+        x = functional.pad(x, (0, width % 2, 0, height % 2), mode="replicate")
+    x = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
+    return torch.maximum(x[:, :, :, ::2], x[:, :, :, 1::2])
+
+
+def _flatten(x: Tensor) -> Tensor:
+    """``(n, c, h, w)`` to rows in the order width, height, channel that the weights have."""
+    return x.permute(0, 3, 2, 1).flatten(1)
+
+
+def _load(network: nn.Module, arrays: list[NDArray[np.float32]]) -> None:
+    """Copy Keras arrays, in order, into the layers of a network, in order.
+
+    The two outputs "no face" and "face" of the softmax become one logit, their difference:
+    the same probability, but one that does not saturate when boxes are ranked by it.
+    """
+    given = [torch.from_numpy(array) for array in arrays]
+    state: dict[str, Tensor] = {}
+    for name, layer in network.named_children():
+        if isinstance(layer, nn.Conv2d):
+            kernel = given.pop(0).permute(3, 2, 0, 1)
+            state[f"{name}.weight"] = kernel.flip(1) if layer.in_channels == 3 else kernel
+            state[f"{name}.bias"] = given.pop(0)
+        elif isinstance(layer, nn.Linear):
+            weight, bias = given.pop(0).t(), given.pop(0)
+            if name == "score":
+                weight, bias = (weight[1] - weight[0])[None], (bias[1] - bias[0])[None]
+            state[f"{name}.weight"], state[f"{name}.bias"] = weight, bias
+        else:
+            state[f"{name}.weight"] = given.pop(0).flatten()
+    network.load_state_dict(state)
+
+
+def read_weights(name: str) -> list[NDArray[np.float32]]:
+    """The arrays of ``pnet``, ``rnet`` or ``onet``, in Keras order.
+
+    Raises:
+        MissingPackageError: the package ``mtcnn`` or its dependency ``lz4`` is not installed.
+        WeightsError: the file is not there or is not such a list of arrays.
+    """
+    spec = importlib.util.find_spec("mtcnn")
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingPackageError(
+            "the detectors mtcnn and fastmtcnn read their weights from the package mtcnn, which "
+            "is not installed: pip install mtcnn"
+        )
+    file = Path(spec.submodule_search_locations[0]) / "assets" / "weights" / f"{name}.lz4"
+    try:
+        import lz4.frame
+    except ImportError:
+        raise MissingPackageError(
+            f"{file.name} cannot be read because the package lz4 is not installed: pip install lz4"
+        ) from None
+    try:
+        arrays = _ArrayListReader(BytesIO(lz4.frame.decompress(file.read_bytes()))).load()
+        return [array.values for array in arrays]
+    except Exception as error:
+        raise WeightsError(
+            f"{file} cannot be read ({error}); reinstall the package: "
+            "pip install --force-reinstall mtcnn"
+        ) from error
+
+
+class _Array:
+    """Stands in for joblib's description of an array, whose bytes follow it in the file."""
+
+    source: IO[bytes]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        shape, dtype = state["shape"], state["dtype"]
+        if state["order"] != "C" or dtype != np.dtype("<f4"):
+            raise pickle.UnpicklingError(f"unexpected array: {state['order']} {dtype}")
+        padding = self.source.read(1)[0]  # joblib aligns the bytes of each array
+        self.source.read(padding)
+        count = int(np.prod(shape))
+        content = self.source.read(count * dtype.itemsize)
+        self.values = np.frombuffer(content, dtype).reshape(shape).copy()
+
+
+class _ArrayListReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
+    """Reads a joblib file of float32 arrays; anything else in it is refused, nothing is run.
+
+    Python's own unpickler reads ahead less than the C one, which arrays in the stream need.
+    """
+
+    def __init__(self, source: IO[bytes]) -> None:
+        super().__init__(source)
+        self._allowed: dict[str, Any] = {
+            "joblib.numpy_pickle.NumpyArrayWrapper": type("_Array", (_Array,), {"source": source}),
+            "numpy.ndarray": None,  # the wrapper only names it
+            "numpy.dtype": np.dtype,
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return self._allowed[f"{module}.{name}"]
+        except KeyError:
+            raise pickle.UnpicklingError(f"unexpected content: {module}.{name}") from None

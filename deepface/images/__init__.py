@@ -1,0 +1,1 @@
+"""Whatever a caller passes becomes BGR ``uint8`` arrays, as a stream of bounded chunks."""

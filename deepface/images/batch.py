@@ -1,0 +1,257 @@
+"""The one place that tells a single image from many, and streams the many in bounded chunks."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.errors import with_item
+from deepface.images.arrays import is_float_picture, to_bgr
+from deepface.images.decode import Encoded
+from deepface.images.load import item_name, read_item, reads_from_elsewhere
+from deepface.images.pil import is_pil_image
+from deepface.runtime.batching import DEFAULT_BATCH_SIZE
+from deepface.types import Image
+
+#: Most pixels in a chunk (192 MB), unless its only image has more.
+MAX_CHUNK_PIXELS = 64_000_000
+#: OpenCV decodes without Python's lock. More threads than cores, because URLs and disks wait.
+WORKERS = min(16, 2 + (os.cpu_count() or 1))
+
+
+@dataclass(frozen=True)
+class LoadedImage:
+    """One image of a batch.
+
+    ``index`` is its position in the caller's batch (0 for a single image), ``name`` its path, URL
+    or kind for messages. ``pixels`` is what a detector sees: BGR ``uint8`` ``(H, W, 3)``,
+    contiguous. ``source`` is what crops are cut from: ``pixels`` itself, or a caller's
+    three-channel float array as it was given, because crops keep its dtype and range.
+    """
+
+    index: int
+    name: str
+    pixels: Image
+    source: NDArray[Any]
+
+
+class Batch:
+    """The images of one call.
+
+    ``single`` says that one image was passed, not a batch of one; results are un-nested at the very
+    end. ``total`` is the number of images, ``None`` for an iterator, which can be walked once only.
+    """
+
+    def __init__(self, items: Iterable[Any], total: int | None, single: bool = False) -> None:
+        self._items = items
+        self.total = total
+        self.single = single
+
+    def chunks(self, batch_size: int = DEFAULT_BATCH_SIZE) -> Iterator[list[LoadedImage]]:
+        """The images in order, in lists of at most ``batch_size`` images.
+
+        A list also ends where the next image would make it exceed :data:`MAX_CHUNK_PIXELS`. While
+        the caller works on one list, threads load the next; one list more than the caller holds
+        and one image is all that is ever decoded. Iterators, file objects and Pillow images are
+        read in the caller's thread, at most one list ahead. Drop a list to free its pixels.
+
+        Raises:
+            DeepFaceError: an image cannot be loaded, when its turn has come. In a batch, the
+                message names its index and name; the class is that of the single image's error.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, but it is {batch_size}")
+        return self._one() if self.single else self._many(batch_size)
+
+    def _one(self) -> Iterator[list[LoadedImage]]:
+        for item in self._items:
+            name = item_name(item)
+            yield [_loaded(0, name, read_item(item, name))]
+
+    def _many(self, batch_size: int) -> Iterator[list[LoadedImage]]:
+        with closing(_ReadAhead(self._items)) as ahead:
+            while True:
+                chunk = ahead.take(batch_size)
+                if not chunk:
+                    return
+                ahead.request(batch_size)
+                ahead.release(chunk)
+                yield chunk
+                del chunk  # or it would live until the next one is complete
+
+
+def open_batch(img: Any) -> Batch:
+    """Tell apart what a caller passed.
+
+    Args:
+        img: a list, tuple (any sequence), iterator or generator of images, or a 4-D array
+            ``(N, H, W, C)``: a batch, also with one image or none. Anything else is a single image;
+            see :func:`deepface.images.load.load_image` for what an image can be.
+    """
+    if isinstance(img, np.ndarray):
+        if img.ndim == 4:
+            return Batch(img, total=len(img))
+    elif _is_image(img):
+        pass
+    elif isinstance(img, Sequence):
+        return Batch(img, total=len(img))
+    elif isinstance(img, Iterator):
+        return Batch(img, total=None)
+    return Batch([img], total=1, single=True)
+
+
+def _is_image(img: Any) -> bool:
+    """Whether ``img`` is one image although it can be iterated over, as strings and files can."""
+    return (
+        isinstance(img, (str, bytes, bytearray, memoryview))
+        or is_pil_image(img)
+        or callable(getattr(img, "read", None))
+    )
+
+
+def _loaded(index: int, name: str, content: Encoded | NDArray[Any]) -> LoadedImage:
+    if isinstance(content, Encoded):
+        pixels = content.decode()
+        return LoadedImage(index, name, pixels, pixels)
+    pixels = to_bgr(content)
+    return LoadedImage(index, name, pixels, content if is_float_picture(content) else pixels)
+
+
+@dataclass(frozen=True)
+class _Item:
+    """An image that was requested, and the promise of its pixels."""
+
+    index: int
+    image: Any
+    name: str
+    result: Future[LoadedImage]
+
+    def load(self, content: Encoded | NDArray[Any]) -> None:
+        try:
+            self.result.set_result(_loaded(self.index, self.name, content))
+        except Exception as error:
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        named = with_item(error, self.index, self.name)
+        named.__cause__ = error
+        self.result.set_exception(named)
+
+
+class _ReadAhead:
+    """Loads images in threads, in the order of the input, before they are asked for.
+
+    An image is *requested* (taken from the input), *read* (its bytes; its size is known then),
+    *admitted* to decoding in the order of the input while the pixels admitted are fewer than
+    :data:`MAX_CHUNK_PIXELS`, *taken* into a chunk, and *released* with it. No thread ever waits for room:
+    what is not admitted is put down, so no thread can be left hanging.
+    """
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self._items = enumerate(items)
+        self._pending: deque[tuple[Future[LoadedImage], int]] = deque()
+        self._held = 0  # pixels of those pending that were read when they were requested
+        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="deepface-images")
+        self._lock = threading.Lock()  # for what follows
+        self._read: dict[int, tuple[_Item, Encoded | NDArray[Any] | Exception]] = {}
+        self._next = 0  # index of the first image that is not admitted
+        self._sizes: dict[int, int] = {}  # pixels of the images admitted and not released
+        self._admitted = 0  # their sum
+        self._closed = False
+
+    def request(self, count: int) -> None:
+        """Take images from the input until ``count``, or pixels enough, are pending."""
+        while len(self._pending) < count and self._held < MAX_CHUNK_PIXELS:
+            result: Future[LoadedImage] = Future()
+            pixels = 0
+            try:
+                index, image = next(self._items)
+            except StopIteration:
+                return
+            except Exception as error:  # the caller's iterator fails: its turn has yet to come
+                self._items = enumerate(())
+                result.set_exception(error)
+            else:
+                item = _Item(index, image, item_name(image), result)
+                if reads_from_elsewhere(image):
+                    self._pool.submit(self._read_item, item)
+                else:
+                    # Here, not in a thread: the same file object may stand in a list twice, or
+                    # be filled anew by the iterator that yields it.
+                    pixels = self._read_item(item)
+            self._pending.append((result, pixels))
+            self._held += pixels
+
+    def take(self, count: int) -> list[LoadedImage]:
+        """The next images, at most ``count`` and as many as fit; none at the end."""
+        chunk: list[LoadedImage] = []
+        pixels = 0
+        self.request(count)
+        while self._pending and len(chunk) < count and pixels < MAX_CHUNK_PIXELS:
+            result, held = self._pending[0]
+            image = result.result()
+            size = self._sizes[image.index]
+            if chunk and pixels + size > MAX_CHUNK_PIXELS:
+                break
+            chunk.append(image)
+            pixels += size
+            self._pending.popleft()
+            self._held -= held
+            self.request(count - len(chunk))
+        return chunk
+
+    def release(self, chunk: list[LoadedImage]) -> None:
+        """Let as many pixels be decoded as this chunk has, which now belongs to the caller."""
+        with self._lock:
+            self._admitted -= sum(self._sizes.pop(image.index) for image in chunk)
+        self._admit()
+
+    def close(self) -> None:
+        """Drop what is pending; loads that are under way end in their threads."""
+        with self._lock:
+            self._closed = True
+            self._read.clear()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pending.clear()
+
+    def _read_item(self, item: _Item) -> int:
+        content: Encoded | NDArray[Any] | Exception
+        try:
+            content = read_item(item.image, item.name)
+        except Exception as error:
+            content = error
+        with self._lock:
+            self._read[item.index] = (item, content)
+        self._admit()
+        return _pixel_count(content)
+
+    def _admit(self) -> None:
+        with self._lock:
+            while (
+                not self._closed and self._next in self._read and self._admitted < MAX_CHUNK_PIXELS
+            ):
+                item, content = self._read.pop(self._next)
+                self._next += 1
+                if isinstance(content, Exception):
+                    item.fail(content)
+                else:
+                    self._sizes[item.index] = _pixel_count(content)
+                    self._admitted += self._sizes[item.index]
+                    self._pool.submit(item.load, content)
+
+
+def _pixel_count(content: Encoded | NDArray[Any] | Exception) -> int:
+    if isinstance(content, Encoded):
+        return content.width * content.height
+    if isinstance(content, np.ndarray) and content.ndim > 1:
+        return int(content.shape[0] * content.shape[1])
+    return 0

@@ -1,0 +1,112 @@
+"""Limits on what comes from outside. Environment variables, read at each use, change them.
+
+==============================  ===========================================  ==================
+variable                        limit                                        default
+==============================  ===========================================  ==================
+``DEEPFACE_MAX_IMAGE_BYTES``    bytes of one encoded picture (file, URL,     256 MiB
+                                stream, base64)
+``DEEPFACE_MAX_IMAGE_PIXELS``   width times height of one picture, known     178,956,970
+                                before it is decoded
+``DEEPFACE_URL_TIMEOUT``        seconds for one URL, redirects included      60
+``DEEPFACE_ALLOW_PRIVATE_URLS``  ``1`` lets URLs reach private addresses     off
+==============================  ===========================================  ==================
+
+178,956,970 is where Pillow refuses too, by its own ``Image.MAX_IMAGE_PIXELS``. Formats other than
+JPEG and PNG have both limits; to go beyond, raise both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from deepface.errors import DataTypeError, DeepFaceError, ImageTooLarge
+
+BYTES_VARIABLE = "DEEPFACE_MAX_IMAGE_BYTES"
+PIXELS_VARIABLE = "DEEPFACE_MAX_IMAGE_PIXELS"
+TIMEOUT_VARIABLE = "DEEPFACE_URL_TIMEOUT"
+PRIVATE_VARIABLE = "DEEPFACE_ALLOW_PRIVATE_URLS"
+
+_BLOCK = 1 << 20
+
+
+def max_bytes() -> int:
+    """Most bytes that one encoded picture may have."""
+    return int(_positive(BYTES_VARIABLE, 256 << 20))
+
+
+def max_pixels() -> int:
+    """Most pixels that one picture may have."""
+    return int(_positive(PIXELS_VARIABLE, 178_956_970))
+
+
+def url_timeout() -> float:
+    """Seconds that fetching one URL may take."""
+    return _positive(TIMEOUT_VARIABLE, 60)
+
+
+def private_urls_allowed() -> bool:
+    """Whether URLs may lead to private, loopback and other addresses that are not public."""
+    return os.environ.get(PRIVATE_VARIABLE, "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def check_bytes(count: int, name: str) -> None:
+    """Refuse an encoded picture of more than :func:`max_bytes`.
+
+    Raises:
+        ImageTooLarge: with the size, the limit and the variable that sets it.
+    """
+    limit = max_bytes()
+    if count > limit:
+        raise ImageTooLarge(
+            f"{name} has {count} bytes or more, above the limit of {limit} "
+            f"(environment variable {BYTES_VARIABLE})"
+        )
+
+
+def check_pixels(width: int, height: int, name: str) -> None:
+    """Refuse a picture of more than :func:`max_pixels`.
+
+    Raises:
+        ImageTooLarge: with the size, the limit and the variable that sets it.
+    """
+    limit = max_pixels()
+    if width * height > limit:
+        raise ImageTooLarge(
+            f"{name} has {width} x {height} = {width * height} pixels, above the limit of {limit} "
+            f"(environment variable {PIXELS_VARIABLE})"
+        )
+
+
+def read_limited(read: Callable[..., Any], name: str) -> bytes:
+    """Everything that ``read(size)`` gives until it gives nothing, within :func:`max_bytes`.
+
+    Raises:
+        ImageTooLarge: as soon as the limit is passed; no more is read then.
+        DataTypeError: ``read`` gives something that is not bytes.
+    """
+    blocks: list[bytes] = []
+    count = 0
+    while True:
+        block = read(_BLOCK)
+        if not isinstance(block, (bytes, bytearray, memoryview)):
+            raise DataTypeError(f"img requires bytes, but reading {name} gave {type(block)}")
+        if not block:
+            return b"".join(blocks)
+        blocks.append(bytes(block))
+        count += len(block)
+        check_bytes(count, name)
+
+
+def _positive(variable: str, default: float) -> float:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < float("inf"):
+        raise DeepFaceError(f"environment variable {variable}={text!r} is not a positive number")
+    return value

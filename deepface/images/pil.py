@@ -1,0 +1,97 @@
+"""Pillow: images that callers pass, and files that OpenCV cannot decode."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.errors import DeepFaceError
+from deepface.images.arrays import to_bgr
+from deepface.images.limits import check_pixels
+from deepface.types import Image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+_ORIENTATION = 0x0112
+
+
+def is_pil_image(img: Any) -> bool:
+    """Whether ``img`` is a Pillow image; asked without importing Pillow."""
+    module = sys.modules.get("PIL.Image")
+    return module is not None and isinstance(img, module.Image)
+
+
+def pil_to_bgr(image: PilImage, name: str) -> Image:
+    """The current frame of a Pillow image as BGR, turned upright by the EXIF tag it carries.
+
+    Alpha is dropped and 16-bit values lose their low byte, as when OpenCV reads the file.
+
+    Raises:
+        DeepFaceError: Pillow cannot decode or convert it.
+        ImageTooLarge: it exceeds the limit on pixels.
+    """
+    check_pixels(*image.size, name)
+    try:
+        pixels = _pixels(_upright(image))
+    except DeepFaceError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever damaged data leads them to
+        raise DeepFaceError(
+            f"Exception while loading {name}: Failed to decode image: {error}"
+        ) from error
+    return to_bgr(pixels)
+
+
+def decode_with_pillow(data: bytes, name: str) -> Image:
+    """The first frame of an encoded picture as BGR; raises as :func:`pil_to_bgr` does."""
+    import PIL.Image
+
+    try:
+        image = PIL.Image.open(io.BytesIO(data))
+    except Exception as error:
+        raise DeepFaceError(
+            f"Exception while loading {name}: Failed to decode image: {error}"
+        ) from error
+    with image:
+        return pil_to_bgr(image, name)
+
+
+def _upright(image: PilImage) -> PilImage:
+    from PIL.Image import Exif, Transpose
+
+    exif = Exif()
+    try:
+        # Not getexif(): where there is no EXIF, that takes the orientation from XMP, which OpenCV
+        # does not read.
+        exif.load(image.info.get("exif") or b"")
+        orientation = exif.get(_ORIENTATION)
+    except Exception:  # damaged EXIF: OpenCV goes on without it, too
+        return image
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }
+    return image.transpose(turns[orientation]) if orientation in turns else image
+
+
+def _pixels(image: PilImage) -> NDArray[Any]:
+    """Grey, BGR or float pixels for :func:`to_bgr`."""
+    if image.mode == "F" or image.mode.startswith("I;16"):
+        return np.asarray(image)
+    if image.mode == "I":  # 32 bits, as Pillow reads some 16-bit files
+        values = np.asarray(image)
+        fits = values.min() >= 0 and values.max() <= 0xFFFF
+        return values.astype(np.uint16) if fits else values
+    if image.mode in ("P", "PA"):  # straight to RGB, Pillow warns about transparent palettes
+        image = image.convert("RGBA")
+    return np.asarray(image.convert("RGB"))[:, :, ::-1]

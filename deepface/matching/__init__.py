@@ -1,0 +1,1 @@
+"""Distances, thresholds, confidence and decisions about identity."""

@@ -1,0 +1,107 @@
+"""Distances between embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepface.errors import InvalidEmbeddingsShapeError
+
+METRICS = ("cosine", "angular", "euclidean", "euclidean_l2")
+Metric = Callable[[Any, Any], Any]
+
+
+def l2_normalize(x: ArrayLike, axis: int | None = None, epsilon: float = 1e-10) -> NDArray[Any]:
+    """``x / (|x| + epsilon)`` along ``axis`` (over everything when it is ``None``)."""
+    array = np.asarray(x)
+    norm: NDArray[Any] = np.linalg.norm(array, axis=axis, keepdims=axis is not None)
+    return array / (norm + epsilon)  # type: ignore[no-any-return]
+
+
+def find_cosine_distance(source_representation: ArrayLike, test_representation: ArrayLike) -> Any:
+    """``1 - cos`` of the angle between embeddings.
+
+    Args:
+        source_representation: one embedding ``(d,)``, or ``(N, d)``.
+        test_representation: one embedding ``(d,)``, or ``(M, d)``.
+
+    Returns:
+        A number for two embeddings, ``(M, N)`` for two stacks.
+    """
+    a, b = _pair(source_representation, test_representation)
+    if a.ndim == 1:
+        return 1 - np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
+    return 1 - l2_normalize(b, axis=1) @ l2_normalize(a, axis=1).T
+
+
+def find_angular_distance(source_representation: ArrayLike, test_representation: ArrayLike) -> Any:
+    """The angle between embeddings as a fraction of a half turn; arguments as for cosine."""
+    cosine = 1 - find_cosine_distance(source_representation, test_representation)
+    return np.arccos(np.clip(cosine, -1.0, 1.0)) / np.pi
+
+
+def find_euclidean_distance(
+    source_representation: ArrayLike, test_representation: ArrayLike
+) -> Any:
+    """Length of the difference of embeddings; arguments as for cosine."""
+    a, b = _pair(source_representation, test_representation)
+    if a.ndim == 1:
+        return np.linalg.norm(a - b)
+    # Through the squares: one matrix product instead of a (M, N, d) array.
+    squares = (b**2).sum(1)[:, None] + (a**2).sum(1)[None, :] - 2 * (b @ a.T)
+    return np.sqrt(np.maximum(squares, 0))
+
+
+def find_distance(
+    alpha_embedding: ArrayLike,
+    beta_embedding: ArrayLike,
+    distance_metric: str | Metric = "cosine",
+) -> Any:
+    """The distance of two embeddings, or of all pairs of two stacks.
+
+    Args:
+        alpha_embedding: ``(d,)`` or ``(N, d)``.
+        beta_embedding: ``(d,)`` or ``(M, d)``.
+        distance_metric: ``"cosine"``, ``"angular"``, ``"euclidean"``, ``"euclidean_l2"``, or a
+            function of the two arrays.
+
+    Returns:
+        A number, or ``(M, N)``; rounded to six digits unless the metric is a function.
+
+    Raises:
+        InvalidEmbeddingsShapeError: one of them is a single embedding and the other a stack.
+        ValueError: an unknown metric.
+    """
+    alpha, beta = np.asarray(alpha_embedding), np.asarray(beta_embedding)
+    if callable(distance_metric):
+        return distance_metric(alpha, beta)
+    if distance_metric == "cosine":
+        distance = find_cosine_distance(alpha, beta)
+    elif distance_metric == "angular":
+        distance = find_angular_distance(alpha, beta)
+    elif distance_metric == "euclidean":
+        distance = find_euclidean_distance(alpha, beta)
+    elif distance_metric == "euclidean_l2":
+        axis = None if alpha.ndim == 1 else 1
+        distance = find_euclidean_distance(
+            l2_normalize(alpha, axis=axis), l2_normalize(beta, axis=axis)
+        )
+    else:
+        raise ValueError(
+            f"unknown distance_metric {distance_metric!r}; use one of {', '.join(METRICS)} "
+            "or a function of two arrays"
+        )
+    return np.round(distance, 6)
+
+
+def _pair(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.ndim != second.ndim or first.ndim not in (1, 2):
+        raise InvalidEmbeddingsShapeError(
+            "embeddings must both be 1-D (d,) or both 2-D (N, d), "
+            f"but are of shapes {first.shape} and {second.shape}"
+        )
+    return first, second

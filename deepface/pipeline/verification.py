@@ -1,0 +1,199 @@
+"""Are two pictures of the same person: ``verify``, for one pair or for lists of pairs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.detection.faces import PUBLISHED_BORDER
+from deepface.errors import DataTypeError, DimensionMismatchError
+from deepface.images.batch import open_batch
+from deepface.matching.confidence import find_confidence
+from deepface.matching.distance import METRICS, Metric, find_distance
+from deepface.matching.thresholds import find_threshold
+from deepface.pipeline.faces import FaceOptions, facial_area
+from deepface.pipeline.representation import EmbeddingOptions, iter_embeddings
+from deepface.recognition.registry import RECOGNIZERS
+from deepface.runtime.batching import DEFAULT_BATCH_SIZE
+
+_NO_AREA = {"x": None, "y": None, "w": None, "h": None, "left_eye": None, "right_eye": None}
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The faces of one picture of a pair: vectors ``(n, d)`` and areas."""
+
+    embeddings: NDArray[Any]
+    areas: list[dict[str, Any]]
+
+
+def verify(
+    img1_path: Any,
+    img2_path: Any,
+    model_name: str = "VGG-Face",
+    detector_backend: str = "opencv",
+    distance_metric: str | Metric = "cosine",
+    enforce_detection: bool = True,
+    align: bool = True,
+    expand_percentage: int = 0,
+    normalization: str = "base",
+    silent: bool = False,
+    threshold: float | None = None,
+    anti_spoofing: bool = False,
+    *,
+    border: float = PUBLISHED_BORDER,
+    batch_size: int = DEFAULT_BATCH_SIZE,
+    device: str | None = None,
+    precision: str | None = None,
+    **detector_options: Any,
+) -> dict[str, Any] | list[dict[str, Any]]:
+    """See :func:`deepface.DeepFace.verify`."""
+    start = time.perf_counter()
+    if callable(distance_metric) and threshold is None:
+        raise ValueError("a distance_metric of your own needs a threshold: pass threshold=")
+    if not callable(distance_metric) and distance_metric not in METRICS:
+        raise ValueError(
+            f"unknown distance_metric {distance_metric!r}; use one of {', '.join(METRICS)} "
+            "or a function of two arrays"
+        )
+    faces = FaceOptions(
+        detector_backend=detector_backend,
+        enforce_detection=enforce_detection,
+        align=align,
+        expand_percentage=expand_percentage,
+        anti_spoofing=anti_spoofing,
+        border=border,
+        batch_size=batch_size,
+        device=device,
+        progress=not silent and _is_batch(img1_path),
+        detector_options=detector_options,
+    )
+    options = EmbeddingOptions(model_name, normalization, precision=precision)
+    many = [_is_batch(img1_path), _is_batch(img2_path)]
+    if many[0] != many[1]:
+        raise DataTypeError(
+            "img1_path and img2_path must both be one picture (or embedding) or both be lists of "
+            "them, of equal length"
+        )
+    firsts, seconds = (list(img1_path), list(img2_path)) if many[0] else ([img1_path], [img2_path])
+    if len(firsts) != len(seconds):
+        raise ValueError(
+            f"lists of pairs must be of equal length, but img1_path has {len(firsts)} items and "
+            f"img2_path {len(seconds)}"
+        )
+    sides = [
+        _sides(items, number, many[0], faces, options)
+        for number, items in enumerate((firsts, seconds), start=1)
+    ]
+    limit = find_threshold(model_name, distance_metric) if threshold is None else threshold
+    results = [
+        {
+            **_decide(first, second, model_name, distance_metric, limit),
+            "model": model_name,
+            "detector_backend": detector_backend,
+            "similarity_metric": distance_metric,
+        }
+        for first, second in zip(*sides, strict=True)
+    ]
+    seconds_each = round((time.perf_counter() - start) / max(1, len(results)), 2)
+    for result in results:
+        areas = result.pop("facial_areas")
+        result.update(facial_areas=areas, time=seconds_each)
+    return results if many[0] else results[0]
+
+
+def _is_batch(value: Any) -> bool:
+    """Whether this is a list of pictures or embeddings, and not one of them."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 4
+    return isinstance(value, (list, tuple)) and not _is_embedding(value)
+
+
+def _is_embedding(value: Any) -> bool:
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) > 0
+        and any(isinstance(item, (float, int, np.number)) for item in value)
+    )
+
+
+def _sides(
+    items: Sequence[Any],
+    number: int,
+    many: bool,
+    faces: FaceOptions,
+    options: EmbeddingOptions,
+) -> list[_Side]:
+    """Vectors of one side of all pairs: embeddings as they are, pictures in batches."""
+    given: dict[int, _Side] = {}
+    for position, item in enumerate(items):
+        if _is_embedding(item):
+            where = f" (item {position})" if many else ""
+            given[position] = _given_embedding(item, number, where, options.model_name)
+    pictures = [item for position, item in enumerate(items) if position not in given]
+    if not pictures:
+        return [given[position] for position in range(len(items))]
+    try:
+        found = iter(
+            [
+                _Side(
+                    embedded.embeddings,
+                    [
+                        facial_area(f.facial_area, embedded.found.image.source)
+                        for f in embedded.found.faces
+                    ],
+                )
+                for step in iter_embeddings(
+                    open_batch(pictures if many else pictures[0]), faces, options
+                )
+                for embedded in step
+            ]
+        )
+    except ValueError as error:
+        raise ValueError(f"Exception while processing img{number}_path") from error
+    return [given[p] if p in given else next(found) for p in range(len(items))]
+
+
+def _given_embedding(item: Sequence[Any], number: int, where: str, model_name: str) -> _Side:
+    if not all(isinstance(value, (float, int)) for value in item):
+        raise DataTypeError(
+            f"When passing img{number}_path as a list, ensure that all its items are of type "
+            f"float.{where}"
+        )
+    expected = RECOGNIZERS.build(model_name).output_shape
+    if len(item) != expected:
+        raise DimensionMismatchError(
+            f"embeddings of {model_name} should have {expected} dimensions, but {number}-th image "
+            f"has {len(item)} dimensions input{where}"
+        )
+    vector = np.asarray(item, dtype=np.float64)
+    if not np.isfinite(vector).all():
+        raise DataTypeError(
+            f"the embedding in img{number}_path has values that are not finite{where}"
+        )
+    return _Side(vector[None], [dict(_NO_AREA)])
+
+
+def _decide(
+    first: _Side, second: _Side, model_name: str, metric: str | Metric, threshold: float
+) -> dict[str, Any]:
+    """The pair of faces with the smallest distance decides."""
+    best, areas = np.inf, (first.areas[0], second.areas[0])
+    for i, alpha in enumerate(first.embeddings):
+        for j, beta in enumerate(second.embeddings):
+            distance = float(find_distance(alpha, beta, metric))
+            if distance < best:
+                best, areas = distance, (first.areas[i], second.areas[j])
+    verified = best <= threshold
+    return {
+        "verified": bool(verified),
+        "distance": best,
+        "threshold": threshold,
+        "confidence": find_confidence(best, model_name, bool(verified), metric),
+        "facial_areas": {"img1": areas[0], "img2": areas[1]},
+    }

@@ -1,0 +1,1 @@
+"""Faces to vectors: one file per model, with its network, preprocessing and weights."""

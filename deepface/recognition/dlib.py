@@ -1,0 +1,55 @@
+"""Dlib's face recognition network: a ResNet of 29 layers with metric loss (Davis King, 2017).
+
+http://blog.dlib.net/2017/02/high-quality-face-recognition-with-deep.html. Runs in dlib itself, on
+the CPU unless dlib was built for CUDA.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.errors import MissingPackageError
+from deepface.recognition.model import FacialRecognition
+from deepface.runtime.packages import package_file
+from deepface.runtime.weights import ensure_weight
+
+_FILE = "dlib_face_recognition_resnet_model_v1.dat"
+
+
+class Dlib(FacialRecognition):
+    """Faces of 150x150 pixels become 128 numbers."""
+
+    model_name = "Dlib"
+    input_shape = (150, 150)
+    output_shape = 128
+    options: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, device: str | None = None) -> None:
+        try:
+            import dlib
+        except ModuleNotFoundError as error:
+            raise MissingPackageError(
+                'the model Dlib needs the package dlib: pip install "dlib-bin"'
+            ) from error
+        self.model = dlib.face_recognition_model_v1(str(_weights()))
+        self._lock = threading.Lock()  # dlib's networks keep state while they run
+
+    def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        """See the base class. Values in [0, 1] or [0, 255]; dlib sees RGB ``uint8``."""
+        if not len(batch):
+            return np.zeros((0, self.output_shape))
+        in_unit_range = batch.max(axis=(1, 2, 3), keepdims=True) <= 1
+        faces = (batch * np.where(in_unit_range, 255, 1))[..., ::-1].astype(np.uint8)
+        with self._lock:
+            vectors = self.model.compute_face_descriptor(list(np.ascontiguousarray(faces)))
+        return np.array(vectors, dtype=np.float64)
+
+
+def _weights() -> Path:
+    """From the package ``face_recognition_models`` where it is installed, else downloaded."""
+    return package_file("face_recognition_models", f"models/{_FILE}") or ensure_weight(_FILE)

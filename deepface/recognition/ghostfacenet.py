@@ -1,0 +1,131 @@
+"""GhostFaceNetV1, width 1.3, stride 1 (Alansari, Hay, Javed, Shoufan, Zweiri, Werghi:
+GhostFaceNets, IEEE Access 2023, https://ieeexplore.ieee.org/document/10098610;
+weights of https://github.com/HamadYA/GhostFaceNets).
+
+A ghost module computes half of its channels with a 1x1 convolution and the other half from these
+with a cheap depthwise 3x3. Every activation is a PReLU per channel; padding is TensorFlow's "same"
+(more at the right and at the bottom when the stride is 2); eps is 1e-3.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deepface.recognition.layers import conv_bn
+
+_EPS = 1e-3
+
+#: Depthwise kernel, stride, expanded channels, output channels, squeezed channels (0: none).
+_BOTTLENECKS = (
+    (3, 1, 20, 20, 0),
+    (3, 2, 64, 32, 0),
+    (3, 1, 92, 32, 0),
+    (5, 2, 92, 52, 24),
+    (5, 1, 156, 52, 40),
+    (3, 2, 312, 104, 0),
+    (3, 1, 260, 104, 0),
+    (3, 1, 240, 104, 0),
+    (3, 1, 240, 104, 0),
+    (3, 1, 624, 144, 156),
+    (3, 1, 872, 144, 220),
+    (5, 2, 872, 208, 220),
+    (5, 1, 1248, 208, 0),
+    (5, 1, 1248, 208, 312),
+    (5, 1, 1248, 208, 0),
+    (5, 1, 664, 208, 168),
+)
+
+
+def _pointwise(inputs: int, outputs: int, prelu: bool = False) -> nn.Sequential:
+    return conv_bn(nn.Conv2d(inputs, outputs, 1, bias=False), _EPS, prelu=prelu)
+
+
+class _SamePadding(nn.Module):
+    """TensorFlow's "same" padding for an odd kernel with stride 2 on an even size."""
+
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        before, after = (kernel - 2) // 2, (kernel - 1) // 2
+        self.padding = (before, after, before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x, self.padding)
+
+
+def _depthwise(channels: int, kernel: int, stride: int = 1, prelu: bool = False) -> nn.Sequential:
+    padding = kernel // 2 if stride == 1 else 0
+    conv = nn.Conv2d(channels, channels, kernel, stride, padding, groups=channels, bias=False)
+    unit = conv_bn(conv, _EPS, prelu=prelu)
+    if stride > 1:
+        unit = nn.Sequential(OrderedDict([("pad", _SamePadding(kernel)), *unit.named_children()]))
+    return unit
+
+
+class _Ghost(nn.Module):
+    def __init__(self, inputs: int, outputs: int, prelu: bool) -> None:
+        super().__init__()
+        self.primary = _pointwise(inputs, outputs // 2, prelu)
+        self.cheap = _depthwise(outputs // 2, 3, prelu=prelu)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.primary(x)
+        return torch.cat([x, self.cheap(x)], dim=1)
+
+
+class _SqueezeExcite(nn.Module):
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(channels, squeezed, 1)
+        self.prelu = nn.PReLU(squeezed)
+        self.expand = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.expand(self.prelu(self.reduce(x.mean((2, 3), keepdim=True))))
+        return x * (0.2 * gate + 0.5).clamp(0, 1)  # the hard sigmoid of Keras
+
+
+class _Bottleneck(nn.Module):
+    def __init__(
+        self, inputs: int, kernel: int, stride: int, expanded: int, outputs: int, squeezed: int
+    ) -> None:
+        super().__init__()
+        self.ghost_1 = _Ghost(inputs, expanded, prelu=True)
+        self.downsample = _depthwise(expanded, kernel, stride) if stride > 1 else nn.Identity()
+        self.se = _SqueezeExcite(expanded, squeezed) if squeezed else nn.Identity()
+        self.ghost_2 = _Ghost(expanded, outputs, prelu=False)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                _depthwise(inputs, kernel, stride), _pointwise(inputs, outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        main = self.ghost_2(self.se(self.downsample(self.ghost_1(x))))
+        return main + self.shortcut(x)
+
+
+class GhostFaceNetV1(nn.Module):
+    """``(N, 3, 112, 112)`` BGR in [0, 1] -> ``(N, 512)``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = conv_bn(nn.Conv2d(3, 20, 3, padding=1, bias=False), _EPS, prelu=True)
+        blocks, channels = [], 20
+        for kernel, stride, expanded, outputs, squeezed in _BOTTLENECKS:
+            blocks.append(_Bottleneck(channels, kernel, stride, expanded, outputs, squeezed))
+            channels = outputs
+        self.bottlenecks = nn.Sequential(*blocks)
+        self.tail = _pointwise(channels, 664, prelu=True)
+        self.gdc_dw = nn.Conv2d(664, 664, 7, groups=664, bias=False)
+        self.gdc_bn = nn.BatchNorm2d(664, eps=_EPS)
+        self.gdc_conv = nn.Conv2d(664, 512, 1)
+        self.pre_embedding = nn.BatchNorm1d(512, eps=_EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.tail(self.bottlenecks(self.stem(x)))
+        x = self.gdc_conv(self.gdc_bn(self.gdc_dw(x)))
+        return self.pre_embedding(x.flatten(1))

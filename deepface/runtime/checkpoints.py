@@ -1,0 +1,110 @@
+"""PyTorch checkpoints: opened without running anything in them, loaded strictly."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepface.errors import WeightsError
+
+#: How every error about the content of a weight file begins; the published library's words.
+LOAD_ERROR = "An exception occurred while loading the pre-trained weights from"
+
+#: How many keys of each kind an error lists.
+_LISTED = 5
+
+
+def load_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of a ``.pth`` file by name, on the CPU.
+
+    A dict under the key ``"state_dict"`` is unwrapped, and a prefix ``module.`` that all names
+    have (left by ``DataParallel``) removed.
+
+    Raises:
+        WeightsError: the file is damaged, is no state dict, or needs code to be opened.
+    """
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # pickle, zip, end-of-file and runtime errors alike
+        size = Path(path).stat().st_size
+        raise WeightsError(f"{LOAD_ERROR} {path} ({size} bytes): {_reason(error)}") from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content:
+        raise WeightsError(f"{LOAD_ERROR} {path}: it holds {_what(content)}, not a state dict")
+    for name, value in content.items():
+        if not (isinstance(name, str) and isinstance(value, Tensor)):
+            raise WeightsError(
+                f"{LOAD_ERROR} {path}: it is no state dict, {name!r} is {_what(value)}"
+            )
+    if all(name.startswith("module.") for name in content):
+        content = {name.removeprefix("module."): value for name, value in content.items()}
+    return dict(content)
+
+
+def load_into(
+    module: nn.Module, state: Mapping[str, Tensor], path: str | Path, ignore: Sequence[str] = ()
+) -> None:
+    """Make ``state`` the parameters and buffers of ``module``, all of them and nothing else.
+
+    The tensors are taken over, not copied: a module built under ``torch.device("meta")`` costs
+    neither memory nor time for numbers that are thrown away.
+
+    Args:
+        module: a network whose names are those of the state dict.
+        state: its tensors; counters of batch normalisation may be missing.
+        path: the file they come from, for messages.
+        ignore: beginnings of names that the network does not have, e.g. ``("fc8.",)``.
+
+    Raises:
+        WeightsError: names or shapes differ; the module is unchanged then.
+    """
+    own = module.state_dict()
+    state = {name: value for name, value in state.items() if not name.startswith(tuple(ignore))}
+    missing = [
+        name for name in own if name not in state and not name.endswith("num_batches_tracked")
+    ]
+    unexpected = [name for name in state if name not in own]
+    wrong = [
+        f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
+        for name, value in state.items()
+        if name in own and value.shape != own[name].shape
+    ]
+    faults = [
+        f"{label}: {', '.join(names[:_LISTED])}" + (" ..." if len(names) > _LISTED else "")
+        for label, names in (
+            (f"{len(missing)} missing", missing),
+            (f"{len(unexpected)} unexpected", unexpected),
+            (f"{len(wrong)} of another shape", wrong),
+        )
+        if names
+    ]
+    if faults:
+        raise WeightsError(
+            f"{LOAD_ERROR} {path}: it does not fit {type(module).__name__} "
+            f"({len(state)} tensors in the file, {len(own)} in the network); {'; '.join(faults)}"
+        )
+    module.load_state_dict(
+        {name: value.to(own[name].dtype) for name, value in state.items()}, assign=True
+    )
+
+
+def _reason(error: Exception) -> str:
+    refused = re.search(r"GLOBAL (\S+)", str(error))
+    if refused:
+        return f"it is a pickle that calls {refused[1]}, and code in weight files is not run"
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is no PyTorch checkpoint"
+    return f"it is damaged or no PyTorch checkpoint ({str(error).partition(chr(10))[0]})"
+
+
+def _what(value: object) -> str:
+    return "nothing" if value in ({}, None) else f"a {type(value).__name__}"

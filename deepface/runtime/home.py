@@ -1,0 +1,21 @@
+"""Where files of this package live: ``$DEEPFACE_HOME/.deepface``, as in the published library."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def get_deepface_home() -> str:
+    """``$DEEPFACE_HOME``, or the user's home directory. The variable is read at each call."""
+    return os.environ.get("DEEPFACE_HOME") or str(Path.home())
+
+
+def weights_folder() -> Path:
+    """The folder of weight files. It is made when a file is first downloaded, not here."""
+    return Path(get_deepface_home(), ".deepface", "weights")
+
+
+def initialize_folder() -> None:
+    """Make the folder of weight files. Nothing here needs it; published scripts call it."""
+    weights_folder().mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,1 @@
+"""Is a face a real one before the camera, or a print or a screen."""

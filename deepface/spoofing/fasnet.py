@@ -1,0 +1,109 @@
+"""FasNet: two networks look at the face and its surroundings and vote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deepface.runtime.checkpoints import load_into, load_state_dict
+from deepface.runtime.network import Network
+from deepface.runtime.weights import ensure_weight
+from deepface.spoofing.fasnet_networks import mini_fasnet_v1se, mini_fasnet_v2
+from deepface.types import Image, Liveness
+
+Box = tuple[int, int, int, int]
+
+#: How much of the surroundings each network sees, as a multiple of the box; its weight file.
+_NETWORKS: tuple[tuple[float, str, Callable[[], nn.Module]], ...] = (
+    (2.7, "2.7_80x80_MiniFASNetV2.pth", mini_fasnet_v2),
+    (4.0, "4_0_0_80x80_MiniFASNetV1SE.pth", mini_fasnet_v1se),
+)
+_SIZE = 80
+_REAL = 1
+
+
+class FasNet:
+    """Tells real faces from prints and screens.
+
+    Args:
+        device: where the networks run.
+    """
+
+    model_name = "Fasnet"
+
+    def __init__(self, device: str | None = None) -> None:
+        self._networks = []
+        for scale, file, build in _NETWORKS:
+            path = ensure_weight(file)
+            module = build()
+            load_into(module, load_state_dict(path), path)
+            self._networks.append((scale, Network(module, device)))
+
+    def analyze(self, img: Image, facial_area: Box) -> tuple[bool, float]:
+        """Judge one face: ``(is_real, score)``; see :meth:`judge`."""
+        verdict = self.judge([(img, facial_area)])[0]
+        return verdict.is_real, verdict.score
+
+    def judge(self, faces: Sequence[tuple[Image, Box]]) -> list[Liveness]:
+        """Judge many faces in one batch per network.
+
+        Args:
+            faces: BGR ``uint8`` pictures ``(H, W, 3)``, without border, and boxes
+                ``(x, y, w, h)`` in their pixels.
+        """
+        if not faces:
+            return []
+        votes = torch.zeros(len(faces), 3)
+        for scale, network in self._networks:
+            crops = np.stack([_crop(image, box, scale) for image, box in faces])
+            votes += network(crops, _to_input).softmax(1).cpu()
+        labels = votes.argmax(1)
+        return [
+            Liveness(is_real=label == _REAL, score=float(vote[label]) / len(self._networks))
+            for label, vote in zip(labels.tolist(), votes, strict=True)
+        ]
+
+
+def _to_input(crops: Tensor) -> Tensor:
+    return crops.permute(0, 3, 1, 2).float()
+
+
+def _crop(image: Image, box: Box, scale: float) -> Image:
+    height, width = image.shape[:2]
+    left, top, right, bottom = surroundings(width, height, box, scale)
+    crop = image[top : bottom + 1, left : right + 1]
+    return cv2.resize(crop, (_SIZE, _SIZE))  # type: ignore[return-value]
+
+
+def surroundings(width: int, height: int, box: Box, scale: float) -> Box:
+    """The rectangle that a network sees.
+
+    Args:
+        width: of the picture, in pixels.
+        height: likewise.
+        box: the face ``(x, y, w, h)``; one without an area counts as one pixel.
+        scale: how many times the box; less where the picture is too small.
+
+    Returns:
+        Corners ``(left, top, right, bottom)``, both inside the picture: the box's centre stays
+        in the middle unless the rectangle has to move to stay inside.
+    """
+    x, y, w, h = box
+    w, h = max(w, 1), max(h, 1)
+    scale = min((height - 1) / h, (width - 1) / w, scale)
+    left, right = _interval(x + w / 2, w * scale, width)
+    top, bottom = _interval(y + h / 2, h * scale, height)
+    return left, top, right, bottom
+
+
+def _interval(centre: float, length: float, size: int) -> tuple[int, int]:
+    low, high = centre - length / 2, centre + length / 2
+    if low < 0:
+        low, high = 0, high - low
+    if high > size - 1:
+        low, high = low - (high - size + 1), size - 1
+    return max(0, int(low)), min(size - 1, max(0, int(high)))

@@ -1,0 +1,77 @@
+"""Distances, thresholds and confidence, to the digit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepface.errors import InvalidEmbeddingsShapeError
+from deepface.matching import distance
+from deepface.matching.confidence import find_confidence
+from deepface.matching.thresholds import THRESHOLDS, find_threshold
+from tests.data import golden
+
+
+@pytest.mark.parametrize("metric", distance.METRICS)
+def test_golden_distances(metric: str) -> None:
+    functions = golden("spec", "golden_functions.json")
+    one = functions["find_distance_1d"]
+    assert distance.find_distance(one["a"], one["b"], metric) == one[metric]
+    many = functions["find_distance_2d(alpha N=3,beta M=2)->(M,N)"]
+    np.testing.assert_array_equal(
+        distance.find_distance(many["alpha"], many["beta"], metric), many[metric]
+    )
+
+
+@pytest.mark.parametrize("metric", distance.METRICS)
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(2, 40), st.integers(0, 1000))
+def test_stacks_equal_pairs(metric: str, n: int, m: int, d: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    alpha, beta = rng.normal(size=(n, d)), rng.normal(size=(m, d))
+    stacked = distance.find_distance(alpha, beta, metric)
+    assert stacked.shape == (m, n)
+    for i in range(n):
+        for j in range(m):
+            single = distance.find_distance(alpha[i], beta[j], metric)
+            assert stacked[j, i] == pytest.approx(single, abs=2e-6)
+
+
+def test_same_embedding_has_no_distance() -> None:
+    x = np.random.default_rng(0).normal(size=128).tolist()
+    for metric in distance.METRICS:
+        assert distance.find_distance(x, x, metric) == pytest.approx(0, abs=1e-6)
+
+
+def test_own_metric_is_called_with_arrays() -> None:
+    assert distance.find_distance([1, 2], [3, 5], lambda a, b: float(abs(a - b).sum())) == 5.0
+
+
+def test_errors() -> None:
+    with pytest.raises(ValueError, match="unknown distance_metric 'manhattan'; use one of cosine"):
+        distance.find_distance([1.0], [1.0], "manhattan")
+    with pytest.raises(InvalidEmbeddingsShapeError, match=r"\(2,\) and \(1, 2\)"):
+        distance.find_distance([1.0, 2.0], [[1.0, 2.0]])
+    with pytest.raises(ValueError, match="no threshold for model 'Nobody'"):
+        find_threshold("Nobody")
+    with pytest.raises(ValueError, match="no threshold for metric 'manhattan'"):
+        find_threshold("Dlib", "manhattan")
+    assert find_threshold("Dlib", lambda a, b: 0) == 0.0
+
+
+def test_thresholds() -> None:
+    assert golden("spec", "tables.json")["thresholds"] == THRESHOLDS
+
+
+def test_golden_confidences() -> None:
+    cases = golden("spec", "golden_functions.json")["find_confidence"]
+    assert len(cases) == 792
+    for model, metric, value, verified, expected in cases:
+        found = find_confidence(value, model, verified, metric)
+        assert found == expected, (model, metric, value, verified)
+
+
+def test_confidence_of_an_own_metric() -> None:
+    assert find_confidence(0.3, "Dlib", True, lambda a, b: 0) == 51
+    assert find_confidence(0.3, "Dlib", False, lambda a, b: 0) == 49

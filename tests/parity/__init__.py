@@ -1,0 +1,1 @@
+"""Ours against the originals, live: ``make parity``."""
