@@ -1,0 +1,123 @@
+"""``verify`` with dlib's network, whose real weights come with a package."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepface import DeepFace
+from deepface.errors import (
+    DataTypeError,
+    DimensionMismatchError,
+    FaceNotDetected,
+    MissingPackageError,
+    WeightsError,
+)
+from deepface.matching.distance import METRICS
+from deepface.matching.thresholds import THRESHOLDS
+from deepface.recognition.registry import RECOGNIZERS
+from tests.test_batch_laws import faceless, pictures
+
+verify: Any = partial(DeepFace.verify, model_name="Dlib", silent=True)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def dlib_model() -> None:
+    try:
+        RECOGNIZERS.build("Dlib")
+    except (MissingPackageError, WeightsError) as error:
+        pytest.skip(str(error))
+
+
+def vector(picture: Any) -> list[float]:
+    return DeepFace.represent(picture, model_name="Dlib")[0]["embedding"]  # type: ignore[call-overload,no-any-return,index]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_same_picture(metric: str) -> None:
+    result = verify(pictures()[0], pictures()[0], distance_metric=metric)
+    assert result["verified"] is True
+    assert result["distance"] == pytest.approx(0, abs=1e-6)
+    assert result["threshold"] == THRESHOLDS["Dlib"][metric]
+    assert result["confidence"] == 100 or result["distance"] > 0
+    assert result["facial_areas"]["img1"] == result["facial_areas"]["img2"]
+
+
+def test_the_distance_is_that_of_the_vectors() -> None:
+    portrait, _, _, mirrored, _ = pictures()
+    result = verify(portrait, mirrored)
+    a, b = np.array(vector(portrait)), np.array(vector(mirrored))
+    expected = 1 - a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    assert result["distance"] == pytest.approx(expected, abs=1e-6)
+    assert result["verified"] is bool(expected <= 0.07)
+
+
+def test_the_closest_pair_of_faces_counts() -> None:
+    portrait, _, several, *_ = pictures()
+    height = max(portrait.shape[0], several.shape[0])
+    both = np.zeros((height, portrait.shape[1] + several.shape[1], 3), np.uint8)
+    both[: portrait.shape[0], : portrait.shape[1]] = portrait
+    both[: several.shape[0], portrait.shape[1] :] = several
+    result = verify(both, portrait, detector_backend="mtcnn")
+    assert result["verified"]
+    assert result["facial_areas"]["img1"]["x"] < portrait.shape[1]
+
+
+def test_lists_of_pairs_equal_a_loop() -> None:
+    portrait, _, several, mirrored, _ = pictures()
+    firsts = [portrait, mirrored, vector(portrait), portrait]
+    seconds = [mirrored, several, portrait, vector(mirrored)]
+    options = {"detector_backend": "mtcnn", "enforce_detection": False}
+    results = verify(firsts, seconds, **options)
+    assert len(results) == 4
+    for first, second, result in zip(firsts, seconds, results, strict=True):
+        single = verify(first, second, **options)
+        assert abs(single["distance"] - result["distance"]) <= 2e-6
+        for key in ("verified", "threshold", "model", "facial_areas", "detector_backend"):
+            assert single[key] == result[key]
+    assert verify([], []) == []
+    assert len(verify([portrait], [portrait])) == 1
+    assert len(verify(np.stack([portrait, mirrored]), np.stack([mirrored, mirrored]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "error", "message"),
+    [
+        ([0.1] * 127, None, DimensionMismatchError, "Dlib should have 128 dimensions, but 1-th"),
+        ([0.1] * 127 + ["x"], None, DataTypeError, "all its items are of type float"),
+        ([np.float32(0.1)] * 128, None, DataTypeError, "all its items are of type float"),
+        ([0.1] * 127 + [float("nan")], None, DataTypeError, "not finite"),
+        (None, [], DataTypeError, "both be lists"),
+        ([None, None], [None], ValueError, "img1_path has 2 items and img2_path 1"),
+        ("nowhere.jpg", None, ValueError, "Exception while processing img1_path"),
+        (None, "nowhere.jpg", ValueError, "Exception while processing img2_path"),
+    ],
+)
+def test_wrong_input(first: Any, second: Any, error: type[Exception], message: str) -> None:
+    portrait = pictures()[0]
+    fill = lambda side: [portrait] * len(side) if side and side[0] is None else side  # noqa: E731
+    with pytest.raises(error, match=message):
+        verify(
+            portrait if first is None else fill(first),
+            portrait if second is None else fill(second),
+        )
+
+
+def test_wrong_options() -> None:
+    portrait = pictures()[0]
+    with pytest.raises(ValueError, match="unknown distance_metric 'manhattan'"):
+        verify(portrait, portrait, distance_metric="manhattan")
+    with pytest.raises(ValueError, match="needs a threshold"):
+        verify(portrait, portrait, distance_metric=lambda a, b: 0)
+    assert verify(portrait, portrait, threshold=0)["threshold"] == 0
+
+
+def test_the_cause_of_an_error() -> None:
+    with pytest.raises(ValueError, match="img2_path") as caught:
+        verify([pictures()[0]] * 2, [pictures()[0], faceless()], detector_backend="mtcnn")
+    assert type(caught.value) is ValueError
+    assert isinstance(caught.value.__cause__, FaceNotDetected)
+    assert "item 1" in str(caught.value.__cause__)
