@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface import __version__, compat, modeling, pipeline
-from deepface.detection.faces import PUBLISHED_BORDER
+from deepface.detection.faces import PUBLISHED_BORDER, Align
 from deepface.logger import get_logger
 from deepface.matching.distance import Metric
 from deepface.runtime.batching import DEFAULT_BATCH_SIZE
@@ -139,7 +139,7 @@ def represent(
     model_name: str = "VGG-Face",
     enforce_detection: bool = True,
     detector_backend: str = "opencv",
-    align: bool = True,
+    align: Align = True,
     expand_percentage: int = 0,
     normalization: str = "base",
     anti_spoofing: bool = False,
@@ -163,7 +163,8 @@ def represent(
         model_name: the recognition model.
         enforce_detection: as for :func:`extract_faces`.
         detector_backend: as for :func:`extract_faces`; ``"skip"`` embeds each picture as it is.
-        align: as for :func:`extract_faces`.
+        align: as for :func:`extract_faces`; ``"landmarks"`` cuts each face as the model's training
+            did, by five landmarks, which makes some models much more accurate.
         expand_percentage: as for :func:`extract_faces`.
         normalization: how pixel values are scaled: ``"base"``, ``"raw"``, ``"Facenet"``,
             ``"Facenet2018"``, ``"VGGFace"``, ``"VGGFace2"`` or ``"ArcFace"``.
@@ -222,7 +223,7 @@ def verify(
     detector_backend: str = "opencv",
     distance_metric: str | Metric = "cosine",
     enforce_detection: bool = True,
-    align: bool = True,
+    align: Align = True,
     expand_percentage: int = 0,
     normalization: str = "base",
     silent: bool = False,
@@ -246,7 +247,7 @@ def verify(
         distance_metric: ``"cosine"``, ``"euclidean"``, ``"euclidean_l2"``, ``"angular"``, or a
             function of two arrays, which needs ``threshold``.
         enforce_detection: as for :func:`extract_faces`.
-        align: as for :func:`extract_faces`.
+        align: as for :func:`represent`.
         expand_percentage: as for :func:`extract_faces`.
         normalization: as for :func:`represent`.
         silent: no progress bar for lists.

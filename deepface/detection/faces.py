@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,23 +14,43 @@ from deepface.detection.alignment import aligned_crop, cut, expand_region
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
 from deepface.detection.registry import DETECTORS
+from deepface.errors import UnimplementedError
 from deepface.logger import get_logger
 from deepface.types import DetectedFace, FacialAreaRegion, Image
 
 #: The black border that the published library adds, as a fraction of height and width.
 PUBLISHED_BORDER = 0.5
+#: The value of ``align`` that cuts faces as their recognition network was trained to see them.
+LANDMARKS_ALIGNMENT = "landmarks"
+Align: TypeAlias = bool | Literal["landmarks"]
+
+
+class FaceCut(Protocol):
+    """Cuts faces out of their pictures as one recognition network was trained to see them."""
+
+    def crops(
+        self, sources: Sequence[NDArray[Any]], regions: Sequence[FacialAreaRegion]
+    ) -> list[NDArray[Any]]:
+        """The faces ``(height, width, 3)``, one per region and its picture ``(H, W, 3)``."""
 
 
 @dataclass(frozen=True)
 class CropOptions:
     """What happens around detection; see :func:`detect_faces` for the fields."""
 
-    align: bool = True
+    align: Align = True
     expand_percentage: int = 0
     max_faces: int | None = None
     border: float = PUBLISHED_BORDER
+    face_cut: FaceCut | None = None
 
     def __post_init__(self) -> None:
+        check_align(self.align)
+        if (self.align == LANDMARKS_ALIGNMENT) is not (self.face_cut is not None):
+            raise UnimplementedError(
+                "align='landmarks' is for represent, verify and find: how a face is cut depends on "
+                "the recognition model"
+            )
         if not 0 <= self.border <= 2:
             raise ValueError(
                 f"border is a fraction of the image's size from 0 to 2, but it is {self.border}"
@@ -42,15 +62,22 @@ class CropOptions:
             object.__setattr__(self, "expand_percentage", 0)
 
 
+def check_align(align: object) -> None:
+    """Raise ``UnimplementedError`` for something else than a truth value or ``"landmarks"``."""
+    if isinstance(align, str) and align != LANDMARKS_ALIGNMENT:
+        raise UnimplementedError(f"unknown align {align!r}: use True, False or 'landmarks'")
+
+
 def detect_faces(
     detector_backend: str,
     img: NDArray[Any] | Sequence[NDArray[Any]],
-    align: bool = True,
+    align: Align = True,
     expand_percentage: int = 0,
     max_faces: int | None = None,
     *,
     sources: Sequence[NDArray[Any]] | None = None,
     border: float = PUBLISHED_BORDER,
+    face_cut: FaceCut | None = None,
     device: str | None = None,
     **detector_options: Any,
 ) -> list[DetectedFace] | list[list[DetectedFace]]:
@@ -60,20 +87,21 @@ def detect_faces(
         detector_backend: a detector's name.
         img: one BGR ``uint8`` array ``(H, W, 3)``, a list of them or a 4-D array.
         align: rotate each crop so that the eyes are level; the detector is then shown the
-            picture with a black border.
+            picture with a black border. ``"landmarks"`` cuts by ``face_cut`` instead.
         expand_percentage: how much wider and higher than found a box becomes, in percent.
         max_faces: keep only so many faces per image, the largest first.
         sources: what the crops are cut from, one array per image with its height and width, when
             that is not ``img`` itself (a float picture, say, whose ``uint8`` form is ``img``).
         border: width of the black border as a fraction of the image's height and width. 0.5 is
             what the published library does; 0 finds small faces better and is faster.
+        face_cut: how faces are cut with ``align="landmarks"``.
         device: where the detector runs, e.g. ``"cpu"`` or ``"cuda:0"``.
         detector_options: options of the detector, e.g. ``min_face_size``.
 
     Returns:
         The faces of the image, or one list of faces per image of a batch.
     """
-    options = CropOptions(align, expand_percentage, max_faces, border)
+    options = CropOptions(align, expand_percentage, max_faces, border, face_cut)
     detector = DETECTORS.build(detector_backend, device, **detector_options)
     single = isinstance(img, np.ndarray) and img.ndim != 4
     images: list[Image] = [img] if single else list(img)  # type: ignore[list-item]
@@ -96,6 +124,8 @@ def crop_faces(
             ``uint8`` is kept.
         options: see :func:`detect_faces`.
     """
+    if options.face_cut is not None:
+        _check_landmarks(detector)
     border = options.border if options.align else 0.0
     canvases = [Canvas.with_border(image, border) for image in images]
     found = [
@@ -107,10 +137,12 @@ def crop_faces(
         ]
         for canvas, regions in zip(canvases, _detect(detector, canvases), strict=True)
     ]
+    if options.face_cut is not None:
+        return _cut_by_landmarks(detector, sources, found, options.face_cut)
     if getattr(detector, "name", "") != "opencv":
         _fill_in_eyes(images, found)
     return [
-        [_cut_out(source, region, options.align) for region in regions]
+        [_cut_out(source, region, bool(options.align)) for region in regions]
         for source, regions in zip(sources, found, strict=True)
     ]
 
@@ -185,6 +217,35 @@ def _fill_in_eyes(images: Sequence[Image], found: list[list[FacialAreaRegion]]) 
         if face.right_eye is None and right is not None:
             face = replace(face, right_eye=(face.x + right[0], face.y + right[1]))
         faces[position] = face
+
+
+def _check_landmarks(detector: Any) -> None:
+    if getattr(detector, "landmarks", 0) != 5:
+        able = [name for name, entry in DETECTORS.entries.items() if entry.load().landmarks == 5]
+        raise UnimplementedError(
+            f"align='landmarks' needs five landmarks per face, which the detector {detector.name} "
+            f"does not give. Detectors that do: {', '.join(able)}"
+        )
+
+
+def _cut_by_landmarks(
+    detector: Any,
+    sources: Sequence[NDArray[Any]],
+    found: list[list[FacialAreaRegion]],
+    face_cut: FaceCut,
+) -> list[list[DetectedFace]]:
+    """All faces of a batch, as their recognition network was trained to see them."""
+    flat = [(s, region) for s, regions in zip(sources, found, strict=True) for region in regions]
+    if any(region.five_points is None for _, region in flat):
+        raise UnimplementedError(
+            f"align='landmarks' needs five landmarks per face, and these weights of the detector "
+            f"{detector.name} give none"
+        )
+    crops = iter(face_cut.crops([source for source, _ in flat], [region for _, region in flat]))
+    return [
+        [DetectedFace(next(crops), region, region.confidence or 0) for region in regions]
+        for regions in found
+    ]
 
 
 def _cut_out(source: NDArray[Any], region: FacialAreaRegion, align: bool) -> DetectedFace:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.detection.alignment import cut
 from deepface.types import FIVE_POINTS, FacialAreaRegion
 
 
@@ -31,6 +32,27 @@ class Template:
     def __post_init__(self) -> None:
         if len(self.points) != len(FIVE_POINTS):
             raise ValueError(f"a template has {len(FIVE_POINTS)} points, not {len(self.points)}")
+
+    def crops(
+        self, sources: Sequence[NDArray[Any]], regions: Sequence[FacialAreaRegion]
+    ) -> list[NDArray[Any]]:
+        """Faces sampled onto the template, black where they reach outside their picture.
+
+        Args:
+            sources: the picture ``(H, W, 3)`` of each face.
+            regions: the faces; every one has ``five_points``.
+
+        Returns:
+            One array ``(height, width, 3)`` per face, of its picture's dtype.
+        """
+        if not regions:
+            return []
+        landmarks = np.array([region.five_points for region in regions], dtype=np.float64)
+        transforms = similarity_transforms(landmarks, np.array(self.points))
+        return [
+            _sample(source, transform, self.size)
+            for source, transform in zip(sources, transforms, strict=True)
+        ]
 
 
 def similarity_transforms(
@@ -55,31 +77,6 @@ def similarity_transforms(
     linear = np.stack([np.stack([a, -b], 1), np.stack([b, a], 1)], 1)
     shift = target_centre - (linear @ centre.transpose(0, 2, 1))[..., 0]
     return np.concatenate([linear, shift[..., None]], 2)
-
-
-def warp_faces(
-    sources: Sequence[NDArray[Any]],
-    regions: Sequence[FacialAreaRegion],
-    template: Template,
-) -> list[NDArray[Any]]:
-    """Faces sampled onto a template, black where they reach outside their picture.
-
-    Args:
-        sources: the picture ``(H, W, 3)`` of each face.
-        regions: the faces; every one has ``five_points``.
-        template: see :class:`Template`.
-
-    Returns:
-        One array ``(height, width, 3)`` per face, of its picture's dtype.
-    """
-    if not regions:
-        return []
-    landmarks = np.array([region.five_points for region in regions], dtype=np.float64)
-    transforms = similarity_transforms(landmarks, np.array(template.points))
-    return [
-        _sample(source, transform, template.size)
-        for source, transform in zip(sources, transforms, strict=True)
-    ]
 
 
 def _sample(
@@ -109,8 +106,6 @@ def _shrunk(
     source: NDArray[Any], transform: NDArray[np.float64], size: tuple[int, int], factor: int
 ) -> tuple[NDArray[Any], tuple[int, int]]:
     """The part of the picture that the face covers, ``factor`` times smaller, and its origin."""
-    from deepface.detection.alignment import cut
-
     height, width = size
     back = cv2.invertAffineTransform(transform)
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ back.T

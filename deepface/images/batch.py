@@ -152,8 +152,8 @@ class _ReadAhead:
 
     An image is *requested* (taken from the input), *read* (its bytes; its size is known then),
     *admitted* to decoding in the order of the input while the pixels admitted are fewer than
-    :data:`MAX_CHUNK_PIXELS`, *taken* into a chunk, and *released* with it. No thread ever waits for room:
-    what is not admitted is put down, so no thread can be left hanging.
+    :data:`MAX_CHUNK_PIXELS`, *taken* into a chunk, and *released* with it. No thread ever waits
+    for room: what is not admitted is put down, so no thread can be left hanging.
     """
 
     def __init__(self, items: Iterable[Any]) -> None:

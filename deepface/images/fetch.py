@@ -226,13 +226,13 @@ def _connect(host: str, port: int, deadline: _Deadline) -> socket.socket:
         try:
             connection.settimeout(min(CONNECT_TIMEOUT, deadline.remaining()))
             connection.connect(address)
+            connection.settimeout(READ_TIMEOUT)
+            deadline.watch(connection)
         except OSError as error:
             connection.close()
             failure = error
-            continue
-        connection.settimeout(READ_TIMEOUT)
-        deadline.watch(connection)
-        return connection
+        else:
+            return connection
     raise failure or OSError(f"{host} has no address")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepface.detection import alignment
 from deepface.detection import faces as detection
-from deepface.detection.faces import PUBLISHED_BORDER
+from deepface.detection.faces import PUBLISHED_BORDER, Align, FaceCut
 from deepface.detection.registry import DETECTORS
 from deepface.errors import FaceNotDetected, ImgNotFound, UnimplementedError, with_item
 from deepface.images.batch import Batch, LoadedImage, open_batch
@@ -26,7 +26,7 @@ class FaceOptions:
 
     detector_backend: str = "opencv"
     enforce_detection: bool = True
-    align: bool = True
+    align: Align = True
     expand_percentage: int = 0
     anti_spoofing: bool = False
     max_faces: int | None = None
@@ -35,6 +35,8 @@ class FaceOptions:
     device: str | None = None
     progress: bool = False
     detector_options: dict[str, Any] = field(default_factory=dict)
+    #: With ``align="landmarks"``: how the faces of the recognition model are cut.
+    face_cut: FaceCut | None = None
 
     def __post_init__(self) -> None:
         if self.detector_backend != "skip":
@@ -87,6 +89,7 @@ def _find(chunk: list[LoadedImage], options: FaceOptions) -> list[list[DetectedF
         expand_percentage=options.expand_percentage,
         max_faces=options.max_faces,
         border=options.border,
+        face_cut=options.face_cut,
         device=options.device,
         **options.detector_options,
     )

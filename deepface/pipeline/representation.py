@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.detection.faces import PUBLISHED_BORDER
+from deepface.detection.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER, Align
 from deepface.errors import SpoofDetected, with_item
 from deepface.images.batch import Batch, open_batch
 from deepface.logger import get_logger
@@ -18,6 +18,7 @@ from deepface.recognition.model import FacialRecognition
 from deepface.recognition.normalization import normalize_embedding_l2, normalize_embedding_minmax
 from deepface.recognition.preprocessing import NORMALIZATIONS, normalize_input, resize_image
 from deepface.recognition.registry import RECOGNIZERS
+from deepface.recognition.templates import template_of
 from deepface.runtime.batching import DEFAULT_BATCH_SIZE, chunks
 
 #: Faces that are letterboxed and embedded at a time: bounds memory for pictures of crowds.
@@ -122,7 +123,7 @@ def represent(
     model_name: str = "VGG-Face",
     enforce_detection: bool = True,
     detector_backend: str = "opencv",
-    align: bool = True,
+    align: Align = True,
     expand_percentage: int = 0,
     normalization: str = "base",
     anti_spoofing: bool = False,
@@ -152,6 +153,7 @@ def represent(
         device=device,
         progress=progress,
         detector_options=detector_options,
+        face_cut=template_of(model_name) if align == LANDMARKS_ALIGNMENT else None,
     )
     options = EmbeddingOptions(model_name, normalization, l2_normalize, minmax_normalize, precision)
     batch = open_batch(img_path)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.detection.faces import PUBLISHED_BORDER
+from deepface.detection.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER, Align
 from deepface.errors import DataTypeError, DimensionMismatchError
 from deepface.images.batch import open_batch
 from deepface.matching.confidence import find_confidence
@@ -19,6 +19,7 @@ from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.faces import FaceOptions, facial_area
 from deepface.pipeline.representation import EmbeddingOptions, iter_embeddings
 from deepface.recognition.registry import RECOGNIZERS
+from deepface.recognition.templates import template_of
 from deepface.runtime.batching import DEFAULT_BATCH_SIZE
 
 _NO_AREA = {"x": None, "y": None, "w": None, "h": None, "left_eye": None, "right_eye": None}
@@ -39,7 +40,7 @@ def verify(
     detector_backend: str = "opencv",
     distance_metric: str | Metric = "cosine",
     enforce_detection: bool = True,
-    align: bool = True,
+    align: Align = True,
     expand_percentage: int = 0,
     normalization: str = "base",
     silent: bool = False,
@@ -72,6 +73,7 @@ def verify(
         device=device,
         progress=not silent and _is_batch(img1_path),
         detector_options=detector_options,
+        face_cut=template_of(model_name) if align == LANDMARKS_ALIGNMENT else None,
     )
     options = EmbeddingOptions(model_name, normalization, precision=precision)
     many = [_is_batch(img1_path), _is_batch(img2_path)]

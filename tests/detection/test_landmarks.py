@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepface.detection.landmarks import Template, similarity_transforms, warp_faces
+from deepface.detection.landmarks import Template, similarity_transforms
 from deepface.types import FacialAreaRegion
 
 POINTS = ((38.0, 52.0), (74.0, 52.0), (56.0, 72.0), (42.0, 92.0), (71.0, 92.0))
@@ -55,11 +55,9 @@ def test_warp_shows_the_landmarks_where_the_template_has_them(scale: float) -> N
     picture = np.zeros((1100, 1100, 3), np.uint8)
     landmarks = moved(scale, 15, (200, 60))
     for point in landmarks:
-        cv2.circle(
-            picture, tuple(round(v) for v in point), max(2, int(3 * scale)), (255,) * 3, -1
-        )
+        cv2.circle(picture, tuple(round(v) for v in point), max(2, int(3 * scale)), (255,) * 3, -1)
     region = FacialAreaRegion(0, 0, 10, 10, five_points=tuple(map(tuple, landmarks.tolist())))
-    (face,) = warp_faces([picture], [region], TEMPLATE)
+    (face,) = TEMPLATE.crops([picture], [region])
     assert face.shape == (112, 112, 3)
     count, _, _, centres = cv2.connectedComponentsWithStats((face[..., 0] > 100).astype(np.uint8))
     assert count == 6
@@ -72,7 +70,7 @@ def test_averaging_down_keeps_the_place() -> None:
     picture = smooth_picture(1600, 1600)
     landmarks = moved(5.0, -10, (300, 200))
     region = FacialAreaRegion(0, 0, 10, 10, five_points=tuple(map(tuple, landmarks.tolist())))
-    (face,) = warp_faces([picture], [region], TEMPLATE)
+    (face,) = TEMPLATE.crops([picture], [region])
     (matrix,) = similarity_transforms(landmarks[None], np.array(POINTS))
     plain = cv2.warpAffine(picture, matrix, (112, 112), flags=cv2.INTER_LINEAR)
     difference = np.abs(face.astype(int) - plain.astype(int))
@@ -82,6 +80,6 @@ def test_averaging_down_keeps_the_place() -> None:
 
 
 def test_empty_and_wrong() -> None:
-    assert warp_faces([], [], TEMPLATE) == []
+    assert TEMPLATE.crops([], []) == []
     with pytest.raises(ValueError, match="5 points, not 2"):
         Template(((1, 1), (2, 2)), (112, 112))

@@ -263,18 +263,26 @@ def test_memory_is_bounded_by_the_chunk_and_not_by_the_input(
     assert live.now == 0
 
 
-def test_a_chunk_that_the_caller_dropped_is_gone_when_the_next_is_made(tmp_path: Path) -> None:
+def test_a_chunk_that_the_caller_dropped_is_gone_while_the_next_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: list[weakref.ref[Image]] = []
+    gone: list[bool] = []
+
+    def decode(self: Encoded) -> Image:
+        deadline = time.monotonic() + 5
+        if self.name == "encoded bytes":  # the second chunk
+            while not (first and first[0]() is None) and time.monotonic() < deadline:
+                time.sleep(0.001)
+            gone.append(first[0]() is None)
+        return picture()
+
+    monkeypatch.setattr(Encoded, "decode", decode)
     [path] = folder_of(tmp_path, 1)
-    dropped: list[weakref.ref[Image]] = []
-
-    def items() -> Iterator[Path]:
-        for _ in range(9):
-            assert all(reference() is None for reference in dropped)
-            yield path
-
-    chunks = open_batch(items()).chunks(3)
-    for _ in range(3):
-        dropped += [weakref.ref(image.pixels) for image in next(chunks)]
+    chunks = open_batch([path, PNG]).chunks(1)
+    first.append(weakref.ref(next(chunks)[0].pixels))
+    next(chunks)
+    assert gone == [True]
 
 
 def test_a_large_picture_after_small_ones_is_not_decoded_ahead_in_numbers(

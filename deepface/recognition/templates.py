@@ -1,0 +1,105 @@
+"""How each recognition network saw faces in training: what ``align="landmarks"`` reproduces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.detection.alignment import cut
+from deepface.detection.faces import FaceCut
+from deepface.detection.landmarks import Template
+from deepface.errors import UnimplementedError
+from deepface.types import FacialAreaRegion
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The box, enlarged about its centre and stretched to the input; no rotation.
+
+    ``fraction`` is how much wider and higher the box becomes; ``size`` is ``(height, width)``.
+    """
+
+    fraction: float
+    size: tuple[int, int]
+
+    def crops(
+        self, sources: Sequence[NDArray[Any]], regions: Sequence[FacialAreaRegion]
+    ) -> list[NDArray[Any]]:
+        """See :class:`FaceCut`; black where the enlarged box leaves the picture."""
+        height, width = self.size
+        faces = []
+        for source, region in zip(sources, regions, strict=True):
+            dx, dy = round(region.w * self.fraction / 2), round(region.h * self.fraction / 2)
+            box = (region.x - dx, region.y - dy, region.w + 2 * dx, region.h + 2 * dy)
+            shrinks = region.w > width
+            faces.append(
+                cv2.resize(
+                    np.ascontiguousarray(cut(source, *box)),
+                    (width, height),
+                    interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
+                )
+            )
+        return faces
+
+
+#: The template of ArcFace (Deng et al., CVPR 2019) and of the networks trained in its way.
+_ARCFACE = Template(
+    (
+        (38.2946, 51.6963),
+        (73.5318, 51.5014),
+        (56.0252, 71.7366),
+        (41.5493, 92.3655),
+        (70.7299, 92.2041),
+    ),
+    (112, 112),
+)
+
+
+def _dlib_chip(size: int, padding: float) -> Template:
+    """dlib's mean face of 68 points, reduced to five: the middles of the eyes, tip of the nose,
+    corners of the mouth; in a unit square that grows by ``padding`` on every side.
+    """
+    points = (
+        (0.225492, 0.215990),
+        (0.754761, 0.215990),
+        (0.490127, 0.515625),
+        (0.254149, 0.780233),
+        (0.726104, 0.780233),
+    )
+    scale = size / (1 + 2 * padding)
+    return Template(
+        tuple(((x + padding) * scale, (y + padding) * scale) for x, y in points), (size,) * 2
+    )
+
+
+#: By model name. Facenet was trained on MTCNN's boxes with 32 of 160 pixels of margin
+#: (github.com/davidsandberg/facenet, align_dataset_mtcnn), VGG-Face's faces are boxes enlarged by
+#: 0.3 of which the middle 224 of 256 pixels are taken (Cao et al., VGGFace2, FG 2018).
+TEMPLATES: dict[str, FaceCut] = {
+    "ArcFace": _ARCFACE,
+    "Buffalo_L": _ARCFACE,
+    "Dlib": _dlib_chip(150, 0.25),
+    "Facenet": Margin(32 / 128, (160, 160)),
+    "Facenet512": Margin(32 / 128, (160, 160)),
+    "GhostFaceNet": _ARCFACE,
+    "SFace": _ARCFACE,
+    "VGG-Face": Margin(1.3 * 224 / 256 - 1, (224, 224)),
+}
+
+
+def template_of(model_name: str) -> FaceCut:
+    """How a model's faces are cut for ``align="landmarks"``.
+
+    Raises:
+        UnimplementedError: the model has no template; the message lists those that have.
+    """
+    if model_name not in TEMPLATES:
+        raise UnimplementedError(
+            f"align='landmarks' has no template for {model_name}; models: {', '.join(TEMPLATES)}"
+        )
+    return TEMPLATES[model_name]
