@@ -16,6 +16,7 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
 from deepface.detection.registry import DETECTORS
 from deepface.errors import FaceNotDetected, MissingPackageError, WeightsError
+from deepface.runtime.models import cached_models
 from deepface.types import FacialAreaRegion, Image
 from tests import laws
 from tests.data import package_pictures, read
@@ -59,7 +60,7 @@ def detector(request: pytest.FixtureRequest) -> Iterator[Detector]:
 
 
 def extract(detector: Detector, img: Any, **options: Any) -> Any:
-    name = next(k for k, v in DETECTORS.entries.items() if DETECTORS.build(k) is detector)
+    name = next(k for k, v in cached_models[DETECTORS.task].items() if v is detector)
     return DeepFace.extract_faces(
         img, detector_backend=name, **{"enforce_detection": False, **options}
     )

@@ -6,16 +6,16 @@ cut to the windows that touch the picture. What is found is equal to the last bi
 "Rapid object detection using a boosted cascade of simple features", 2001, as in OpenCV 4), but
 
 * the border, three quarters of the area, costs next to nothing;
-* a search holds a few megabytes instead of some 50 bytes per pixel of the padded picture;
-* sizes can be searched side by side by a thread each, and the order of faces does not depend on
-  which thread was first.
+* a search holds some bytes per pixel of the padded picture, and not some fifty;
+* threads can share the sizes of one picture, and the order of faces does not depend on which of
+  them was first.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas
 from deepface.errors import MissingPackageError
+from deepface.runtime.object_pool import ObjectPool
+from deepface.runtime.weights import ensure_weight
 
 #: ``map``, or that of an executor.
 Spread: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -53,38 +55,30 @@ class Candidates:
 
 
 class Cascade:
-    """A cascade for any number of threads: a classifier is not thread-safe, each call has its own.
+    """A cascade for any number of threads.
 
     Args:
-        file: name of one of the files that come with OpenCV.
+        file: one of those that come with OpenCV; where it did not, it is downloaded.
 
     Raises:
-        MissingPackageError: this OpenCV has no cascades any more (version 5).
+        MissingPackageError: this OpenCV (version 5) has no cascades any more.
+        WeightsError: the file did not come with OpenCV, nor can it be downloaded.
     """
 
     def __init__(self, file: str) -> None:
-        folder = getattr(getattr(cv2, "data", None), "haarcascades", "")
-        self._file = Path(folder) / file
-        if not hasattr(cv2, "CascadeClassifier") or not self._file.is_file():
+        if not hasattr(cv2, "CascadeClassifier"):
             raise MissingPackageError(
-                f"OpenCV {cv2.__version__} comes without the cascade classifier, or without its "
-                f'file {file}. Install a version that has them: pip install "opencv-python<5"'
+                f"OpenCV {cv2.__version__} has no cascade classifier; install a version that has "
+                'one: pip install "opencv-python<5"'
             )
-        self._idle: list[cv2.CascadeClassifier] = []
+        path = str(_path(file))
+        self._classifiers = ObjectPool(lambda: cv2.CascadeClassifier(path))
         with self.classifier() as classifier:
             self.window = classifier.getOriginalWindowSize()[0]
 
-    @contextmanager
-    def classifier(self) -> Iterator[cv2.CascadeClassifier]:
+    def classifier(self) -> AbstractContextManager[cv2.CascadeClassifier]:
         """A classifier that nobody else uses meanwhile."""
-        try:
-            classifier = self._idle.pop()
-        except IndexError:
-            classifier = cv2.CascadeClassifier(str(self._file))
-        try:
-            yield classifier
-        finally:
-            self._idle.append(classifier)
+        return self._classifiers.borrow()
 
     def search(self, canvas: Canvas, spread: Spread = map) -> Candidates:
         """The windows that pass, as ``detectMultiScale3(canvas.pixels(), 1.1)`` collects them.
@@ -95,7 +89,7 @@ class Cascade:
                 threads of an executor.
         """
         gray = cv2.copyMakeBorder(
-            cv2.cvtColor(canvas.image, cv2.COLOR_BGR2GRAY),
+            cv2.cvtColor(np.ascontiguousarray(canvas.image), cv2.COLOR_BGR2GRAY),
             *(canvas.top, canvas.top, canvas.left, canvas.left),
             cv2.BORDER_CONSTANT,
             value=0,
@@ -123,6 +117,13 @@ class Cascade:
         size = np.full_like(corners, round(float(level.scale * np.float32(self.window))))
         boxes = np.concatenate([corners, size], axis=1).astype(np.int64)
         return Candidates(boxes, np.concatenate(weights))
+
+
+def _path(file: str) -> Path:
+    folder = getattr(getattr(cv2, "data", None), "haarcascades", None)
+    if folder is not None and (path := Path(folder, file)).is_file():
+        return path
+    return ensure_weight(file)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""CenterFace (Xu et al., "CenterFace: joint face detection and alignment using face as point", 2019).
+"""CenterFace (Xu et al., "Joint face detection and alignment using face as point", 2019).
 
 A face is a point of a heat map at a quarter of the picture's size; three more maps give its size,
 the point's offset and five landmarks.
@@ -35,7 +35,7 @@ class CenterFaceDetector(Detector):
     """
 
     name = "centerface"
-    landmarks = 2
+    landmarks = 5
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
@@ -48,22 +48,24 @@ class CenterFaceDetector(Detector):
         blob = cv2.dnn.blobFromImage(canvas.pixels(), size=(width, height), swapRB=True)
         with self._networks.borrow() as network:
             network.setInput(blob)
-            maps = [output[0] for output in network.forward(_OUTPUTS)]
-        boxes, points, scores = decode(*maps, threshold)
+            heat, log_size, offset, landmarks = (maps[0] for maps in network.forward(_OUTPUTS))
+        boxes, points, scores = decode(heat, log_size, offset, landmarks, threshold)
         zoom = np.array([width / canvas.width, height / canvas.height], np.float32)
         corners = (boxes.reshape(-1, 2, 2) / zoom).tolist()
         points = (points / zoom).tolist()
-        return [
-            FacialAreaRegion(
-                *(int(x1), int(y1), int(x2 - x1), int(y2 - y1)),
-                right_eye=(int(right[0]), int(right[1])),
-                left_eye=(int(left[0]), int(left[1])),
-                confidence=min(max(0.0, score), 1.0),
-            )
-            for ((x1, y1), (x2, y2)), (right, left, *_), score in zip(
-                corners, points, scores.tolist(), strict=True
-            )
-        ]
+        return [_region(*face) for face in zip(corners, points, scores.tolist(), strict=True)]
+
+
+def _region(corners: list[Any], points: list[Any], score: float) -> FacialAreaRegion:
+    (x1, y1), (x2, y2) = corners
+    right_eye, left_eye, *_ = points
+    return FacialAreaRegion(
+        *(int(x1), int(y1), int(x2 - x1), int(y2 - y1)),
+        left_eye=(int(left_eye[0]), int(left_eye[1])),
+        right_eye=(int(right_eye[0]), int(right_eye[1])),
+        confidence=min(max(0.0, score), 1.0),
+        five_points=tuple((x, y) for x, y in points),
+    )
 
 
 def decode(
@@ -79,9 +81,8 @@ def decode(
         threshold: faces score more than this.
 
     Returns:
-        Boxes ``(n, 4)`` as x1, y1, x2, y2, points ``(n, 5, 2)`` as x, y (right eye, left eye,
-        nose, mouth right, mouth left), both float32 in pixels of the network's input, and scores
-        ``(n,)``.
+        Boxes ``(n, 4)`` as x1, y1, x2, y2, points ``(n, 5, 2)`` as x, y in the order of
+        ``FIVE_POINTS``, both float32 in pixels of the network's input, and scores ``(n,)``.
     """
     limits = np.array(heat.shape[1:]) * _STRIDE
     cells = np.argwhere(heat[0] > threshold)  # (n, 2), y and x, as everything until the end

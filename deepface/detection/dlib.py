@@ -1,4 +1,4 @@
-"""dlib's HOG detector (King, "Max-margin object detection", 2015) with its five-point shape model."""
+"""dlib's HOG detector (King, "Max-margin object detection", 2015) and five-point shape model."""
 
 from __future__ import annotations
 

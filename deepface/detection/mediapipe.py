@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector, threshold_from_env
@@ -36,7 +35,8 @@ class MediaPipeDetector(Detector):
             from mediapipe.tasks.python.vision import FaceDetector, FaceDetectorOptions
         except ImportError as error:
             raise MissingPackageError(
-                'the detector mediapipe needs the package mediapipe: pip install "mediapipe>=0.10"'
+                "the detector mediapipe needs the package mediapipe: "
+                'pip install mediapipe "opencv-contrib-python<5"'
             ) from error
         selection = os.environ.get("MEDIAPIPE_MODEL_SELECTION") or "0"
         if selection not in _MODELS:
@@ -47,13 +47,13 @@ class MediaPipeDetector(Detector):
             base_options=BaseOptions(model_asset_path=str(ensure_weight(_MODELS[selection]))),
             min_detection_confidence=threshold_from_env("MEDIAPIPE_MIN_DETECTION_CONFIDENCE", 0.7),
         )
-        self._wrap = lambda pixels: Image(ImageFormat.SRGB, pixels)
+        self._wrap: Any = partial(Image, ImageFormat.SRGB)
         self._detectors: ObjectPool[Any] = ObjectPool(
             lambda: FaceDetector.create_from_options(options)
         )
 
     def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
-        image = self._wrap(np.ascontiguousarray(canvas.pixels()))
+        image = self._wrap(canvas.pixels())
         with self._detectors.borrow() as detector:
             result = detector.detect(image)
         return [_region(detection, canvas) for detection in result.detections]

@@ -42,7 +42,11 @@ class OpenCvDetector(Detector):
         with ThreadPoolExecutor(threads) as pool:
             if len(canvases) < threads:
                 return [self._find(canvas, pool.map) for canvas in canvases]
-            return list(pool.map(self._find, canvases))
+            # The largest first: no thread is left alone with a large one at the end.
+            order = sorted(range(len(canvases)), key=lambda i: -canvases[i].image.size)
+            found = pool.map(self._find, [canvases[i] for i in order])
+            faces = dict(zip(order, found, strict=True))
+        return [faces[i] for i in range(len(canvases))]
 
     def _find(self, canvas: Canvas, spread: Spread = map) -> list[FacialAreaRegion]:
         found = group(self._cascade.search(canvas, spread), canvas.shape)

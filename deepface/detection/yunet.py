@@ -21,7 +21,7 @@ class YuNetDetector(Detector):
     """
 
     name = "yunet"
-    landmarks = 2
+    landmarks = 5
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
@@ -30,24 +30,24 @@ class YuNetDetector(Detector):
 
     def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
         threshold = threshold_from_env("yunet_score_threshold", 0.9)
-        image = canvas.pixels()
         scale = min(1.0, _MAX_SIDE / max(canvas.shape))
-        if scale < 1:
-            image = cv2.resize(image, (int(canvas.width * scale), int(canvas.height * scale)))
+        size = (int(canvas.width * scale), int(canvas.height * scale))
+        image = cv2.resize(canvas.pixels(), size)
         with self._networks.borrow() as network:
-            network.setInputSize((image.shape[1], image.shape[0]))
+            network.setInputSize(size)
             network.setScoreThreshold(threshold)
             _, found = network.detect(image)
         return [] if found is None else [_region(row.tolist(), scale) for row in found]
 
 
 def _region(row: list[float], scale: float) -> FacialAreaRegion:
-    """A row of 15: box, five points (right eye, left eye, nose, mouth right, left), score."""
+    """A row of 15: box, the five points in the order of ``FIVE_POINTS``, score."""
     # Truncated twice, as published: to pixels of the shrunken picture, then of the canvas.
     x, y, w, h, right_x, right_y, left_x, left_y = (int(int(value) / scale) for value in row[:8])
     return FacialAreaRegion(
         *(max(x, 0), max(y, 0), w, h),
         left_eye=(left_x, left_y),
         right_eye=(right_x, right_y),
-        confidence=row[-1],
+        confidence=row[14],
+        five_points=tuple((row[i] / scale, row[i + 1] / scale) for i in range(4, 14, 2)),
     )

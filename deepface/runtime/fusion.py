@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 
 class FusedConv2d(nn.Module):
@@ -46,8 +46,8 @@ class FusedConv2d(nn.Module):
                 y = add.add_(y)
             return y if self.slope is None else F.leaky_relu(y, self.slope, inplace=True)
         geometry = (self.padding, self.stride, self.dilation, self.groups)
-        unary = {None: None, 0: "relu"}.get(self.slope, "leaky_relu")
-        slopes = [self.slope] if unary == "leaky_relu" else []
+        unary = None if self.slope is None else "leaky_relu" if self.slope else "relu"
+        slopes = [self.slope] if self.slope else []
         if add is None:
             return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
                 x, self.weight, self.bias, *geometry, unary or "none", slopes, ""
@@ -64,7 +64,7 @@ def fused(
     weight = conv.weight.detach().double()
     bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach().double()
     if bn is not None:
-        scale, shift = scale_and_shift(bn)
+        scale, shift = _scale_and_shift(bn)
         weight, bias = weight * scale[:, None, None, None], bias * scale + shift
     return FusedConv2d(weight.float(), bias.float(), conv, slope)
 
@@ -75,7 +75,26 @@ def joined(conv: nn.Conv2d, parts: Sequence[FusedConv2d], slope: float | None) -
     return FusedConv2d(weight, torch.cat([part.bias for part in parts]), conv, slope)
 
 
-def scale_and_shift(bn: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+class FusedNorm(nn.Module):
+    """A batch norm in its evaluation form, where no convolution comes before, and maybe ReLU."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, bn: nn.BatchNorm2d, relu: bool) -> None:
+        super().__init__()
+        scale, shift = _scale_and_shift(bn)
+        self.register_buffer("scale", scale.float().view(1, -1, 1, 1))
+        self.register_buffer("shift", shift.float().view(1, -1, 1, 1))
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The result for ``x``."""
+        x = torch.addcmul(self.shift, x, self.scale)
+        return x.relu_() if self.relu else x
+
+
+def _scale_and_shift(bn: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """The evaluation form of a batch norm: ``x * scale + shift`` per channel, float64."""
     assert bn.running_mean is not None and bn.running_var is not None
     scale = bn.weight.detach().double() / (bn.running_var.double() + bn.eps).sqrt()
@@ -87,6 +106,6 @@ def _has_onednn(x: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
     )

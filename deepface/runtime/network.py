@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from deepface.logger import get_logger
 from deepface.runtime.device import resolve_device, resolve_precision
+from deepface.runtime.memory import keep_freed_memory
 
 
 @contextlib.contextmanager
@@ -46,6 +47,8 @@ class Network:
         self.device = resolve_device(device)
         self.dtype = resolve_precision(precision)
         self.chunk_size = chunk_size
+        if self.device.type == "cpu":
+            keep_freed_memory()
         module = module.eval().requires_grad_(False).to(device=self.device, dtype=self.dtype)
         # Channels-last is the faster layout for convolutions on both CPU and CUDA.
         self.module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -54,11 +57,13 @@ class Network:
         self,
         batch: Tensor | np.ndarray[Any, Any],
         prepare: Callable[[Tensor], Tensor] | None = None,
+        **arguments: Any,
     ) -> Any:
         """Run ``batch`` ``(N, ...)`` in chunks.
 
         ``prepare`` turns an uploaded chunk (as it was given, e.g. ``uint8`` NHWC) into the
-        network's input on the device, so that bytes travel as ``uint8``.
+        network's input on the device, so that bytes travel as ``uint8``. ``arguments`` are passed
+        on to the module.
 
         Returns what the module returns (a tensor, or a tuple or list of tensors) for all N items,
         as float32 on the device.
@@ -73,7 +78,7 @@ class Network:
         with _inference(self.device):
             while start < len(tensor) or not outputs:
                 try:
-                    outputs.append(self._forward(tensor[start : start + size], prepare))
+                    outputs.append(self._forward(tensor[start : start + size], prepare, arguments))
                 except torch.cuda.OutOfMemoryError:
                     if size == 1:
                         raise
@@ -84,14 +89,19 @@ class Network:
                 start += size
             return _concatenate(outputs)
 
-    def _forward(self, chunk: Tensor, prepare: Callable[[Tensor], Tensor] | None) -> Any:
+    def _forward(
+        self,
+        chunk: Tensor,
+        prepare: Callable[[Tensor], Tensor] | None,
+        arguments: dict[str, Any],
+    ) -> Any:
         chunk = self.upload(chunk)
         if prepare is not None:
             chunk = prepare(chunk)
         chunk = chunk.to(dtype=self.dtype)
         if chunk.ndim == 4:
             chunk = chunk.contiguous(memory_format=torch.channels_last)
-        return _as_float32(self.module(chunk))
+        return _as_float32(self.module(chunk, **arguments))
 
     def upload(self, tensor: Tensor) -> Tensor:
         """``tensor`` on the device, through pinned memory for CUDA."""

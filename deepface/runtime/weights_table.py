@@ -77,6 +77,14 @@ _DETECTION = (
         "b4578f35940bf5a1a655214a1cce5cab13eba73c1297cd78e1a04c2380b0152f",
     ),
     WeightFile(
+        "blaze_face_full_range.tflite",
+        (
+            "https://storage.googleapis.com/mediapipe-models/face_detector/"
+            "blaze_face_full_range/float16/1/blaze_face_full_range.tflite",
+        ),
+        "Apache-2.0",
+    ),
+    WeightFile(
         "shape_predictor_5_face_landmarks.dat",
         ("https://dlib.net/files/shape_predictor_5_face_landmarks.dat.bz2",),
         "public domain",

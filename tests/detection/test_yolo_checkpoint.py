@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import subprocess
@@ -31,17 +32,11 @@ class Call:
         return self.call
 
 
-class State:
-    """Pickles as an object of ``cls`` with a state that is set when the file is opened."""
-
-    def __init__(self, cls: type, state: Any) -> None:
-        self.parts = (cls, state)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        import copyreg
-
-        cls, state = self.parts
-        return copyreg.__newobj__, (cls,), state  # type: ignore[attr-defined]
+def with_state(cls: type[nn.Module], **state: Any) -> nn.Module:
+    """A module that has this state and nothing else."""
+    module = cls.__new__(cls)
+    module.__dict__.update(state)
+    return module
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +94,7 @@ def test_numbers_paths_and_settings_of_a_training_do_not_matter(good: Path, tmp_
         (lambda marker: Call(eval, f"open({str(marker)!r}, 'w')"), "builtins.eval"),
         (lambda marker: Call(exec, f"open({str(marker)!r}, 'w')"), "builtins.exec"),
         (lambda marker: Call(torch.load, str(marker)), "torch.serialization.load"),
-        (lambda marker: Call(subprocess.call, ["touch", str(marker)]), "subprocess.call"),
+        (lambda marker: Call(importlib.import_module, "antigravity"), "importlib.import_module"),
         (lambda marker: Call(Path.write_text, marker, "x"), "pathlib"),
     ],
 )
@@ -120,10 +115,10 @@ def test_calls_of_allowed_classes_are_refused(marker: Path, tmp_path: Path) -> N
     refused(evil, r"refused \(.*DetectionModel\(\) takes no arguments")
     assert not marker.exists()
     # Also when the program has allowed the real class for itself; its own list stays.
-    own = [DetectionModel]
-    with torch.serialization.safe_globals(own):
+    with torch.serialization.safe_globals([DetectionModel]):
+        own = set(torch.serialization.get_safe_globals())
         refused(evil, "refused")
-        assert torch.serialization.get_safe_globals() == own
+        assert set(torch.serialization.get_safe_globals()) == own >= {DetectionModel}
     assert not marker.exists()
 
 
@@ -138,18 +133,18 @@ def test_a_class_that_the_program_has_allowed_does_not_get_in_the_way(good: Path
 def test_getattr_is_not_getattr(tmp_path: Path) -> None:
     """Its stand-in gives nothing that could be called."""
     inner = Call(getattr, nn.SiLU, "__init__")
-    refused(save(tmp_path / "evil.pt", State(nn.Conv2d, {"a": inner})), "no YOLO network")
+    refused(save(tmp_path / "evil.pt", with_state(nn.Conv2d, a=inner)), "no YOLO network")
     import_ultralytics()
     from ultralytics.nn.tasks import DetectionModel
 
-    refused(save(tmp_path / "evil.pt", State(DetectionModel, {"a": inner})), "incomplete")
+    refused(save(tmp_path / "evil.pt", with_state(DetectionModel, a=inner)), "incomplete")
 
 
 def test_another_task_is_refused(tmp_path: Path) -> None:
     import_ultralytics()
     from ultralytics.nn.tasks import ClassificationModel
 
-    network = ClassificationModel("yolov8n-cls.yaml", nc=2, verbose=False)
+    network = ClassificationModel("yolov8n-cls.yaml", nc=2, verbose=False)  # type: ignore[no-untyped-call]
     path = save(tmp_path / "classes.pt", network)
     refused(path, "holds a ClassificationModel, and face detection needs a DetectionModel or")
 

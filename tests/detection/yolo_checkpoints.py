@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 from torch import nn
 
 from deepface.detection.ultralytics_import import import_ultralytics
+from deepface.detection.yolo_network import YoloNetwork
+from deepface.types import Image
+from tests.data import package_pictures, read
 
 #: Longest side of their inputs.
 SIZE = 256
@@ -22,17 +28,9 @@ KINDS = {
 
 
 def write_random(path: Path, kind: str) -> Path:
-    """A checkpoint as ultralytics writes it.
-
-    Its network takes a fair share of the anchors of any picture for things of various sizes.
-    """
-    yaml, classes, points = KINDS[kind]
-    network = _network(yaml, classes, points)
-    head = network.model[-1]
-    for boxes, scores in zip(head.cv2, head.cv3, strict=True):
-        nn.init.normal_(boxes[-1].weight, std=0.3)
-        nn.init.normal_(scores[-1].weight, std=0.2)
-    save(path, network.half(), "pose" if points else "detect")
+    """A checkpoint as ultralytics writes it, which finds dozens of things in any picture."""
+    network = _network(*KINDS[kind])
+    save(path, network.half(), "pose" if KINDS[kind][2] else "detect")
     return path
 
 
@@ -45,19 +43,40 @@ def save(path: Path, network: object, task: str = "detect") -> Path:
 
 @torch.no_grad()
 def _network(yaml: str, classes: int, points: int) -> Any:
-    """A random network whose batch norms have the statistics of some input."""
     import_ultralytics()
-    from ultralytics.nn import tasks
-
+    tasks: Any = importlib.import_module("ultralytics.nn.tasks")
     torch.manual_seed(7)
     network = (
         tasks.PoseModel(yaml, nc=classes, data_kpt_shape=(points, 3), verbose=False)
         if points
         else tasks.DetectionModel(yaml, nc=classes, verbose=False)
     )
+    _calibrate(network)
+    return network
+
+
+def pictures() -> list[Image]:
+    """One scene in many sizes, smaller and larger than the inputs of any network; one black."""
+    scene = read(package_pictures()[1])
+    shapes = [(1280, 720), (640, 640), (300, 200), (97, 97), (90, 333), (301, 400), (200, 300)]
+    resized = [cv2.resize(scene, (width, height)) for height, width in shapes]
+    return [scene, *resized, np.zeros((120, 160, 3), np.uint8)]  # type: ignore[list-item]
+
+
+def _calibrate(network: Any) -> None:
+    """Give batch norms the statistics of the scene, and scores and sizes a wide spread."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None
+    scene = [cv2.resize(picture, (SIZE, 160)) for picture in pictures()[:3]]
+    inputs = torch.from_numpy(np.stack(scene)).permute(0, 3, 1, 2).flip(1) / 255
     network.train()
-    network(torch.rand(4, 3, 96, 96))
-    return network.eval()
+    network(inputs)
+    sides, logits, _ = YoloNetwork(network.eval())(inputs)
+    head = network.model[-1]
+    # Two anchors of a hundred get more than 0.5, and none comes near 1, where scores are equal.
+    best = logits.flatten().quantile(0.98)
+    for boxes, scores in zip(head.cv2, head.cv3, strict=True):
+        boxes[-1].weight /= sides.std()
+        scores[-1].weight *= 0.1 / logits.std()
+        scores[-1].bias.copy_((scores[-1].bias - best) * 0.1 / logits.std())

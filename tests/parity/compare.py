@@ -1,0 +1,240 @@
+"""Compare what ours finds with what the originals find, live and on the same pictures.
+
+``python -m tests.parity.compare --originals PYTHON`` runs :mod:`originals` with that interpreter
+(an environment with the packages of ``requirements.txt``), ours here, and prints a table of
+differences. The exit code is 1 where a difference exceeds its tolerance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from deepface import DeepFace
+from deepface.detection.registry import DETECTORS
+from tests.data import DATA, WEIGHTS, package_pictures
+
+ORIGINALS = Path(__file__).with_name("originals.py")
+#: Boxes and landmarks in pixels, confidences, and values of a network's maps.
+PIXELS, CONFIDENCE, MAPS = 1.0, 1e-3, 1e-4
+#: Faces of MTCNN that may differ beyond the tolerances: it breaks ties by rounding errors.
+MTCNN_SHARE = 0.01
+
+
+@dataclass
+class Comparison:
+    """How far ours is from an original.
+
+    ``unmatched`` counts faces that only one of the two finds, or that lie further apart than the
+    tolerances allow.
+    """
+
+    name: str
+    faces: int = 0
+    unmatched: int = 0
+    pixels: float = 0.0
+    confidence: float = 0.0
+    maps: float = 0.0
+    allowed_share: float = 0.0
+    skipped: str = ""
+    details: list[str] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a tolerance is exceeded, or nothing was compared."""
+        if self.skipped:
+            return False
+        nothing = self.faces == 0 and self.maps == 0
+        return (
+            nothing or self.maps > MAPS or self.unmatched > max(0, self.allowed_share * self.faces)
+        )
+
+    def row(self) -> str:
+        """A line of the table."""
+        if self.skipped:
+            return f"{self.name:24} skipped: {self.skipped}"
+        verdict = "FAILED" if self.failed else "ok"
+        return (
+            f"{self.name:24} {self.faces:5} {self.unmatched:9} {self.pixels:9.3f} "
+            f"{self.confidence:11.2e} {self.maps:9.1e}  {verdict}"
+        )
+
+
+Face = tuple[Sequence[float], float]  # numbers in pixels, confidence
+
+
+def match(result: Comparison, picture: str, ours: list[Face], theirs: list[Face]) -> None:
+    """Pair the faces of a picture, nearest first, and note the differences."""
+    result.faces += len(theirs)
+    left = list(ours)
+    for numbers, confidence in theirs:
+        if not left:
+            result.unmatched += 1
+            result.details.append(f"{picture}: only the original finds {list(numbers)[:4]}")
+            continue
+        distances = [float(np.abs(np.subtract(face[0], numbers)).max()) for face in left]
+        nearest = int(np.argmin(distances))
+        face = left.pop(nearest)
+        far, unsure = distances[nearest], abs(face[1] - confidence)
+        if far > PIXELS or unsure > CONFIDENCE:
+            result.unmatched += 1
+            result.details.append(
+                f"{picture}: {[round(float(v)) for v in face[0]][:4]} {face[1]:.4f}, "
+                f"original {[round(float(v)) for v in numbers][:4]} {confidence:.4f}"
+            )
+            continue
+        result.pixels = max(result.pixels, far)
+        result.confidence = max(result.confidence, unsure)
+    result.unmatched += len(left)
+    result.details += [f"{picture}: only ours finds {list(face[0])[:4]}" for face in left]
+
+
+class Originals:
+    """Runs tasks in the other environment, with weights in a home of its own."""
+
+    def __init__(self, python: str, folder: Path) -> None:
+        self.python, self.folder = python, folder
+        self.home = folder / "home"
+        weights = self.home / ".deepface" / "weights"
+        weights.mkdir(parents=True)
+        if WEIGHTS.is_dir():
+            for file in WEIGHTS.iterdir():
+                shutil.copy(file, weights)
+
+    def run(self, task: str, pictures: Sequence[Path], engine: str = "pytorch") -> Any:
+        """The JSON that a task writes."""
+        output = self.folder / f"{task}.json"
+        environment = {
+            **os.environ,
+            "DEEPFACE_HOME": str(self.home),
+            "DEEPFACE_BACKEND_ENGINE": engine,
+            "CUDA_VISIBLE_DEVICES": "",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+        environment.pop("PYTHONPATH", None)
+        done = subprocess.run(
+            [self.python, str(ORIGINALS), task, str(output), *map(str, pictures)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{task} failed there:\n{done.stderr[-2000:]}")
+        return json.loads(output.read_text())
+
+
+def mtcnn(originals: Originals, pictures: Sequence[Path]) -> Comparison:
+    """Boxes, key points and confidences of the package ``mtcnn``, on the pictures themselves."""
+    result = Comparison("mtcnn (package)", allowed_share=MTCNN_SHARE)
+    theirs = originals.run("mtcnn", pictures)
+    detector = DETECTORS.build("mtcnn")
+    found = detector.detect_faces([_read(path) for path in pictures])
+    for path, faces in zip(pictures, found, strict=True):
+        ours = [
+            ((f.x, f.y, f.w, f.h, *f.left_eye, *f.right_eye), f.confidence or 0.0)
+            for f in faces
+            if f.left_eye is not None and f.right_eye is not None
+        ]
+        # The package names the eyes as they lie in the picture: its right eye is the person's left.
+        original = [
+            (
+                (*f["box"], *f["points"]["right_eye"], *f["points"]["left_eye"]),
+                float(f["confidence"]),
+            )
+            for f in theirs[str(path)]
+        ]
+        match(result, path.name, ours, original)
+    return result
+
+
+def published(originals: Originals, pictures: Sequence[Path], detector: str) -> Comparison:
+    """``extract_faces`` of the published library, with and without alignment."""
+    share = MTCNN_SHARE if "mtcnn" in detector else 0.0
+    result = Comparison(f"{detector} (published)", allowed_share=share)
+    theirs = originals.run(f"published-{detector}", pictures)
+    for align in (True, False):
+        found = DeepFace.extract_faces(
+            pictures, detector_backend=detector, enforce_detection=False, align=align
+        )
+        for path, faces in zip(pictures, found, strict=True):
+            ours = [_numbers(face["facial_area"], face["confidence"]) for face in faces]
+            original = [
+                _numbers(face["area"], face["confidence"]) for face in theirs[f"{path}|{align}"]
+            ]
+            # Confidences have two digits here: equal up to one unit of the last.
+            match(result, path.name, *([(n, round(c, 2)) for n, c in f] for f in (ours, original)))
+    return result
+
+
+def _numbers(area: dict[str, Any], confidence: float) -> Face:
+    return [area[key] for key in "xywh"], confidence
+
+
+def _read(path: Path) -> Any:
+    return cv2.imread(str(path), cv2.IMREAD_COLOR)
+
+
+def pictures(limit: int) -> list[Path]:
+    """Photographs of the test data where they are, else those of installed packages."""
+    folder = DATA / "images" / "photos"
+    if not folder.is_dir():
+        return package_pictures()
+    files = sorted(folder.glob("*.jpg"), key=lambda path: path.stat().st_size)
+    return files[:limit]
+
+
+def comparisons(originals: Originals, limit: int) -> Iterator[Callable[[], Comparison]]:
+    """Everything that is compared."""
+    chosen = pictures(limit)
+    yield lambda: mtcnn(originals, chosen)
+    for detector in ("opencv", "mtcnn", "ssd", "yunet", "yolov8n", "yolov11n"):
+        yield lambda detector=detector: _unless_missing(  # type: ignore[misc]
+            detector, lambda: published(originals, chosen, detector)
+        )
+
+
+def _unless_missing(detector: str, compare: Callable[[], Comparison]) -> Comparison:
+    try:
+        DETECTORS.build(detector)
+    except ValueError as error:
+        return Comparison(detector, skipped=str(error).splitlines()[0])
+    return compare()
+
+
+def main() -> int:
+    """Run all comparisons; 1 when one fails."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])  # type: ignore[union-attr]
+    parser.add_argument("--originals", required=True, help="python of the other environment")
+    parser.add_argument("--pictures", type=int, default=12, help="photographs per detector")
+    arguments = parser.parse_args()
+    os.environ.setdefault("DEEPFACE_OFFLINE", "1")
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        originals = Originals(arguments.originals, Path(folder))
+        os.environ["DEEPFACE_HOME"] = str(originals.home)
+        for compare in comparisons(originals, arguments.pictures):
+            results.append(compare())
+            print(results[-1].row(), flush=True)
+    print(f"\n{'':24} faces unmatched pixels≤   confidence≤ maps≤")
+    for result in results:
+        print(result.row())
+        for line in result.details[:8]:
+            print(f"    {line}")
+    return int(any(result.failed for result in results))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
