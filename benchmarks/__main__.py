@@ -1,0 +1,40 @@
+"""``python -m benchmarks COMMAND``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from benchmarks import border, detect, imports, lfw, memory, profiling, retinaface
+
+COMMANDS = {
+    "detect": detect,
+    "border": border,
+    "retinaface": retinaface,
+    "lfw": lfw,
+    "memory": memory,
+    "import": imports,
+    "profile": profiling,
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = found.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(name, help=module.HELP, description=module.HELP)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    args = parser().parse_args(arguments)
+    code: int = args.run(args)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Random weights in place of files that are not at hand: good for timing, for nothing else.
+
+They have the names and the layout of the published files, which the published library reads, too.
+Scores are low everywhere: no faces are found, and the little work that faces cause is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest import mock
+
+from deepface.runtime.home import weights_folder
+
+_FILES = {
+    "retinaface": ("retinaface.pth", "retinaface.h5"),
+    "retinaface-resnet50": ("Resnet50_Final.pth",),
+    "retinaface-mobilenet0.25": ("mobilenet0.25_Final.pth",),
+}
+
+
+def weight_files(detector: str) -> tuple[str, ...]:
+    """Files that hold a detector's weights, any of which will do; none: no stand-in is made."""
+    if detector.startswith("yolo"):
+        return (f"{detector}-face.pt",)
+    return _FILES.get(detector, ())
+
+
+@contextmanager
+def stand_ins(detectors: Sequence[str]) -> Iterator[set[str]]:
+    """A home for the block in which no weights of RetinaFace and YOLO detectors are missing.
+
+    It has links to all files of the weights folder, and random ones for the missing. Yields the
+    names of the random ones.
+    """
+    present = {path.name: path for path in weights_folder().glob("*") if path.is_file()}
+    with TemporaryDirectory(prefix="benchmarks-") as home:
+        folder = Path(home, ".deepface", "weights")
+        folder.mkdir(parents=True)
+        for name, path in present.items():
+            (folder / name).symlink_to(path.resolve())
+        made = set()
+        for detector in detectors:
+            files = weight_files(detector)
+            if files and not present.keys() & set(files):
+                _write(detector, folder / files[0])
+                made.add(files[0])
+        variables = {"DEEPFACE_HOME": home}
+        if os.environ.get("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS") != "1" and made:
+            allowed = os.environ.get("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "").split(",")
+            variables["DEEPFACE_ALLOW_UNKNOWN_WEIGHTS"] = ",".join({*allowed, *made})
+        with mock.patch.dict(os.environ, variables):
+            yield made
+
+
+def _write(detector: str, path: Path) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    content = _yolo(detector) if detector.startswith("yolo") else _retinaface(detector)
+    torch.save(content, path)
+
+
+def _yolo(detector: str) -> dict[str, Any]:
+    """A checkpoint as ultralytics writes it; its heads begin with low scores."""
+    from deepface.detection.ultralytics_import import import_ultralytics
+
+    import_ultralytics()
+    from ultralytics.nn.tasks import DetectionModel
+
+    # ultralytics writes version 8 with a v, later ones without.
+    name = detector if detector.startswith("yolov8") else detector.replace("yolov", "yolo")
+    build: Any = DetectionModel
+    model = build(f"{name}.yaml", nc=1, verbose=False)
+    return {"model": model.half(), "train_args": {"imgsz": 640, "task": "detect"}}
+
+
+def _retinaface(detector: str) -> dict[str, Any]:
+    import torch
+
+    from deepface.detection import retinaface, retinaface_pytorch
+
+    layers: torch.nn.Module
+    if detector == "retinaface":
+        layers, head, background = retinaface.Layers(), "cls_score", [1, 1, -1, -1]
+    elif detector == "retinaface-resnet50":
+        layers, head, background = retinaface_pytorch.ResNet50Layers(), "ClassHead", [1, -1, 1, -1]
+    else:
+        layers, head, background = retinaface_pytorch.MobileNetLayers(), "ClassHead", [1, -1, 1, -1]
+    for name, parameter in layers.named_parameters():
+        if head in name:
+            is_bias = parameter.ndim == 1
+            parameter.data.copy_(5 * torch.tensor(background) if is_bias else torch.zeros(()))
+    return dict(layers.state_dict())

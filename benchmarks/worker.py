@@ -1,0 +1,153 @@
+"""Finds faces in a process of its own, for whichever ``deepface`` its Python has.
+
+Run by its path, with this library's Python or with that of an environment that holds the published
+library: the loop over single pictures is then the same code for both. It imports nothing of this
+package. One JSON object per line comes in on standard input, and for each one goes out:
+
+    {"do": "prepare", ...}  {}: the model is loaded and warm (fields: see ``Job``)
+    {"do": "run"}           {"seconds": 1.5, "cpu_seconds": 2.8, "faces": 46}
+    {"do": "peak"}          {"memory_mb": 812.5, "device_memory_mb": null}
+
+An exception is answered by ``{"error": "its text"}``. The end of the input is the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def synchronize() -> None:
+    """Wait for the GPU, where torch uses one."""
+    if _gpu_in_use():
+        sys.modules["torch"].cuda.synchronize()
+
+
+def peak_memory_mb() -> float:
+    """The largest resident set that this process has had, in MB (10^6 bytes)."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not ru_maxrss: on Linux a child process starts with its parent's value.
+        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def peak_device_memory_mb() -> float | None:
+    """The most that torch has held on a GPU, in MB; ``None`` when none is in use."""
+    if not _gpu_in_use():
+        return None
+    return float(sys.modules["torch"].cuda.max_memory_allocated() / 1e6)
+
+
+def _gpu_in_use() -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and torch.cuda.is_initialized()
+
+
+class Job:
+    """One configuration, ready to run.
+
+    Args:
+        function: ``"extract_faces"``, from files to crops, or ``"detect_faces"``, the detector
+            alone on decoded pictures.
+        detector: its name.
+        paths: the picture files.
+        batch: pictures per step of one call with the list; ``None`` calls once per picture.
+        arguments: more arguments for ``extract_faces``.
+        warmup: how many of the pictures are run through beforehand.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        detector: str,
+        paths: list[str],
+        batch: int | None,
+        arguments: dict[str, Any],
+        warmup: int,
+    ) -> None:
+        from deepface import DeepFace
+
+        self.batch = batch
+        self.find: Callable[[list[Any]], int]
+        self.items: list[Any] = paths
+        if function == "extract_faces":
+            self.extract: Any = DeepFace.extract_faces
+            self.arguments = {
+                "detector_backend": detector,
+                "enforce_detection": False,
+                **arguments,
+            }
+            self.find = self._extract_faces
+        else:
+            import cv2
+
+            self.items = [cv2.imread(path) for path in paths]
+            self.detector = DeepFace.build_model(model_name=detector, task="face_detector")
+            self.find = self._detect_faces
+        self.find(self.items[:warmup])
+
+    def _extract_faces(self, paths: list[str]) -> int:
+        if self.batch is None:
+            results: Any = (self.extract(path, **self.arguments) for path in paths)
+        else:
+            results = self.extract(paths, batch_size=self.batch, **self.arguments)
+        return sum(face["confidence"] > 0 for faces in results for face in faces)
+
+    def _detect_faces(self, images: list[Any]) -> int:
+        if self.batch is None:
+            return sum(len(self.detector.detect_faces(image)) for image in images)
+        return sum(
+            len(faces)
+            for start in range(0, len(images), self.batch)
+            for faces in self.detector.detect_faces(images[start : start + self.batch])
+        )
+
+    def run(self) -> dict[str, Any]:
+        """One timed pass over all pictures."""
+        synchronize()
+        start, cpu_start = time.perf_counter(), time.process_time()
+        faces = self.find(self.items)
+        synchronize()
+        return {
+            "seconds": time.perf_counter() - start,
+            "cpu_seconds": time.process_time() - cpu_start,
+            "faces": faces,
+        }
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    here = Path(__file__).resolve().parent
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
+    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print must not come in between
+    job: Job | None = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        do = request.pop("do")
+        try:
+            if do == "prepare":
+                job, answer = Job(**request), {}
+            elif do == "run" and job is not None:
+                answer = job.run()
+            else:
+                answer = {
+                    "memory_mb": peak_memory_mb(),
+                    "device_memory_mb": peak_device_memory_mb(),
+                }
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        replies.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    main()
