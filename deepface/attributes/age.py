@@ -32,7 +32,7 @@ class Age(FacialAttribute):
         return [{"age": int(age)} for age in _mean_age(self.probabilities(faces))]
 
     def predict(self, img: NDArray[Any] | Sequence[NDArray[Any]]) -> Any:
-        """As the base class, but the age itself: a float, or ``(n,)`` for several faces."""
+        """As in the base class, but the age itself: a float, or ``(n,)`` for several faces."""
         return _mean_age(super().predict(img))
 
 

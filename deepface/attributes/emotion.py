@@ -51,6 +51,7 @@ class Emotion(FacialAttribute):
 
     model_name = "Emotion"
     labels = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+    face_size = None  # every face is scaled to 48x48
 
     def _build(self, device: str | None, precision: str | None) -> Network:
         module = EmotionNetwork()
@@ -58,7 +59,7 @@ class Emotion(FacialAttribute):
         return Network(module, device, precision)
 
     def probabilities(self, faces: NDArray[np.float32]) -> NDArray[np.float32]:
-        """``(n, 224, 224, 3)`` BGR in [0, 1] -> probabilities ``(n, 7)``."""
+        """``(n, H, W, 3)`` BGR in [0, 1] -> probabilities ``(n, 7)``."""
         grey = [cv2.resize(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY), _SIZE) for face in faces]
         batch = np.stack(grey)[..., None] if grey else np.zeros((0, *_SIZE, 1), np.float32)
         result: NDArray[np.float32] = self.model(batch, to_channels_first).cpu().numpy()

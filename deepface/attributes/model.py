@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from deepface.errors import DataTypeError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from deepface.runtime.network import Network
 
-#: Height and width of the faces that every attribute model is given.
+#: Height and width of the faces that ``analyze`` gives to every attribute model.
 FACE_SIZE = (224, 224)
 
 
@@ -28,6 +30,8 @@ class FacialAttribute(ABC):
 
     model_name: ClassVar[str]
     labels: ClassVar[tuple[str, ...]] = ()
+    #: Height and width that :meth:`predict` asks for; ``None`` takes any.
+    face_size: ClassVar[tuple[int, int] | None] = FACE_SIZE
     options: ClassVar[tuple[str, ...]] = ("precision",)
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
@@ -35,7 +39,7 @@ class FacialAttribute(ABC):
 
     @abstractmethod
     def _build(self, device: str | None, precision: str | None) -> Network:
-        """The network with its weights: faces as :meth:`probabilities` gets them -> ``(n, k)``."""
+        """The network with its weights; it gives probabilities."""
 
     @abstractmethod
     def describe(self, faces: NDArray[np.float32]) -> list[dict[str, Any]]:
@@ -50,30 +54,42 @@ class FacialAttribute(ABC):
         """The published door: what the network says about one face or several.
 
         Args:
-            img: BGR ``(224, 224, 3)`` in [0, 1], a list of them, or ``(n, 224, 224, 3)``.
+            img: BGR faces in [0, 1]: ``(224, 224, 3)``, a list of them, or ``(n, 224, 224, 3)``.
 
         Returns:
-            Probabilities ``(k,)`` for one face, ``(n, k)`` for a list or a larger batch.
+            Probabilities ``(n, k)``; ``(k,)`` for one face, also as a list or a batch of one.
+
+        Raises:
+            DataTypeError: something of another kind or shape.
         """
-        faces, single = _as_batch(img)
+        faces = _as_batch(img, self.face_size)
         result = self.probabilities(faces)
-        return result[0] if single else result
+        return result[0] if len(faces) == 1 else result
 
 
-def to_channels_first(faces: Any) -> Any:
+def to_channels_first(faces: Tensor) -> Tensor:
     """``(n, H, W, C)`` -> ``(n, C, H, W)``."""
     return faces.permute(0, 3, 1, 2)
 
 
-def _as_batch(img: NDArray[Any] | Sequence[NDArray[Any]]) -> tuple[NDArray[np.float32], bool]:
-    single = isinstance(img, np.ndarray) and (img.ndim == 3 or (img.ndim == 4 and len(img) == 1))
-    faces = np.asarray(img if not isinstance(img, (list, tuple)) else np.stack(img), np.float32)
-    faces = faces[None] if faces.ndim == 3 else faces
-    if faces.ndim != 4 or faces.shape[1:] != (*FACE_SIZE, 3):
+def _as_batch(
+    img: NDArray[Any] | Sequence[NDArray[Any]], size: tuple[int, int] | None
+) -> NDArray[np.float32]:
+    try:
+        faces = np.asarray(img, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataTypeError(f"faces must be arrays of numbers, all of one shape: {error}") from None
+    if faces.shape == (0,):
+        return np.zeros((0, *FACE_SIZE, 3), np.float32)
+    if faces.ndim == 3:
+        faces = faces[None]
+    if faces.ndim != 4 or faces.shape[3] != 3 or (size and faces.shape[1:3] != size):
+        height, width = size or ("H", "W")
         raise DataTypeError(
-            f"faces must be of shape (224, 224, 3) or (n, 224, 224, 3), not {faces.shape}"
+            f"faces must have the shape ({height}, {width}, 3) or (n, {height}, {width}, 3), "
+            f"not {np.shape(img)}"
         )
-    return faces, single
+    return faces
 
 
 def percentages(labels: Sequence[str], values: NDArray[Any]) -> dict[str, float]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
-from deepface.recognition.vgg_face import TRUNK_ORDER, VggTrunk
+from deepface.recognition.vgg_face import VggTrunk
 from deepface.runtime.load import load_weights
 from deepface.runtime.network import Network
 
@@ -28,6 +29,8 @@ def vgg_classifier(
     classes: int, files: tuple[str, str], device: str | None, precision: str | None
 ) -> Network:
     """The network with the weights of the first of ``files`` that is on disk."""
-    module = VggClassifier(classes)
-    load_weights(module, files, [*(f"backbone.{name}" for name in TRUNK_ORDER), "predictions"])
-    return Network(module, device, precision, chunk_size=16)
+    with torch.device("meta"):  # 134 million numbers that the file replaces
+        module = VggClassifier(classes)
+    trunk = [f"backbone.{name}" for name, _ in module.backbone.named_children()]
+    load_weights(module, files, [*trunk, "predictions"])
+    return Network(module, device, precision)

@@ -52,13 +52,13 @@ def nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tens
         return groups.new_zeros(0)
     # torchvision moves each group to a place of its own by adding multiples of the largest
     # coordinate: only with none below zero are these places apart.
-    keep = torchvision.ops.batched_nms(boxes - boxes.min(), scores, groups, threshold)
+    scores = scores.to(boxes)
+    keep: Tensor = torchvision.ops.batched_nms(boxes - boxes.min(), scores, groups, threshold)
     return keep[torch.argsort(groups[keep], stable=True)]
 
 
-def suppress(
+def survivors(
     boxes: Tensor,
-    scores: Tensor,
     groups: Tensor,
     threshold: float,
     *,
@@ -69,8 +69,7 @@ def suppress(
     """Non-maximum suppression in the variants that torchvision does not have.
 
     Args:
-        boxes: ``(n, 4)``.
-        scores: ``(n,)``.
+        boxes: ``(n, 4)``, sorted by group and in a group from the best to the worst.
         groups: ``(n,)``, integers.
         threshold: greatest overlap with a better box that a box survives.
         greedy: whether a box that has been suppressed itself no longer suppresses others.
@@ -78,18 +77,16 @@ def suppress(
         extra: see :func:`area`.
 
     Returns:
-        Positions of the boxes that stay: by group, in a group by falling score.
+        Which boxes stay, ``(n,)`` bool.
     """
-    order = torch.argsort(scores, descending=True, stable=True)
-    order = order[torch.argsort(groups[order], stable=True)]
-    worse, better = _overlapping(boxes[order], groups[order], threshold, of_smaller, extra)
-    stays = torch.ones_like(order, dtype=torch.bool)
+    worse, better = _overlapping(boxes, groups, threshold, of_smaller, extra)
+    stays = torch.ones_like(groups, dtype=torch.bool)
     while True:
-        # Who is suppressed by those that stay? In rank order each round settles the next rank.
+        # Who is suppressed by those that stay? Each round settles at least one rank more.
         before, stays = stays, torch.ones_like(stays)
         stays[worse[before[better]]] = False
         if not greedy or torch.equal(before, stays):
-            return order[stays]
+            return stays
 
 
 def _overlapping(
@@ -112,8 +109,6 @@ def _overlapping(
         a, b = areas[mine, None], areas[None, theirs]
         overlap = shared / (torch.minimum(a, b) if of_smaller else a + b - shared)
         hit = (overlap > threshold) & (groups[mine, None] == groups[None, theirs])
-        pairs.append(
-            hit.tril(row - column - 1).nonzero() + torch.tensor([row, column]).to(hit.device)
-        )
+        pairs.append(hit.tril(row - column - 1).nonzero() + groups.new_tensor([row, column]))
     worse, better = torch.cat(pairs).unbind(1)
     return worse, better

@@ -28,9 +28,9 @@ class Detector:
     """
 
     #: The name that callers use.
-    name: ClassVar[str] = ""
+    name: str = ""
     #: How many landmarks a face comes with: 0, 2 (eyes) or 5.
-    landmarks: ClassVar[int] = 0
+    landmarks: int = 0
     #: Names of the keyword options that the constructor takes besides ``device``.
     options: ClassVar[tuple[str, ...]] = ()
     #: Whether lists are true batches (set by the base class).

@@ -1,4 +1,4 @@
-"""A picture in a border of one colour, seen by the first layers of a convolutional network.
+"""A picture in a black border, seen by the first layers of a convolutional network.
 
 With the published border three quarters of a detector's input are black. Away from the picture and
 from the edges, a layer gives the same numbers everywhere there. So the first layers, which see some
@@ -77,7 +77,7 @@ class Frame:
         reach: int,
         stride: int,
     ) -> Frame:
-        """The frame of an input ``(height, width)`` that is of one colour outside of a picture.
+        """The frame of an input ``(height, width)`` that is black outside of a picture.
 
         Args:
             shape: of the input.
@@ -94,20 +94,19 @@ class Frame:
             return cls(slice(0, shape[0]), slice(0, shape[1]), None)
         return cls(y.pixels, x.pixels, (y, x))
 
-    def complete(self, layers: Callable[[Tensor], Tensor], part: Tensor, colour: Tensor) -> Tensor:
+    def complete(self, layers: Callable[[Tensor], Tensor], part: Tensor) -> Tensor:
         """What ``layers`` give for the whole input.
 
         Args:
             layers: ``(N, C, h, w)`` to ``(N, D, h / stride, w / stride)``.
             part: ``rows`` and ``columns`` of the input, ``(N, C, h, w)``.
-            colour: of the border, ``(C,)``.
         """
         known = layers(part)
         if self._axes is None:
             return known
         y, x = self._axes
-        square = colour.to(part).view(1, -1, 1, 1).expand(1, -1, y.sample, x.sample)
-        border = layers(square.contiguous(memory_format=torch.channels_last))
+        black = part.new_zeros(1, part.shape[1], y.sample, x.sample)
+        border = layers(black.contiguous(memory_format=torch.channels_last))
         row, column = (torch.tensor(axis.cells, device=part.device) for axis in (y, x))
         # Channels last throughout: whole pieces of memory are copied.
         border = border.permute(0, 2, 3, 1)[0, row[:, None], column]

@@ -193,7 +193,7 @@ def read_weights(name: str) -> list[NDArray[np.float32]]:
         )
     file = Path(spec.submodule_search_locations[0]) / "assets" / "weights" / f"{name}.lz4"
     try:
-        import lz4.frame
+        import lz4.frame  # type: ignore[import-untyped]
     except ImportError:
         raise MissingPackageError(
             f"{file.name} cannot be read because the package lz4 is not installed: pip install lz4"
@@ -224,10 +224,10 @@ class _Array:
         self.values = np.frombuffer(content, dtype).reshape(shape).copy()
 
 
-class _ArrayListReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
+class _ArrayListReader(pickle._Unpickler):
     """Reads a joblib file of float32 arrays; anything else in it is refused, nothing is run.
 
-    Python's own unpickler reads ahead less than the C one, which arrays in the stream need.
+    Python's own unpickler reads ahead less than the C one: the arrays in between need that.
     """
 
     def __init__(self, source: IO[bytes]) -> None:

@@ -12,9 +12,8 @@ of resizing with these weights, and runs on every device.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,30 +24,14 @@ from torch.nn import functional
 
 from deepface.detection.mtcnn_networks import STRIDE, WINDOW
 
-#: ``(source length, result length)`` to the stretches of the source that the pixels of the result
-#: are averages of: where they begin and where they end, in pixels, fractions included.
-Stretches: TypeAlias = Callable[[int, int], tuple[NDArray[np.float64], NDArray[np.float64]]]
-
-
-def exact_stretches(source: int, result: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Equal stretches, a pixel on the edge counting in part: TensorFlow's and OpenCV's "area"."""
-    edges = np.arange(result + 1) * (source / result)
-    return edges[:-1], edges[1:]
-
-
-def whole_stretches(source: int, result: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Stretches of whole pixels, which may overlap: PyTorch's "area" (adaptive pooling)."""
-    steps = np.arange(result + 1) * source
-    return np.floor(steps[:-1] / result), np.ceil(steps[1:] / result)
-
 
 @dataclass(frozen=True)
 class Axis:
     """Height or width of a level, cut down to what PNet must see.
 
     ``first`` is the level's pixel at which the cut begins (even, so that PNet's windows stay where
-    they are); row ``i`` of the cut is the sum of ``weight * row[index]`` of the picture over
-    the entries from ``bags[i]`` on.
+    they are). Row ``i`` of the cut is the sum of ``weight * row[index]`` of the picture over
+    the entries from ``bags[i]`` up to the next.
     """
 
     first: int
@@ -57,25 +40,33 @@ class Axis:
     bags: NDArray[np.int64]
 
 
-def cut(canvas: int, start: int, size: int, level: int, stretches: Stretches) -> Axis | None:
-    """The cut along one axis, or ``None`` when no window fits.
+def exact_axis(canvas: int, start: int, size: int, level: int) -> Axis:
+    """Equal stretches, pixels at their ends counting in part: TensorFlow's and OpenCV's "area".
 
     Args:
         canvas: length of the canvas.
         start: where on it the picture begins.
         size: length of the picture.
-        level: length of the level.
-        stretches: how levels are averaged.
+        level: length of the level, at least :data:`WINDOW`.
     """
-    windows = -(-(level - 2) // STRIDE) - 4  # see PNet.forward
-    if windows < 1:
-        return None
-    low, high = stretches(canvas, level)
+    edges = np.arange(level + 1) * (canvas / level)
+    return _cut(edges[:-1], edges[1:], start, size)
+
+
+def whole_axis(canvas: int, start: int, size: int, level: int) -> Axis:
+    """Stretches of whole pixels, which overlap: PyTorch's "area". Arguments as above."""
+    edges = np.arange(level + 1) * canvas
+    return _cut(edges[:-1] // level, -(-edges[1:] // level), start, size)
+
+
+def _cut(low: NDArray[Any], high: NDArray[Any], start: int, size: int) -> Axis:
+    """Pixel ``i`` of the level is the mean of the canvas from ``low[i]`` to ``high[i]``."""
+    windows = -(-(len(low) - 2) // STRIDE) - 4  # see PNet.forward
     seen = np.flatnonzero((high > start) & (low < start + size))
-    # Window i looks at the pixels from STRIDE * i up to and without STRIDE * i + WINDOW.
+    # Window i looks at the pixels from STRIDE * i up to, and without, STRIDE * i + WINDOW.
     first = max(0, -(-(int(seen[0]) - WINDOW + 1) // STRIDE))
     last = min(windows - 1, int(seen[-1]) // STRIDE)
-    rows = slice(STRIDE * first, min(STRIDE * last + WINDOW, level))
+    rows = slice(STRIDE * first, STRIDE * last + WINDOW)
     low, high = low[rows], high[rows]
 
     begin = np.maximum(np.floor(low), start).astype(np.int64)
@@ -95,8 +86,8 @@ def transposed(images: Tensor) -> Tensor:
         return images.transpose(1, 2).contiguous()
     batch, height, width, channels = images.shape
     turned = images.new_empty((batch, width, height, channels))
-    for image, result in zip(images, turned, strict=True):
-        cv2.transpose(image.numpy(), dst=result.numpy())  # several times faster than a strided copy
+    for image, result in zip(images.numpy(), turned.numpy(), strict=True):
+        cv2.transpose(image, dst=result)  # several times faster than a strided copy
     return turned
 
 

@@ -27,9 +27,9 @@ DETECTORS: Registry[Detector] = Registry(
         "dlib": _entry("dlib:DlibDetector"),
         "mediapipe": _entry("mediapipe:MediaPipeDetector"),
         **{name: _entry("yolo:YoloDetector", variant=name) for name in _YOLO},
-        "yolov8": _entry("yolo:YoloDetector", variant="yolov8n"),
         "yunet": _entry("yunet:YuNetDetector"),
         "centerface": _entry("centerface:CenterFaceDetector"),
     },
     extra_names=", skip",
+    aliases={"yolov8": "yolov8n"},
 )

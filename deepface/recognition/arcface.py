@@ -9,9 +9,17 @@ have no bias; eps is 2e-5. The embedding is the batch-normalised dense layer of 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import ClassVar
+
 from torch import Tensor, nn
 
+from deepface.recognition.network_model import NetworkModel
+
 _EPS = 2e-5
+
+#: Units of each stage.
+_STAGES = {"conv2": 3, "conv3": 4, "conv4": 6, "conv5": 3}
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -36,7 +44,8 @@ class _Unit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         shortcut = self.bn_0(self.conv_0(x)) if self.first else x
         x = self.prelu_1(self.bn_2(self.conv_1(self.bn_1(x))))
-        return shortcut + self.bn_3(self.conv_2(x))
+        total: Tensor = shortcut + self.bn_3(self.conv_2(x))
+        return total
 
 
 def _stage(inputs: int, outputs: int, depth: int) -> nn.Sequential:
@@ -51,14 +60,15 @@ class _Backbone(nn.Module):
         self.conv1_conv = _conv(3, 64, 3)
         self.conv1_bn = nn.BatchNorm2d(64, eps=_EPS)
         self.conv1_prelu = nn.PReLU(64)
-        self.conv2 = _stage(64, 64, 3)
-        self.conv3 = _stage(64, 128, 4)
-        self.conv4 = _stage(128, 256, 6)
-        self.conv5 = _stage(256, 512, 3)
+        self.conv2 = _stage(64, 64, _STAGES["conv2"])
+        self.conv3 = _stage(64, 128, _STAGES["conv3"])
+        self.conv4 = _stage(128, 256, _STAGES["conv4"])
+        self.conv5 = _stage(256, 512, _STAGES["conv5"])
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1_prelu(self.conv1_bn(self.conv1_conv(x)))
-        return self.conv5(self.conv4(self.conv3(self.conv2(x))))
+        x = self.conv5(self.conv4(self.conv3(self.conv2(x))))
+        return x
 
 
 class ArcFaceNet(nn.Module):
@@ -72,4 +82,35 @@ class ArcFaceNet(nn.Module):
         self.embedding = nn.BatchNorm1d(512, eps=_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.embedding(self.dense(self.bn(self.backbone(x)).flatten(1)))
+        """See the class."""
+        vectors: Tensor = self.embedding(self.dense(self.bn(self.backbone(x)).flatten(1)))
+        return vectors
+
+
+def _keras_order() -> Iterator[str]:
+    """Keras sorts layers by depth: a shortcut's come between those of its unit."""
+    yield from (f"backbone.conv1_{part}" for part in ("conv", "bn", "prelu"))
+    for stage, depth in _STAGES.items():
+        for unit in range(depth):
+            first = ("conv_0", "conv_2", "bn_0") if unit == 0 else ("conv_2",)
+            for part in ("bn_1", "conv_1", "bn_2", "prelu_1", *first, "bn_3"):
+                yield f"backbone.{stage}.{unit}.{part}"
+    yield from ("bn", "dense", "embedding")
+
+
+class ArcFace(NetworkModel):
+    """Vectors of 512 numbers."""
+
+    model_name = "ArcFace"
+    input_shape = (112, 112)
+    output_shape = 512
+    files = ("arcface_weights.pth", "arcface_weights.h5")
+    flatten: ClassVar = {"dense": (7, 7, 512)}
+
+    def network(self) -> nn.Module:
+        """See the base class."""
+        return ArcFaceNet()
+
+    def keras_order(self) -> list[str]:
+        """See the base class."""
+        return list(_keras_order())

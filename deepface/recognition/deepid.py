@@ -7,8 +7,12 @@ sum of two dense layers, one on the third pooling, one on the last convolution.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from deepface.recognition.network_model import NetworkModel
 
 
 class DeepIdNet(nn.Module):
@@ -24,7 +28,27 @@ class DeepIdNet(nn.Module):
         self.fc12 = nn.Linear(80 * 4 * 3, 160)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         for conv in (self.Conv1, self.Conv2, self.Conv3):
             x = F.max_pool2d(conv(x).relu(), 2)
         last = self.Conv4(x).relu()
-        return (self.fc11(x.flatten(1)) + self.fc12(last.flatten(1))).relu()
+        vectors: Tensor = self.fc11(x.flatten(1)) + self.fc12(last.flatten(1))
+        return vectors.relu()
+
+
+class DeepId(NetworkModel):
+    """Vectors of 160 numbers."""
+
+    model_name = "DeepId"
+    input_shape = (47, 55)
+    output_shape = 160
+    files = ("deepid_weights.pth", "deepid_keras_weights.h5")
+    flatten: ClassVar = {"fc11": (5, 4, 60), "fc12": (4, 3, 80)}
+
+    def network(self) -> nn.Module:
+        """See the base class."""
+        return DeepIdNet()
+
+    def keras_order(self) -> tuple[str, ...]:
+        """See the base class."""
+        return ("Conv1", "Conv2", "Conv3", "Conv4", "fc11", "fc12")

@@ -8,10 +8,14 @@ bottleneck of 128 or 512 numbers, not divided by its length.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from deepface.recognition.layers import conv_bn
+from deepface.recognition.network_model import NetworkModel
 
 _EPS = 1e-3
 
@@ -27,7 +31,7 @@ def _unit(
     return conv_bn(conv, _EPS, relu=True)
 
 
-class _Residual(nn.Module):
+class _Residual(nn.Module, ABC):
     """``relu(x + scale * up(concat(branches(x))))``."""
 
     def __init__(self, channels: int, width: int, scale: float, last: bool = False) -> None:
@@ -36,8 +40,8 @@ class _Residual(nn.Module):
         self.scale = scale
         self.last = last
 
-    def branches(self, x: Tensor) -> list[Tensor]:
-        raise NotImplementedError
+    @abstractmethod
+    def branches(self, x: Tensor) -> list[Tensor]: ...
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.up(torch.cat(self.branches(x), dim=1)) * self.scale
@@ -128,10 +132,73 @@ class InceptionResNetV1(nn.Module):
         self.bottleneck_bn = nn.BatchNorm1d(dimension, eps=_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         x = self.conv2d_2b_3x3(self.conv2d_2a_3x3(self.conv2d_1a_3x3(x)))
         x = self.conv2d_3b_1x1(self.maxpool_3a_3x3(x))
         x = self.conv2d_4b_3x3(self.conv2d_4a_3x3(x))
         x = self.mixed_6a(self.block35(x))
         x = self.mixed_7a(self.block17(x))
         x = self.block8(x).mean((2, 3))
-        return self.bottleneck_bn(self.bottleneck(x))
+        vectors: Tensor = self.bottleneck_bn(self.bottleneck(x))
+        return vectors
+
+
+def _conv_and_bn(*units: str) -> list[str]:
+    return [f"{unit}.{part}" for unit in units for part in ("conv", "bn")]
+
+
+def _cross_order(block: str) -> list[str]:
+    one, other = f"{block}.branch_1", f"{block}.branch_0"
+    return [
+        *_conv_and_bn(f"{one}.0", f"{one}.1"),
+        *(f"{other}.conv", f"{one}.2.conv", f"{other}.bn", f"{one}.2.bn", f"{block}.up"),
+    ]
+
+
+def _keras_order() -> Iterator[str]:
+    """Keras sorts layers by depth: those of parallel branches are interleaved, longest first."""
+    names = ("1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3", "4b_3x3")
+    yield from _conv_and_bn(*(f"conv2d_{name}" for name in names))
+    for i in range(5):
+        b = f"block35.{i}.branch_"
+        yield from (f"{b}2.0.conv", f"{b}2.0.bn", f"{b}1.0.conv", f"{b}2.1.conv")
+        yield from (f"{b}1.0.bn", f"{b}2.1.bn", f"{b}0.conv", f"{b}1.1.conv", f"{b}2.2.conv")
+        yield from (f"{b}0.bn", f"{b}1.1.bn", f"{b}2.2.bn", f"block35.{i}.up")
+    b = "mixed_6a.branch_"
+    yield from _conv_and_bn(f"{b}1.0", f"{b}1.1")
+    yield from (f"{b}0.conv", f"{b}1.2.conv", f"{b}0.bn", f"{b}1.2.bn")
+    for i in range(10):
+        yield from _cross_order(f"block17.{i}")
+    b = "mixed_7a.branch_"
+    yield from (f"{b}2.0.conv", f"{b}2.0.bn", f"{b}0.0.conv", f"{b}1.0.conv", f"{b}2.1.conv")
+    yield from (f"{b}0.0.bn", f"{b}1.0.bn", f"{b}2.1.bn")
+    for part in ("conv", "bn"):
+        yield from (f"{b}{unit}.{part}" for unit in ("0.1", "1.1", "2.2"))
+    for i in range(6):
+        yield from _cross_order(f"block8.{i}")
+    yield from ("bottleneck", "bottleneck_bn")
+
+
+class Facenet128(NetworkModel):
+    """Vectors of 128 numbers."""
+
+    model_name = "FaceNet-128d"
+    input_shape = (160, 160)
+    output_shape = 128
+    files = ("facenet_weights.pth", "facenet_weights.h5")
+
+    def network(self) -> nn.Module:
+        """See the base class."""
+        return InceptionResNetV1(self.output_shape)
+
+    def keras_order(self) -> list[str]:
+        """See the base class."""
+        return list(_keras_order())
+
+
+class Facenet512(Facenet128):
+    """Vectors of 512 numbers."""
+
+    model_name = "FaceNet-512d"
+    output_shape = 512
+    files = ("facenet512_weights.pth", "facenet512_weights.h5")

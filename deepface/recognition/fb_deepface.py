@@ -1,15 +1,20 @@
-"""DeepFace of Facebook (Taigman, Yang, Ranzato, Wolf: DeepFace, CVPR 2014; weights trained on
-VGGFace2 by https://github.com/swghosh/DeepFace).
+"""DeepFace of Facebook (Taigman, Yang, Ranzato, Wolf: DeepFace, CVPR 2014).
 
-Three layers are locally connected: every output position has its own kernel. The embedding is
-``F7`` after its ReLU (4096); the classifier ``F8`` of the Keras file is not used.
+Weights trained on VGGFace2 by https://github.com/swghosh/DeepFace. Three layers are locally
+connected: every output position has its own kernel. The vector is ``F7`` after its ReLU; the
+classifier ``F8`` of the Keras file is not used.
 """
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
+
+from deepface.recognition.network_model import NetworkModel
+from deepface.runtime.keras_h5 import Layout
 
 
 class LocallyConnected(nn.Module):
@@ -21,15 +26,36 @@ class LocallyConnected(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, size: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
-        self.size, self.kernel, self.stride = size, kernel, stride
+        self.inputs, self.size, self.kernel, self.stride = inputs, size, kernel, stride
         places, patch = size * size, inputs * kernel * kernel
         self.weight = nn.Parameter(torch.empty(places, outputs, patch))
         self.bias = nn.Parameter(torch.empty(outputs, size, size))
 
     def forward(self, x: Tensor) -> Tensor:
-        patches = F.unfold(x, self.kernel, stride=self.stride).permute(2, 1, 0)
-        out = torch.bmm(self.weight, patches)  # (places, outputs, N)
-        return out.permute(2, 1, 0).unflatten(2, (self.size, self.size)) + self.bias
+        """See the class."""
+        return _locally_connected(x, self.weight, self.bias, self.kernel, self.stride)
+
+    def keras_layout(self) -> Layout:
+        """See :class:`deepface.runtime.keras_h5.HasKerasLayout`."""
+        return {
+            "kernel": ("weight", self._from_keras),
+            "bias": ("bias", lambda bias: bias.permute(2, 0, 1)),
+        }
+
+    def _from_keras(self, kernel: Tensor) -> Tensor:
+        """``(places, k * k * inputs, outputs)``: patches with their channels last."""
+        places, _, outputs = kernel.shape
+        patches = kernel.reshape(places, self.kernel, self.kernel, self.inputs, outputs)
+        return patches.permute(0, 4, 3, 1, 2).flatten(2)
+
+
+@fx.wrap  # one step of a traced network
+def _locally_connected(x: Tensor, weight: Tensor, bias: Tensor, kernel: int, stride: int) -> Tensor:
+    windows = x.unfold(2, kernel, stride).unfold(3, kernel, stride)  # (N, C, h, w, k, k)
+    count, _, height, width = windows.shape[:4]
+    patches = windows.permute(2, 3, 0, 1, 4, 5).reshape(len(weight), count, -1)
+    out = torch.bmm(patches, weight.transpose(1, 2))  # (places, N, O)
+    return out.view(height, width, count, -1).permute(2, 3, 0, 1) + bias
 
 
 class FbDeepFaceNet(nn.Module):
@@ -45,7 +71,31 @@ class FbDeepFaceNet(nn.Module):
         self.F7 = nn.Linear(21 * 21 * 16, 4096)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         x = F.max_pool2d(self.C1(x).relu(), 3, stride=2, ceil_mode=True)
         x = self.C3(x).relu()
         x = self.L6(self.L5(self.L4(x).relu()).relu()).relu()
-        return self.F7(x.flatten(1)).relu()
+        vectors: Tensor = self.F7(x.flatten(1))
+        return vectors.relu()
+
+
+class FbDeepFace(NetworkModel):
+    """Vectors of 4096 numbers."""
+
+    model_name = "DeepFace"
+    input_shape = (152, 152)
+    output_shape = 4096
+    files = (
+        "VGGFace2_DeepFace_weights_val-0.9034.pth",
+        "VGGFace2_DeepFace_weights_val-0.9034.h5",
+    )
+    flatten: ClassVar = {"F7": (21, 21, 16)}
+    chunk_sizes: ClassVar = {"cpu": 32}  # the kernels of all places are read once per pass
+
+    def network(self) -> nn.Module:
+        """See the base class."""
+        return FbDeepFaceNet()
+
+    def keras_order(self) -> tuple[str | None, ...]:
+        """See the base class."""
+        return ("C1", "C3", "L4", "L5", "L6", "F7", None)

@@ -10,12 +10,14 @@ with a cheap depthwise 3x3. Every activation is a PReLU per channel; padding is 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepface.recognition.layers import conv_bn
+from deepface.recognition.network_model import NetworkModel
 
 _EPS = 1e-3
 
@@ -85,7 +87,8 @@ class _SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate = self.expand(self.prelu(self.reduce(x.mean((2, 3), keepdim=True))))
-        return x * (0.2 * gate + 0.5).clamp(0, 1)  # the hard sigmoid of Keras
+        gated: Tensor = x * (0.2 * gate + 0.5).clamp(0, 1)  # the hard sigmoid of Keras
+        return gated
 
 
 class _Bottleneck(nn.Module):
@@ -105,7 +108,8 @@ class _Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         main = self.ghost_2(self.se(self.downsample(self.ghost_1(x))))
-        return main + self.shortcut(x)
+        total: Tensor = main + self.shortcut(x)
+        return total
 
 
 class GhostFaceNetV1(nn.Module):
@@ -126,6 +130,47 @@ class GhostFaceNetV1(nn.Module):
         self.pre_embedding = nn.BatchNorm1d(512, eps=_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
         x = self.tail(self.bottlenecks(self.stem(x)))
         x = self.gdc_conv(self.gdc_bn(self.gdc_dw(x)))
-        return self.pre_embedding(x.flatten(1))
+        vectors: Tensor = self.pre_embedding(x.flatten(1))
+        return vectors
+
+
+def _keras_order() -> Iterator[str]:
+    """Keras sorts layers by depth: a shortcut's come between those of the second ghost module."""
+    unit = ("conv", "bn", "prelu")
+    yield from (f"stem.{part}" for part in unit)
+    channels = 20
+    for number, (_, stride, _, outputs, squeezed) in enumerate(_BOTTLENECKS):
+        layers = [f"ghost_1.{half}.{part}" for half in ("primary", "cheap") for part in unit]
+        if stride > 1:
+            layers += ["downsample.conv", "downsample.bn"]
+        if squeezed:
+            layers += ["se.reduce", "se.prelu", "se.expand"]
+        has_shortcut = stride > 1 or channels != outputs
+        for half, step in (("primary", 0), ("cheap", 1)):
+            for part in ("conv", "bn"):
+                layers.append(f"ghost_2.{half}.{part}")
+                layers += [f"shortcut.{step}.{part}"] * has_shortcut
+        yield from (f"bottlenecks.{number}.{layer}" for layer in layers)
+        channels = outputs
+    yield from (f"tail.{part}" for part in unit)
+    yield from ("gdc_dw", "gdc_bn", "gdc_conv", "pre_embedding")
+
+
+class GhostFaceNet(NetworkModel):
+    """Vectors of 512 numbers."""
+
+    model_name = "GhostFaceNet"
+    input_shape = (112, 112)
+    output_shape = 512
+    files = ("ghostfacenet_v1.pth", "ghostfacenet_v1.h5")
+
+    def network(self) -> nn.Module:
+        """See the base class."""
+        return GhostFaceNetV1()
+
+    def keras_order(self) -> list[str]:
+        """See the base class."""
+        return list(_keras_order())

@@ -10,7 +10,7 @@ from torch import nn
 def conv_bn(
     conv: nn.Conv2d, eps: float, *, relu: bool = False, prelu: bool = False
 ) -> nn.Sequential:
-    """``conv`` -> batch norm -> activation, under the names ``conv``, ``bn``, ``relu``/``prelu``."""
+    """``conv``, ``bn`` and ``relu`` or ``prelu``, one after the other, under these names."""
     parts: OrderedDict[str, nn.Module] = OrderedDict(
         conv=conv, bn=nn.BatchNorm2d(conv.out_channels, eps=eps)
     )

@@ -49,4 +49,5 @@ class FacialRecognition(ABC):
                 f"{self.model_name} takes (H, W, 3) or (n, H, W, 3), not {batch.shape}"
             )
         vectors = self.embed(batch)
-        return vectors[0].tolist() if len(vectors) == 1 else vectors.tolist()
+        rows: list[list[float]] = vectors.tolist()
+        return rows[0] if len(rows) == 1 else rows

@@ -68,11 +68,11 @@ def normalize_input(img: NDArray[Any], normalization: str = "base") -> NDArray[A
     if normalization == "Facenet":
         # A flat face has no deviation; the floor keeps it finite.
         deviation = max(float(img.std()), 1.0 / np.sqrt(img.size))
-        return (img - img.mean()) / img.dtype.type(deviation)  # type: ignore[no-any-return]
+        return np.asarray((img - img.mean()) / img.dtype.type(deviation))
     if normalization == "Facenet2018":
-        return img / 127.5 - 1
+        return np.asarray(img / 127.5 - 1)
     if normalization == "ArcFace":
-        return (img - 127.5) / 128
+        return np.asarray((img - 127.5) / 128)
     if normalization in _VGGFACE_MEANS:
-        return img - np.asarray(_VGGFACE_MEANS[normalization], dtype=img.dtype)
+        return np.asarray(img - np.asarray(_VGGFACE_MEANS[normalization], dtype=img.dtype))
     return img

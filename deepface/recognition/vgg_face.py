@@ -8,11 +8,23 @@ files is not used. The trunk also carries the age, gender and race networks.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from deepface.recognition.network_model import NetworkModel
 
 #: Channels and depth of the five groups of 3x3 convolutions; each ends in a 2x2 max pooling.
 _GROUPS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+
+#: The layers of the trunk, in the order of the Keras files.
+TRUNK_ORDER = (
+    *(f"conv{g}_{u}" for g, (_, depth) in enumerate(_GROUPS, start=1) for u in range(1, depth + 1)),
+    *("fc6", "fc7"),
+)
 
 
 class VggTrunk(nn.Module):
@@ -30,10 +42,58 @@ class VggTrunk(nn.Module):
         self.fc7 = nn.Conv2d(4096, 4096, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        # The first maps of a face are 26 MB: one face at a time is faster on a CPU, and 16 keep a
+        # GPU busy.
+        parts = torch.split(x, 1 if x.device.type == "cpu" else 16)
+        x = torch.cat([self._maps(part) for part in parts])
+        return _dense(self.fc7, _dense(self.fc6, x)[:, :, None, None])
+
+    def _maps(self, x: Tensor) -> Tensor:
+        """``(N, 512, 7, 7)``: what the convolutions make of the faces."""
         for group, (_, depth) in enumerate(_GROUPS, start=1):
             for unit in range(1, depth + 1):
-                x = self.get_submodule(f"conv{group}_{unit}")(x).relu()
+                x = self.get_submodule(f"conv{group}_{unit}")(x).relu_()
             x = nn.functional.max_pool2d(x, 2)
-        x = self.fc6(x).relu()
-        x = self.fc7(x).relu()
-        return x.flatten(1)
+        return x
+
+
+def _dense(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution as large as its input, and ReLU: ``(N, outputs)``.
+
+    As a matrix product it takes a CPU 15 ms for one face instead of 260. Both permutations are
+    views, because weights and maps are channels-last.
+    """
+    weight = conv.weight.permute(0, 2, 3, 1).flatten(1)
+    rows = x.permute(0, 2, 3, 1).flatten(1)
+    return nn.functional.linear(rows, weight, conv.bias).relu_()
+
+
+class VggFace(NetworkModel):
+    """Vectors of 4096 numbers, of length 1."""
+
+    model_name = "VGG-Face"
+    input_shape = (224, 224)
+    output_shape = 4096
+    files = ("vgg_face_weights.pth", "vgg_face_weights.h5")
+    ignore = ("fc8.",)
+
+    def network(self) -> nn.Module:
+        """See the base class."""
+        return VggTrunk()
+
+    def keras_order(self) -> tuple[str | None, ...]:
+        """See the base class."""
+        return (*TRUNK_ORDER, None)
+
+    def ready(self, module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+        """As it is: there is nothing to fold."""
+        return module
+
+    def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        """See the base class; float64, as published."""
+        vectors = super().embed(batch).astype(np.float64)
+        unit: NDArray[np.float64] = vectors / (
+            np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-10
+        )
+        return unit

@@ -51,9 +51,16 @@ class Entry:
 class Registry(Generic[M]):
     """The models of one task. A model's file is imported when it is first asked for."""
 
-    def __init__(self, task: str, entries: Mapping[str, Entry], extra_names: str = "") -> None:
+    def __init__(
+        self,
+        task: str,
+        entries: Mapping[str, Entry],
+        extra_names: str = "",
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
         self.task = task
         self.entries = dict(entries)
+        self.aliases = dict(aliases or {})
         self._extra_names = extra_names
 
     def check(self, name: str) -> None:
@@ -67,6 +74,7 @@ class Registry(Generic[M]):
         Raises:
             UnimplementedError: there is no such model; the message lists those there are.
         """
+        name = self.aliases.get(name, name)
         if name not in self.entries:
             known = ", ".join(self.entries) + self._extra_names
             raise UnimplementedError(
@@ -85,6 +93,7 @@ class Registry(Generic[M]):
         Raises:
             UnimplementedError: an unknown name, or an option that this model does not have.
         """
+        name = self.aliases.get(name, name)
         if name not in self.entries and name in cached_models.get(self.task, {}):
             return cached_models[self.task][name]  # type: ignore[no-any-return]
         entry = self.entry(name)

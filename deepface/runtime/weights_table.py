@@ -138,11 +138,14 @@ _DETECTION = (
     ),
     *(
         WeightFile(f"{name}-face.pt", (f"{_YAPALAB}/{name}-face.pt",), _YOLO)
-        for name in ("yolov8m", "yolov8l", "yolov12n", "yolov12s", "yolov12m", "yolov12l")
+        for name in (
+            *("yolov8m", "yolov8l", "yolov11l"),
+            *("yolov12n", "yolov12s", "yolov12m", "yolov12l"),
+        )
     ),
     *(
         WeightFile(f"{name}-face.pt", (f"{_AKANAMETOV}/{name}-face.pt",), _YOLO)
-        for name in ("yolov11n", "yolov11s", "yolov11m", "yolov11l")
+        for name in ("yolov11n", "yolov11s", "yolov11m")
     ),
 )
 

@@ -6,23 +6,22 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from deepface.runtime.checkpoints import load_into, load_state_dict
+from deepface.runtime.load import load_weights
 from deepface.runtime.network import Network
-from deepface.runtime.weights import ensure_weight
-from deepface.spoofing.fasnet_networks import mini_fasnet_v1se, mini_fasnet_v2
+from deepface.spoofing.fasnet_networks import layers_in_order, mini_fasnet_v1se, mini_fasnet_v2
 from deepface.types import Image, Liveness
 
 Box = tuple[int, int, int, int]
 
-#: How much of the surroundings each network sees, as a multiple of the box; its weight file.
+#: How much of the surroundings each network sees, as a multiple of the box; its weight files.
 _NETWORKS: tuple[tuple[float, str, Callable[[], nn.Module]], ...] = (
-    (2.7, "2.7_80x80_MiniFASNetV2.pth", mini_fasnet_v2),
-    (4.0, "4_0_0_80x80_MiniFASNetV1SE.pth", mini_fasnet_v1se),
+    (2.7, "2.7_80x80_MiniFASNetV2", mini_fasnet_v2),
+    (4.0, "4_0_0_80x80_MiniFASNetV1SE", mini_fasnet_v1se),
 )
 _SIZE = 80
+_CLASSES = 3
 _REAL = 1
 
 
@@ -38,13 +37,12 @@ class FasNet:
     def __init__(self, device: str | None = None) -> None:
         self._networks = []
         for scale, file, build in _NETWORKS:
-            path = ensure_weight(file)
             module = build()
-            load_into(module, load_state_dict(path), path)
+            load_weights(module, (f"{file}.pth", f"{file}.h5"), layers_in_order(module))
             self._networks.append((scale, Network(module, device)))
 
     def analyze(self, img: Image, facial_area: Box) -> tuple[bool, float]:
-        """Judge one face: ``(is_real, score)``; see :meth:`judge`."""
+        """The published door, for one face: ``(is_real, score)``; see :meth:`judge`."""
         verdict = self.judge([(img, facial_area)])[0]
         return verdict.is_real, verdict.score
 
@@ -52,19 +50,19 @@ class FasNet:
         """Judge many faces in one batch per network.
 
         Args:
-            faces: BGR ``uint8`` pictures ``(H, W, 3)``, without border, and boxes
+            faces: BGR pictures ``(H, W, 3)`` in [0, 255], without border, and boxes
                 ``(x, y, w, h)`` in their pixels.
         """
         if not faces:
             return []
-        votes = torch.zeros(len(faces), 3)
+        votes = np.zeros((len(faces), _CLASSES))
         for scale, network in self._networks:
             crops = np.stack([_crop(image, box, scale) for image, box in faces])
-            votes += network(crops, _to_input).softmax(1).cpu()
-        labels = votes.argmax(1)
+            votes += network(crops, _to_input).softmax(1).cpu().numpy() / len(self._networks)
+        labels = votes.argmax(1).tolist()
         return [
-            Liveness(is_real=label == _REAL, score=float(vote[label]) / len(self._networks))
-            for label, vote in zip(labels.tolist(), votes, strict=True)
+            Liveness(is_real=label == _REAL, score=vote[label])
+            for label, vote in zip(labels, votes, strict=True)
         ]
 
 

@@ -55,7 +55,8 @@ class _SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         gate = self.bn1(self.fc1(x.mean((2, 3), keepdim=True))).relu()
-        return x * self.bn2(self.fc2(gate)).sigmoid()
+        scaled: Tensor = x * self.bn2(self.fc2(gate)).sigmoid()
+        return scaled
 
 
 class _DepthWise(nn.Module):
@@ -142,3 +143,12 @@ def mini_fasnet_v2() -> MiniFasNet:
 def mini_fasnet_v1se() -> MiniFasNet:
     """The network for crops of 4 times the box."""
     return MiniFasNet(_V1SE, squeeze=True)
+
+
+def layers_in_order(network: nn.Module) -> list[str]:
+    """The layers with weights, as a Keras file has them."""
+    return [
+        name
+        for name, module in network.named_modules()
+        if any(True for _ in module.parameters(recurse=False))
+    ]

@@ -1,0 +1,71 @@
+"""Fit a picture of any size into the smallest rectangle that a YOLO network takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.detection.canvas import Canvas
+from deepface.types import Image
+
+_STRIDE = 32
+#: What surrounds the picture.
+GREY = 114
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """The fit of pictures of one ``height`` and ``width``: as large as a square of ``size`` allows,
+    then grey up to the next multiple of 32.
+
+    The rounding is that of ultralytics' ``LetterBox(size, auto=True, stride=32)`` on the way in and
+    that of its ``scale_boxes`` on the way back; now and then the two differ by a pixel.
+    """
+
+    height: int
+    width: int
+    size: int = 640
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", -(-self.size // _STRIDE) * _STRIDE)
+
+    @property
+    def inner(self) -> tuple[int, int]:
+        """Height and width of the resized picture."""
+        ratio = min(self.size / self.height, self.size / self.width)
+        return max(round(self.height * ratio), 1), max(round(self.width * ratio), 1)
+
+    @property
+    def rectangle(self) -> tuple[int, int]:
+        """Height and width of the network's input."""
+        height, width = self.inner
+        return height + -height % _STRIDE, width + -width % _STRIDE
+
+    def draw(self, canvas: Canvas, out: Image) -> None:
+        """Put the resized picture into the middle of ``out``, the size of ``rectangle``."""
+        height, width = self.inner
+        top, left = _margin(out.shape[0], height), _margin(out.shape[1], width)
+        pixels = canvas.pixels()
+        if canvas.shape != self.inner:
+            resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
+            out[top : top + height, left : left + width] = resized
+        else:
+            out[top : top + height, left : left + width] = pixels
+
+    def undo(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Points ``(..., 2)``, x and y in the rectangle, as points inside the picture."""
+        outer_height, outer_width = self.rectangle
+        ratio = min(outer_height / self.height, outer_width / self.width)
+        height, width = max(round(self.height * ratio), 1), max(round(self.width * ratio), 1)
+        margin = np.array([_margin(outer_width, width), _margin(outer_height, height)], np.float32)
+        scale = np.array([width / self.width, height / self.height], np.float32)
+        limit = np.array([self.width, self.height], np.float32)
+        inside: NDArray[np.float32] = np.clip((points - margin) / scale, 0, limit)
+        return inside
+
+
+def _margin(outer: int, inner: int) -> int:
+    return round((outer - inner) / 2 - 0.1)

@@ -1,0 +1,75 @@
+"""Recognition models that are PyTorch networks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from deepface.errors import InvalidEmbeddingsShapeError
+from deepface.recognition.model import FacialRecognition
+from deepface.runtime.device import resolve_device, resolve_precision
+from deepface.runtime.fuse import for_inference
+from deepface.runtime.load import load_weights
+from deepface.runtime.network import Network
+
+
+class NetworkModel(FacialRecognition):
+    """A network with published weights; a subclass says which."""
+
+    #: The weight files, ``.pth`` first; the first that is on disk is taken.
+    files: ClassVar[tuple[str, str]]
+    #: Beginnings of the names in the ``.pth`` that the network leaves out.
+    ignore: ClassVar[tuple[str, ...]] = ()
+    #: ``(height, width, channels)`` before the flattening that feeds a linear layer.
+    flatten: ClassVar[Mapping[str, tuple[int, int, int]]] = {}
+    #: Most faces per forward pass: on a CPU more only leave the cache.
+    chunk_sizes: ClassVar[Mapping[str, int]] = {"cpu": 8}
+
+    def __init__(self, device: str | None = None, precision: str | None = None) -> None:
+        with torch.device("meta"):  # no random numbers that the file replaces
+            module = self.network()
+        load_weights(module, self.files, self.keras_order(), self.flatten, self.ignore)
+        where, dtype = resolve_device(device), resolve_precision(precision)
+        self.model = Network(
+            self.ready(module, where, dtype), where, dtype, self.chunk_sizes.get(where.type, 64)
+        )
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """The network, with the names of the ``.pth``: ``(N, 3, H, W)`` -> ``(N, d)``."""
+
+    @abstractmethod
+    def keras_order(self) -> Sequence[str | None]:
+        """Module paths in the order of the ``.h5``; ``None`` for a layer that is left out."""
+
+    def ready(self, module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+        """The network with its weights as it is run."""
+        width, height = self.input_shape
+        return for_inference(module, (3, height, width), device, dtype)
+
+    def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        """See the base class; float32.
+
+        Raises:
+            InvalidEmbeddingsShapeError: faces of another size.
+        """
+        width, height = self.input_shape
+        if batch.shape[1:] != (height, width, 3):
+            raise InvalidEmbeddingsShapeError(
+                f"{self.model_name} takes faces of shape ({height}, {width}, 3), "
+                f"not {batch.shape[1:]}"
+            )
+        if not len(batch):
+            return np.zeros((0, self.output_shape), np.float32)
+        vectors: NDArray[np.float32] = self.model(batch, _channels_first).cpu().numpy()
+        return vectors
+
+
+def _channels_first(faces: Tensor) -> Tensor:
+    return faces.permute(0, 3, 1, 2)

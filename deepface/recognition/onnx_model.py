@@ -1,0 +1,79 @@
+"""Recognition models that come as ONNX files, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.errors import InvalidEmbeddingsShapeError, MissingPackageError, WeightsError
+from deepface.recognition.model import FacialRecognition
+from deepface.runtime.checkpoints import LOAD_ERROR
+from deepface.runtime.device import resolve_device
+from deepface.runtime.weights import ensure_weight
+
+
+class OnnxModel(FacialRecognition):
+    """Faces of 112x112 pixels through a published ONNX file."""
+
+    input_shape = (112, 112)
+    options: ClassVar[tuple[str, ...]] = ()
+    #: The weight file.
+    file: ClassVar[str]
+
+    def __init__(self, device: str | None = None) -> None:
+        self.model = _session(self.model_name, self.file, device)
+        (graph_input,) = self.model.get_inputs()
+        self._input_name = graph_input.name
+        # A number there is the only batch size that the graph takes; a free one is a name.
+        size = graph_input.shape[0]
+        self._chunk_size = size if isinstance(size, int) else 64
+
+    @abstractmethod
+    def prepare(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Faces ``(n, 112, 112, 3)`` BGR in [0, 1] -> the graph's input, channels last."""
+
+    def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        """See the base class; float32.
+
+        Raises:
+            InvalidEmbeddingsShapeError: faces of another size.
+        """
+        width, height = self.input_shape
+        if batch.shape[1:] != (height, width, 3):
+            raise InvalidEmbeddingsShapeError(
+                f"{self.model_name} takes faces of shape ({height}, {width}, 3), "
+                f"not {batch.shape[1:]}"
+            )
+        inputs = np.ascontiguousarray(self.prepare(batch).transpose(0, 3, 1, 2))
+        vectors = [np.zeros((0, self.output_shape), np.float32)]
+        for start in range(0, len(inputs), self._chunk_size):
+            chunk = inputs[start : start + self._chunk_size]
+            vectors += self.model.run(None, {self._input_name: chunk})[:1]
+        return np.concatenate(vectors)
+
+
+def _session(model_name: str, file: str, device: str | None) -> Any:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f'the model {model_name} needs the package onnxruntime: pip install "onnxruntime"'
+        ) from error
+    providers: list[Any] = ["CPUExecutionProvider"]
+    where = resolve_device(device)
+    if where.type == "cuda":
+        if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+            providers.insert(0, ("CUDAExecutionProvider", {"device_id": where.index or 0}))
+        elif device is not None:
+            raise MissingPackageError(
+                f"the installed onnxruntime cannot run {model_name} on {where}: "
+                'pip install "onnxruntime-gpu" instead of onnxruntime, or use device="cpu"'
+            )
+    path = ensure_weight(file)
+    try:
+        return onnxruntime.InferenceSession(str(path), providers=providers)
+    except Exception as error:  # onnxruntime has a class of its own for each of its faults
+        raise WeightsError(f"{LOAD_ERROR} {path}: {error}") from error
