@@ -1,14 +1,17 @@
 # make demo    install into .venv and show the main job on real pictures
 # make test    install into .venv and run the tests
 # make lint    ruff and mypy
+# make parity  compare with the original packages, live, in an environment of their own
 # make bench   detection speed on the pictures in IMAGES
+# make docs    write the table of detectors into the README
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+PARITY_VENV ?= .venv-parity
 IMAGES ?= ../shared/images/photos
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint parity bench docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -36,8 +39,24 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# deepface and retina-face want other OpenCV wheels than ours: here one wheel below 5 replaces them.
+$(PARITY_VENV)/.installed: tests/parity/requirements.txt
+	$(PYTHON) -m venv $(PARITY_VENV)
+	$(PARITY_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(PARITY_VENV)/bin/python -m pip install --quiet -r tests/parity/requirements.txt
+	$(PARITY_VENV)/bin/python -m pip uninstall --quiet --yes opencv-python \
+		opencv-python-headless opencv-contrib-python opencv-contrib-python-headless
+	$(PARITY_VENV)/bin/python -m pip install --quiet "opencv-python<5"
+	touch $@
+
+parity: $(VENV)/.test $(PARITY_VENV)/.installed
+	$(BIN)/python -m tests.parity.compare --originals $(abspath $(PARITY_VENV))/bin/python
+
+docs: $(VENV)/.test
+	$(BIN)/python -m deepface.detection.table README.md
+
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks detect --detector mtcnn --images $(IMAGES) --batch 1,8,32
 
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) $(PARITY_VENV) demo build *.egg-info
