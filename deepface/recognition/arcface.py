@@ -67,8 +67,8 @@ class _Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv1_prelu(self.conv1_bn(self.conv1_conv(x)))
-        x = self.conv5(self.conv4(self.conv3(self.conv2(x))))
-        return x
+        maps: Tensor = self.conv5(self.conv4(self.conv3(self.conv2(x))))
+        return maps
 
 
 class ArcFaceNet(nn.Module):

@@ -128,7 +128,9 @@ def _pack_convolutions(graph: fx.GraphModule, example: Tensor) -> None:
         if not isinstance(conv, nn.Conv2d) or conv.padding_mode != "zeros":
             continue
         inputs, last = [node.args[0]], node
-        if (total := _only_user(last)) is not None and (other := _other_addend(total, last)):
+        total = _only_user(last)
+        # In bfloat16 PyTorch has no such sum for every shape.
+        if total and example.dtype == torch.float32 and (other := _other_addend(total, last)):
             inputs.append(other)
             last = total
         if relu := _is_relu(graph, _only_user(last)):

@@ -145,7 +145,7 @@ def test_encryption_needs_a_suitable_vector(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_errors(tmp_path: Path) -> None:
-    with pytest.raises(UnimplementedError, match=r"facial_recognition/Nobody\. Known names: .*Dlib"):
+    with pytest.raises(UnimplementedError, match=r"Nobody\. Known names: .*Dlib"):
         represent(pictures()[0], model_name="Nobody")
     with pytest.raises(ValueError, match="unimplemented normalization type - none"):
         represent(pictures()[0], normalization="none")

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from deepface.runtime import fusion
+from deepface.runtime.fusion import FusedNorm, fused, joined
+
+
+def norm(channels: int) -> nn.BatchNorm2d:
+    bn = nn.BatchNorm2d(channels, eps=1e-3).eval()
+    for values in (bn.weight.data, bn.running_var):
+        assert values is not None
+        values.uniform_(0.1, 2)
+    for values in (bn.bias.data, bn.running_mean):
+        assert values is not None
+        values.normal_()
+    return bn
+
+
+@pytest.fixture(params=["oneDNN", "plain"], autouse=True)
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    if request.param == "plain":
+        monkeypatch.setattr(fusion, "_has_onednn", lambda x: False)
+
+
+def activated(x: Tensor, slope: float | None) -> Tensor:
+    return x if slope is None else nn.functional.leaky_relu(x, slope)
+
+
+@pytest.mark.parametrize("slope", [None, 0.0, 0.1])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("groups", [1, 4])
+@torch.inference_mode()
+def test_convolution_norm_sum_activation(slope: float | None, bias: bool, groups: int) -> None:
+    conv, bn = nn.Conv2d(4, 8, 3, 2, padding=2, dilation=2, groups=groups, bias=bias), norm(8)
+    x = torch.randn(2, 4, 11, 9).contiguous(memory_format=torch.channels_last)
+    expected = bn(conv(x))
+    layer = fused(conv, bn, slope)
+    torch.testing.assert_close(layer(x), activated(expected, slope))
+    add = torch.randn_like(expected)
+    torch.testing.assert_close(layer(x, add.clone()), activated(expected + add, slope))
+    torch.testing.assert_close(fused(conv, slope=slope)(x), activated(conv(x), slope))
+
+
+@torch.inference_mode()
+def test_joined() -> None:
+    convs = [nn.Conv2d(4, outputs, 3, padding=1) for outputs in (3, 5)]
+    x = torch.randn(1, 4, 6, 7)
+    both = joined(convs[0], [fused(conv) for conv in convs], 0.0)
+    torch.testing.assert_close(both(x), torch.cat([conv(x) for conv in convs], 1).relu())
+
+
+@torch.inference_mode()
+def test_norm_alone() -> None:
+    bn, x = norm(5), torch.randn(2, 5, 3, 4)
+    torch.testing.assert_close(FusedNorm(bn, relu=False)(x), bn(x))
+    torch.testing.assert_close(FusedNorm(bn, relu=True)(x), bn(x).relu())
