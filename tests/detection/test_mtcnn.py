@@ -27,12 +27,12 @@ from deepface.errors import MissingPackageError
 from deepface.types import FacialAreaRegion, Image
 from tests.data import golden, package_pictures, photo, read
 
-BOTH = pytest.mark.parametrize("kind", [MtcnnDetector, FastMtcnnDetector])
+BOTH = pytest.mark.parametrize("name", ["mtcnn", "fastmtcnn"])
 
 
 @cache
-def detector(kind: type[Detector]) -> Detector:
-    return kind(device="cpu")
+def detector(name: str) -> Detector:
+    return {"mtcnn": MtcnnDetector, "fastmtcnn": FastMtcnnDetector}[name](device="cpu")
 
 
 @cache
@@ -134,11 +134,11 @@ def test_a_cut_is_part_of_the_level(axis: Any, size: int, level: int) -> None:
 
 @BOTH
 @pytest.mark.parametrize("border", [0.5, 0.3])
-def test_leaving_out_the_border_changes_nothing(kind: type[Detector], border: float) -> None:
+def test_leaving_out_the_border_changes_nothing(name: str, border: float) -> None:
     """The main claim: the canvas with a black border gives what the padded picture gives."""
     canvases = [Canvas.with_border(image, border) for image in pictures()]
-    found = detector(kind).detect_canvases(canvases)
-    padded = detector(kind).detect_canvases([Canvas(canvas.pixels()) for canvas in canvases])
+    found = detector(name).detect_canvases(canvases)
+    padded = detector(name).detect_canvases([Canvas(canvas.pixels()) for canvas in canvases])
     assert [len(faces) > 0 for faces in found] == [True] * len(canvases)
     for faces, expected in zip(found, padded, strict=True):
         assert_same(faces, expected)
@@ -188,29 +188,27 @@ def test_area_crops_spelled_out() -> None:
 
 
 @BOTH
-def test_nothing_to_find(kind: type[Detector]) -> None:
+def test_nothing_to_find(name: str) -> None:
     """Pictures too small for a face, without area, and all black, between pictures with faces."""
     portrait = pictures()[0]
     shapes = [(1, 1), (10, 300), (19, 19), (20, 20), (25, 300), (0, 40), (300, 200)]
     odd = [np.zeros((*shape, 3), np.uint8) for shape in shapes]
-    found = detector(kind).detect_faces([portrait, *odd, portrait])
+    found = detector(name).detect_faces([portrait, *odd, portrait])
     assert found[1:-1] == [[]] * len(odd)
     assert len(found[0]) == 1
     assert_same(found[-1], found[0])
     for border in (0.0, 0.5):
-        assert detector(kind).detect_canvases([Canvas.with_border(odd[0], border)]) == [[]]
+        assert detector(name).detect_canvases([Canvas.with_border(odd[0], border)]) == [[]]
 
 
 @BOTH
-def test_neighbours_and_strips_change_nothing(
-    kind: type[Detector], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_neighbours_and_strips_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     images = [*pictures(), pictures()[0][:, ::-1].copy(), pictures()[0]]
     canvases = [Canvas.with_border(image, 0.5) for image in images]
-    singles = [detector(kind).detect_canvases([canvas])[0] for canvas in canvases]
-    together = detector(kind).detect_canvases(canvases)
-    monkeypatch.setattr(detector(kind), "_level_pixels", 2000)  # many strips per level
-    in_strips = detector(kind).detect_canvases(canvases)
+    singles = [detector(name).detect_canvases([canvas])[0] for canvas in canvases]
+    together = detector(name).detect_canvases(canvases)
+    monkeypatch.setattr(detector(name), "_level_pixels", 20_000)  # many strips per level
+    in_strips = detector(name).detect_canvases(canvases)
     assert sum(map(len, singles)) > len(canvases)
     for single, member, strip in zip(singles, together, in_strips, strict=True):
         assert_same(member, single)
@@ -218,8 +216,8 @@ def test_neighbours_and_strips_change_nothing(
 
 
 @BOTH
-def test_faces_are_the_persons_own_way_round(kind: type[Detector]) -> None:
-    (face,) = detector(kind).detect_faces([pictures()[0]])[0]
+def test_faces_are_the_persons_own_way_round(name: str) -> None:
+    (face,) = detector(name).detect_faces([pictures()[0]])[0]
     assert face.left_eye and face.right_eye and face.five_points
     right_eye, left_eye, nose, mouth_right, mouth_left = face.five_points
     assert face.left_eye[0] > face.right_eye[0]
@@ -251,19 +249,19 @@ def _in_picture(canvas: Canvas, face: FacialAreaRegion) -> tuple[list[int], floa
 @pytest.mark.heavy
 @BOTH
 @pytest.mark.parametrize("border", [0.5, 0.0])
-def test_published_results(kind: type[Detector], border: float) -> None:
-    """At least 99 % of the published faces, within a pixel; photographs up to 1.5 megapixels."""
+def test_published_results(name: str, border: float) -> None:
+    """At least 99 % of the published faces, within a pixel; photographs up to 0.8 megapixels."""
     total = 0
     missing = []
-    for name, facts in golden("parity", "golden_detection.json")["images"].items():
-        if facts["shape"][0] * facts["shape"][1] > 1.5e6:
+    for file, facts in golden("parity", "golden_detection.json")["images"].items():
+        if facts["shape"][0] * facts["shape"][1] > 0.8e6:
             continue
-        canvas = Canvas.with_border(photo(name), border)
-        found = [_in_picture(canvas, face) for face in detector(kind).detect_canvases([canvas])[0]]
-        for face in facts[f"{kind.name}/align={border > 0}"]:
+        canvas = Canvas.with_border(photo(file), border)
+        found = [_in_picture(canvas, face) for face in detector(name).detect_canvases([canvas])[0]]
+        for face in facts[f"{name}/align={border > 0}"]:
             area = face["facial_area"]
             if face["confidence"] == 0:  # no face: the whole picture
-                assert not found, name
+                assert not found, file
                 continue
             box = [area[key] for key in "xywh"]
             eyes = [c for eye in ("left_eye", "right_eye") for c in area[eye] or (np.nan, np.nan)]
@@ -274,6 +272,6 @@ def test_published_results(kind: type[Detector], border: float) -> None:
                 and abs(round(confidence, 2) - face["confidence"]) < 0.011
                 for values, confidence in found
             ):
-                missing.append((name, box))
-    assert total > 30
+                missing.append((file, box))
+    assert total > 20
     assert len(missing) <= 0.01 * total, missing

@@ -21,10 +21,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from deepface import DeepFace
+from deepface.detection.frame import Frame
 from deepface.detection.registry import DETECTORS
 from tests.data import DATA, WEIGHTS, package_pictures
+from tests.parity.originals import LOW_THRESHOLD
+from tests.recognition.reference import reference
 
 ORIGINALS = Path(__file__).with_name("originals.py")
 #: Boxes and landmarks in pixels, confidences, and values of a network's maps.
@@ -112,6 +116,9 @@ class Originals:
         if WEIGHTS.is_dir():
             for file in WEIGHTS.iterdir():
                 shutil.copy(file, weights)
+        if (DATA / "parity" / "reference_weights.py").is_file():
+            reference().write_h5("retinaface", weights / "retinaface.h5")
+            reference().write_pth("retinaface", weights / "retinaface.pth")
 
     def run(self, task: str, pictures: Sequence[Path], engine: str = "pytorch") -> Any:
         """The JSON that a task writes."""
@@ -160,6 +167,60 @@ def mtcnn(originals: Originals, pictures: Sequence[Path]) -> Comparison:
     return result
 
 
+def retinaface_maps(originals: Originals, pictures: Sequence[Path]) -> Comparison:
+    """The nine maps of the package ``retina-face``, on the input that it makes of a picture."""
+    result = Comparison("retinaface maps")
+    detector: Any = DETECTORS.build("retinaface")
+    for file in originals.run("retinaface-maps", pictures, engine="tensorflow").values():
+        with np.load(file) as saved:
+            tensor, maps = saved["tensor"], [saved[str(i)] for i in range(9)]
+        height, width = tensor.shape[1:3]
+        bgr = torch.from_numpy(np.ascontiguousarray(tensor[..., ::-1])).permute(0, 3, 1, 2)
+        frame = Frame.around((height, width), (0, height), (0, width), 48, 8)
+        with torch.inference_mode():
+            found = detector._network.module(bgr, frame, True)
+        start = 0
+        for classes, boxes, points in reversed(list(zip(*[iter(maps)] * 3, strict=True))):
+            _, rows, columns, _ = classes.shape
+            stop = start + 2 * rows * columns
+            level = found[:, start:stop].reshape(1, rows, columns, 2, 15)
+            start = stop
+            for ours, theirs in (
+                (level[..., 0].sigmoid(), classes[..., 2:]),
+                (level[..., 1:5].flatten(3), boxes),
+                (level[..., 5:].flatten(3), points),
+            ):
+                result.maps = max(result.maps, float(np.abs(ours.numpy() - theirs).max()))
+    return result
+
+
+def retinaface(originals: Originals, pictures: Sequence[Path]) -> Comparison:
+    """Its faces at a low threshold: the stand-in weights are sure of nothing."""
+    result = Comparison("retinaface faces")
+    theirs = originals.run("retinaface", pictures, engine="tensorflow")
+    detector: Any = DETECTORS.build("retinaface", threshold=LOW_THRESHOLD)
+    found = detector.detect_faces([_read(path) for path in pictures])
+    for path, faces in zip(pictures, found, strict=True):
+        ours = [
+            ((f.x, f.y, f.w, f.h, *f.five_points[0], *f.five_points[4]), f.confidence)
+            for f in faces
+        ]
+        original = [
+            (
+                (
+                    *(f["box"][0], f["box"][1]),
+                    *(f["box"][2] - f["box"][0], f["box"][3] - f["box"][1]),
+                    *f["points"]["right_eye"],
+                    *f["points"]["mouth_left"],
+                ),
+                f["confidence"],
+            )
+            for f in theirs[str(path)]
+        ]
+        match(result, path.name, ours, original)
+    return result
+
+
 def published(originals: Originals, pictures: Sequence[Path], detector: str) -> Comparison:
     """``extract_faces`` of the published library, with and without alignment."""
     share = MTCNN_SHARE if "mtcnn" in detector else 0.0
@@ -200,6 +261,11 @@ def comparisons(originals: Originals, limit: int) -> Iterator[Callable[[], Compa
     """Everything that is compared."""
     chosen = pictures(limit)
     yield lambda: mtcnn(originals, chosen)
+    small = package_pictures()[:1]
+    for compare in (retinaface_maps, retinaface):
+        yield lambda compare=compare: _unless_missing(  # type: ignore[misc]
+            "retinaface", lambda: compare(originals, small)
+        )
     for detector in ("opencv", "mtcnn", "ssd", "yunet", "yolov8n", "yolov11n"):
         yield lambda detector=detector: _unless_missing(  # type: ignore[misc]
             detector, lambda: published(originals, chosen, detector)

@@ -80,7 +80,7 @@ def published(detector, pictures):
     return found
 
 
-LOW_THRESHOLD = 0.5
+LOW_THRESHOLD = 0.6
 
 
 def main():
