@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import border, detect, imports, lfw, memory, profiling, retinaface
+from benchmarks import analyze, border, detect, imports, lfw, memory, profiling, retinaface
 
 COMMANDS = {
     "detect": detect,
+    "analyze": analyze,
     "border": border,
     "retinaface": retinaface,
     "lfw": lfw,

@@ -110,7 +110,7 @@ def measure(
     from deepface.matching.distance import find_distance
 
     paths = sorted({path for pair in pairs for path in pair[:2]})
-    results = DeepFace.represent(
+    results: Any = DeepFace.represent(
         paths,
         model_name=model,
         detector_backend=detector,
@@ -122,7 +122,7 @@ def measure(
         path: np.array([face["embedding"] for face in faces])
         for path, faces in zip(paths, results, strict=True)
     }
-    missing = sum(faces[0]["face_confidence"] == 0 for faces in results)  # type: ignore[index]
+    missing = sum(faces[0]["face_confidence"] == 0 for faces in results)
     distances = [find_distance(vectors[a], vectors[b], metric).min() for a, b, _ in pairs]
     return np.array(distances), missing
 

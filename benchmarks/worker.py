@@ -56,12 +56,12 @@ class Job:
     """One configuration, ready to run.
 
     Args:
-        function: ``"extract_faces"``, from files to crops, or ``"detect_faces"``, the detector
-            alone on decoded pictures.
+        function: ``"extract_faces"``, from files to crops; ``"analyze"``, from files to
+            attributes; or ``"detect_faces"``, the detector alone on decoded pictures.
         detector: its name.
         paths: the picture files.
         batch: pictures per step of one call with the list; ``None`` calls once per picture.
-        arguments: more arguments for ``extract_faces``.
+        arguments: more arguments for ``extract_faces`` or ``analyze``.
         warmup: how many of the pictures are run through beforehand.
     """
 
@@ -79,14 +79,14 @@ class Job:
         self.batch = batch
         self.find: Callable[[list[Any]], int]
         self.items: list[Any] = paths
-        if function == "extract_faces":
-            self.extract: Any = DeepFace.extract_faces
+        if function in ("extract_faces", "analyze"):
+            self.call: Any = getattr(DeepFace, function)
             self.arguments = {
                 "detector_backend": detector,
                 "enforce_detection": False,
                 **arguments,
             }
-            self.find = self._extract_faces
+            self.find = self._call
         else:
             import cv2
 
@@ -95,12 +95,13 @@ class Job:
             self.find = self._detect_faces
         self.find(self.items[:warmup])
 
-    def _extract_faces(self, paths: list[str]) -> int:
+    def _call(self, paths: list[str]) -> int:
         if self.batch is None:
-            results: Any = (self.extract(path, **self.arguments) for path in paths)
+            results: Any = (self.call(path, **self.arguments) for path in paths)
         else:
-            results = self.extract(paths, batch_size=self.batch, **self.arguments)
-        return sum(face["confidence"] > 0 for faces in results for face in faces)
+            results = self.call(paths, batch_size=self.batch, **self.arguments)
+        key = "face_confidence" if self.call.__name__ == "analyze" else "confidence"
+        return sum(face[key] > 0 for faces in results for face in faces)
 
     def _detect_faces(self, images: list[Any]) -> int:
         if self.batch is None:

@@ -73,7 +73,7 @@ def extract_faces(
     batch_size: int = DEFAULT_BATCH_SIZE,
     device: str | None = None,
     progress: bool = False,
-) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+) -> list[Any]:
     """Find the faces of one picture, or of many in batches, and cut them out.
 
     Args:
@@ -155,7 +155,7 @@ def represent(
     device: str | None = None,
     precision: str | None = None,
     progress: bool = False,
-) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+) -> list[Any]:
     """Turn the faces of one picture, or of many in batches, into vectors.
 
     Args:
@@ -235,7 +235,7 @@ def verify(
     batch_size: int = DEFAULT_BATCH_SIZE,
     device: str | None = None,
     precision: str | None = None,
-) -> dict[str, Any] | list[dict[str, Any]]:
+) -> Any:
     """Decide whether two pictures show the same person, for one pair or for many in batches.
 
     Args:
@@ -308,7 +308,7 @@ def analyze(
     batch_size: int = DEFAULT_BATCH_SIZE,
     device: str | None = None,
     precision: str | None = None,
-) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+) -> list[Any]:
     """Estimate age, gender, emotion and race of the faces of one picture, or of many in batches.
 
     Args:

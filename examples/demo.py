@@ -58,7 +58,7 @@ def main() -> None:
     """Run every detector over all pictures in one batch."""
     paths = pictures()
     OUTPUT.mkdir(exist_ok=True)
-    canvases = {path: cv2.imread(str(path)) for path in paths}
+    canvases: dict[Path, Any] = {path: cv2.imread(str(path)) for path in paths}
     print(
         f"{'detector':10} {'image':14} {'faces':>5}  {'ms/image':>8}  boxes (x, y, w, h) confidence"
     )
@@ -71,7 +71,7 @@ def main() -> None:
             faces = [face for face in faces if face["confidence"] > 0]
             annotate(canvases[path], faces, colour)
             boxes = "  ".join(
-                f"({', '.join(str(face['facial_area'][k]) for k in 'xywh')}) {face['confidence']:.2f}"
+                f"{tuple(face['facial_area'][k] for k in 'xywh')} {face['confidence']:.2f}"
                 for face in faces
             )
             print(f"{detector:10} {path.name:14} {len(faces):5}  {milliseconds:8.0f}  {boxes}")

@@ -38,7 +38,7 @@ def analyze(
     device: str | None = None,
     precision: str | None = None,
     **detector_options: Any,
-) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+) -> list[Any]:
     """See :func:`deepface.DeepFace.analyze`."""
     wanted = _checked_actions(actions)
     options = FaceOptions(

@@ -160,7 +160,7 @@ def extract_faces(
     device: str | None = None,
     progress: bool = False,
     **detector_options: Any,
-) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+) -> list[Any]:
     """See :func:`deepface.DeepFace.extract_faces`; ``max_faces`` keeps the largest ones."""
     if color_face not in ("rgb", "bgr", "gray"):
         raise UnimplementedError(f"unknown color_face {color_face!r}: use 'rgb', 'bgr' or 'gray'")

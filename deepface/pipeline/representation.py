@@ -139,7 +139,7 @@ def represent(
     precision: str | None = None,
     progress: bool = False,
     **detector_options: Any,
-) -> list[dict[str, Any]] | list[list[dict[str, Any]]]:
+) -> list[Any]:
     """See :func:`deepface.DeepFace.represent`."""
     faces = FaceOptions(
         detector_backend=detector_backend,

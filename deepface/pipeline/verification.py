@@ -52,7 +52,7 @@ def verify(
     device: str | None = None,
     precision: str | None = None,
     **detector_options: Any,
-) -> dict[str, Any] | list[dict[str, Any]]:
+) -> Any:
     """See :func:`deepface.DeepFace.verify`."""
     start = time.perf_counter()
     if callable(distance_metric) and threshold is None:

@@ -42,19 +42,22 @@ class FusedConv2d(nn.Module):
             y = F.conv2d(
                 x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
             )
-            if add is not None:
-                y = add.add_(y)
-            return y if self.slope is None else F.leaky_relu(y, self.slope, inplace=True)
+            return self._activated(y if add is None else add.add_(y))
         geometry = (self.padding, self.stride, self.dilation, self.groups)
-        unary = None if self.slope is None else "leaky_relu" if self.slope else "relu"
-        slopes = [self.slope] if self.slope else []
-        if add is None:
-            return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
-                x, self.weight, self.bias, *geometry, unary or "none", slopes, ""
+        relu = "relu" if self.slope == 0 else None
+        if add is not None:
+            y = torch.ops.mkldnn._convolution_pointwise_(
+                add, x, self.weight, self.bias, *geometry, "add", None, relu, [], ""
             )
-        return torch.ops.mkldnn._convolution_pointwise_(  # type: ignore[no-any-return]
-            add, x, self.weight, self.bias, *geometry, "add", None, unary, slopes, ""
+            return y if relu else self._activated(y)  # it has no leaky sum
+        unary = "leaky_relu" if self.slope else relu or "none"
+        slopes = [self.slope] if self.slope else []
+        return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
+            x, self.weight, self.bias, *geometry, unary, slopes, ""
         )
+
+    def _activated(self, y: Tensor) -> Tensor:
+        return y if self.slope is None else F.leaky_relu(y, self.slope, inplace=True)
 
 
 def fused(

@@ -44,7 +44,7 @@ def test_sub_image_size() -> None:
 def test_face_box_and_size() -> None:
     for case in functions("extract_face"):
         x, y, w, h = case["in"]
-        eyes = {k: case[k] and tuple(case[k]) for k in ("left_eye", "right_eye")}
+        eyes: Any = {k: case[k] and tuple(case[k]) for k in ("left_eye", "right_eye")}
         face = extract_face(
             FacialAreaRegion(x, y, w, h, **eyes),
             PICTURE,

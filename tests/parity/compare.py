@@ -79,7 +79,7 @@ class Comparison:
 Face = tuple[Sequence[float], float]  # numbers in pixels, confidence
 
 
-def match(result: Comparison, picture: str, ours: list[Face], theirs: list[Face]) -> None:
+def match(result: Comparison, picture: str, ours: Sequence[Face], theirs: Sequence[Face]) -> None:
     """Pair the faces of a picture, nearest first, and note the differences."""
     result.faces += len(theirs)
     left = list(ours)
@@ -227,7 +227,7 @@ def published(originals: Originals, pictures: Sequence[Path], detector: str) -> 
     result = Comparison(f"{detector} (published)", allowed_share=share)
     theirs = originals.run(f"published-{detector}", pictures)
     for align in (True, False):
-        found = DeepFace.extract_faces(
+        found: Any = DeepFace.extract_faces(
             pictures, detector_backend=detector, enforce_detection=False, align=align
         )
         for path, faces in zip(pictures, found, strict=True):

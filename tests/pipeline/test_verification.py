@@ -97,13 +97,15 @@ def test_lists_of_pairs_equal_a_loop() -> None:
     ],
 )
 def test_wrong_input(first: Any, second: Any, error: type[Exception], message: str) -> None:
-    portrait = pictures()[0]
-    fill = lambda side: [portrait] * len(side) if side and side[0] is None else side  # noqa: E731
     with pytest.raises(error, match=message):
-        verify(
-            portrait if first is None else fill(first),
-            portrait if second is None else fill(second),
-        )
+        verify(_filled(first), _filled(second))
+
+
+def _filled(side: Any) -> Any:
+    """The portrait in the place of every ``None``."""
+    if isinstance(side, list):
+        return [_filled(item) for item in side]
+    return pictures()[0] if side is None else side
 
 
 def test_wrong_options() -> None:

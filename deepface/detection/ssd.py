@@ -1,0 +1,323 @@
+"""SSD: OpenCV's face detector, a single-shot detector on a small residual network.
+
+Liu et al., ECCV 2016, https://arxiv.org/abs/1512.02325. Network and weights by OpenCV
+(samples/dnn/face_detector), Apache-2.0. OpenCV reads the Caffe files; nothing else of it is used.
+
+A picture is squeezed to 300x300 pixels, whatever its shape.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from deepface.detection.boxes import nms
+from deepface.detection.canvas import Canvas
+from deepface.detection.detector import Detector
+from deepface.errors import MissingPackageError, WeightsError
+from deepface.runtime.checkpoints import LOAD_ERROR
+from deepface.runtime.fusion import FusedConv2d, FusedNorm, fused
+from deepface.runtime.network import Network
+from deepface.runtime.weights import ensure_weight
+from deepface.types import FacialAreaRegion
+
+#: Description and weights; their hashes are not published.
+FILES = ("deploy.prototxt", "res10_300x300_ssd_iter_140000.caffemodel")
+
+#: A layer's arrays by its name.
+Blobs: TypeAlias = dict[str, list[Tensor]]
+
+_SIZE = 300
+_THRESHOLD = 0.9
+_OVERLAP = 0.45
+_VARIANCES = (0.1, 0.2)
+#: Numbers per prior: logit, 4 of the box.
+_NUMBERS = 5
+
+
+class _Map(NamedTuple):
+    """A map that faces are looked for on, and its priors; sizes and stride in pixels."""
+
+    name: str
+    channels: int
+    cells: int
+    stride: int
+    smallest: int
+    largest: int
+    ratios: tuple[int, ...]
+
+    @property
+    def priors(self) -> int:
+        """How many a cell has."""
+        return 2 + 2 * len(self.ratios)
+
+
+_MAPS = (
+    _Map("conv4_3_norm", 128, 38, 8, 30, 60, (2,)),
+    _Map("fc7", 256, 19, 16, 60, 111, (2, 3)),
+    _Map("conv6_2", 256, 10, 32, 111, 162, (2, 3)),
+    _Map("conv7_2", 128, 5, 64, 162, 213, (2, 3)),
+    _Map("conv8_2", 128, 3, 100, 213, 264, (2,)),
+    _Map("conv9_2", 128, 1, 300, 264, 315, (2,)),
+)
+
+
+class SsdDetector(Detector):
+    """OpenCV's single-shot detector: quick, for faces that are large in their picture."""
+
+    name = "ssd"
+
+    def __init__(self, device: str | None = None) -> None:
+        super().__init__(device)
+        self._net = _load()
+        self._network = Network(self._net, device, chunk_size=32)
+
+    @torch.inference_mode()
+    def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
+        batch = np.stack([cv2.resize(canvas.pixels(), (_SIZE, _SIZE)) for canvas in canvases])
+        rows: Tensor = self._network(batch, lambda pixels: pixels.permute(0, 3, 1, 2))
+        if rows.device.type == "mps":  # which has no float64
+            rows = rows.cpu()
+        found = detections(rows, self._net.priors.to(rows.device), _THRESHOLD)
+        faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
+        for image, confidence, *corners in found.tolist():
+            canvas = canvases[int(image)]
+            # Whole pixels of the squeezed picture first, as in the published library.
+            across, down = canvas.width / _SIZE, canvas.height / _SIZE
+            x1, y1, x2, y2 = (
+                int(int(corner) * factor)
+                for corner, factor in zip(corners, (across, down) * 2, strict=True)
+            )
+            faces[int(image)].append(
+                FacialAreaRegion(x1, y1, x2 - x1, y2 - y1, confidence=confidence)
+            )
+        return faces
+
+
+def _load() -> SsdNet:
+    """The network with its weights.
+
+    Raises:
+        MissingPackageError: see :func:`read_caffe`.
+        WeightsError: likewise; or it is another network.
+    """
+    try:
+        return SsdNet(read_caffe())
+    except (LookupError, RuntimeError, ValueError) as error:
+        if isinstance(error, (MissingPackageError, WeightsError)):
+            raise
+        raise WeightsError(
+            f"{LOAD_ERROR} {FILES[1]}: it does not hold OpenCV's face detector ({error!r})"
+        ) from error
+
+
+def detections(rows: Tensor, priors: Tensor, threshold: float) -> Tensor:
+    """Caffe's layer DetectionOutput, for faces.
+
+    Its limits, the 400 best candidates and the 200 best results of a picture, are left out: no
+    picture has as many above the detector's threshold.
+
+    Args:
+        rows: ``(N, 8732, 5)`` of the network.
+        priors: of the network.
+        threshold: least confidence.
+
+    Returns:
+        ``(n, 6)``: number of the picture, confidence, and corners in pixels of the squeezed
+        picture; by picture, best first.
+    """
+    confidences = rows[..., 0].sigmoid()
+    image, position = (confidences >= threshold).nonzero(as_tuple=True)
+    numbers, prior = rows[image, position], priors[position]
+    place, growth = _VARIANCES
+    middle = prior[:, :2] + numbers[:, 1:3] * place * prior[:, 2:]
+    half = (numbers[:, 3:] * growth).exp() * prior[:, 2:] / 2
+    boxes = torch.cat([middle - half, middle + half], 1).clamp(0, 1)
+    # In float64, boxes of a batch are told apart without moving them.
+    keep = nms(boxes.double(), numbers[:, 0], image, _OVERLAP)
+    confidence = confidences[image, position]
+    return torch.cat([image[:, None], confidence[:, None], boxes * _SIZE], 1)[keep]
+
+
+class SsdNet(nn.Module):
+    """The network, ready to run: ``(N, 3, 300, 300)`` BGR from 0 to 255 to ``(N, 8732, 5)``.
+
+    A row is a prior's logit (face against background) and box, in the order of ``priors``.
+
+    Args:
+        blobs: see :func:`read_caffe`.
+    """
+
+    norm: Tensor
+    priors: Tensor
+
+    def __init__(self, blobs: Blobs) -> None:
+        super().__init__()
+        layers = _Layers(blobs)
+        self.data = FusedNorm(layers.bn("data_{}"), relu=False)
+        self.first = layers.unit("conv1_h", "conv1_{}_h", stride=2, padding=3)
+        self.narrow = layers.unit("layer_64_1_conv1_h", "layer_64_1_{}2_h", padding=1)
+        self.wide = layers.unit("layer_64_1_conv2_h", padding=1, slope=None)
+        self.block_128 = _Block(
+            layers, "layer_128_1_", ("{}1_h", "{}2"), ("conv1_h", "conv2", "conv_expand_h"), 2
+        )
+        self.block_256 = _Block(
+            layers, "layer_256_1_", ("{}1", "{}2"), ("conv1", "conv2", "conv_expand"), 2
+        )
+        self.block_512 = _Block(
+            layers,
+            "layer_512_1_",
+            ("{}1", "{}2_h"),
+            ("conv1_h", "conv2_h", "conv_expand_h"),
+            stride=1,
+            dilation=2,
+        )
+        self.last = FusedNorm(layers.bn("last_{}_h"), relu=True)
+        self.extra = nn.ModuleList(
+            nn.Sequential(
+                layers.unit(f"conv{number}_1_h"),
+                layers.unit(f"conv{number}_2_h", stride=stride, padding=padding),
+            )
+            for number, stride, padding in ((6, 2, 1), (7, 2, 1), (8, 1, 0), (9, 1, 0))
+        )
+        self.register_buffer("norm", blobs["conv4_3_norm"][0].view(1, -1, 1, 1))
+        self.heads = nn.ModuleList(layers.head(map_) for map_ in _MAPS)
+        self.register_buffer("priors", torch.cat([_priors(map_) for map_ in _MAPS]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Rows for pictures ``x``."""
+        x = self.first(self.data(x))
+        x = F.max_pool2d(x, 3, 2, ceil_mode=True)
+        x = self.wide(self.narrow(x), x)
+        x, _ = self.block_128(x)
+        x, before = self.block_256(x)
+        x, _ = self.block_512(x)
+        maps = [F.normalize(before, dim=1) * self.norm, self.last(x)]
+        for layers in self.extra:
+            maps.append(layers(maps[-1]))
+        rows = [
+            head(map_).permute(0, 2, 3, 1).reshape(len(x), -1, _NUMBERS)
+            for head, map_ in zip(self.heads, maps, strict=True)
+        ]
+        return torch.cat(rows, 1)
+
+
+class _Block(nn.Module):
+    """A pre-activated residual block: gives its result and its first activation."""
+
+    def __init__(
+        self,
+        layers: _Layers,
+        prefix: str,
+        norms: tuple[str, str],
+        convs: tuple[str, str, str],
+        stride: int,
+        dilation: int = 1,
+    ) -> None:
+        super().__init__()
+        first, second, shortcut = (prefix + name for name in convs)
+        self.before = FusedNorm(layers.bn(prefix + norms[0]), relu=True)
+        self.first = layers.unit(first, prefix + norms[1], stride=stride, padding=1)
+        self.second = layers.unit(second, slope=None, padding=dilation, dilation=dilation)
+        self.shortcut = layers.unit(shortcut, slope=None, stride=stride)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        before = self.before(x)
+        return self.second(self.first(before), self.shortcut(before)), before
+
+
+class _Layers:
+    """Layers made from the arrays of the Caffe file, by name."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self.blobs = blobs
+
+    def conv(self, name: str, stride: int, padding: int, dilation: int) -> nn.Conv2d:
+        """A convolution; its sizes are those of its weights."""
+        weight, *bias = self.blobs[name]
+        outputs, inputs, kernel, _ = weight.shape
+        conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, dilation, bias=bool(bias))
+        conv.weight.data = weight
+        if conv.bias is not None:
+            conv.bias.data = bias[0].flatten()
+        return conv
+
+    def bn(self, pattern: str) -> nn.BatchNorm2d:
+        """Caffe's layers BatchNorm and Scale; sums come with the factor to divide them by."""
+        mean, variance, count = self.blobs[pattern.format("bn")]
+        weight, bias = self.blobs[pattern.format("scale")]
+        bn = nn.BatchNorm2d(len(mean), eps=1e-5)
+        bn.running_mean, bn.running_var = mean.flatten() / count[0], variance.flatten() / count[0]
+        bn.weight.data, bn.bias.data = weight.flatten(), bias.flatten()
+        return bn
+
+    def unit(
+        self,
+        name: str,
+        norm: str | None = None,
+        slope: float | None = 0.0,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+    ) -> FusedConv2d:
+        """A convolution, maybe a batch norm, and ReLU or nothing."""
+        conv = self.conv(name, stride, padding, dilation)
+        return fused(conv, self.bn(norm) if norm else None, slope)
+
+    def head(self, map_: _Map) -> FusedConv2d:
+        """A map's two convolutions as one: logit and box of a prior together."""
+        box = self.unit(f"{map_.name}_mbox_loc", slope=None, padding=1)
+        score = self.unit(f"{map_.name}_mbox_conf", slope=None, padding=1)
+        joint = []
+        for scores, boxes in ((score.weight, box.weight), (score.bias, box.bias)):
+            # Channels of score are background and face, prior by prior.
+            logits = scores[1::2] - scores[::2]
+            boxes = boxes.view(len(logits), 4, *boxes.shape[1:])
+            joint.append(torch.cat([logits[:, None], boxes], 1).flatten(0, 1))
+        weight, bias = joint
+        return FusedConv2d(weight, bias, nn.Conv2d(1, 1, 3, padding=1))
+
+
+def _priors(map_: _Map) -> Tensor:
+    """Centre x, y, width, height, in widths and heights of the picture: ``(n, 4)``."""
+    sizes = [(map_.smallest, map_.smallest), (math.sqrt(map_.smallest * map_.largest),) * 2]
+    for ratio in map_.ratios:
+        longer, shorter = map_.smallest * math.sqrt(ratio), map_.smallest / math.sqrt(ratio)
+        sizes += [(longer, shorter), (shorter, longer)]
+    centres = (torch.arange(map_.cells) + 0.5) * map_.stride
+    y, x = torch.meshgrid(centres, centres, indexing="ij")
+    grid = torch.stack([x, y], -1)[:, :, None].expand(-1, -1, len(sizes), -1)
+    size = torch.tensor(sizes).expand(*grid.shape)
+    return torch.cat([grid, size], -1).reshape(-1, 4) / _SIZE
+
+
+def read_caffe() -> Blobs:
+    """The arrays of the Caffe file, layer by layer.
+
+    Raises:
+        MissingPackageError: OpenCV 5, which no longer reads Caffe files.
+        WeightsError: the file is missing or damaged.
+    """
+    if not hasattr(cv2.dnn, "readNetFromCaffe"):
+        raise MissingPackageError(
+            f"the detector ssd needs OpenCV's Caffe importer, which {cv2.__version__} does not "
+            'have: pip install "opencv-python<5"'
+        )
+    description, weights = (ensure_weight(name) for name in FILES)
+    try:
+        network = cv2.dnn.readNetFromCaffe(str(description), str(weights))
+    except cv2.error as error:
+        raise WeightsError(f"{LOAD_ERROR} {weights}: OpenCV cannot read it ({error})") from error
+    blobs = {}
+    for name in network.getLayerNames():
+        arrays = network.getLayer(network.getLayerId(name)).blobs
+        blobs[name] = [torch.from_numpy(np.array(array, np.float32)) for array in arrays]
+    return blobs

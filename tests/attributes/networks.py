@@ -1,0 +1,64 @@
+"""Attribute models for tests: the real networks with stand-in weights, and small ones."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from deepface.attributes.model import FacialAttribute
+from deepface.attributes.registry import ATTRIBUTES
+from deepface.runtime.network import Network
+from tests.data import data
+
+#: Name of the weight files, without their endings.
+STEMS = {
+    "Emotion": "facial_expression_model_weights",
+    "Age": "age_model_weights",
+    "Gender": "gender_model_weights",
+    "Race": "race_model_single_batch",
+}
+#: Those on the trunk of VGG-Face: half a gigabyte each.
+VGG = ("Age", "Gender", "Race")
+
+
+@cache
+def reference() -> Any:
+    """``reference_weights.py`` of the test data."""
+    path = data("parity", "reference_weights.py")
+    spec = importlib.util.spec_from_file_location("reference_weights", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_weights(name: str, home: Path, ending: str = ".pth") -> Path:
+    """The stand-in weights of a network where the library looks for them."""
+    path = home / ".deepface" / "weights" / f"{STEMS[name]}{ending}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write = {".pth": reference().write_pth, ".h5": reference().write_h5}[ending]
+    write(name, path)
+    return path
+
+
+def small_model(name: str) -> FacialAttribute:
+    """The model of that name on a network of one layer, the same one every time."""
+    cls = ATTRIBUTES.entry(name).load()
+
+    class Small(cls):  # type: ignore[misc, valid-type]
+        def _build(self, device: str | None, precision: str | None) -> Network:
+            classes = len(self.labels) or 101
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(classes)
+                module = nn.Sequential(
+                    nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(192, classes), nn.Softmax(1)
+                )
+            return Network(module, device, precision)
+
+    model: FacialAttribute = Small()
+    return model

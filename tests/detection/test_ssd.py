@@ -1,0 +1,124 @@
+"""SSD against OpenCV's own run of the same files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from deepface.detection.ssd import FILES, SsdDetector, detections, read_caffe
+from deepface.errors import MissingPackageError, WeightsError
+from deepface.types import FacialAreaRegion, Image
+from tests.data import package_pictures, read, weight
+from tests.detection.goldens import SMALL, all_names, assert_as_published
+
+
+@pytest.fixture(scope="module")
+def detector() -> SsdDetector:
+    for name in FILES:
+        weight(name)
+    return SsdDetector("cpu")
+
+
+@pytest.fixture(scope="module")
+def opencv() -> Any:
+    return cv2.dnn.readNetFromCaffe(*(str(weight(name)) for name in FILES))
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Image]:
+    return [read(path) for path in package_pictures()]
+
+
+def squeezed(picture: Image) -> np.ndarray[Any, Any]:
+    return cv2.dnn.blobFromImage(cv2.resize(picture, (300, 300)))
+
+
+def test_the_network_is_opencvs(detector: SsdDetector, opencv: Any, pictures: list[Image]) -> None:
+    for picture in pictures:
+        blob = squeezed(picture)
+        opencv.setInput(blob)
+        boxes, confidences, priors, found = opencv.forward(
+            ["mbox_loc", "mbox_conf_flatten", "mbox_priorbox", "detection_out"]
+        )
+        rows = detector._network(torch.from_numpy(blob))
+        assert rows.shape == (1, 8732, 5)
+        np.testing.assert_allclose(rows[0, :, 1:], boxes.reshape(-1, 4), atol=1e-4)
+        logits = rows[0, :, 0]
+        np.testing.assert_allclose(logits.sigmoid(), confidences.reshape(-1, 2)[:, 1], atol=1e-5)
+        centre, half = detector._net.priors[:, :2], detector._net.priors[:, 2:] / 2
+        corners = torch.cat([centre - half, centre + half], 1)
+        np.testing.assert_allclose(corners, priors[0, 0].reshape(-1, 4), atol=1e-6)
+        # OpenCV lets the 400 best compete, and shows from a confidence of 0.01 on.
+        best = logits.argsort(descending=True)[:400]
+        ours = detections(rows[:, best], detector._net.priors[best], 0.01)
+        expected = found[0, 0][found[0, 0, :, 2] > 0]
+        assert len(expected) > 50
+        np.testing.assert_allclose(ours[:200, 1], expected[:, 2], atol=1e-5)
+        np.testing.assert_allclose(ours[:200, 2:] / 300, expected[:, 3:], atol=1e-5)
+
+
+def as_published(opencv: Any, picture: Image) -> list[FacialAreaRegion]:
+    opencv.setInput(squeezed(picture))
+    down, across = picture.shape[0] / 300, picture.shape[1] / 300
+    faces = []
+    for _, kind, confidence, *corners in opencv.forward()[0, 0]:
+        if kind == 1 and confidence >= 0.9:
+            x1, y1, x2, y2 = (int(corner * 300) for corner in corners)
+            x, y, right, bottom = int(x1 * across), int(y1 * down), int(x2 * across), int(y2 * down)
+            faces.append(FacialAreaRegion(x, y, right - x, bottom - y, confidence=confidence))
+    return faces
+
+
+def test_faces_are_opencvs_in_a_batch_larger_than_a_step(
+    detector: SsdDetector, opencv: Any, pictures: list[Image]
+) -> None:
+    pictures = pictures + [picture[:, ::-1] for picture in pictures]
+    several = cv2.hconcat([cv2.resize(pictures[i], (300, 300)) for i in (0, 1, 3)])
+    batch = [*pictures, several] * 6
+    expected = [as_published(opencv, np.ascontiguousarray(picture)) for picture in batch]
+    found = detector.detect_faces(batch)
+    assert sum(len(faces) for faces in found) >= 20
+    for faces, wanted in zip(found, expected, strict=True):
+        assert [(f.x, f.y, f.w, f.h) for f in faces] == [(f.x, f.y, f.w, f.h) for f in wanted]
+        for face, other in zip(faces, wanted, strict=True):
+            assert face.confidence == pytest.approx(other.confidence, abs=1e-5)
+
+
+@pytest.mark.parametrize("align", [True, False])
+def test_faces_as_published(detector: SsdDetector, align: bool) -> None:
+    assert_as_published("ssd", SMALL, align)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("align", [True, False])
+def test_all_faces_as_published(detector: SsdDetector, align: bool) -> None:
+    assert_as_published("ssd", all_names(), align)
+
+
+def test_opencv_5(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(cv2.dnn, "readNetFromCaffe")
+    with pytest.raises(MissingPackageError, match=r'pip install "opencv-python<5"'):
+        SsdDetector("cpu")
+
+
+def test_damaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ".deepface" / "weights"
+    folder.mkdir(parents=True)
+    (folder / FILES[0]).write_bytes(weight(FILES[0]).read_bytes())
+    (folder / FILES[1]).write_bytes(b"no model" * 1000)
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
+    with pytest.raises(WeightsError, match=FILES[1]):
+        SsdDetector("cpu")
+
+
+def test_another_network(monkeypatch: pytest.MonkeyPatch, detector: SsdDetector) -> None:
+    blobs = read_caffe()
+    del blobs["conv6_1_h"]
+    monkeypatch.setattr("deepface.detection.ssd.read_caffe", lambda: blobs)
+    with pytest.raises(WeightsError, match="conv6_1_h"):
+        SsdDetector("cpu")
