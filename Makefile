@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PARITY_VENV ?= .venv-parity
+# Processes that tests run in, with one thread each.
+JOBS ?= 2
 IMAGES ?= ../shared/images/photos
 
 .PHONY: demo test lint parity bench docs clean
@@ -32,7 +34,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -2,8 +2,9 @@
 
 The pictures of all pairs are embedded in batches, each once; a pair's distance is that of the
 closest faces, as in ``verify``. Besides the accuracy at the model's own threshold, the table has
-the best one that any threshold gives on these pairs (fitted on them: an upper bound), and what
-confidence curve fits, for calibrating ``align="landmarks"``.
+the best one that any threshold gives on these pairs (fitted on them: an upper bound).
+``--calibrate`` prints the thresholds and confidence curves that are stored for
+``align="landmarks"``.
 """
 
 from __future__ import annotations
@@ -49,6 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--align", type=names, default=["True", "landmarks"], help="True, False, landmarks"
     )
     parser.add_argument("--border", type=float, default=0.5)
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="also print threshold and confidence curve of every metric",
+    )
     add_output(parser)
 
 
@@ -60,11 +66,14 @@ def run(args: argparse.Namespace) -> int:
     for model, detector, align in itertools.product(args.model, args.detector, args.align):
         mode = align if align == "landmarks" else align == "True"
         try:
-            distances, missing = measure(pairs, model, detector, mode, args.metric, args.border)
+            vectors, missing = embed(pairs, model, detector, mode, args.border)
         except (ValueError, ImportError) as error:
             report.note(f"{model} with {detector}, align={align} skipped: {error}")
             continue
         same = np.array([pair[2] for pair in pairs])
+        distances = pair_distances(pairs, vectors, args.metric)
+        if args.calibrate:
+            print_calibration(pairs, vectors, same)
         row, curve = judge(distances, same, model, args.metric, mode)
         label = f"{model}, {detector}, align={align}"
         report.rows.append(
@@ -102,15 +111,14 @@ def read_pairs(images: Path) -> list[Pair]:
     return pairs
 
 
-def measure(
-    pairs: Sequence[Pair], model: str, detector: str, align: Any, metric: str, border: float
-) -> tuple[NDArray[np.float64], int]:
-    """The distance of every pair, and how many pictures have no face."""
+def embed(
+    pairs: Sequence[Pair], model: str, detector: str, align: Any, border: float
+) -> tuple[dict[str, NDArray[np.float64]], int]:
+    """The vectors of every picture's faces, and how many pictures have no face."""
     from deepface import DeepFace
-    from deepface.matching.distance import find_distance
 
     paths = sorted({path for pair in pairs for path in pair[:2]})
-    results: Any = DeepFace.represent(
+    results = DeepFace.represent(
         paths,
         model_name=model,
         detector_backend=detector,
@@ -122,9 +130,63 @@ def measure(
         path: np.array([face["embedding"] for face in faces])
         for path, faces in zip(paths, results, strict=True)
     }
-    missing = sum(faces[0]["face_confidence"] == 0 for faces in results)
-    distances = [find_distance(vectors[a], vectors[b], metric).min() for a, b, _ in pairs]
-    return np.array(distances), missing
+    return vectors, sum(faces[0]["face_confidence"] == 0 for faces in results)
+
+
+def pair_distances(
+    pairs: Sequence[Pair], vectors: dict[str, NDArray[np.float64]], metric: str
+) -> NDArray[np.float64]:
+    """The distance of the closest faces of every pair."""
+    from deepface.matching.distance import find_distance
+
+    return np.array([find_distance(vectors[a], vectors[b], metric).min() for a, b, _ in pairs])
+
+
+def print_calibration(
+    pairs: Sequence[Pair], vectors: dict[str, NDArray[np.float64]], same: NDArray[np.bool_]
+) -> None:
+    """Per metric the best threshold, and the confidence curve in the order of ``Curve``."""
+    from deepface.matching.distance import METRICS
+
+    for metric in METRICS:
+        distances = pair_distances(pairs, vectors, metric)
+        threshold = round(best_threshold(distances, same)[0], 4)
+        values = [round(value, 6) for value in fit_curve(distances, same, threshold)]
+        print(f"{metric}: threshold {threshold}, curve {values}")
+
+
+def fit_curve(
+    distances: NDArray[np.float64], same: NDArray[np.bool_], threshold: float
+) -> tuple[float, ...]:
+    """Logistic regression of "same person" on the distance, and the ranges of its values.
+
+    As the published curves: distances above 1 are divided by the largest, and the ranges reach
+    from the curve's value at the threshold to that at the smallest and the largest distance.
+    """
+    normalizer = float(distances.max())
+    x = np.stack([distances / max(1.0, normalizer), np.ones(len(distances))], 1)
+    weights = np.zeros(2)
+    for _ in range(50):  # Newton's method; the small ridge keeps separable data finite
+        p = 1 / (1 + np.exp(-x @ weights))
+        gradient = x.T @ (same - p) - 1e-3 * weights
+        weights += np.linalg.solve((x.T * (p * (1 - p))) @ x + 1e-3 * np.eye(2), gradient)
+
+    def value(distance: float) -> float:
+        z = weights[0] * distance / max(1.0, normalizer) + weights[1]
+        return float(100 / (1 + np.exp(-z)))
+
+    at_threshold = value(threshold)
+    smallest, largest = value(float(distances.min())), value(normalizer)
+    return (*weights.tolist(), normalizer, smallest, at_threshold, at_threshold, largest)
+
+
+def best_threshold(distances: NDArray[np.float64], same: NDArray[np.bool_]) -> tuple[float, float]:
+    """The threshold that decides most pairs rightly, and its accuracy."""
+    values = np.unique(distances)
+    limits = (values + np.append(values[1:], values[-1])) / 2
+    accuracies = np.array([((distances <= limit) == same).mean() for limit in limits])
+    best = int(accuracies.argmax())
+    return float(limits[best]), float(accuracies[best])
 
 
 def judge(
@@ -137,18 +199,15 @@ def judge(
     order = np.argsort(distances, kind="stable")
     hits = np.concatenate([[0], np.cumsum(same[order])])
     false = np.concatenate([[0], np.cumsum(~same[order])])
-    # A threshold lies between two neighbours; equal distances fall on the same side of it.
+    # Equal distances fall on the same side of a threshold.
     edges = np.concatenate([[True], np.diff(distances[order]) > 0, [True]])
-    correct = np.where(edges, hits + (~same).sum() - false, -1)
-    best = int(correct.argmax())
-    low = distances[order][max(0, best - 1)]
-    high = distances[order][min(best, len(order) - 1)]
+    limit, accuracy = best_threshold(distances, same)
     true_rate, false_rate = hits[edges] / same.sum(), false[edges] / (~same).sum()
     return {
         "accuracy": float(((distances <= threshold) == same).mean()),
         "threshold": threshold,
-        "best_accuracy": float(correct[best] / len(same)),
-        "best_threshold": float((low + high) / 2),
+        "best_accuracy": accuracy,
+        "best_threshold": limit,
         "auc": float(np.trapezoid(true_rate, false_rate)),
     }, (false_rate, true_rate)
 
