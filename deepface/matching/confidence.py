@@ -403,7 +403,24 @@ CURVES: dict[str, dict[str, Curve]] = {
     },
 }
 
-#: The same under the published names.
+#: For faces cut with ``align="landmarks"``, fitted as
+#: :data:`deepface.matching.thresholds.LANDMARK_THRESHOLDS` are. Without one here: the published.
+LANDMARK_CURVES: dict[str, dict[str, Curve]] = {
+    "Dlib": {
+        "cosine": Curve(-116.802313, 11.068725, 0.296934, 99.993315, 70.513746, 70.513746, 0.0),
+        "euclidean": Curve(
+            -44.922481, 26.342997, 1.060271, 99.999992, 50.480479, 50.480479, 0.000001
+        ),
+        "euclidean_l2": Curve(
+            -59.289527, 25.651048, 0.770628, 99.999992, 70.556796, 70.556796, 0.0
+        ),
+        "angular": Curve(
+            -139.878051, 19.417696, 0.251814, 99.99958, 66.240663, 66.240663, 0.000014
+        ),
+    },
+}
+
+#: The published curves under the published names.
 CONFIDENCES: dict[str, dict[str, dict[str, float]]] = {
     model: {
         metric: dict(
@@ -432,6 +449,8 @@ def find_confidence(
     model_name: str,
     verified: bool,
     distance_metric: str | Callable[[Any, Any], Any] = "cosine",
+    *,
+    align: Any = True,
 ) -> float:
     """How sure a decision is: 51 to 100 for the same person, 0 to 49 for different ones.
 
@@ -440,13 +459,17 @@ def find_confidence(
         model_name: the recognition model.
         verified: the decision.
         distance_metric: a metric's name, or the caller's own function.
+        align: how the faces were cut; ``"landmarks"`` has curves of its own.
 
     Returns:
         Percent, rounded to two digits. Without a curve for the model and metric 51 or 49.
     """
     if distance <= 0:
         return 100.0 if verified else 0.0
-    curve = None if callable(distance_metric) else CURVES.get(model_name, {}).get(distance_metric)
+    curves = CURVES.get(model_name, {})
+    if align == "landmarks":
+        curves = LANDMARK_CURVES.get(model_name, curves)
+    curve = None if callable(distance_metric) else curves.get(distance_metric)
     if curve is None:
         return 51 if verified else 49
     scaled = distance / curve.normalizer if curve.normalizer > 1 else distance

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.detection.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER, Align
-from deepface.errors import DataTypeError, DimensionMismatchError
+from deepface.errors import DataTypeError, DimensionMismatchError, FaceNotDetected
 from deepface.images.batch import open_batch
 from deepface.matching.confidence import find_confidence
 from deepface.matching.distance import METRICS, Metric, find_distance
@@ -97,7 +97,7 @@ def verify(
     )
     results = [
         {
-            **_decide(first, second, model_name, distance_metric, limit),
+            **_decide(first, second, model_name, distance_metric, limit, align),
             "model": model_name,
             "detector_backend": detector_backend,
             "similarity_metric": distance_metric,
@@ -184,9 +184,16 @@ def _given_embedding(item: Sequence[Any], number: int, where: str, model_name: s
 
 
 def _decide(
-    first: _Side, second: _Side, model_name: str, metric: str | Metric, threshold: float
+    first: _Side,
+    second: _Side,
+    model_name: str,
+    metric: str | Metric,
+    threshold: float,
+    align: Align,
 ) -> dict[str, Any]:
     """The pair of faces with the smallest distance decides."""
+    if not first.areas or not second.areas:
+        raise FaceNotDetected("a picture has no face with an area inside it: nothing to compare")
     best, areas = np.inf, (first.areas[0], second.areas[0])
     for i, alpha in enumerate(first.embeddings):
         for j, beta in enumerate(second.embeddings):
@@ -198,6 +205,6 @@ def _decide(
         "verified": bool(verified),
         "distance": best,
         "threshold": threshold,
-        "confidence": find_confidence(best, model_name, bool(verified), metric),
+        "confidence": find_confidence(best, model_name, bool(verified), metric, align=align),
         "facial_areas": {"img1": areas[0], "img2": areas[1]},
     }

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from deepface.logger import get_logger
 from deepface.runtime.device import resolve_device, resolve_precision
-from deepface.runtime.memory import keep_freed_memory
 
 
 @contextlib.contextmanager
@@ -47,8 +46,6 @@ class Network:
         self.device = resolve_device(device)
         self.dtype = resolve_precision(precision)
         self.chunk_size = chunk_size
-        if self.device.type == "cpu":
-            keep_freed_memory()
         module = module.eval().requires_grad_(False).to(device=self.device, dtype=self.dtype)
         # Channels-last is the faster layout for convolutions on both CPU and CUDA.
         self.module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -75,3 +75,17 @@ def test_golden_confidences() -> None:
 def test_confidence_of_an_own_metric() -> None:
     assert find_confidence(0.3, "Dlib", True, lambda a, b: 0) == 51
     assert find_confidence(0.3, "Dlib", False, lambda a, b: 0) == 49
+
+
+@pytest.mark.parametrize("metric", distance.METRICS)
+def test_landmark_alignment_has_a_calibration_of_its_own(metric: str) -> None:
+    threshold = find_threshold("Dlib", metric, align="landmarks")
+    assert threshold != find_threshold("Dlib", metric)
+    assert find_threshold("ArcFace", metric, align="landmarks") == THRESHOLDS["ArcFace"][metric]
+    values = [0.2 * threshold, 0.8 * threshold, threshold, 1.2 * threshold, 2 * threshold]
+    confidences = [
+        find_confidence(value, "Dlib", value <= threshold, metric, align="landmarks")
+        for value in values
+    ]
+    assert confidences == sorted(confidences, reverse=True)
+    assert min(confidences[:3]) >= 51 > 49 >= max(confidences[3:])

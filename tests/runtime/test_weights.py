@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ from deepface.runtime.weights import (
 from deepface.runtime.weights_table import WEIGHT_FILES, WeightFile
 from tests.data import weight
 
-CONTENT = os.urandom(300_000)
+CONTENT = random.Random(1).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 NAME = "net.pth"
 
