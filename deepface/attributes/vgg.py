@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from deepface.recognition.vgg_face import VggTrunk
+from deepface.recognition.vgg_face import TRUNK_ORDER, VggTrunk
 from deepface.runtime.load import load_weights
 from deepface.runtime.network import Network
 
@@ -31,6 +31,5 @@ def vgg_classifier(
     """The network with the weights of the first of ``files`` that is on disk."""
     with torch.device("meta"):  # 134 million numbers that the file replaces
         module = VggClassifier(classes)
-    trunk = [f"backbone.{name}" for name, _ in module.backbone.named_children()]
-    load_weights(module, files, [*trunk, "predictions"])
+    load_weights(module, files, [*(f"backbone.{name}" for name in TRUNK_ORDER), "predictions"])
     return Network(module, device, precision)

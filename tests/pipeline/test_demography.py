@@ -192,7 +192,7 @@ def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
     analyze(two, actions="age")
     assert capsys.readouterr().err == ""
     analyze(two, actions="age", silent=False)
-    assert "2/2" in capsys.readouterr().err
+    assert "0/2" in capsys.readouterr().err  # later states are shown ten times a second at most
 
 
 def test_a_picture_without_a_face(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import bz2
 import gzip
 import hashlib
 import io
-import os
 import random
 import signal
 import subprocess
