@@ -5,12 +5,23 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import analyze, border, detect, imports, lfw, memory, profiling, retinaface
+from benchmarks import (
+    analyze,
+    border,
+    detect,
+    imports,
+    lfw,
+    memory,
+    profiling,
+    represent,
+    retinaface,
+)
 
 COMMANDS = {
     "detect": detect,
     "analyze": analyze,
     "border": border,
+    "represent": represent,
     "retinaface": retinaface,
     "lfw": lfw,
     "memory": memory,

@@ -25,10 +25,18 @@ class Worker:
         published: the Python of an environment with the published library; ``None`` runs this
             library in this Python.
         device: where networks run.
+        engine: of the published library: ``"pytorch"``, ``"tensorflow"`` or ``"onnx"``.
     """
 
-    def __init__(self, published: str | None = None, device: str | None = None) -> None:
+    def __init__(
+        self,
+        published: str | None = None,
+        device: str | None = None,
+        engine: str | None = None,
+    ) -> None:
         environment = os.environ.copy()
+        if engine is not None:
+            environment["DEEPFACE_BACKEND_ENGINE"] = engine
         if published is None:
             environment["PYTHONPATH"] = str(_ROOT)
         else:

@@ -56,12 +56,14 @@ class Job:
     """One configuration, ready to run.
 
     Args:
-        function: ``"extract_faces"``, from files to crops; ``"analyze"``, from files to
-            attributes; or ``"detect_faces"``, the detector alone on decoded pictures.
-        detector: its name.
+        function: ``"extract_faces"``, from files to crops; ``"analyze"`` and ``"represent"``, from
+            files to attributes and vectors; ``"detect_faces"``, the detector alone on decoded
+            pictures; ``"forward"``, a recognition model alone on random faces.
+        detector: its name; that of the recognition model for ``"forward"``.
         paths: the picture files.
-        batch: pictures per step of one call with the list; ``None`` calls once per picture.
-        arguments: more arguments for ``extract_faces`` or ``analyze``.
+        batch: pictures per step of one call with the list; ``None`` calls once per picture. For
+            ``"forward"`` the number of faces.
+        arguments: more arguments for ``extract_faces``, ``analyze`` or ``represent``.
         warmup: how many of the pictures are run through beforehand.
     """
 
@@ -79,7 +81,7 @@ class Job:
         self.batch = batch
         self.find: Callable[[list[Any]], int]
         self.items: list[Any] = paths
-        if function in ("extract_faces", "analyze"):
+        if function in ("extract_faces", "analyze", "represent"):
             self.call: Any = getattr(DeepFace, function)
             self.arguments = {
                 "detector_backend": detector,
@@ -87,6 +89,14 @@ class Job:
                 **arguments,
             }
             self.find = self._call
+        elif function == "forward":
+            import numpy as np
+
+            model = DeepFace.build_model(model_name=detector)
+            width, height = model.input_shape[:2]
+            shape = (batch or 1, height, width, 3)
+            self.items = [np.random.default_rng(0).random(shape, dtype=np.float32)]
+            self.find = lambda batches: sum(len(model.forward(faces)) for faces in batches)
         else:
             import cv2
 
@@ -100,7 +110,7 @@ class Job:
             results: Any = (self.call(path, **self.arguments) for path in paths)
         else:
             results = self.call(paths, batch_size=self.batch, **self.arguments)
-        key = "face_confidence" if self.call.__name__ == "analyze" else "confidence"
+        key = "confidence" if self.call.__name__ == "extract_faces" else "face_confidence"
         return sum(face[key] > 0 for faces in results for face in faces)
 
     def _detect_faces(self, images: list[Any]) -> int:

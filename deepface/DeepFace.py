@@ -43,11 +43,13 @@ def build_model(model_name: str, task: str = "facial_recognition") -> Any:
 
     Args:
         model_name: a name of the task's list; an unknown one raises an error with that list.
-        task: ``"facial_recognition"`` or ``"face_detector"``.
+        task: ``"facial_recognition"``, ``"face_detector"``, ``"facial_attribute"`` or
+            ``"spoofing"``.
 
     Returns:
         The model's client. A detector has ``detect_faces(img)``, a recognition model
-        ``forward(img)``.
+        ``forward(img)``, an attribute model ``predict(img)``, an anti-spoofing model
+        ``analyze(img, facial_area)``.
 
     Raises:
         UnimplementedError: an unknown task or name.
@@ -106,7 +108,8 @@ def extract_faces(
         - ``facial_area``: ``x``, ``y``, ``w``, ``h`` in pixels, ``left_eye`` and ``right_eye``
           (the person's own) as ``(x, y)`` or ``None``, and ``nose``, ``mouth_left``,
           ``mouth_right`` where the detector gives them;
-        - ``confidence``: the detector's score, rounded to two digits.
+        - ``confidence``: the detector's score, rounded to two digits;
+        - with ``anti_spoofing``: ``is_real`` and ``antispoof_score`` (0 to 1).
 
         For many pictures a list with one such list per picture, also for one or none.
 

@@ -86,6 +86,9 @@ MODULES: dict[str, dict[str, str]] = {
     "deepface.models.FacialRecognition": {
         "FacialRecognition": "deepface.recognition.model:FacialRecognition",
     },
+    "deepface.models.Demography": {
+        "Demography": "deepface.attributes.model:FacialAttribute",
+    },
     "deepface.config": {},
     "deepface.config.threshold": {"thresholds": "deepface.matching.thresholds:THRESHOLDS"},
     "deepface.config.confidence": {"confidences": "deepface.matching.confidence:CONFIDENCES"},
