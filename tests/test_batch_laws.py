@@ -20,6 +20,7 @@ from deepface.runtime.models import cached_models
 from deepface.types import FacialAreaRegion, Image
 from tests import laws
 from tests.data import package_pictures, read
+from tests.recognition.reference import reference
 
 LAWS = [laws.single_equals_any_batch, laws.permutation_permutes, laws.duplicates_are_equal]
 
@@ -50,13 +51,39 @@ def faceless() -> Image:
     return cv2.GaussianBlur(noise, (0, 0), 9)  # type: ignore[return-value]
 
 
-@pytest.fixture(scope="module", params=list(DETECTORS.entries))
+#: Detectors whose weights come with packages or with the test data.
+DETECTED_HERE = (
+    "opencv",
+    "ssd",
+    "mtcnn",
+    "fastmtcnn",
+    "dlib",
+    "yolov8n",
+    "yolov11n",
+    "retinaface-mobilenet0.25",
+    "yunet",
+)
+#: The others are held to the laws elsewhere: by stand-in weights below, in ``test_yolo.py`` and
+#: ``test_retinaface_pytorch.py`` (the same code with other networks), and with made networks in
+#: ``test_mediapipe.py`` and ``test_centerface.py`` (loops over single images).
+DETECTED_ELSEWHERE = {"retinaface", "retinaface-resnet50", "mediapipe", "centerface"}
+
+
+def test_no_detector_is_forgotten() -> None:
+    others = set(DETECTORS.entries) - set(DETECTED_HERE) - DETECTED_ELSEWHERE
+    assert {DETECTORS.entry(name).load() for name in others} == {DETECTORS.entry("yolov8n").load()}
+
+
+@pytest.fixture(scope="module", params=DETECTED_HERE)
 def detector(request: pytest.FixtureRequest) -> Iterator[Detector]:
-    """Every detector; one whose weights or package are not here is skipped with the reason."""
+    """A detector; one whose weights or package are not here is skipped with the reason."""
     try:
         yield DETECTORS.build(request.param)
     except (WeightsError, MissingPackageError) as error:
-        pytest.skip(f"{request.param}: {error}")
+        pytest.skip(
+            f"{request.param}: {error}\nFor tests, put the file into a folder and set "
+            "DEEPFACE_TEST_WEIGHTS to it."
+        )
 
 
 def extract(detector: Detector, img: Any, **options: Any) -> Any:
@@ -122,6 +149,26 @@ def test_corrupt_file_in_the_middle(detector: Detector, tmp_path: Path) -> None:
     bad.write_bytes(b"\xff\xd8 no picture")
     with pytest.raises(ValueError, match=r"item 1 .*bad\.jpg"):
         extract(detector, [good, bad, good])
+
+
+@pytest.mark.heavy
+def test_retinaface_with_stand_in_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ".deepface" / "weights"
+    folder.mkdir(parents=True)
+    reference().write_pth("retinaface", folder / "retinaface.pth")
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
+    build = DETECTORS.entry("retinaface").load()
+    detector = build("cpu", threshold=0.6)  # the stand-in's scores are all about one half
+    street = read(package_pictures()[2])
+    # Low and wide, so that the network's input, which is always large, is not large as well.
+    strips = [
+        np.ascontiguousarray(street[top : top + 40, :width])
+        for top, width in ((500, 560), (300, 600), (560, 560))
+    ]
+    assert all(detector.detect_faces(strips))
+    for law in LAWS:
+        law(detector.detect_faces, strips, laws.same_regions)
+    (folder / "retinaface.pth").unlink()
 
 
 class PadsToTheLargest(Detector):

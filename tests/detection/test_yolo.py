@@ -81,14 +81,18 @@ def assert_same(faces: list[FacialAreaRegion], rows: Rows) -> None:
 
 
 def is_same(face: FacialAreaRegion, row: dict[str, Any]) -> bool:
-    """Whether whole numbers are those of the row without their fractions, rounding errors aside."""
+    """Whether whole numbers are those of the row without their fractions, rounding errors aside.
+
+    Those of random layers, fused here and not there, are some hundredths of a pixel; what is asked
+    for is one pixel.
+    """
     eyes = [value for eye in (face.right_eye, face.left_eye) if eye for value in eye]
     points = [value for point in row["points"][:2] for value in point]
     found, exact = [face.x, face.y, face.w, face.h, *eyes], [*row["box"], *points]
     return (
         abs((face.confidence or 0) - row["confidence"]) < 1e-3
         and len(found) == len(exact)
-        and all(-0.01 < e - f < 1.01 for f, e in zip(found, exact, strict=True))
+        and all(-0.1 < e - f < 1.1 for f, e in zip(found, exact, strict=True))
     )
 
 
