@@ -1,0 +1,81 @@
+"""The contract: one image, a list or a 4-D array; exactly one of two methods; checked input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepface.detection.canvas import Canvas
+from deepface.detection.detector import Detector, threshold_from_env
+from deepface.detection.registry import DETECTORS
+from deepface.errors import DataTypeError, UnimplementedError
+from deepface.types import FacialAreaRegion
+
+PICTURE = np.zeros((20, 30, 3), np.uint8)
+
+
+class OneByOne(Detector):
+    def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
+        return [FacialAreaRegion(0, 0, canvas.width, canvas.height)]
+
+
+class Batched(Detector):
+    def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
+        return [[FacialAreaRegion(0, 0, c.width, c.height)] for c in canvases]
+
+
+class Published(Detector):
+    """As scripts for the published library write it."""
+
+    def detect_faces(self, img: Any) -> Any:
+        assert img.ndim == 3
+        return [FacialAreaRegion(0, 0, img.shape[1], img.shape[0])]
+
+
+@pytest.mark.parametrize("cls", [OneByOne, Batched, Published])
+def test_nesting(cls: type[Detector]) -> None:
+    face = FacialAreaRegion(0, 0, 30, 20)
+    detector = cls()
+    assert detector.detect_faces(PICTURE) == [face]
+    assert detector.detect_faces([PICTURE]) == [[face]]
+    assert detector.detect_faces(np.stack([PICTURE, PICTURE])) == [[face], [face]]
+    assert detector.detect_faces([]) == []
+
+
+def test_which_of_the_two_can_be_asked() -> None:
+    assert [OneByOne.batched, Batched.batched, Published.batched] == [False, True, False]
+
+
+def test_both_or_none_is_an_error() -> None:
+    with pytest.raises(TypeError, match="both _detect_batch and _detect_one"):
+        type("Both", (Detector,), {"_detect_batch": None, "_detect_one": None})
+    with pytest.raises(TypeError, match="neither"):
+        type("Nothing", (Detector,), {})().detect_faces(PICTURE)
+
+
+@pytest.mark.parametrize(
+    "image", [PICTURE.astype(float), PICTURE[..., 0], np.zeros((5, 5, 4), np.uint8), "a.jpg"]
+)
+def test_wrong_input(image: Any) -> None:
+    with pytest.raises(DataTypeError, match="BGR uint8 arrays"):
+        OneByOne().detect_faces([PICTURE, image])
+
+
+def test_threshold_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert threshold_from_env("DEEPFACE_TEST_THRESHOLD", 0.5) == 0.5
+    monkeypatch.setenv("DEEPFACE_TEST_THRESHOLD", "0.25")
+    assert threshold_from_env("DEEPFACE_TEST_THRESHOLD", 0.5) == 0.25
+    monkeypatch.setenv("DEEPFACE_TEST_THRESHOLD", "low")
+    with pytest.raises(ValueError, match="DEEPFACE_TEST_THRESHOLD='low' is not a number"):
+        threshold_from_env("DEEPFACE_TEST_THRESHOLD", 0.5)
+
+
+def test_unknown_names_and_options() -> None:
+    with pytest.raises(UnimplementedError, match=r"face_detector/nobody\. Known names: opencv"):
+        DETECTORS.build("nobody")
+    with pytest.raises(UnimplementedError, match="opencv has no option 'min_face_size'"):
+        DETECTORS.build("opencv", min_face_size=40)
+    assert DETECTORS.build("opencv") is DETECTORS.build("opencv", min_face_size=None)

@@ -1,0 +1,104 @@
+"""The network runner: chunks, back-off, precision; devices; models built once."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from deepface.errors import UnimplementedError
+from deepface.runtime.batching import chunks, map_grouped
+from deepface.runtime.device import resolve_device, resolve_precision
+from deepface.runtime.models import cached_models, get_or_build
+from deepface.runtime.network import Network
+
+
+class Doubles(nn.Module):
+    """Twice the input; notes the sizes of its batches and can run out of memory."""
+
+    def __init__(self, room: int = 1000) -> None:
+        super().__init__()
+        self.room = room
+        self.sizes: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > self.room:
+            raise torch.cuda.OutOfMemoryError("no room")
+        self.sizes.append(len(x))
+        return 2 * x
+
+
+def test_chunks_and_order() -> None:
+    module = Doubles()
+    batch = np.arange(7, dtype=np.float32).reshape(7, 1)
+    np.testing.assert_array_equal(Network(module, "cpu", chunk_size=3)(batch), 2 * batch)
+    assert module.sizes == [3, 3, 1]
+
+
+def test_out_of_memory_halves_and_goes_on() -> None:
+    module = Doubles(room=2)
+    batch = np.arange(9, dtype=np.float32).reshape(9, 1)
+    np.testing.assert_array_equal(Network(module, "cpu", chunk_size=8)(batch), 2 * batch)
+    assert module.sizes == [2, 2, 2, 2, 1]
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        Network(Doubles(room=0), "cpu")(batch)
+
+
+def test_preparation_and_precision() -> None:
+    module = Doubles()
+    bytes_ = np.full((2, 4, 4, 3), 255, np.uint8)
+    found = Network(module, "cpu", "bf16")(bytes_, lambda x: x.permute(0, 3, 1, 2) / 255)
+    assert found.dtype == torch.float32
+    assert found.shape == (2, 3, 4, 4)
+    assert not found.requires_grad
+    assert float(found.max()) == 2
+
+
+def test_grouping_restores_the_order() -> None:
+    groups: list[list[str]] = []
+
+    def run(items: list[str]) -> list[str]:
+        groups.append(items)
+        return [item.upper() for item in items]
+
+    words = ["a", "bb", "c", "dd", "e"]
+    assert map_grouped(words, len, run, chunk_size=2) == ["A", "BB", "C", "DD", "E"]
+    assert groups == [["a", "c"], ["e"], ["bb", "dd"]]
+    with pytest.raises(ValueError, match="at least 1"):
+        list(chunks(words, 0))
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPFACE_DEVICE", "cpu")
+    assert resolve_device() == torch.device("cpu")
+    with pytest.raises(UnimplementedError, match="unknown device 'gpu'"):
+        resolve_device("gpu")
+    with pytest.raises(RuntimeError, match="'cuda:99' is not available"):
+        resolve_device("cuda:99")
+    with pytest.raises(UnimplementedError, match="unknown precision 'int4'"):
+        resolve_precision("int4")
+
+
+def test_threads_build_a_model_once() -> None:
+    built: list[int] = []
+
+    def build() -> Any:
+        built.append(1)
+        time.sleep(0.05)
+        return object()
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            calls = [pool.submit(get_or_build, "test-task", "m", build) for _ in range(4)]
+            assert len({id(call.result()) for call in calls}) == 1
+        assert len(built) == 1
+        with pytest.raises(ZeroDivisionError):
+            get_or_build("test-task", "broken", lambda: 1 / 0)
+        assert "broken" not in cached_models["test-task"]
+    finally:
+        cached_models.pop("test-task", None)
