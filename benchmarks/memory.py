@@ -100,8 +100,9 @@ def _extract(paths: list[str]) -> None:
 
 def _stream(walk: str, paths: list[str]) -> None:
     from deepface.images.batch import open_batch
-    from deepface.pipeline.faces import FaceOptions, iter_faces
+    from deepface.pipeline import Options
+    from deepface.pipeline import walk as steps
 
-    options = FaceOptions(enforce_detection=False, **WALKS[walk])
-    for chunk in iter_faces(open_batch(paths), options):
-        del chunk
+    options = Options(enforce_detection=False, **WALKS[walk])
+    for seen in steps(open_batch(paths), options):
+        del seen

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface import __version__, compat, modeling, pipeline
+from deepface import __version__, compat, modeling
 from deepface.detection.faces import PUBLISHED_BORDER, Align
 from deepface.logger import get_logger
 from deepface.matching.distance import Metric
-from deepface.runtime.batching import DEFAULT_BATCH_SIZE
+from deepface.pipeline import FacePipeline
+from deepface.pipeline.options import EnforceDetection
+from deepface.pipeline.verification import verify as _verify
 
 __all__ = [
     "__version__",
@@ -62,7 +64,7 @@ def build_model(model_name: str, task: str = "facial_recognition") -> Any:
 def extract_faces(
     img_path: Any,
     detector_backend: str = "opencv",
-    enforce_detection: bool = True,
+    enforce_detection: EnforceDetection = True,
     align: bool = True,
     expand_percentage: int = 0,
     grayscale: bool = False,
@@ -70,9 +72,10 @@ def extract_faces(
     normalize_face: bool = True,
     anti_spoofing: bool = False,
     *,
+    max_faces: int | None = None,
     border: float = PUBLISHED_BORDER,
     min_face_size: int | None = None,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    batch_size: int | None = None,
     device: str | None = None,
     progress: bool = False,
 ) -> list[Any]:
@@ -84,19 +87,21 @@ def extract_faces(
             of these, or a 4-D array ``(N, H, W, 3)``.
         detector_backend: the detector's name, or ``"skip"`` to take each picture as a face.
         enforce_detection: raise an error where a picture has no face. When off, such a picture
-            gives one item that is the whole picture, with confidence 0.
+            gives one item that is the whole picture, with confidence 0; ``"empty"`` gives none.
         align: rotate each face so that its eyes are level.
         expand_percentage: enlarge each box by so many percent.
         grayscale: deprecated, use ``color_face="gray"``.
         color_face: order of the channels in the result: ``"rgb"``, ``"bgr"`` or ``"gray"``.
         normalize_face: give faces as float64 in [0, 1] instead of ``uint8``.
         anti_spoofing: add ``is_real`` and ``antispoof_score`` to each face.
+        max_faces: only so many faces per picture, the largest first.
         border: width of the black border that ``align=True`` puts around a picture before
             detection, as a fraction of its height and width. 0.5 gives the published library's
             boxes; 0 finds small faces better and is faster.
         min_face_size: faces smaller than this many pixels are not needed; detectors that have
             this option then do less work.
-        batch_size: most pictures per step. It changes speed and memory, never the result.
+        batch_size: most pictures per step; by default 32, and on CUDA what fits. It changes speed
+            and memory, never the result.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; the default is
             ``$DEEPFACE_DEVICE``, else CUDA where there is one.
         progress: show a progress bar.
@@ -119,28 +124,30 @@ def extract_faces(
         DataTypeError: an item is nothing that can be a picture.
         ValueError: base of all of them. For many pictures the message names the item.
     """
-    return pipeline.extract_faces(
-        img_path=img_path,
-        detector_backend=detector_backend,
+    if grayscale:
+        get_logger().warning("grayscale is deprecated; use color_face='gray'")
+        color_face = "gray"
+    return FacePipeline(
+        detector_backend,
+        anti_spoofing=anti_spoofing,
         enforce_detection=enforce_detection,
         align=align,
         expand_percentage=expand_percentage,
-        grayscale=grayscale,
         color_face=color_face,
         normalize_face=normalize_face,
-        anti_spoofing=anti_spoofing,
+        max_faces=max_faces,
         border=border,
         min_face_size=min_face_size,
         batch_size=batch_size,
         device=device,
         progress=progress,
-    )
+    )(img_path)
 
 
 def represent(
     img_path: Any,
     model_name: str = "VGG-Face",
-    enforce_detection: bool = True,
+    enforce_detection: EnforceDetection = True,
     detector_backend: str = "opencv",
     align: Align = True,
     expand_percentage: int = 0,
@@ -154,7 +161,7 @@ def represent(
     cryptosystem: Any = None,
     border: float = PUBLISHED_BORDER,
     min_face_size: int | None = None,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    batch_size: int | None = None,
     device: str | None = None,
     precision: str | None = None,
     progress: bool = False,
@@ -196,15 +203,14 @@ def represent(
         WeightsError: the model's weights are missing or damaged.
         ValueError: base of all of them. For many pictures the message names the item.
     """
-    return pipeline.represent(
-        img_path=img_path,
-        model_name=model_name,
+    return FacePipeline(
+        detector_backend,
+        model_name,
+        anti_spoofing=anti_spoofing,
         enforce_detection=enforce_detection,
-        detector_backend=detector_backend,
         align=align,
         expand_percentage=expand_percentage,
         normalization=normalization,
-        anti_spoofing=anti_spoofing,
         max_faces=max_faces,
         l2_normalize=l2_normalize,
         minmax_normalize=minmax_normalize,
@@ -216,7 +222,7 @@ def represent(
         device=device,
         precision=precision,
         progress=progress,
-    )
+    )(img_path)
 
 
 def verify(
@@ -235,7 +241,7 @@ def verify(
     *,
     border: float = PUBLISHED_BORDER,
     min_face_size: int | None = None,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    batch_size: int | None = None,
     device: str | None = None,
     precision: str | None = None,
 ) -> Any:
@@ -275,31 +281,28 @@ def verify(
         DimensionMismatchError: an embedding of another length than the model's.
         DataTypeError: an embedding that holds something else than floats.
     """
-    return pipeline.verify(
-        img1_path=img1_path,
-        img2_path=img2_path,
-        model_name=model_name,
-        detector_backend=detector_backend,
-        distance_metric=distance_metric,
+    pipeline = FacePipeline(
+        detector_backend,
+        model_name,
+        anti_spoofing=anti_spoofing,
         enforce_detection=enforce_detection,
         align=align,
         expand_percentage=expand_percentage,
         normalization=normalization,
-        silent=silent,
-        threshold=threshold,
-        anti_spoofing=anti_spoofing,
         border=border,
         min_face_size=min_face_size,
         batch_size=batch_size,
         device=device,
         precision=precision,
+        progress=not silent,
     )
+    return _verify(pipeline, img1_path, img2_path, distance_metric, threshold)
 
 
 def analyze(
     img_path: Any,
     actions: str | Sequence[str] = ("emotion", "age", "gender", "race"),
-    enforce_detection: bool = True,
+    enforce_detection: EnforceDetection = True,
     detector_backend: str = "opencv",
     align: bool = True,
     expand_percentage: int = 0,
@@ -308,7 +311,7 @@ def analyze(
     *,
     border: float = PUBLISHED_BORDER,
     min_face_size: int | None = None,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    batch_size: int | None = None,
     device: str | None = None,
     precision: str | None = None,
 ) -> list[Any]:
@@ -342,21 +345,20 @@ def analyze(
         FaceNotDetected: a picture has no face and ``enforce_detection`` is on.
         ValueError: base of all of them. For many pictures the message names the item.
     """
-    return pipeline.analyze(
-        img_path=img_path,
-        actions=actions,
+    return FacePipeline(
+        detector_backend,
+        actions=() if actions is None else actions,
+        anti_spoofing=anti_spoofing,
         enforce_detection=enforce_detection,
-        detector_backend=detector_backend,
         align=align,
         expand_percentage=expand_percentage,
-        silent=silent,
-        anti_spoofing=anti_spoofing,
         border=border,
         min_face_size=min_face_size,
         batch_size=batch_size,
         device=device,
         precision=precision,
-    )
+        progress=not silent,
+    )(img_path)
 
 
 def detectFace(  # noqa: N802 - a published name

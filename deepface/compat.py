@@ -31,7 +31,7 @@ _ERRORS = (
 MODULES: dict[str, dict[str, str]] = {
     "deepface.modules": {},
     "deepface.modules.detection": {
-        "extract_faces": "deepface.pipeline.faces:extract_faces",
+        "extract_faces": "deepface.DeepFace:extract_faces",
         "detect_faces": "deepface.detection.faces:detect_faces",
         "extract_face": "deepface.detection.faces:extract_face",
         "extract_sub_image": "deepface.detection.alignment:extract_sub_image",
@@ -61,10 +61,10 @@ MODULES: dict[str, dict[str, str]] = {
         "normalize_embedding_l2": "deepface.recognition.normalization:normalize_embedding_l2",
     },
     "deepface.modules.representation": {
-        "represent": "deepface.pipeline.representation:represent",
+        "represent": "deepface.DeepFace:represent",
     },
     "deepface.modules.verification": {
-        "verify": "deepface.pipeline.verification:verify",
+        "verify": "deepface.DeepFace:verify",
         "find_cosine_distance": "deepface.matching.distance:find_cosine_distance",
         "find_angular_distance": "deepface.matching.distance:find_angular_distance",
         "find_euclidean_distance": "deepface.matching.distance:find_euclidean_distance",
@@ -74,7 +74,7 @@ MODULES: dict[str, dict[str, str]] = {
         "find_confidence": "deepface.matching.confidence:find_confidence",
     },
     "deepface.modules.demography": {
-        "analyze": "deepface.pipeline.demography:analyze",
+        "analyze": "deepface.DeepFace:analyze",
     },
     "deepface.modules.exceptions": {name: f"deepface.errors:{name}" for name in _ERRORS},
     "deepface.models": {},

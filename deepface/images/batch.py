@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from deepface.images.arrays import is_float_picture, to_bgr
 from deepface.images.decode import Encoded
 from deepface.images.load import item_name, read_item, reads_from_elsewhere
 from deepface.images.pil import is_pil_image
+from deepface.images.video import Frame
 from deepface.runtime.batching import DEFAULT_BATCH_SIZE
 from deepface.types import Image
 
@@ -26,6 +27,8 @@ from deepface.types import Image
 MAX_CHUNK_PIXELS = 64_000_000
 #: OpenCV decodes without Python's lock. More threads than cores, because URLs and disks wait.
 WORKERS = min(16, 2 + (os.cpu_count() or 1))
+#: What becomes of an error of one image of a batch: it is raised, or it takes the image's place.
+OnError: TypeAlias = Literal["raise", "yield"]
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,24 @@ class LoadedImage:
     ``index`` is its position in the caller's batch (0 for a single image), ``name`` its path, URL
     or kind for messages. ``pixels`` is what a detector sees: BGR ``uint8`` ``(H, W, 3)``,
     contiguous. ``source`` is what crops are cut from: ``pixels`` itself, or a caller's
-    three-channel float array as it was given, because crops keep its dtype and range.
+    three-channel float array as it was given, because crops keep its dtype and range. ``seconds``
+    is the time of a video's frame.
     """
 
     index: int
     name: str
     pixels: Image
     source: NDArray[Any]
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class FailedImage:
+    """An image of a batch that could not be loaded; ``error`` names it."""
+
+    index: int
+    name: str
+    error: Exception
 
 
 class Batch:
@@ -56,7 +70,9 @@ class Batch:
         self.total = total
         self.single = single
 
-    def chunks(self, batch_size: int = DEFAULT_BATCH_SIZE) -> Iterator[list[LoadedImage]]:
+    def chunks(
+        self, batch_size: int = DEFAULT_BATCH_SIZE, workers: int | None = None
+    ) -> Iterator[list[LoadedImage]]:
         """The images in order, in lists of at most ``batch_size`` images.
 
         A list also ends where the next image would make it exceed :data:`MAX_CHUNK_PIXELS`. While
@@ -64,21 +80,51 @@ class Batch:
         and one image is all that is ever decoded. Iterators, file objects and Pillow images are
         read in the caller's thread, at most one list ahead. Drop a list to free its pixels.
 
+        Args:
+            batch_size: most images in a list.
+            workers: how many threads load images; :data:`WORKERS` of them unless told.
+
         Raises:
             DeepFaceError: an image cannot be loaded, when its turn has come. In a batch, the
                 message names its index and name; the class is that of the single image's error.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, but it is {batch_size}")
-        return self._one() if self.single else self._many(batch_size)
+        chunks = self._walk(batch_size, workers, strict=True)
+        return cast("Iterator[list[LoadedImage]]", chunks)
 
-    def _one(self) -> Iterator[list[LoadedImage]]:
+    def attempts(
+        self, batch_size: int = DEFAULT_BATCH_SIZE, workers: int | None = None
+    ) -> Iterator[list[LoadedImage | FailedImage]]:
+        """As :meth:`chunks`, with a :class:`FailedImage` where an image cannot be loaded.
+
+        An error of the caller's own iterator is raised: nothing can come after it.
+        """
+        return self._walk(batch_size, workers, strict=False)
+
+    def _walk(
+        self, batch_size: int, workers: int | None, strict: bool
+    ) -> Iterator[list[LoadedImage | FailedImage]]:
+        for name, value in (("batch_size", batch_size), ("workers", workers)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, but it is {value}")
+        if self.single:
+            return self._one(strict)
+        return self._many(batch_size, workers or WORKERS, strict)
+
+    def _one(self, strict: bool) -> Iterator[list[LoadedImage | FailedImage]]:
         for item in self._items:
             name = item_name(item)
-            yield [_loaded(0, name, read_item(item, name))]
+            try:
+                image: LoadedImage | FailedImage = _loaded(0, item, name, read_item(item, name))
+            except Exception as error:
+                if strict:
+                    raise
+                image = FailedImage(0, name, error)
+            yield [image]
 
-    def _many(self, batch_size: int) -> Iterator[list[LoadedImage]]:
-        with closing(_ReadAhead(self._items)) as ahead:
+    def _many(
+        self, batch_size: int, workers: int, strict: bool
+    ) -> Iterator[list[LoadedImage | FailedImage]]:
+        with closing(_ReadAhead(self._items, workers, strict)) as ahead:
             while True:
                 chunk = ahead.take(batch_size)
                 if not chunk:
@@ -118,12 +164,14 @@ def _is_image(img: Any) -> bool:
     )
 
 
-def _loaded(index: int, name: str, content: Encoded | NDArray[Any]) -> LoadedImage:
+def _loaded(index: int, image: Any, name: str, content: Encoded | NDArray[Any]) -> LoadedImage:
     if isinstance(content, Encoded):
         pixels = content.decode()
         return LoadedImage(index, name, pixels, pixels)
     pixels = to_bgr(content)
-    return LoadedImage(index, name, pixels, content if is_float_picture(content) else pixels)
+    source = content if is_float_picture(content) else pixels
+    seconds = image.seconds if isinstance(image, Frame) else None
+    return LoadedImage(index, name, pixels, source, seconds)
 
 
 @dataclass(frozen=True)
@@ -133,18 +181,18 @@ class _Item:
     index: int
     image: Any
     name: str
-    result: Future[LoadedImage]
+    result: Future[LoadedImage | FailedImage]
 
     def load(self, content: Encoded | NDArray[Any]) -> None:
         try:
-            self.result.set_result(_loaded(self.index, self.name, content))
+            self.result.set_result(_loaded(self.index, self.image, self.name, content))
         except Exception as error:
             self.fail(error)
 
     def fail(self, error: Exception) -> None:
         named = with_item(error, self.index, self.name)
         named.__cause__ = error
-        self.result.set_exception(named)
+        self.result.set_result(FailedImage(self.index, self.name, named))
 
 
 class _ReadAhead:
@@ -156,11 +204,12 @@ class _ReadAhead:
     for room: what is not admitted is put down, so no thread can be left hanging.
     """
 
-    def __init__(self, items: Iterable[Any]) -> None:
+    def __init__(self, items: Iterable[Any], workers: int, strict: bool) -> None:
         self._items = enumerate(items)
-        self._pending: deque[tuple[Future[LoadedImage], int]] = deque()
+        self._strict = strict
+        self._pending: deque[tuple[Future[LoadedImage | FailedImage], int]] = deque()
         self._held = 0  # pixels of those pending that were read when they were requested
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="deepface-images")
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="deepface-images")
         self._lock = threading.Lock()  # for what follows
         self._read: dict[int, tuple[_Item, Encoded | NDArray[Any] | Exception]] = {}
         self._next = 0  # index of the first image that is not admitted
@@ -171,7 +220,7 @@ class _ReadAhead:
     def request(self, count: int) -> None:
         """Take images from the input until ``count``, or pixels enough, are pending."""
         while len(self._pending) < count and self._held < MAX_CHUNK_PIXELS:
-            result: Future[LoadedImage] = Future()
+            result: Future[LoadedImage | FailedImage] = Future()
             pixels = 0
             try:
                 index, image = next(self._items)
@@ -191,15 +240,17 @@ class _ReadAhead:
             self._pending.append((result, pixels))
             self._held += pixels
 
-    def take(self, count: int) -> list[LoadedImage]:
+    def take(self, count: int) -> list[LoadedImage | FailedImage]:
         """The next images, at most ``count`` and as many as fit; none at the end."""
-        chunk: list[LoadedImage] = []
+        chunk: list[LoadedImage | FailedImage] = []
         pixels = 0
         self.request(count)
         while self._pending and len(chunk) < count and pixels < MAX_CHUNK_PIXELS:
             result, held = self._pending[0]
             image = result.result()
-            size = self._sizes[image.index]
+            if self._strict and isinstance(image, FailedImage):
+                raise image.error
+            size = self._sizes.get(image.index, 0)
             if chunk and pixels + size > MAX_CHUNK_PIXELS:
                 break
             chunk.append(image)
@@ -209,10 +260,10 @@ class _ReadAhead:
             self.request(count - len(chunk))
         return chunk
 
-    def release(self, chunk: list[LoadedImage]) -> None:
+    def release(self, chunk: list[LoadedImage | FailedImage]) -> None:
         """Let as many pixels be decoded as this chunk has, which now belongs to the caller."""
         with self._lock:
-            self._admitted -= sum(self._sizes.pop(image.index) for image in chunk)
+            self._admitted -= sum(self._sizes.pop(image.index, 0) for image in chunk)
         self._admit()
 
     def close(self) -> None:

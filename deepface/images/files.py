@@ -18,22 +18,28 @@ def yield_images(path: str | os.PathLike[str]) -> Iterator[str]:
     A file counts when both its suffix (.jpg, .jpeg or .png) and its first bytes say so. A path
     starts as ``path`` was written. A folder that does not exist holds none.
     """
-    for folder, folders, files in os.walk(path):
-        folders.sort()
-        for name in sorted(files):
-            if not name.lower().endswith(_SUFFIXES):
-                continue
-            file = os.path.join(folder, name)  # noqa: PTH118 - Path would drop a leading "./"
-            try:
-                with Path(file).open("rb") as stream:
-                    kind = detect_image_format(stream.read(8))
-            except OSError as error:
-                get_logger().warning("%s is left out: %s", file, error.strerror)
-                continue
-            if kind is not None:
-                yield file
+    return (file for file in named_as_images(path) if begins_as_image(file))
 
 
 def list_images(path: str | os.PathLike[str]) -> list[str]:
     """What :func:`yield_images` yields, as a list."""
     return list(yield_images(path))
+
+
+def named_as_images(path: str | os.PathLike[str]) -> Iterator[str]:
+    """The files of :func:`yield_images` by suffix alone: none of them is opened."""
+    for folder, folders, files in os.walk(path):
+        folders.sort()
+        for name in sorted(files):
+            if name.lower().endswith(_SUFFIXES):
+                yield os.path.join(folder, name)  # noqa: PTH118 - Path would drop a leading "./"
+
+
+def begins_as_image(file: str) -> bool:
+    """Whether a file's first bytes are those of a JPEG or PNG; one that cannot be read is not."""
+    try:
+        with Path(file).open("rb") as stream:
+            return detect_image_format(stream.read(8)) is not None
+    except OSError as error:
+        get_logger().warning("%s is left out: %s", file, error.strerror)
+        return False

@@ -20,6 +20,7 @@ from deepface.images.decode import Encoded
 from deepface.images.header import detect_image_format
 from deepface.images.limits import check_bytes, read_limited
 from deepface.images.pil import is_pil_image, pil_to_bgr
+from deepface.images.video import BrokenVideo, Frame
 from deepface.types import Image
 
 _DATA_URI = "data:image/"
@@ -93,6 +94,8 @@ def item_name(img: Any) -> str:
         return "encoded bytes"
     if is_pil_image(img):
         return "PIL image"
+    if isinstance(img, (Frame, BrokenVideo)):
+        return img.name
     return _IO_NAME if _is_stream(img) else type(img).__name__
 
 
@@ -117,6 +120,10 @@ def read_item(img: Any, name: str) -> Encoded | NDArray[Any]:
         return pil_to_bgr(img, name)
     if _is_stream(img):
         return Encoded.open(_read_stream(img, name), name)
+    if isinstance(img, Frame):
+        return img.pixels
+    if isinstance(img, BrokenVideo):
+        raise img.error
     raise DataTypeError(
         f"img must be numpy array or str but it is {type(img)}. An image can also be a path "
         "object, bytes, a binary file object or a PIL image; several images come as a list, a "

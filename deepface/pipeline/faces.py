@@ -1,9 +1,8 @@
-"""Pictures to faces: the stream that everything else walks on, and ``extract_faces``."""
+"""First step of the walk: the faces of each picture, and their description."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,196 +10,130 @@ from numpy.typing import NDArray
 
 from deepface.detection import alignment
 from deepface.detection import faces as detection
-from deepface.detection.faces import PUBLISHED_BORDER, Align, FaceCut
-from deepface.detection.registry import DETECTORS
-from deepface.errors import FaceNotDetected, ImgNotFound, UnimplementedError, with_item
-from deepface.images.batch import Batch, LoadedImage, open_batch
-from deepface.logger import get_logger
-from deepface.runtime.batching import DEFAULT_BATCH_SIZE
-from deepface.types import LANDMARKS, DetectedFace, FacialAreaRegion, Liveness
+from deepface.errors import FaceNotDetected, ImgNotFound, SpoofDetected
+from deepface.images.batch import FailedImage, LoadedImage
+from deepface.pipeline.options import Options
+from deepface.types import LANDMARKS, DetectedFace, FacialAreaRegion, Image, Liveness
 
 
-@dataclass(frozen=True)
-class FaceOptions:
-    """How faces are found and cut out; the arguments of the public functions."""
+@dataclass
+class Seen:
+    """A picture on its walk, with what has been found in it so far.
 
-    detector_backend: str = "opencv"
-    enforce_detection: bool = True
-    align: Align = True
-    expand_percentage: int = 0
-    anti_spoofing: bool = False
-    max_faces: int | None = None
-    border: float = PUBLISHED_BORDER
-    batch_size: int = DEFAULT_BATCH_SIZE
-    device: str | None = None
-    progress: bool = False
-    detector_options: dict[str, Any] = field(default_factory=dict)
-    #: With ``align="landmarks"``: how the faces of the recognition model are cut.
-    face_cut: FaceCut | None = None
-
-    def __post_init__(self) -> None:
-        if self.detector_backend != "skip":
-            DETECTORS.check(self.detector_backend)
-        if self.batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, but it is {self.batch_size}")
-
-
-@dataclass(frozen=True)
-class ImageFaces:
-    """A picture and its faces, in pixels of the picture."""
-
-    image: LoadedImage
-    faces: list[DetectedFace]
-    #: One verdict per face when ``anti_spoofing`` is on.
-    liveness: list[Liveness] | None = None
-
-
-def iter_faces(batch: Batch, options: FaceOptions) -> Iterator[list[ImageFaces]]:
-    """Find the faces of all pictures of a batch, a chunk at a time, in input order.
-
-    A picture without a face gives one item that is the whole picture, with confidence 0, when
-    ``enforce_detection`` is off; so does every picture with ``detector_backend="skip"``.
-
-    Raises:
-        FaceNotDetected: a picture has no face and ``enforce_detection`` is on; for a batch the
-            message names the picture's index and name.
-        UnimplementedError: an unknown detector.
-        DeepFaceError: a picture cannot be read (see :func:`open_batch`).
+    After an error, whatever step it was in, the picture takes no further step.
     """
-    with _progress_bar(batch, options) as bar:
-        for chunk in batch.chunks(options.batch_size):
-            found = [
-                ImageFaces(image, _checked(image, faces, batch.single, options))
-                for image, faces in zip(chunk, _find(chunk, options), strict=True)
-            ]
-            yield _judged(found, options.device) if options.anti_spoofing else found
-            bar.update(len(chunk))
+
+    index: int
+    name: str
+    #: ``None`` when it could not be loaded.
+    image: LoadedImage | None
+    error: Exception | None = None
+    #: Boxes in pixels of the picture.
+    faces: list[DetectedFace] = field(default_factory=list)
+    #: One verdict per face, with ``anti_spoofing``.
+    liveness: list[Liveness] = field(default_factory=list)
+    #: The recognition network's inputs ``(n, H, W, 3)`` float32, with ``return_face``.
+    inputs: NDArray[np.float32] | None = None
+    #: Vectors ``(n, d)``, with a recognition model.
+    embeddings: NDArray[Any] | None = None
+    #: Per face what each attribute's network says.
+    attributes: list[tuple[dict[str, Any], ...]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, loaded: LoadedImage | FailedImage) -> Seen:
+        """At the start of the walk."""
+        if isinstance(loaded, FailedImage):
+            return cls(loaded.index, loaded.name, None, loaded.error)
+        return cls(loaded.index, loaded.name, loaded)
+
+    @property
+    def pixels(self) -> Image:
+        """The picture, BGR ``uint8`` ``(H, W, 3)``."""
+        assert self.image is not None
+        return self.image.pixels
+
+    @property
+    def source(self) -> NDArray[Any]:
+        """What crops are cut from; see :class:`LoadedImage`."""
+        assert self.image is not None
+        return self.image.source
 
 
-def _find(chunk: list[LoadedImage], options: FaceOptions) -> list[list[DetectedFace]]:
+def find_faces(seen: list[Seen], options: Options) -> None:
+    """Fill in ``faces``, all pictures in one batch; ``error`` where one has none and must."""
+    for item, faces in zip(seen, _detected(seen, options), strict=True):
+        # A box that lies wholly outside the picture leaves nothing to cut out.
+        kept = [face for face in faces if face.img.shape[0] > 0 and face.img.shape[1] > 0]
+        if kept:
+            item.faces = kept
+        elif options.enforce_detection is True and faces:
+            item.error = ImgNotFound(f"no face of {item.name} has an area inside the picture")
+        elif options.enforce_detection is True and options.detector_backend != "skip":
+            item.error = FaceNotDetected(
+                f"Face could not be detected in {item.name}. Is it a photograph of a face? Another "
+                "detector_backend may find it; enforce_detection=False takes the whole picture."
+            )
+        elif not faces and (not options.enforce_detection or options.detector_backend == "skip"):
+            height, width = item.source.shape[:2]
+            whole = FacialAreaRegion(0, 0, width, height, confidence=0)
+            item.faces = [DetectedFace(item.source, whole, 0)]
+
+
+def _detected(seen: list[Seen], options: Options) -> list[list[DetectedFace]]:
     if options.detector_backend == "skip":
-        return [[] for _ in chunk]
-    pixels = [image.pixels for image in chunk]
+        return [[] for _ in seen]
+    crops = options.crops()
     found = detection.detect_faces(
         detector_backend=options.detector_backend,
-        img=pixels,
-        sources=[image.source for image in chunk],
-        align=options.align,
-        expand_percentage=options.expand_percentage,
-        max_faces=options.max_faces,
-        border=options.border,
-        face_cut=options.face_cut,
+        img=[item.pixels for item in seen],
+        sources=[item.source for item in seen],
+        align=crops.align,
+        expand_percentage=crops.expand_percentage,
+        max_faces=crops.max_faces,
+        border=crops.border,
+        face_cut=crops.face_cut,
         device=options.device,
-        **options.detector_options,
+        min_face_size=options.min_face_size,
     )
     if found and isinstance(found[0], DetectedFace):  # a stand-in that knows single images only
         return [found]  # type: ignore[list-item]
     return found  # type: ignore[return-value]
 
 
-def _checked(
-    image: LoadedImage, faces: list[DetectedFace], single: bool, options: FaceOptions
-) -> list[DetectedFace]:
-    # A box that lies wholly outside the picture leaves nothing to cut out.
-    kept = [face for face in faces if face.img.shape[0] > 0 and face.img.shape[1] > 0]
-    if kept:
-        return kept
-    error: Exception
-    if options.enforce_detection and faces:
-        error = ImgNotFound(f"no face of {image.name} has an area inside the picture")
-    elif options.enforce_detection and options.detector_backend != "skip":
-        error = FaceNotDetected(
-            f"Face could not be detected in {image.name}. Is it a photograph of a face? Another "
-            "detector_backend may find it; enforce_detection=False takes the whole picture."
-        )
-    elif faces:
-        return []
-    else:
-        height, width = image.source.shape[:2]
-        whole = FacialAreaRegion(0, 0, width, height, confidence=0)
-        return [DetectedFace(image.source, whole, 0)]
-    raise error if single else with_item(error, image.index, image.name)
-
-
-def _judged(found: list[ImageFaces], device: str | None) -> list[ImageFaces]:
-    """The same with a verdict for every face, all faces in one batch."""
+def judge_liveness(seen: list[Seen], options: Options) -> None:
+    """Fill in ``liveness``, all faces in one batch."""
     from deepface.spoofing.registry import SPOOF_DETECTORS
 
     faces = []
-    for item in found:
+    for item in seen:
         for face in item.faces:
-            area = facial_area(face.facial_area, item.image.source)
-            faces.append((item.image.pixels, (area["x"], area["y"], area["w"], area["h"])))
-    verdicts = iter(SPOOF_DETECTORS.build("Fasnet", device).judge(faces))
-    return [replace(item, liveness=[next(verdicts) for _ in item.faces]) for item in found]
+            area = facial_area(face.facial_area, item.source)
+            faces.append((item.pixels, (area["x"], area["y"], area["w"], area["h"])))
+    verdicts = iter(SPOOF_DETECTORS.build("Fasnet", options.device).judge(faces))
+    for item in seen:
+        item.liveness = [next(verdicts) for _ in item.faces]
 
 
-def _progress_bar(batch: Batch, options: FaceOptions) -> Any:
-    from tqdm.auto import tqdm
-
-    return tqdm(
-        total=batch.total, desc="Images", unit="image", disable=not options.progress, leave=False
-    )
-
-
-def extract_faces(
-    img_path: Any,
-    detector_backend: str = "opencv",
-    enforce_detection: bool = True,
-    align: bool = True,
-    expand_percentage: int = 0,
-    grayscale: bool = False,
-    color_face: str = "rgb",
-    normalize_face: bool = True,
-    anti_spoofing: bool = False,
-    max_faces: int | None = None,
-    *,
-    border: float = PUBLISHED_BORDER,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-    device: str | None = None,
-    progress: bool = False,
-    **detector_options: Any,
-) -> list[Any]:
-    """See :func:`deepface.DeepFace.extract_faces`; ``max_faces`` keeps the largest ones."""
-    if color_face not in ("rgb", "bgr", "gray"):
-        raise UnimplementedError(f"unknown color_face {color_face!r}: use 'rgb', 'bgr' or 'gray'")
-    if grayscale:
-        get_logger().warning("grayscale is deprecated; use color_face='gray'")
-        color_face = "gray"
-    options = FaceOptions(
-        detector_backend=detector_backend,
-        enforce_detection=enforce_detection,
-        align=align,
-        expand_percentage=expand_percentage,
-        anti_spoofing=anti_spoofing,
-        max_faces=max_faces,
-        border=border,
-        batch_size=batch_size,
-        device=device,
-        progress=progress,
-        detector_options=detector_options,
-    )
-    batch = open_batch(img_path)
-    results: list[list[dict[str, Any]]] = []
-    for chunk in iter_faces(batch, options):
-        for item in chunk:
-            positions = range(len(item.faces))
-            results.append([_describe(item, p, color_face, normalize_face) for p in positions])
-    return results[0] if batch.single else results
+def refuse_spoofs(seen: list[Seen]) -> None:
+    """Set ``error`` where a face was judged not to be real."""
+    for item in seen:
+        if not all(verdict.is_real for verdict in item.liveness):
+            item.error = SpoofDetected(f"Spoof detected in {item.name}: a face there is not real")
 
 
-def _describe(
-    found: ImageFaces, position: int, color_face: str, normalize_face: bool
-) -> dict[str, Any]:
-    face = found.faces[position]
-    described = {
-        "face": _pixels(face.img, color_face, normalize_face),
-        "facial_area": facial_area(face.facial_area, found.image.source),
-        "confidence": round(float(face.confidence), 2),
-    }
-    if found.liveness is not None:
-        verdict = found.liveness[position]
-        described.update(is_real=verdict.is_real, antispoof_score=verdict.score)
+def describe_faces(item: Seen, options: Options) -> list[dict[str, Any]]:
+    """A picture's faces as ``extract_faces`` gives them."""
+    described = []
+    for position, face in enumerate(item.faces):
+        result = {
+            "face": _pixels(face.img, options.color_face, options.normalize_face),
+            "facial_area": facial_area(face.facial_area, item.source),
+            "confidence": round(float(face.confidence), 2),
+        }
+        if options.anti_spoofing:
+            verdict = item.liveness[position]
+            result.update(is_real=verdict.is_real, antispoof_score=verdict.score)
+        described.append(result)
     return described
 
 

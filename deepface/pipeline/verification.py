@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.detection.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER, Align
+from deepface.detection.faces import Align
 from deepface.errors import DataTypeError, DimensionMismatchError, FaceNotDetected
 from deepface.images.batch import open_batch
 from deepface.matching.confidence import find_confidence
 from deepface.matching.distance import METRICS, Metric, find_distance
 from deepface.matching.thresholds import find_threshold
-from deepface.pipeline.faces import FaceOptions, facial_area
-from deepface.pipeline.representation import EmbeddingOptions, iter_embeddings
+from deepface.pipeline.face_pipeline import FacePipeline
+from deepface.pipeline.faces import Seen, facial_area
+from deepface.pipeline.walk import walk
 from deepface.recognition.registry import RECOGNIZERS
-from deepface.recognition.templates import template_of
-from deepface.runtime.batching import DEFAULT_BATCH_SIZE
 
 _NO_AREA = {"x": None, "y": None, "w": None, "h": None, "left_eye": None, "right_eye": None}
 
@@ -34,27 +33,15 @@ class _Side:
 
 
 def verify(
+    pipeline: FacePipeline,
     img1_path: Any,
     img2_path: Any,
-    model_name: str = "VGG-Face",
-    detector_backend: str = "opencv",
     distance_metric: str | Metric = "cosine",
-    enforce_detection: bool = True,
-    align: Align = True,
-    expand_percentage: int = 0,
-    normalization: str = "base",
-    silent: bool = False,
     threshold: float | None = None,
-    anti_spoofing: bool = False,
-    *,
-    border: float = PUBLISHED_BORDER,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-    device: str | None = None,
-    precision: str | None = None,
-    **detector_options: Any,
 ) -> Any:
-    """See :func:`deepface.DeepFace.verify`."""
+    """See :func:`deepface.DeepFace.verify`; ``pipeline`` embeds the pictures."""
     start = time.perf_counter()
+    model_name, align = str(pipeline.model_name), pipeline.align
     if callable(distance_metric) and threshold is None:
         raise ValueError("a distance_metric of your own needs a threshold: pass threshold=")
     if not callable(distance_metric) and distance_metric not in METRICS:
@@ -62,20 +49,6 @@ def verify(
             f"unknown distance_metric {distance_metric!r}; use one of {', '.join(METRICS)} "
             "or a function of two arrays"
         )
-    faces = FaceOptions(
-        detector_backend=detector_backend,
-        enforce_detection=enforce_detection,
-        align=align,
-        expand_percentage=expand_percentage,
-        anti_spoofing=anti_spoofing,
-        border=border,
-        batch_size=batch_size,
-        device=device,
-        progress=not silent and _is_batch(img1_path),
-        detector_options=detector_options,
-        face_cut=template_of(model_name) if align == LANDMARKS_ALIGNMENT else None,
-    )
-    options = EmbeddingOptions(model_name, normalization, precision=precision)
     many = [_is_batch(img1_path), _is_batch(img2_path)]
     if many[0] != many[1]:
         raise DataTypeError(
@@ -89,7 +62,7 @@ def verify(
             f"img2_path {len(seconds)}"
         )
     sides = [
-        _sides(items, number, many[0], faces, options)
+        _sides(items, number, many[0], pipeline)
         for number, items in enumerate((firsts, seconds), start=1)
     ]
     limit = (
@@ -99,7 +72,7 @@ def verify(
         {
             **_decide(first, second, model_name, distance_metric, limit, align),
             "model": model_name,
-            "detector_backend": detector_backend,
+            "detector_backend": pipeline.detector_backend,
             "similarity_metric": distance_metric,
         }
         for first, second in zip(*sides, strict=True)
@@ -126,41 +99,28 @@ def _is_embedding(value: Any) -> bool:
     )
 
 
-def _sides(
-    items: Sequence[Any],
-    number: int,
-    many: bool,
-    faces: FaceOptions,
-    options: EmbeddingOptions,
-) -> list[_Side]:
+def _sides(items: Sequence[Any], number: int, many: bool, pipeline: FacePipeline) -> list[_Side]:
     """Vectors of one side of all pairs: embeddings as they are, pictures in batches."""
     given: dict[int, _Side] = {}
     for position, item in enumerate(items):
         if _is_embedding(item):
             where = f" (item {position})" if many else ""
-            given[position] = _given_embedding(item, number, where, options.model_name)
+            given[position] = _given_embedding(item, number, where, str(pipeline.model_name))
     pictures = [item for position, item in enumerate(items) if position not in given]
     if not pictures:
         return [given[position] for position in range(len(items))]
+    batch = open_batch(pictures if many else pictures[0])
     try:
-        found = iter(
-            [
-                _Side(
-                    embedded.embeddings,
-                    [
-                        facial_area(f.facial_area, embedded.found.image.source)
-                        for f in embedded.found.faces
-                    ],
-                )
-                for step in iter_embeddings(
-                    open_batch(pictures if many else pictures[0]), faces, options
-                )
-                for embedded in step
-            ]
-        )
+        found = iter([_side(item) for seen in walk(batch, pipeline) for item in seen])
     except ValueError as error:
         raise ValueError(f"Exception while processing img{number}_path") from error
     return [given[p] if p in given else next(found) for p in range(len(items))]
+
+
+def _side(item: Seen) -> _Side:
+    assert item.embeddings is not None
+    areas = [facial_area(face.facial_area, item.source) for face in item.faces]
+    return _Side(item.embeddings, areas)
 
 
 def _given_embedding(item: Sequence[Any], number: int, where: str, model_name: str) -> _Side:

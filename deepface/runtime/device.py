@@ -7,11 +7,15 @@ import re
 from typing import TYPE_CHECKING
 
 from deepface.errors import UnimplementedError
+from deepface.runtime.batching import DEFAULT_BATCH_SIZE
 
 if TYPE_CHECKING:
     import torch
 
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+#: What the activations of the largest detector take for one picture, generously.
+_BYTES_PER_IMAGE = 256_000_000
+_LARGEST_BATCH = 256
 _PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -49,6 +53,21 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise RuntimeError("device 'mps' is not available on this machine; use device='cpu'")
     return resolved
+
+
+def automatic_batch_size(device: str | torch.device | None = None) -> int:
+    """Images per step where the caller does not say.
+
+    The default; on CUDA more, as free memory allows. Where that was too many after all, the
+    network runner halves what it runs at a time.
+    """
+    import torch
+
+    resolved = resolve_device(device)
+    if resolved.type != "cuda":
+        return DEFAULT_BATCH_SIZE
+    free, _ = torch.cuda.mem_get_info(resolved)
+    return int(min(_LARGEST_BATCH, max(DEFAULT_BATCH_SIZE, free // _BYTES_PER_IMAGE)))
 
 
 def resolve_precision(precision: str | torch.dtype | None = None) -> torch.dtype:

@@ -1,0 +1,71 @@
+"""Whatever a stream is given, as pictures: folders and videos among them are opened up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sized
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepface.errors import DeepFaceError
+from deepface.images.batch import Batch, open_batch
+from deepface.images.files import yield_images
+from deepface.images.video import BrokenVideo, is_video, iter_frames
+
+
+def open_sources(sources: Any, every: int = 1) -> Batch:
+    """The pictures of ``sources``, in order; never ``single``.
+
+    Args:
+        sources: what :func:`open_batch` takes, any other iterable of pictures, a folder (its
+            pictures and those of the folders below), or a video (its frames). Folders and videos
+            can stand in a list, too.
+        every: only every n-th frame of a video.
+    """
+    if every < 1:
+        raise ValueError(f"every must be at least 1, but it is {every}")
+    opened = open_batch(sources)
+    if not opened.single:
+        items: Iterable[Any] = sources
+    elif isinstance(sources, Iterable) and not _is_one(sources):
+        items = sources
+    else:
+        items = [sources]
+    total = len(items) if isinstance(items, Sized) else None
+    if total is not None and any(_holds_many(item) for item in items):
+        total = None
+    return Batch(_pictures(items, every), total)
+
+
+def _is_one(source: object) -> bool:
+    """Whether it is one picture although it can be iterated over."""
+    return isinstance(source, (str, bytes, bytearray, memoryview, np.ndarray)) or callable(
+        getattr(source, "read", None)
+    )
+
+
+def _holds_many(item: object) -> bool:
+    return is_video(item) or _is_folder(item)
+
+
+def _is_folder(item: object) -> bool:
+    return (
+        isinstance(item, (str, os.PathLike))
+        and len(os.fsdecode(item)) < 4096
+        and (Path(item).is_dir())
+    )
+
+
+def _pictures(items: Iterable[Any], every: int) -> Iterator[Any]:
+    for item in items:
+        if is_video(item):
+            try:
+                yield from iter_frames(item, every)
+            except DeepFaceError as error:
+                yield BrokenVideo(os.fsdecode(item), error)
+        elif _is_folder(item):
+            yield from yield_images(item)
+        else:
+            yield item

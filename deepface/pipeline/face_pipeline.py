@@ -1,0 +1,121 @@
+"""The one object that everything else is underneath: options in, results of pictures out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from deepface.errors import UnimplementedError
+from deepface.images.batch import OnError, open_batch
+from deepface.images.sources import open_sources
+from deepface.pipeline.demography import describe_attributes
+from deepface.pipeline.faces import Seen, describe_faces
+from deepface.pipeline.options import Options
+from deepface.pipeline.representation import describe_embeddings
+from deepface.pipeline.walk import walk
+from deepface.types import Image
+
+
+@dataclass(frozen=True)
+class StreamItem:
+    """What one picture of a stream gave.
+
+    ``index`` counts the pictures from 0; ``source`` is the picture's path, URL or kind (a video's
+    frames are ``clip.mp4#120``). ``faces`` has a dict per face, as calling the pipeline gives them.
+    ``error`` is what went wrong, and ``faces`` is empty then. ``seconds`` is the time of a video's
+    frame. ``image`` is the picture, BGR ``uint8`` ``(H, W, 3)``, where it was asked for.
+    """
+
+    index: int
+    source: str
+    faces: list[dict[str, Any]]
+    error: Exception | None = None
+    seconds: float | None = None
+    image: Image | None = None
+
+
+@dataclass(frozen=True)
+class FacePipeline(Options):
+    """Pictures to faces, vectors and attributes, in batches; see :class:`Options` for all fields.
+
+    It holds no model: networks are built when the first picture comes, once per process, whichever
+    pipeline asks. So it is cheap to make and can be pickled.
+
+    What a face's dict holds depends on what was asked for: with neither model nor actions that of
+    :func:`deepface.DeepFace.extract_faces`, with ``model_name`` that of ``represent``, with
+    ``actions`` that of ``analyze``; with both, that of ``represent`` and the attributes.
+    """
+
+    def __call__(self, img_path: Any) -> list[Any]:
+        """The faces of one picture, or of many.
+
+        Args:
+            img_path: as for :func:`deepface.DeepFace.extract_faces`.
+
+        Returns:
+            A list of faces for one picture; for a batch a list with one such list per picture.
+
+        Raises:
+            ValueError: as :func:`deepface.pipeline.walk.walk`.
+        """
+        batch = open_batch(img_path)
+        results = [self._described(item) for seen in walk(batch, self) for item in seen]
+        return results[0] if batch.single else results
+
+    def stream(
+        self,
+        sources: Any,
+        on_error: OnError = "raise",
+        every: int = 1,
+        return_image: bool = False,
+    ) -> Iterator[StreamItem]:
+        """One item per picture, in input order, as soon as its batch is done.
+
+        Decoding goes on in threads while the caller and the networks work. Nothing keeps what was
+        yielded: memory does not grow with the number of pictures.
+
+        Args:
+            sources: any iterable of pictures as in ``__call__``, finite or not; a 4-D array; a
+                folder (its pictures and those of the folders below) or a video file. Folders and
+                videos may stand among the pictures, too.
+            on_error: ``"yield"`` makes an error that belongs to one picture (a corrupt or missing
+                file, a dead URL, no face where ``enforce_detection`` is on) that picture's item;
+                ``"raise"`` raises it.
+            every: only every n-th frame of a video.
+            return_image: give the decoded picture with each item.
+
+        Raises:
+            ValueError: as :func:`deepface.pipeline.walk.walk`; a wrong ``on_error`` or ``every``
+                at once.
+        """
+        if on_error not in ("raise", "yield"):
+            raise UnimplementedError(f"unknown on_error {on_error!r}: use 'raise' or 'yield'")
+        return self._stream(open_sources(sources, every), on_error, return_image)
+
+    def _stream(self, batch: Any, on_error: OnError, return_image: bool) -> Iterator[StreamItem]:
+        for seen in walk(batch, self, on_error):
+            seen.reverse()
+            while seen:  # each picture is dropped when its turn is over
+                item = seen.pop()
+                image = item.image
+                yield StreamItem(
+                    index=item.index,
+                    source=item.name,
+                    faces=[] if item.error is not None else self._described(item),
+                    error=item.error,
+                    seconds=None if image is None else image.seconds,
+                    image=image.pixels if image is not None and return_image else None,
+                )
+                del item, image
+
+    def _described(self, item: Seen) -> list[dict[str, Any]]:
+        if self.model_name is None and self.actions is None:
+            return describe_faces(item, self)
+        if self.model_name is None:
+            return describe_attributes(item)
+        described = describe_embeddings(item, self)
+        for result, attributes in zip(described, item.attributes, strict=False):
+            for attribute in attributes:
+                result.update(attribute)
+        return described

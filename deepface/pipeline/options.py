@@ -1,0 +1,138 @@
+"""What can be asked of the walk from pictures to results, in one place, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Literal, TypeAlias
+
+from deepface.attributes.registry import ATTRIBUTES
+from deepface.detection.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER, Align, CropOptions
+from deepface.detection.registry import DETECTORS
+from deepface.errors import UnimplementedError
+from deepface.recognition.preprocessing import NORMALIZATIONS
+from deepface.recognition.registry import RECOGNIZERS
+from deepface.recognition.templates import template_of
+
+#: Action -> name of its network.
+ACTIONS = {"emotion": "Emotion", "age": "Age", "gender": "Gender", "race": "Race"}
+assert set(ACTIONS.values()) <= set(ATTRIBUTES.entries)
+COLORS = ("rgb", "bgr", "gray")
+#: What happens to a picture without a face; see :class:`Options`.
+EnforceDetection: TypeAlias = bool | Literal["empty"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which faces are wanted, and what of them.
+
+    Args:
+        detector_backend: a detector's name, or ``"skip"`` to take each picture as a face.
+        model_name: the recognition model; ``None`` for no embeddings.
+        actions: one or several of ``"emotion"``, ``"age"``, ``"gender"``, ``"race"``; ``None`` for
+            no attributes.
+        anti_spoofing: judge whether each face is real. Where embeddings or attributes are asked
+            for, a face that is not is an error.
+        enforce_detection: a picture without a face is an error (``True``), gives one item that is
+            the whole picture with confidence 0 (``False``, as published), or no item
+            (``"empty"``).
+        align: rotate each face so that its eyes are level; ``"landmarks"`` cuts it as the
+            recognition model's training did.
+        expand_percentage: enlarge each box by so many percent.
+        border: width of the black border that alignment puts around a picture before detection,
+            as a fraction of its height and width.
+        min_face_size: faces below so many pixels are not needed.
+        max_faces: only so many faces per picture, the largest first.
+        normalization: how pixel values are scaled for the recognition model.
+        l2_normalize: scale each vector to length 1.
+        minmax_normalize: scale each vector to [0, 1] by the model's known range.
+        return_face: add the recognition network's input.
+        cryptosystem: a ``lightphe.LightPHE`` object that encrypts the vectors.
+        color_face: ``"rgb"``, ``"bgr"`` or ``"gray"``, for crops.
+        normalize_face: crops as float64 in [0, 1] instead of ``uint8``.
+        batch_size: most pictures per step; ``None`` chooses by the device. It changes speed and
+            memory, never the result.
+        workers: threads that read and decode pictures; ``None`` chooses by the processor.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; ``None`` takes the default.
+        precision: ``"fp32"`` (``None``), ``"bf16"`` or ``"fp16"``, for embeddings and attributes.
+        progress: show a progress bar.
+    """
+
+    detector_backend: str = "opencv"
+    model_name: str | None = None
+    actions: str | Sequence[str] | None = None
+    anti_spoofing: bool = False
+    _: KW_ONLY
+    enforce_detection: EnforceDetection = True
+    align: Align = True
+    expand_percentage: int = 0
+    border: float = PUBLISHED_BORDER
+    min_face_size: int | None = None
+    max_faces: int | None = None
+    normalization: str = "base"
+    l2_normalize: bool = False
+    minmax_normalize: bool = False
+    return_face: bool = False
+    cryptosystem: Any = None
+    color_face: str = "rgb"
+    normalize_face: bool = True
+    batch_size: int | None = None
+    workers: int | None = None
+    device: str | None = None
+    precision: str | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        if self.detector_backend != "skip":
+            DETECTORS.check(self.detector_backend)
+        if self.model_name is not None:
+            RECOGNIZERS.check(self.model_name)
+        if self.actions is not None:
+            object.__setattr__(self, "actions", _checked_actions(self.actions))
+        if isinstance(self.enforce_detection, str) and self.enforce_detection != "empty":
+            raise UnimplementedError(
+                f"unknown enforce_detection {self.enforce_detection!r}: use True, False or 'empty'"
+            )
+        if self.color_face not in COLORS:
+            raise UnimplementedError(
+                f"unknown color_face {self.color_face!r}: use 'rgb', 'bgr' or 'gray'"
+            )
+        if self.normalization not in NORMALIZATIONS:
+            raise ValueError(
+                f"unimplemented normalization type - {self.normalization}; "
+                f"use one of {', '.join(NORMALIZATIONS)}"
+            )
+        for name in ("batch_size", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, but it is {value}")
+        # Builds and checks what has to do with crops, once, instead of at the first picture.
+        object.__setattr__(self, "expand_percentage", self.crops().expand_percentage)
+
+    def crops(self) -> CropOptions:
+        """What happens around detection."""
+        by_landmarks = self.align == LANDMARKS_ALIGNMENT and self.model_name is not None
+        return CropOptions(
+            align=self.align,
+            expand_percentage=self.expand_percentage,
+            max_faces=self.max_faces,
+            border=self.border,
+            face_cut=template_of(str(self.model_name)) if by_landmarks else None,
+        )
+
+
+def _checked_actions(actions: object) -> tuple[str, ...]:
+    if isinstance(actions, str):
+        actions = (actions,)
+    if (
+        not isinstance(actions, (list, tuple))
+        or not actions
+        or not all(isinstance(action, str) for action in actions)
+    ):
+        raise ValueError(f"`actions` must be a list of strings. It is {actions!r}")
+    for action in actions:
+        if action not in ACTIONS:
+            raise UnimplementedError(
+                f"Invalid action passed ({action!r}). Valid actions are {', '.join(ACTIONS)}"
+            )
+    return tuple(actions)

@@ -1,0 +1,144 @@
+"""The walk: pictures to faces to vectors and attributes, one batch after the other, in order."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+from deepface.attributes.registry import ATTRIBUTES
+from deepface.detection.registry import DETECTORS
+from deepface.errors import with_item
+from deepface.images.batch import Batch, OnError
+from deepface.pipeline.demography import estimate_attributes
+from deepface.pipeline.faces import Seen, find_faces, judge_liveness, refuse_spoofs
+from deepface.pipeline.options import ACTIONS, Options
+from deepface.pipeline.representation import embed_faces
+from deepface.recognition.registry import RECOGNIZERS
+from deepface.runtime.ahead import ahead
+from deepface.runtime.batching import DEFAULT_BATCH_SIZE
+from deepface.runtime.device import automatic_batch_size, resolve_device
+
+_Step = Callable[[list[Seen]], None]
+#: Detectors that run without torch: their users need not wait for its import.
+_WITHOUT_TORCH = ("skip", "opencv", "dlib", "mediapipe")
+
+
+def walk(batch: Batch, options: Options, on_error: OnError = "raise") -> Iterator[list[Seen]]:
+    """The pictures of a batch with all that ``options`` ask for, a list per step, in order.
+
+    Nothing keeps what was yielded: memory is that of two steps, however many pictures come.
+
+    Args:
+        batch: the pictures.
+        options: what is wanted of them.
+        on_error: ``"raise"`` raises the first picture's error when its turn has come. ``"yield"``
+            leaves errors in the pictures they belong to; a step that fails for a batch is then
+            repeated for each picture alone. What no picture can do without (a model, its weights)
+            is an error before the first one.
+
+    Raises:
+        FaceNotDetected: a picture has no face and ``enforce_detection`` is on.
+        SpoofDetected: a face is not real, and vectors or attributes of it were asked for.
+        DeepFaceError: a picture cannot be loaded. Of a batch, each message names the picture.
+    """
+    if batch.total == 0:
+        return
+    if on_error == "yield" and options.detector_backend != "skip":
+        DETECTORS.build(
+            options.detector_backend, options.device, min_face_size=options.min_face_size
+        )
+    later = _later_steps(options)
+    needs_torch = bool(later) or options.detector_backend not in _WITHOUT_TORCH
+    size = options.batch_size
+    if size is None:
+        size = automatic_batch_size(options.device) if needs_torch else DEFAULT_BATCH_SIZE
+    found = _with_faces(batch, options, on_error, size)
+    if later and resolve_device(options.device).type != "cpu":
+        # While the device embeds one step, a thread decodes, detects and cuts the next. On a CPU
+        # both would want the same cores.
+        found = ahead(found)
+    with closing(found), _progress_bar(batch, options) as bar:  # type: ignore[type-var]
+        for seen in found:
+            for step in later:
+                _apply(step, seen, on_error, batch.single)
+            count = len(seen)
+            yield seen
+            del seen
+            bar.update(count)
+
+
+def _with_faces(
+    batch: Batch, options: Options, on_error: OnError, size: int
+) -> Iterator[list[Seen]]:
+    for chunk in batch.attempts(size, options.workers):
+        seen = [Seen.of(image) for image in chunk]
+        del chunk
+        _apply(lambda some: find_faces(some, options), seen, on_error, batch.single)
+        yield seen
+        del seen
+
+
+def _later_steps(options: Options) -> list[_Step]:
+    """What happens to faces once they are found; the models are built here."""
+    steps: list[_Step] = []
+    if options.anti_spoofing:
+        steps.append(lambda seen: judge_liveness(seen, options))
+        if options.model_name is not None or options.actions is not None:
+            steps.append(refuse_spoofs)
+    if options.model_name is not None:
+        model = RECOGNIZERS.build(options.model_name, options.device, precision=options.precision)
+        steps.append(lambda seen: embed_faces(seen, model, options))
+    if options.actions is not None:
+        networks = [
+            ATTRIBUTES.build(ACTIONS[action], options.device, precision=options.precision)
+            for action in options.actions
+        ]
+        steps.append(lambda seen: estimate_attributes(seen, networks))
+    return steps
+
+
+def _apply(step: _Step, seen: list[Seen], on_error: OnError, single: bool) -> None:
+    """One step for the pictures that have had no error."""
+    well = [item for item in seen if item.error is None]
+    failed = len(seen) - len(well)
+    if failed and on_error == "raise":  # one that could not be loaded, before or after the others
+        well = well[: next(i for i, item in enumerate(seen) if item.error is not None)]
+    if well:
+        try:
+            step(well)
+        except Exception:
+            if on_error == "raise":
+                raise
+            for item in well:
+                try:
+                    step([item])
+                except Exception as error:
+                    item.error = error
+    for item in well:
+        if item.error is not None and not single:
+            item.error = _named(item.error, item)
+    if on_error == "raise":
+        for item in seen:
+            if item.error is not None:
+                raise item.error
+
+
+def _named(error: Exception, item: Seen) -> Exception:
+    named = with_item(error, item.index, item.name)
+    named.__cause__ = error
+    return named
+
+
+def _progress_bar(batch: Batch, options: Options) -> contextlib.AbstractContextManager[Any]:
+    from tqdm.auto import tqdm
+
+    bar: contextlib.AbstractContextManager[Any] = tqdm(
+        total=batch.total,
+        desc="Images",
+        unit="image",
+        disable=batch.single or not options.progress,
+        leave=False,
+    )
+    return bar
