@@ -5,6 +5,5 @@ The only room that knows every other. Nothing here holds more pictures than two 
 
 from deepface.pipeline.face_pipeline import FacePipeline, StreamItem
 from deepface.pipeline.options import Options
-from deepface.pipeline.walk import walk
 
-__all__ = ["FacePipeline", "Options", "StreamItem", "walk"]
+__all__ = ["FacePipeline", "Options", "StreamItem"]

@@ -1,0 +1,125 @@
+"""Video files as pictures, and folders and videos among the sources of a stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from deepface.errors import DeepFaceError, ImgNotFound
+from deepface.images.sources import open_sources
+from deepface.images.video import is_video, iter_frames
+from deepface.pipeline import FacePipeline
+from deepface.types import Image
+from tests.data import data
+from tests.images.pictures import encoded, picture
+
+RATE = 10.0
+
+
+def shades(count: int) -> list[Image]:
+    return [np.full((48, 64, 3), 20 * n, np.uint8) for n in range(count)]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Ten grey frames, each lighter than the one before."""
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no video")
+    for frame in shades(10):
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+@pytest.mark.parametrize("every", [1, 3, 10, 99])
+def test_every_nth_frame_with_its_time(clip: Path, every: int) -> None:
+    frames = list(iter_frames(clip, every))
+    assert [frame.number for frame in frames] == list(range(0, 10, every))
+    for frame in frames:
+        assert abs(frame.pixels.mean() - 20 * frame.number) < 2
+        assert abs(frame.seconds - frame.number / RATE) < 1e-3
+        assert frame.name == f"{clip}#{frame.number}"
+
+
+def test_what_is_a_video() -> None:
+    assert is_video("a/b.MP4")
+    assert is_video(Path("clip.webm"))
+    assert not is_video("a.jpg")
+    assert not is_video(picture())
+
+
+def test_unreadable_videos(tmp_path: Path) -> None:
+    with pytest.raises(ImgNotFound, match=r"no\.mp4 exists"):
+        next(iter_frames(tmp_path / "no.mp4"))
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    with pytest.raises(DeepFaceError, match="no video that OpenCV can read"):
+        next(iter_frames(tmp_path / "bad.mp4"))
+    with pytest.raises(ValueError, match="every must be at least 1"):
+        next(iter_frames(tmp_path / "bad.mp4", 0))
+
+
+def test_a_stream_of_a_video(clip: Path) -> None:
+    items = list(FacePipeline("skip", batch_size=3).stream(str(clip), every=2))
+    assert [item.index for item in items] == [0, 1, 2, 3, 4]
+    assert [item.source for item in items] == [f"{clip}#{n}" for n in range(0, 10, 2)]
+    assert [item.seconds for item in items] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8], abs=1e-3)
+    assert all(len(item.faces) == 1 for item in items)
+
+
+def test_folders_and_videos_among_pictures(clip: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    (folder / "below").mkdir(parents=True)
+    (folder / "a.png").write_bytes(encoded(picture()))
+    (folder / "below" / "b.jpg").write_bytes(encoded(picture(), ".jpg"))
+    (folder / "notes.txt").write_text("no picture")
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"no video")
+    sources = [picture(), folder, bad, clip, folder / "a.png"]
+    items = list(FacePipeline("skip").stream(sources, on_error="yield", every=5))
+    assert [item.source for item in items] == [
+        "numpy array",
+        str(folder / "a.png"),
+        str(folder / "below" / "b.jpg"),
+        str(bad),
+        f"{clip}#0",
+        f"{clip}#5",
+        str(folder / "a.png"),
+    ]
+    assert [item.index for item in items if item.error is not None] == [3]
+    assert "no video that OpenCV can read" in str(items[3].error)
+    assert [item.source for item in FacePipeline("skip").stream(folder)] == [
+        str(folder / "a.png"),
+        str(folder / "below" / "b.jpg"),
+    ]
+
+
+def test_any_iterable_is_a_source() -> None:
+    one, two = picture(seed=1), picture(seed=2)
+    pipeline = FacePipeline("skip")
+    for sources in ({"a": one, "b": two}.values(), (one, two), iter([one, two]), [one, two]):
+        assert len(list(pipeline.stream(sources))) == 2
+    assert len(list(pipeline.stream(np.stack([one, two])))) == 2
+    for single in (one, encoded(one)):
+        assert len(list(pipeline.stream(single))) == 1
+
+
+def test_how_many_come_is_known_where_it_can_be(clip: Path, tmp_path: Path) -> None:
+    assert open_sources([picture()] * 3).total == 3
+    assert open_sources(np.zeros((4, 8, 8, 3), np.uint8)).total == 4
+    assert open_sources(picture()).total == 1
+    for several in (clip, [clip, picture()], tmp_path, iter([picture()])):
+        assert open_sources(several).total is None
+
+
+def test_faces_of_a_real_video() -> None:
+    path = data("images", "video", "ageitgey_short_hamilton_clip.mp4")
+    items = list(FacePipeline(enforce_detection="empty").stream(path, every=30))
+    assert len(items) == 10
+    assert any(item.faces for item in items)
+    seconds = [item.seconds for item in items]
+    assert seconds == sorted(seconds)  # type: ignore[type-var]

@@ -1,0 +1,380 @@
+"""The pipeline object: results of the public functions, and the stream."""
+
+from __future__ import annotations
+
+import gc
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from deepface import DeepFace
+from deepface.detection.canvas import Canvas
+from deepface.detection.detector import Detector
+from deepface.errors import (
+    DeepFaceError,
+    FaceNotDetected,
+    ImgNotFound,
+    UnimplementedError,
+    WeightsError,
+)
+from deepface.images.decode import Encoded
+from deepface.pipeline import FacePipeline
+from deepface.runtime import ahead, device
+from deepface.types import FacialAreaRegion, Image
+from tests.data import package_pictures
+from tests.images.pictures import picture
+from tests.stand_ins import ColorModel, cached
+from tests.test_batch_laws import faceless, pictures
+
+
+class Corners(Detector):
+    """One face per 100 pixels of width, at the top; nothing in pictures below that."""
+
+    name = "corners"
+    landmarks = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
+
+    def _detect_batch(self, canvases: Any) -> list[list[FacialAreaRegion]]:
+        self.batches.append(len(canvases))
+        return [_faces(canvas) for canvas in canvases]
+
+
+def _faces(canvas: Canvas) -> list[FacialAreaRegion]:
+    image = canvas.image
+    if image.shape[:2] == (13, 13):
+        raise RuntimeError("thirteen")
+    left, top = canvas.left, canvas.top
+    return [
+        FacialAreaRegion(x + 10, top + 5, 40, 40, (x + 40, top + 20), (x + 20, top + 20), 0.9)
+        for x in range(left, left + image.shape[1] // 100 * 100, 100)
+    ]
+
+
+@pytest.fixture
+def corners() -> Iterator[Corners]:
+    detector = Corners()
+    with cached("face_detector", "corners", detector):
+        yield detector
+
+
+@pytest.fixture
+def colors() -> Iterator[ColorModel]:
+    model = ColorModel()
+    with cached("facial_recognition", "colors", model):
+        yield model
+
+
+def images_of(widths: list[int]) -> list[Image]:
+    return [picture(60, width, seed) for seed, width in enumerate(widths)]
+
+
+def assert_same(found: Any, expected: Any) -> None:
+    """Equal through and through, arrays included."""
+    if isinstance(expected, np.ndarray):
+        np.testing.assert_array_equal(found, expected)
+    elif isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for key in expected:
+            assert_same(found[key], expected[key])
+    elif isinstance(expected, list):
+        assert len(found) == len(expected)
+        for a, b in zip(found, expected, strict=True):
+            assert_same(a, b)
+    else:
+        assert found == expected
+
+
+def test_called_it_gives_what_the_public_functions_give(colors: ColorModel) -> None:
+    some = pictures()
+    arguments: dict[str, Any] = {"enforce_detection": False}
+    assert_same(FacePipeline(**arguments)(some), DeepFace.extract_faces(some, **arguments))
+    assert_same(FacePipeline(**arguments)(some[0]), DeepFace.extract_faces(some[0], **arguments))
+    assert_same(
+        FacePipeline(model_name="colors", **arguments)(some),
+        DeepFace.represent(some, "colors", **arguments),
+    )
+
+
+def test_model_and_actions_at_once(corners: Corners, colors: ColorModel) -> None:
+    class Shade:
+        def describe(self, faces: Any) -> list[dict[str, Any]]:
+            return [{"shade": round(float(face.mean()), 6)} for face in faces]
+
+    some = images_of([230, 50, 120])
+    pipeline = FacePipeline("corners", "colors", "age", enforce_detection="empty")
+    with cached("facial_attribute", "Age", Shade()):
+        both = pipeline(some)
+        only = FacePipeline("corners", actions=["age"], enforce_detection="empty")(some)
+    assert [len(faces) for faces in both] == [2, 0, 1]
+    vectors = FacePipeline("corners", "colors", enforce_detection="empty")(some)
+    for faces, embedded, described in zip(both, vectors, only, strict=True):
+        for face, vector, attributes in zip(faces, embedded, described, strict=True):
+            assert face == {**vector, "shade": attributes["shade"]}
+
+
+def test_it_is_pickled_and_cheap(colors: ColorModel) -> None:
+    pipeline = FacePipeline("yolov11m", "VGG-Face", ["age", "race"], batch_size=7)
+    assert pickle.loads(pickle.dumps(pipeline)) == pipeline
+    start = time.process_time()
+    for _ in range(100):
+        FacePipeline("yolov11m", "VGG-Face", ["age"])
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "fragment"),
+    [
+        ({"detector_backend": "nobody"}, UnimplementedError, "Known names: opencv"),
+        ({"model_name": "nobody"}, UnimplementedError, "Known names: VGG-Face"),
+        ({"actions": ["walk"]}, UnimplementedError, "Invalid action passed ('walk')"),
+        ({"actions": []}, ValueError, "`actions` must be a list of strings"),
+        ({"enforce_detection": "maybe"}, UnimplementedError, "use True, False or 'empty'"),
+        ({"color_face": "pink"}, UnimplementedError, "use 'rgb', 'bgr' or 'gray'"),
+        ({"normalization": "odd"}, ValueError, "unimplemented normalization type - odd"),
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
+        ({"workers": 0}, ValueError, "workers must be at least 1"),
+        ({"border": 9}, ValueError, "border is a fraction"),
+        ({"align": "sideways"}, UnimplementedError, "use True, False or 'landmarks'"),
+        ({"align": "landmarks"}, UnimplementedError, "for represent, verify and find"),
+    ],
+)
+def test_wrong_options_are_told_at_once(
+    arguments: dict[str, Any], error: type[Exception], fragment: str
+) -> None:
+    with pytest.raises(error) as raised:
+        FacePipeline(**arguments)
+    assert fragment in str(raised.value)
+
+
+def test_stream_gives_items_in_input_order(corners: Corners, colors: ColorModel) -> None:
+    some = images_of([120, 230, 50, 310, 120, 120, 230])
+    pipeline = FacePipeline("corners", "colors", enforce_detection="empty", batch_size=3)
+    items = list(pipeline.stream(iter(some)))
+    assert [item.index for item in items] == list(range(7))
+    assert [item.faces for item in items] == pipeline(some)
+    assert [len(item.faces) for item in items] == [1, 2, 0, 3, 1, 1, 2]
+    assert all(item.error is None and item.image is None for item in items)
+    assert corners.batches[:3] == [3, 3, 1]
+
+
+def test_stream_returns_images_when_asked(corners: Corners) -> None:
+    some = images_of([120, 230])
+    for item, image in zip(
+        FacePipeline("corners").stream(some, return_image=True), some, strict=True
+    ):
+        np.testing.assert_array_equal(item.image, image)
+
+
+def test_errors_take_the_place_of_their_pictures(
+    corners: Corners, colors: ColorModel, tmp_path: Path
+) -> None:
+    good, garbage = tmp_path / "good.png", tmp_path / "garbage.jpg"
+    cv2.imwrite(str(good), picture(60, 120))
+    garbage.write_bytes(b"garbage")
+    sources: list[Any] = [good, garbage, "no/such.jpg", 3, good, picture(60, 50), None, good]
+    pipeline = FacePipeline("corners", "colors", batch_size=3)
+    items = list(pipeline.stream(sources, on_error="yield"))
+    assert [item.index for item in items] == list(range(8))
+    assert [len(item.faces) for item in items] == [1, 0, 0, 0, 1, 0, 0, 1]
+    assert isinstance(items[1].error, DeepFaceError)
+    assert isinstance(items[2].error, ImgNotFound)
+    assert isinstance(items[5].error, FaceNotDetected)
+    assert str(items[2].error).startswith("item 2 (no/such.jpg): ")
+    assert items[2].source == "no/such.jpg"
+    assert items[0].faces == items[4].faces == items[7].faces
+
+
+def test_a_picture_that_breaks_its_batch_is_found_out(corners: Corners, colors: ColorModel) -> None:
+    some = [*images_of([120, 230]), picture(13, 13), *images_of([310])]
+    pipeline = FacePipeline("corners", "colors", enforce_detection="empty", align=False)
+    items = list(pipeline.stream(some, on_error="yield"))
+    assert [len(item.faces) for item in items] == [1, 2, 0, 3]
+    assert str(items[2].error) == "item 2 (numpy array): thirteen"
+    with pytest.raises(RuntimeError, match="thirteen"):
+        list(pipeline.stream(some))
+
+
+def test_raise_stops_at_the_first_error_in_input_order(corners: Corners) -> None:
+    some: list[Any] = [*images_of([120, 50]), "no/such.jpg"]
+    with pytest.raises(FaceNotDetected, match=r"^item 1 \(numpy array\)"):
+        list(FacePipeline("corners").stream(some))
+    with pytest.raises(ImgNotFound, match=r"^item 2 \(no/such.jpg\)"):
+        list(FacePipeline("corners", enforce_detection=False).stream(some))
+
+
+def test_what_no_picture_can_do_without_is_raised_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
+    monkeypatch.setenv("DEEPFACE_OFFLINE", "1")
+    for pipeline in (FacePipeline("skip", "OpenFace"), FacePipeline("centerface")):
+        with pytest.raises(WeightsError):
+            next(pipeline.stream(["no/such.jpg"], on_error="yield"))
+
+
+def test_wrong_arguments_of_stream_are_told_at_once() -> None:
+    with pytest.raises(UnimplementedError, match="use 'raise' or 'yield'"):
+        FacePipeline().stream([], on_error="ignore")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="every must be at least 1"):
+        FacePipeline().stream([], every=0)
+
+
+def test_an_error_of_the_callers_iterator_is_the_callers(corners: Corners) -> None:
+    def sources() -> Iterator[Image]:
+        yield from images_of([120, 120])
+        raise KeyError("the caller's own")
+
+    seen = []
+    with pytest.raises(KeyError, match="the caller's own"):
+        for item in FacePipeline("corners", batch_size=1).stream(sources(), on_error="yield"):
+            seen.append(item.index)
+    assert seen == [0, 1]
+
+
+def test_an_endless_source_is_streamed_and_pictures_are_dropped(corners: Corners) -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    def sources() -> Iterator[Image]:
+        while True:
+            image = picture(60, 120)
+            alive.append(weakref.ref(image))
+            yield image
+
+    most = 0
+    for item in FacePipeline("corners", batch_size=4).stream(sources()):
+        gc.collect()
+        most = max(most, sum(ref() is not None for ref in alive))
+        if item.index == 60:
+            break
+    assert most <= 3 * 4 + 2
+    assert len(alive) <= 60 + 3 * 4
+
+
+def test_two_stages_give_the_same(
+    corners: Corners, colors: ColorModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What runs on a GPU: detection in a thread, one step ahead of the embedding."""
+    from deepface.pipeline import walk
+
+    some: list[Any] = [*images_of([120, 230, 50, 310, 120]), "no/such.jpg"]
+    pipeline = FacePipeline("corners", "colors", enforce_detection="empty", batch_size=2)
+    expected = list(pipeline.stream(some, on_error="yield"))
+    threads: set[str] = set()
+
+    def notice(batches: Any, depth: int = 1) -> Any:
+        for batch in ahead.ahead(batches, depth):
+            threads.update(thread.name for thread in threading.enumerate())
+            yield batch
+
+    class Elsewhere:
+        type = "cuda"
+
+    monkeypatch.setattr(walk, "resolve_device", lambda device: Elsewhere())
+    monkeypatch.setattr(walk, "ahead", notice)
+    found = list(pipeline.stream(some, on_error="yield"))
+    assert [item.faces for item in found] == [item.faces for item in expected]
+    assert [str(item.error) for item in found] == [str(item.error) for item in expected]
+    assert "deepface-ahead" in threads
+    with pytest.raises(ImgNotFound):
+        list(pipeline.stream(some))
+    assert not any(t.name == "deepface-ahead" for t in threading.enumerate())
+
+
+def test_automatic_batch_size_follows_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    class Cuda:
+        type = "cuda"
+
+    assert device.automatic_batch_size("cpu") == 32
+    monkeypatch.setattr(device, "resolve_device", lambda name: Cuda())
+    for free, size in ((1e9, 32), (16e9, 62), (80e9, 256)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda d, free=free: (int(free), 0))
+        assert device.automatic_batch_size("cuda") == size
+
+
+def test_batch_size_and_workers_change_nothing(colors: ColorModel) -> None:
+    paths = package_pictures() * 2
+    fixed: dict[str, Any] = {"model_name": "colors", "enforce_detection": False}
+    expected = FacePipeline(batch_size=1, **fixed)(paths)
+    others: list[dict[str, Any]] = [{"batch_size": 4}, {"workers": 1}, {"workers": 5}]
+    for arguments in others:
+        assert FacePipeline(**fixed, **arguments)(paths) == expected
+
+
+def test_decoding_overlaps_with_the_caller(corners: Corners, tmp_path: Path) -> None:
+    """While one batch is worked on, the next is decoded."""
+    paths = []
+    for n in range(8):
+        paths.append(tmp_path / f"{n}.png")
+        cv2.imwrite(str(paths[-1]), picture(60, 120, n))
+    decoded = []
+    original = Encoded.decode
+
+    def noticed(self: Any) -> Any:
+        decoded.append(1)
+        return original(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Encoded, "decode", noticed)
+        stream = FacePipeline("corners", batch_size=2).stream(paths)
+        next(stream)
+        deadline = time.monotonic() + 10
+        while len(decoded) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(decoded) == 4
+        stream.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals differ")
+def test_ctrl_c_ends_a_stream_cleanly() -> None:
+    path = package_pictures()[0]
+    code = f"""
+        from deepface.pipeline import FacePipeline
+
+        pipeline = FacePipeline(batch_size=2)
+        try:
+            for item in pipeline.stream((p for p in iter(lambda: {str(path)!r}, None))):
+                print(item.index, flush=True)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for _ in range(3):
+        process.stdout.readline()
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (0, "")
+    assert out.endswith("interrupted\n")
+
+
+def test_faceless_pictures_three_ways() -> None:
+    image = faceless()
+    with pytest.raises(FaceNotDetected):
+        DeepFace.extract_faces(image)
+    [whole] = DeepFace.extract_faces(image, enforce_detection=False)
+    assert whole["facial_area"]["w"] == 255
+    assert DeepFace.extract_faces(image, enforce_detection="empty") == []
+    assert DeepFace.extract_faces([image], enforce_detection="empty") == [[]]
