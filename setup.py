@@ -13,9 +13,11 @@ EXTRAS = {
 }
 # mediapipe is no extra: it brings a second OpenCV wheel. See the README for how to install it.
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
+EXTRAS["ray"] = ["ray[data]>=2.44"]  # not in "all": large, and for clusters only
 EXTRAS["demo"] = [*EXTRAS["yolo"], "scikit-image>=0.20"]
 EXTRAS["test"] = [
     *EXTRAS["demo"],
+    *EXTRAS["ray"],
     "hypothesis>=6",
     "mypy>=1.8",
     "onnx>=1.15",

@@ -1,0 +1,167 @@
+"""Ray Data on a local cluster of two nodes gives what one process gives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepface import DeepFace
+from deepface.distributed import FaceRows, decode
+from deepface.errors import DataTypeError, MissingPackageError, WeightsError
+from deepface.recognition.registry import RECOGNIZERS
+from tests.data import package_pictures
+
+pa = pytest.importorskip("pyarrow", reason="needs pyarrow: pip install deepface[ray]")
+
+OPTIONS: dict[str, Any] = {"detector_backend": "dlib", "model_name": "Dlib"}
+#: No words home, no package manager, one thread per worker.
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def dlib_is_here() -> None:
+    try:
+        RECOGNIZERS.build("Dlib")
+    except (MissingPackageError, WeightsError) as error:
+        pytest.skip(str(error))
+
+
+def paths() -> list[str]:
+    return [*map(str, package_pictures()), "no/such.jpg"]
+
+
+def expected_rows() -> list[tuple[str, int, dict[str, Any]]]:
+    found = DeepFace.represent(
+        paths()[:-1], "Dlib", detector_backend="dlib", enforce_detection="empty"
+    )
+    return [
+        (path, n, face)
+        for path, faces in zip(paths(), found, strict=False)
+        for n, face in enumerate(faces)
+    ]
+
+
+def assert_rows(rows: list[dict[str, Any]]) -> None:
+    expected = expected_rows()
+    assert len(expected) >= 3
+    rows = sorted(rows, key=lambda row: (row["path"], row["face"] or 0))
+    [failed] = [row for row in rows if row["error"] is not None]
+    assert failed["path"] == "no/such.jpg"
+    assert failed["error"] == "Confirm that no/such.jpg exists"
+    assert failed["embedding"] is None
+    faces = [row for row in rows if row["error"] is None]
+    assert len(faces) == len(expected)
+    for row, (path, number, face) in zip(faces, sorted(expected, key=lambda e: e[:2]), strict=True):
+        assert (row["path"], row["face"]) == (path, number)
+        assert {side: row[side] for side in "xywh"} == {
+            side: face["facial_area"][side] for side in "xywh"
+        }
+        wanted = np.array(face["embedding"])
+        assert np.linalg.norm(row["embedding"] - wanted) <= 1e-5 * np.linalg.norm(wanted)
+
+
+@pytest.mark.parametrize("decoded_before", [False, True])
+def test_without_ray(decoded_before: bool) -> None:
+    batch = pa.table({"path": paths()})
+    rows = FaceRows(**OPTIONS)(decode(batch) if decoded_before else batch)
+    assert_rows(rows.to_pylist())
+
+
+def test_columns_do_not_depend_on_what_is_found() -> None:
+    rows = FaceRows(**OPTIONS)
+    empty = rows(pa.table({"path": pa.array([], pa.string())}))
+    failed = rows(pa.table({"path": ["no/such.jpg"]}))
+    assert empty.schema == failed.schema
+    assert failed.column_names == [
+        "path", "face", "x", "y", "w", "h", "confidence", "embedding", "error",
+    ]  # fmt: skip
+    assert (len(empty), len(failed)) == (0, 1)
+
+
+def test_wrong_batches() -> None:
+    with pytest.raises(DataTypeError, match="needs a column 'path'; this one has file"):
+        FaceRows()(pa.table({"file": ["a.jpg"]}))
+    with pytest.raises(DataTypeError, match="batch_format='pyarrow'"):
+        FaceRows()({"path": np.array(["a.jpg"])})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two nodes of one CPU each, on this machine."""
+    ray = pytest.importorskip("ray", reason="needs Ray: pip install deepface[ray]")
+    pytest.importorskip("ray.data")
+    from ray.cluster_utils import Cluster
+
+    for name, value in QUIET.items():
+        monkeypatch.setenv(name, value)
+    nodes = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
+    nodes.add_node(num_cpus=1)
+    ray.init(address=nodes.address, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+    nodes.shutdown()  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.heavy
+@pytest.mark.usefixtures("cluster")
+def test_two_workers_give_the_vectors_of_one_process() -> None:
+    import ray
+
+    def run(decoded_before: bool) -> list[dict[str, Any]]:
+        pictures: ray.data.Dataset = ray.data.from_items([{"path": path} for path in paths()])
+        if decoded_before:
+            pictures = pictures.map_batches(decode, batch_format="pyarrow", batch_size=2)
+        faces = pictures.map_batches(
+            FaceRows,
+            fn_constructor_kwargs=OPTIONS,
+            batch_format="pyarrow",
+            batch_size=2,
+            compute=ray.data.ActorPoolStrategy(size=1 if decoded_before else 2),
+        )
+        rows: list[dict[str, Any]] = faces.take_all()
+        return rows
+
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    assert len([node for node in nodes if node["Alive"]]) == 2
+    for decoded_before in (False, True):
+        assert_rows(run(decoded_before))
+
+
+@pytest.mark.heavy
+def test_the_example(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs Ray: pip install deepface[ray]")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in package_pictures():
+        (photos / path.name).write_bytes(path.read_bytes())
+    (photos / "bad.jpg").write_bytes(b"\xff\xd8\xff but no picture")
+    example = Path(__file__).parents[1] / "examples" / "folder_to_parquet.py"
+    output = tmp_path / "faces"
+    arguments = [str(photos), str(output), "--detector", "dlib", "--model", "Dlib", "--actors", "1"]
+    result = subprocess.run(
+        [sys.executable, str(example), *arguments],
+        env={**os.environ, **QUIET},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "1 pictures failed" in result.stdout
+    assert "bad.jpg: " in result.stdout
+    import pyarrow.parquet
+
+    table = pyarrow.parquet.read_table(output)
+    assert table.num_rows == len(expected_rows()) + 1
