@@ -6,6 +6,7 @@ package. One JSON object per line comes in on standard input, and for each one g
 
     {"do": "prepare", ...}  {}: the model is loaded and warm (fields: see ``Job``)
     {"do": "run"}           {"seconds": 1.5, "cpu_seconds": 2.8, "faces": 46}
+    {"do": "vectors"}       {"vectors": [[0.1, ...], ...]}: of the first random faces
     {"do": "peak"}          {"memory_mb": 812.5, "device_memory_mb": null}
 
 An exception is answered by ``{"error": "its text"}``. The end of the input is the end.
@@ -21,6 +22,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+#: Faces of a run of a recognition model alone, at least: one is over too soon for the clock.
+_FACES = 8
 
 
 def synchronize() -> None:
@@ -52,18 +56,47 @@ def _gpu_in_use() -> bool:
     return torch is not None and torch.cuda.is_initialized()
 
 
+class NetworkClock:
+    """Adds up the time that a detector and a recognition model of this library take."""
+
+    def __init__(self, detector: str, model: str) -> None:
+        from deepface.detection.registry import DETECTORS
+        from deepface.recognition.registry import RECOGNIZERS
+
+        self.seconds = 0.0
+        for owner, name in (
+            (DETECTORS.build(detector), "detect_canvases"),
+            (RECOGNIZERS.build(model), "embed"),
+        ):
+            setattr(owner, name, self._timed(getattr(owner, name)))
+
+    def _timed(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def timed(batch: Any) -> Any:
+            synchronize()
+            start = time.perf_counter()
+            result = function(batch)
+            synchronize()
+            self.seconds += time.perf_counter() - start
+            return result
+
+        return timed
+
+
 class Job:
     """One configuration, ready to run.
 
     Args:
         function: ``"extract_faces"``, from files to crops; ``"analyze"`` and ``"represent"``, from
-            files to attributes and vectors; ``"detect_faces"``, the detector alone on decoded
-            pictures; ``"forward"``, a recognition model alone on random faces.
+            files to attributes and vectors; ``"stream"``, the same as ``"represent"`` by this
+            library's stream; ``"detect_faces"``, the detector alone on decoded pictures;
+            ``"forward"``, a recognition model alone on random faces; ``"find"``, pictures looked
+            for in a folder (``db_path`` of the arguments), where it is rows that are counted.
         detector: its name; that of the recognition model for ``"forward"``.
         paths: the picture files.
         batch: pictures per step of one call with the list; ``None`` calls once per picture. For
             ``"forward"`` the number of faces.
-        arguments: more arguments for ``extract_faces``, ``analyze`` or ``represent``.
+        arguments: more arguments for ``extract_faces``, ``analyze`` or ``represent``; for
+            ``"forward"`` maybe this library's ``precision``.
         warmup: how many of the pictures are run through beforehand.
     """
 
@@ -79,6 +112,7 @@ class Job:
         from deepface import DeepFace
 
         self.batch = batch
+        self.clock: NetworkClock | None = None
         self.find: Callable[[list[Any]], int]
         self.items: list[Any] = paths
         if function in ("extract_faces", "analyze", "represent"):
@@ -89,14 +123,32 @@ class Job:
                 **arguments,
             }
             self.find = self._call
+        elif function == "find":
+            self.call = DeepFace.find
+            self.arguments = {"detector_backend": detector, "silent": True, **arguments}
+            self.find = self._search
+        elif function == "stream":
+            from deepface.pipeline import FacePipeline
+
+            self.clock = NetworkClock(detector, arguments["model_name"])
+            self.pipeline = FacePipeline(
+                detector, enforce_detection=False, batch_size=batch, **arguments
+            )
+            self.find = self._stream
         elif function == "forward":
             import numpy as np
 
-            model = DeepFace.build_model(model_name=detector)
-            width, height = model.input_shape[:2]
+            if arguments:
+                from deepface.recognition.registry import RECOGNIZERS
+
+                self.model: Any = RECOGNIZERS.build(detector, **arguments)
+            else:
+                self.model = DeepFace.build_model(model_name=detector)
+            width, height = self.model.input_shape[:2]
             shape = (batch or 1, height, width, 3)
-            self.items = [np.random.default_rng(0).random(shape, dtype=np.float32)]
-            self.find = lambda batches: sum(len(model.forward(faces)) for faces in batches)
+            faces = np.random.default_rng(0).random(shape, dtype=np.float32)
+            self.items = [faces] * max(1, _FACES // len(faces))
+            self.find = self._forward
         else:
             import cv2
 
@@ -113,6 +165,27 @@ class Job:
         key = "confidence" if self.call.__name__ == "extract_faces" else "face_confidence"
         return sum(face[key] > 0 for faces in results for face in faces)
 
+    def _forward(self, batches: list[Any]) -> int:
+        for faces in batches:
+            self.model.forward(faces)
+        return sum(len(faces) for faces in batches)
+
+    def vectors(self) -> list[list[float]]:
+        """Of the first random faces."""
+        found = self.model.forward(self.items[0][:_FACES])
+        return found if isinstance(found[0], list) else [found]
+
+    def _stream(self, paths: list[str]) -> int:
+        faces = (face for item in self.pipeline.stream(paths) for face in item.faces)
+        return sum(face["face_confidence"] > 0 for face in faces)
+
+    def _search(self, paths: list[str]) -> int:
+        if self.batch is None:
+            results: Any = (self.call(path, **self.arguments) for path in paths)
+        else:
+            results = self.call(paths, batch_size=self.batch, **self.arguments)
+        return sum(len(rows) for tables in results for rows in tables)
+
     def _detect_faces(self, images: list[Any]) -> int:
         if self.batch is None:
             return sum(len(self.detector.detect_faces(image)) for image in images)
@@ -125,12 +198,15 @@ class Job:
     def run(self) -> dict[str, Any]:
         """One timed pass over all pictures."""
         synchronize()
+        if self.clock is not None:
+            self.clock.seconds = 0.0
         start, cpu_start = time.perf_counter(), time.process_time()
         faces = self.find(self.items)
         synchronize()
         return {
             "seconds": time.perf_counter() - start,
             "cpu_seconds": time.process_time() - cpu_start,
+            "network_seconds": None if self.clock is None else self.clock.seconds,
             "faces": faces,
         }
 
@@ -150,6 +226,8 @@ def main() -> None:
                 job, answer = Job(**request), {}
             elif do == "run" and job is not None:
                 answer = job.run()
+            elif do == "vectors" and job is not None:
+                answer = {"vectors": job.vectors()}
             else:
                 answer = {
                     "memory_mb": peak_memory_mb(),

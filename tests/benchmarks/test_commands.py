@@ -88,7 +88,13 @@ def test_gpu_round_runs_commands_that_exist(fake_python: Path) -> None:
     tests, *benchmarks = (fake_python.parent / "calls").read_text().splitlines()
     assert tests.startswith("-m pytest -m gpu")
     parsed = [parser().parse_args(line.split()[2:]) for line in benchmarks]
-    assert [args.command for args in parsed] == ["profile", "retinaface", "detect", "detect"]
+    assert [args.command for args in parsed] == [
+        "profile",
+        "haar",
+        "retinaface",
+        "detect",
+        "detect",
+    ]
     assert {args.device for args in parsed} == {"cuda"}
     assert {args.tag for args in parsed} == {"gpu"}
     assert {args.out for args in parsed} == {fake_python.parent / "out"}
@@ -101,4 +107,4 @@ def test_gpu_round_goes_on_after_a_failure_and_reports_it(fake_python: Path) -> 
     result = gpu_round(fake_python)
     assert result.returncode == 1
     assert "profile" in result.stdout and "ended with 1" in result.stdout
-    assert len((fake_python.parent / "calls").read_text().splitlines()) == 5
+    assert len((fake_python.parent / "calls").read_text().splitlines()) == 6

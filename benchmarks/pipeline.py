@@ -1,0 +1,136 @@
+"""Files in, vectors out: the stream against the published library's loop over ``represent``.
+
+The share of wall time that the detector and the recognition network take shows whether decoding,
+cropping and letterboxing hide behind them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.arguments import add_output, add_pictures, add_rounds, names, positive
+from benchmarks.measure import Spread, alternate
+from benchmarks.pictures import pictures
+from benchmarks.process import Worker, WorkerError
+from benchmarks.report import Report, Row, table
+from benchmarks.stand_in_home import recognition_stand_in
+
+HELP = "from files to vectors by the stream, against the published library's loop"
+COLUMNS = {
+    "detector": "detector",
+    "model": "model",
+    "run": "run",
+    "pictures": "pictures",
+    "images_per_second": "images/s (quartiles)",
+    "network_share": "in networks",
+    "cpu_ms": "CPU ms/image",
+    "memory_mb": "peak MB",
+    "to_published": "× published",
+    "faces": "faces",
+}
+OURS = "stream"
+PUBLISHED = "published loop"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--detector", type=names, default=["mtcnn", "opencv"], help="NAME[,NAME]")
+    parser.add_argument("--model", default="Facenet")
+    add_pictures(parser)
+    parser.add_argument("--batch", type=positive, help="pictures per step (default: automatic)")
+    parser.add_argument("--device", help="ours only")
+    parser.add_argument(
+        "--stand-ins",
+        type=Path,
+        metavar="FILE",
+        help="reference_weights.py, which writes weight files of the published layouts",
+    )
+    parser.add_argument("--published", metavar="PYTHON", help="Python of its environment")
+    parser.add_argument(
+        "--published-limit",
+        type=positive,
+        metavar="N",
+        help="the published library gets the first N pictures only; ratios are per image",
+    )
+    add_rounds(parser, default=1)
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print, save."""
+    report = Report("pipeline", settings={"device": args.device, "rounds": args.repeat})
+    with ExitStack() as stack:
+        paths = stack.enter_context(pictures(args.images, args.limit))
+        if stack.enter_context(recognition_stand_in(args.stand_ins, args.model)):
+            report.note(f"{args.model}: stand-in weights")
+        for detector in args.detector:
+            rows = _measure(args, detector, [str(path) for path in paths], report)
+            if not rows:
+                continue
+            report.rows += rows
+            path = report.save(args.out, args.tag)
+            print(table(rows, COLUMNS), end="\n\n", flush=True)
+    if not report.rows:
+        return 1
+    print(f"written: {path}")
+    return 0
+
+
+def _measure(
+    args: argparse.Namespace, detector: str, paths: list[str], report: Report
+) -> list[Row]:
+    counts = {OURS: len(paths)}
+    with ExitStack() as stack:
+        workers = {OURS: stack.enter_context(Worker(None, args.device))}
+        if args.published:
+            workers[PUBLISHED] = stack.enter_context(Worker(args.published))
+            counts[PUBLISHED] = min(len(paths), args.published_limit or len(paths))
+        for name, worker in workers.items():
+            ours = name == OURS
+            worker.send(
+                "prepare",
+                function="stream" if ours else "represent",
+                detector=detector,
+                paths=paths[: counts[name]],
+                batch=args.batch if ours else None,
+                arguments={"model_name": args.model},
+                warmup=32 if ours else 2,
+            )
+        for name in list(workers):
+            try:
+                workers[name].answer()
+            except WorkerError as error:
+                report.note(f"{detector}, {name}: no figures ({error})")
+                del workers[name]
+        if not workers:
+            return []
+        answers = alternate(
+            {name: partial(worker.ask, "run") for name, worker in workers.items()}, args.repeat
+        )
+        peaks = {name: worker.ask("peak") for name, worker in workers.items()}
+    shared = {"detector": detector, "model": args.model}
+    return [shared | _row(name, counts, answers, peaks[name]) for name in workers]
+
+
+def _row(
+    name: str, counts: dict[str, int], answers: dict[str, list[dict[str, Any]]], peak: Row
+) -> Row:
+    rates = {
+        key: [counts[key] / answer["seconds"] for answer in found] for key, found in answers.items()
+    }
+    row: Row = {"run": name, "pictures": counts[name]}
+    row |= Spread.of(rates[name]).columns("images_per_second", 3)
+    cpu = [1000 * answer["cpu_seconds"] / counts[name] for answer in answers[name]]
+    row |= Spread.of(cpu).columns("cpu_ms", 1)
+    if name == OURS:
+        shares = [answer["network_seconds"] / answer["seconds"] for answer in answers[name]]
+        row |= Spread.of(shares).columns("network_share", 3)
+        if PUBLISHED in rates:
+            ratios = [a / b for a, b in zip(rates[OURS], rates[PUBLISHED], strict=True)]
+            row |= Spread.of(ratios).columns("to_published")
+    row |= {key: None if mb is None else round(mb) for key, mb in peak.items()}
+    return row | {"faces": answers[name][-1]["faces"]}
