@@ -12,16 +12,17 @@ from torch import Tensor, nn
 
 from deepface.logger import get_logger
 from deepface.runtime.device import resolve_device, resolve_precision
+from deepface.runtime.float32 import exact_convolutions
 
 
 @contextlib.contextmanager
 def _inference(device: torch.device) -> Iterator[None]:
-    """No autograd, and float32 that is float32: cuDNN would use TF32 by default."""
+    """No autograd, and float32 that is float32."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
         if device.type == "cuda":
             stack.enter_context(torch.cuda.device(device))
-            stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+            stack.enter_context(exact_convolutions())
         yield
 
 
