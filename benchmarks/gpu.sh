@@ -17,6 +17,10 @@ BATCHES=${BATCHES:-1,8,20,32,64}
 REPEAT=${REPEAT:-3}
 DETECTORS=${DETECTORS:-yolov11n,yolov11m,yolov8n,retinaface,retinaface-mobilenet0.25,retinaface-resnet50,ssd,mtcnn,fastmtcnn,yunet}
 OUT=${OUT:-benchmarks/results}
+# Writes weights of the published layouts for recognition models whose files are not there.
+STAND_INS=${STAND_INS:-../shared/parity/reference_weights.py}
+MADE=()
+[ -f "$STAND_INS" ] && MADE=(--stand-ins "$STAND_INS")
 LARGEST=${BATCHES##*,}
 TAG=${DEVICE/cuda/gpu}
 IMAGES=(--limit "$LARGEST")
@@ -47,7 +51,9 @@ bench() {
 
 step 60 tests "$PYTHON" -m pytest -m gpu -q
 bench 70 profile --detector "$DETECTORS" --batch 32 --stand-ins
-bench 90 retinaface
-bench 180 detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins
-bench 160 detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins --function detect_faces
+bench 40 haar --batch 1,8,16,64
+bench 80 retinaface
+bench 60 pipeline --detector yolov11n,yolov11m --model "${MODEL:-Facenet}" ${MADE[@]+"${MADE[@]}"}
+bench 150 detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins
+bench 130 detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins --function detect_faces
 exit "$failed"

@@ -18,6 +18,7 @@ from benchmarks.pictures import pictures
 from benchmarks.process import Worker, WorkerError
 from benchmarks.report import Report, Row, table
 from benchmarks.stand_in_home import recognition_stand_in
+from benchmarks.stand_ins import stand_ins
 
 HELP = "from files to vectors by the stream, against the published library's loop"
 COLUMNS = {
@@ -65,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     report = Report("pipeline", settings={"device": args.device, "rounds": args.repeat})
     with ExitStack() as stack:
         paths = stack.enter_context(pictures(args.images, args.limit))
+        for name in stack.enter_context(stand_ins(args.detector)):
+            report.note(f"{name}: random weights, which find no face")
         if stack.enter_context(recognition_stand_in(args.stand_ins, args.model)):
             report.note(f"{args.model}: stand-in weights")
         for detector in args.detector:

@@ -92,6 +92,7 @@ def test_gpu_round_runs_commands_that_exist(fake_python: Path) -> None:
         "profile",
         "haar",
         "retinaface",
+        "pipeline",
         "detect",
         "detect",
     ]
@@ -107,4 +108,4 @@ def test_gpu_round_goes_on_after_a_failure_and_reports_it(fake_python: Path) -> 
     result = gpu_round(fake_python)
     assert result.returncode == 1
     assert "profile" in result.stdout and "ended with 1" in result.stdout
-    assert len((fake_python.parent / "calls").read_text().splitlines()) == 6
+    assert len((fake_python.parent / "calls").read_text().splitlines()) == 7
