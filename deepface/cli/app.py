@@ -1,0 +1,166 @@
+"""The command ``deepface``: its sub-commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from deepface import __version__
+from deepface.errors import DataTypeError, PathNotFound, UnimplementedError
+
+#: Ctrl-C, and a reader (``| head``) that has seen enough: as other programs, 128 + the signal.
+INTERRUPTED, BROKEN_PIPE = 130, 141
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Where a command is (``"module:name"``) and what the list of commands says about it."""
+
+    path: str
+    help: str
+
+
+_COMMANDS = {
+    "extract": _Entry("faces:extract", "Find faces; cut them out into a folder."),
+    "represent": _Entry("faces:represent", "Turn faces into vectors."),
+    "analyze": _Entry("faces:analyze", "Estimate age, gender, emotion and race."),
+    "verify": _Entry("verify:verify", "Decide whether two pictures show the same person."),
+    "find": _Entry("find:find", "Look for faces among the pictures of a folder."),
+    "models": _Entry("models:models", "List models and their weights; download weights."),
+    "bench": _Entry("bench:bench", "Measure the throughput of this machine."),
+    "doctor": _Entry("doctor:doctor", "Check the installation; say what repairs it."),
+}
+#: The published library calls its functions' names.
+_PUBLISHED = {"extract-faces": "extract"}
+
+
+class App(click.Group):
+    """Imports a command when it is called, and turns errors into one line and an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of use, not of the alphabet."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """By name, with dashes or underscores."""
+        name = cmd_name.replace("_", "-")
+        entry = _COMMANDS.get(_PUBLISHED.get(name, name))
+        if entry is None:
+            from deepface.cli.published import published_command
+
+            return published_command(name)
+        module, attribute = entry.path.split(":")
+        command = getattr(importlib.import_module(f"deepface.cli.{module}"), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in _COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BrokenPipeError:
+            # What is left in the buffer must not raise again when Python flushes it at the end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(BROKEN_PIPE) from None
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except Exception as error:
+            if ctx.meta.get("deepface.debug"):
+                raise
+            raise _Failure(one_line(error), 2 if isinstance(error, _WRONG_USE) else 1) from error
+
+
+_WRONG_USE = (UnimplementedError, PathNotFound, DataTypeError)
+
+
+class WrongUse(click.ClickException):
+    """As ``click.UsageError``, without the reminder of how to write the command."""
+
+    exit_code = 2
+
+
+class _Failure(click.ClickException):
+    """One line, and an exit code of its own."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, and the reason behind it where the message does not hold it."""
+    text = str(error) or type(error).__name__
+    if not isinstance(error, ValueError):
+        text = f"{type(error).__name__}: {text}" if str(error) else text
+    cause = error.__cause__
+    if cause is not None and str(cause) and str(cause) not in text:
+        text += f": {cause}"
+    return text
+
+
+class StderrHandler(logging.Handler):
+    """Writes above a progress bar, to the ``sys.stderr`` of the moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def _log_to_stderr(ctx: click.Context) -> None:
+    """The package's logger writes to stdout unless the program has set up logging itself."""
+    handler = StderrHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    ctx.call_on_close(lambda: root.removeHandler(handler))
+
+
+def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    ctx.meta["deepface.debug"] = value or ctx.meta.get("deepface.debug", False)
+
+
+#: For the group and for each command.
+debug_option = click.option(
+    "--debug",
+    is_flag=True,
+    expose_value=False,
+    callback=_set_debug,
+    help="Show the whole traceback of an error.",
+)
+
+
+@click.group("deepface", cls=App, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="deepface")
+@debug_option
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """Faces in pictures: find, compare and describe them, in batches.
+
+    INPUTS of the commands are files, folders, globs, URLs, videos, or - for a list on stdin.
+    Results are a table on a terminal, JSON lines in a pipe, and what the suffix of --output says
+    in a file. Options may be written with dashes or underscores.
+
+    Exit codes: 0 all done, 1 some pictures failed, 2 wrong use, 130 interrupted.
+    """
+    _log_to_stderr(ctx)
+
+
+def main() -> None:
+    """The entry point."""
+    app.main(prog_name="deepface")

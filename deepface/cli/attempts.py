@@ -1,0 +1,40 @@
+"""Batches of a function that raises for one bad item: its error, and the others' results."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from deepface.errors import EmptyDatasource, PathNotFound, UnimplementedError, WeightsError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: Errors that no item can be blamed for. ImportError includes MissingPackageError.
+_NOT_OF_ITEMS = (EmptyDatasource, ImportError, PathNotFound, UnimplementedError, WeightsError)
+
+
+def attempts(
+    items: Iterable[T], call: Callable[[Sequence[T]], Sequence[R]], size: int
+) -> Iterator[tuple[T, R | Exception]]:
+    """Each item with its result or its error, in order, ``size`` items at a time.
+
+    A batch that fails is halved until the bad item is alone.
+    """
+    remaining = iter(items)
+    while chunk := list(itertools.islice(remaining, size)):
+        yield from zip(chunk, _halved(chunk, call), strict=True)
+
+
+def _halved(items: Sequence[Any], call: Callable[[Sequence[Any]], Sequence[Any]]) -> list[Any]:
+    try:
+        return list(call(items))
+    except Exception as error:
+        for reason in (error, error.__cause__):
+            if isinstance(reason, _NOT_OF_ITEMS):
+                raise reason from None
+        if len(items) == 1:
+            return [error]
+    middle = len(items) // 2
+    return _halved(items[:middle], call) + _halved(items[middle:], call)

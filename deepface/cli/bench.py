@@ -1,0 +1,118 @@
+"""``bench``: how many pictures a second this machine does, with the chosen models."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepface.cli.entries import Row
+from deepface.cli.options import Command, given, options
+
+#: Pictures with faces that some packages bring.
+_PACKAGED = (
+    ("skimage", "data/astronaut.png"),
+    ("ultralytics", "assets/zidane.jpg"),
+    ("ultralytics", "assets/bus.jpg"),
+)
+_BATCH_SIZES = (1, 8, 32)
+
+
+@click.command(cls=Command)
+@click.argument("inputs", nargs=-1)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0.1), default=5.0, help="For each figure. [default: 5]"
+)
+@options(
+    *("detector_backend", "model_name", "actions", "align", "border", "min_face_size"),
+    *("batch_size", "workers", "device", "precision"),
+)
+def bench(inputs: tuple[str, ...], seconds: float, **values: Any) -> None:
+    """Measure pictures a second from files to results, at batch sizes 1, 8 and 32.
+
+    Without INPUTS it takes the pictures that come with scikit-image and ultralytics, if these are
+    installed. Without --model-name and --actions it measures decoding and detection alone.
+    """
+    from deepface.cli.printed import print_rows
+    from deepface.images.batch import open_batch
+    from deepface.pipeline import FacePipeline
+
+    pictures = _pictures(inputs)
+    sizes = _BATCH_SIZES if values["batch_size"] is None else (values["batch_size"],)
+    try:
+        pipelines = {
+            size: FacePipeline(
+                **{**given(values), "batch_size": size, "enforce_detection": "empty"}
+            )
+            for size in sizes
+        }
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    what = [pipelines[sizes[0]].detector_backend, *filter(None, [values["model_name"]])]
+    what += values["actions"] or []
+
+    def decode() -> None:
+        for chunk in open_batch(pictures).chunks(workers=values["workers"]):
+            del chunk
+
+    rows = [_row("decoding", None, len(pictures), _measured(decode, seconds))]
+    for size, pipeline in pipelines.items():
+        some = pictures * -(-size // len(pictures))
+
+        def run(pipeline: FacePipeline = pipeline, some: list[str] = some) -> int:
+            return sum(map(len, pipeline(some)))
+
+        rows.append(_row(" + ".join(what), size, len(some), _measured(run, seconds)))
+    print_rows(rows, sys.stdout)
+
+
+def _row(what: str, size: int | None, count: int, measured: tuple[float, int | None]) -> Row:
+    duration, faces = measured
+    return {
+        "what": what,
+        "batch_size": size,
+        "images_per_s": round(count / duration, 2),
+        "ms_per_image": round(1000 * duration / count, 2),
+        "faces_per_image": None if faces is None else round(faces / count, 2),
+    }
+
+
+def _measured(call: Callable[[], int | None], seconds: float) -> tuple[float, int | None]:
+    """Median duration of a call, after one that builds the models; and what it gives."""
+    result = call()
+    durations: list[float] = []
+    while sum(durations) < seconds:
+        start = time.perf_counter()
+        call()
+        durations.append(time.perf_counter() - start)
+    return sorted(durations)[len(durations) // 2], result
+
+
+def _pictures(inputs: tuple[str, ...]) -> list[str]:
+    from deepface.cli.inputs import Inputs
+    from deepface.cli.journal import Done
+
+    if inputs:
+        files = [p for p in Inputs(inputs).pictures(Done()) if isinstance(p, str)]
+        if not files:
+            raise click.UsageError("there is no picture in INPUTS")
+        return files
+    packaged = list(_packaged())
+    if not packaged:
+        raise click.UsageError(
+            "give pictures: neither scikit-image nor ultralytics is installed, whose could be taken"
+        )
+    return packaged
+
+
+def _packaged() -> Iterator[str]:
+    from deepface.runtime.packages import package_file
+
+    for package, relative in _PACKAGED:
+        path: Path | None = package_file(package, relative)
+        if path is not None:
+            yield str(path)

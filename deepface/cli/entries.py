@@ -1,0 +1,110 @@
+"""What one picture (or pair of pictures) gave, as JSON lines and as rows of a table."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from deepface.types import LANDMARKS
+
+#: Keys of boxes: their values become columns without a prefix.
+_AREAS = ("facial_area", "region")
+#: A face's small picture for the contact sheet; never part of a result.
+THUMBNAIL = "thumbnail"
+Row: TypeAlias = dict[str, Any]
+
+
+@dataclass
+class Entry:
+    """One line of the result.
+
+    ``source`` is the picture's name, or the names of a pair. ``result`` is what the function gave,
+    in plain Python values: ``{"faces": [...]}``, or the dict of ``verify``. ``error`` says why
+    there is none.
+    """
+
+    source: str | list[str]
+    result: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The source as one text."""
+        return self.source if isinstance(self.source, str) else "\t".join(self.source)
+
+    @property
+    def faces(self) -> list[dict[str, Any]]:
+        """The faces, where there can be any."""
+        return self.result.get("faces", [])  # type: ignore[no-any-return]
+
+    def to_json(self) -> str:
+        """One line, without its end. Numbers that JSON does not have become null."""
+        values = {"source": self.source, **self.result}
+        if self.error is not None:
+            values["error"] = self.error
+        plain = _plain(values)
+        line = json.dumps(plain, ensure_ascii=False)
+        if not _is_text(line):  # a file name that is no UTF-8
+            line = json.dumps(plain)
+        return line
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> Entry:
+        """The opposite of :meth:`to_json`."""
+        values = json.loads(line)
+        return cls(values.pop("source"), error=values.pop("error", None), result=values)
+
+    def rows(self) -> Iterator[Row]:
+        """One row per face or match, one for a pair; none without a result."""
+        if self.error is not None:
+            return
+        rest = {k: v for k, v in self.result.items() if k != "faces"}
+        if isinstance(self.source, list):
+            first, second = self.source
+            yield {"img1_path": first, "img2_path": second, **_flat(rest)}
+            return
+        for number, face in enumerate(self.faces):
+            row = {"source": self.source, **rest, "face": number}
+            if "matches" in face:
+                yield from ({**row, **_flat(match)} for match in face["matches"])
+            else:
+                yield {**row, **_flat(face)}
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Row:
+    row: Row = {}
+    for key, value in values.items():
+        if key == THUMBNAIL:
+            continue
+        if isinstance(value, dict):
+            row.update(_flat(value, prefix if key in _AREAS else f"{prefix}{key}_"))
+        elif key in LANDMARKS:
+            row[f"{prefix}{key}_x"], row[f"{prefix}{key}_y"] = value or (None, None)
+        else:
+            row[f"{prefix}{key}"] = value
+    return row
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _is_text(line: str) -> bool:
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,213 @@
+"""The options of all commands, under the names of the functions' parameters.
+
+An option that is not given is not passed on: defaults have one place, the functions.
+
+The published library's form is understood as well: ``--img_path a.jpg``, ``--align=False``,
+``--noalign``, ``--max_faces None``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from deepface.cli.app import debug_option
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_YES = ("true", "yes", "on", "1")
+_NO = ("false", "no", "off", "0")
+
+
+class Switch(click.ParamType):  # type: ignore[type-arg] # generic from click 8.3 on
+    """True or False, or a third word; given alone it is True."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+        self.name = "|".join(("true", "false", *words))
+
+    def takes(self, text: str) -> bool:
+        """Whether ``text`` is a value, and not the next argument."""
+        return text.lower() in (*_YES, *_NO, *self.words)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> bool | str:
+        """To a bool, or the word."""
+        text = str(value).lower()
+        if text in _YES:
+            return True
+        if text in _NO:
+            return False
+        if text not in self.words:
+            self.fail(f"{value!r} is none of True, False{''.join(f', {w}' for w in self.words)}")
+        return text
+
+
+class Maybe(click.ParamType):  # type: ignore[type-arg]
+    """A value, or ``None``."""
+
+    def __init__(self, kind: click.ParamType[Any]) -> None:
+        self.kind = kind
+        self.name = kind.name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """``None`` is as not given."""
+        return None if value == "None" else self.kind.convert(value, param, ctx)
+
+
+class Words(click.ParamType):  # type: ignore[type-arg]
+    """Words: ``age,gender``, or a list as Python writes it."""
+
+    name = "words"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> list[str]:
+        """To a list."""
+        return [
+            word for word in (part.strip(" '\"") for part in value.strip("[]()").split(",")) if word
+        ]
+
+
+_TEXT, _INTEGER, _NUMBER = Maybe(click.STRING), Maybe(click.INT), Maybe(click.FLOAT)
+_POSITIVE = Maybe(click.IntRange(min=1))
+
+_OPTIONS: dict[str, tuple[click.ParamType[Any], str]] = {
+    "detector_backend": (
+        _TEXT,
+        "The detector, or skip to take each picture as a face; see: deepface models. "
+        "[default: opencv]",
+    ),
+    "model_name": (_TEXT, "The recognition model; see: deepface models. [default: VGG-Face]"),
+    "enforce_detection": (
+        Switch("empty"),
+        "A picture without a face is a failure (true), counts as a face (false), or has no face "
+        "(empty). [default: true for one picture, empty for many]",
+    ),
+    "align": (
+        Switch("landmarks"),
+        "Rotate each face so that its eyes are level; landmarks: cut it as the recognition "
+        "model's training did. [default: true]",
+    ),
+    "expand_percentage": (_INTEGER, "Enlarge each box by so many percent. [default: 0]"),
+    "border": (
+        _NUMBER,
+        "Width of the black border around a picture before detection, as a fraction of its size; "
+        "0 is faster and finds small faces better. [default: 0.5]",
+    ),
+    "min_face_size": (_INTEGER, "Faces below so many pixels are not needed."),
+    "max_faces": (_INTEGER, "Only so many faces per picture, the largest first."),
+    "anti_spoofing": (Switch(), "Judge whether each face is real. [default: false]"),
+    "color_face": (Maybe(click.Choice(["rgb", "bgr", "gray"])), "gray: cut out faces in grey."),
+    "actions": (
+        Words(),
+        "What to estimate: age, gender, emotion, race, with commas. [default: all]",
+    ),
+    "normalization": (
+        _TEXT,
+        "How pixels are scaled: base, raw, Facenet, Facenet2018, VGGFace, VGGFace2, ArcFace. "
+        "[default: base]",
+    ),
+    "l2_normalize": (Switch(), "Scale each vector to length 1. [default: false]"),
+    "minmax_normalize": (
+        Switch(),
+        "Scale each vector to [0, 1] by the model's known range. [default: false]",
+    ),
+    "distance_metric": (
+        Maybe(click.Choice(["cosine", "euclidean", "euclidean_l2", "angular"])),
+        "How vectors are compared. [default: cosine]",
+    ),
+    "threshold": (
+        _NUMBER,
+        "Up to which distance two faces are the same person. [default: the published one]",
+    ),
+    "similarity_search": (Switch(), "Give the most similar faces, also other persons'."),
+    "k": (_INTEGER, "At most so many matches per face."),
+    "refresh_database": (Switch(), "Look for changes in the folder first. [default: true]"),
+    "datastore_format": (
+        Maybe(click.Choice(["npz", "feather", "parquet"])),
+        "How the folder's vectors are kept. [default: npz]",
+    ),
+    "batch_size": (_POSITIVE, "Most pictures per step. [default: 32; on CUDA what fits]"),
+    "device": (_TEXT, "cpu, cuda, cuda:N or mps. [default: $DEEPFACE_DEVICE, else CUDA, else CPU]"),
+    "precision": (
+        Maybe(click.Choice(["fp32", "bf16", "fp16"])),
+        "Of the recognition and attribute networks. [default: fp32]",
+    ),
+    "workers": (_POSITIVE, "Threads that read pictures. [default: processors + 2]"),
+    "silent": (Switch(), "No progress bar, no summary. [default: false]"),
+}
+
+
+class Command(click.Command):
+    """A command that takes the published form of arguments, too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs["context_settings"] = {
+            "token_normalize_func": lambda name: name.replace("_", "-"),
+            "help_option_names": ["-h", "--help"],
+        }
+        super().__init__(*args, **kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Give switches a value, and split off none that is the next argument."""
+        return super().parse_args(ctx, self._with_values(args))
+
+    def _with_values(self, args: list[str]) -> list[str]:
+        switches = {
+            opt: param.type
+            for param in self.params
+            for opt in param.opts
+            if isinstance(param.type, Switch)
+        }
+        rewritten: list[str] = []
+        rest = list(args)
+        while rest:
+            token = rest.pop(0)
+            if token == "--":  # noqa: S105 - no password
+                return [*rewritten, token, *rest]
+            name = token.replace("_", "-")
+            negated = "--" + name.removeprefix("--no").removeprefix("-")
+            if name in switches:
+                given = bool(rest) and switches[name].takes(rest[0])
+                rewritten.append(f"{name}={rest.pop(0) if given else True}")
+            elif name.startswith("--no") and negated in switches:
+                rewritten.append(f"{negated}=False")
+            else:
+                rewritten.append(token)
+        return rewritten
+
+
+def options(*names: str) -> Callable[[F], F]:
+    """Options of the table, and ``--debug``."""
+
+    def decorate(function: F) -> F:
+        function = debug_option(function)
+        for name in reversed(names):
+            kind, text = _OPTIONS[name]
+            flag = f"--{name.replace('_', '-')}"
+            function = click.option(flag, name, type=kind, help=text)(function)
+        return function
+
+    return decorate
+
+
+def given(values: dict[str, Any], *without: str) -> dict[str, Any]:
+    """The options that were given."""
+    return {k: v for k, v in values.items() if v is not None and k not in without}
+
+
+def as_list(text: str) -> list[str]:
+    """What ``--img_path`` names: one picture, or a list as Python writes it."""
+    if text.startswith("["):
+        try:
+            items = ast.literal_eval(text)
+        except (SyntaxError, ValueError):
+            return [text]
+        if isinstance(items, list):
+            return [str(item) for item in items]
+    return [text]

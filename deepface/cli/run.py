@@ -1,0 +1,164 @@
+"""One run: entries go to where they are wanted, are counted, and what failed is told at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepface.cli.app import INTERRUPTED
+from deepface.cli.entries import Entry
+from deepface.cli.journal import Done, Journal
+from deepface.cli.printed import printer_for
+from deepface.cli.sheet import ContactSheet
+
+#: So many failures are listed at the end; the others are in the results.
+_LISTED = 50
+
+
+class Run:
+    """Where the entries of a command go.
+
+    Args:
+        output: the file for results; ``None`` is stdout.
+        resume: go on with a run that was cut off; needs ``output``.
+        contact_sheet: the file for small pictures of all faces.
+        silent: neither progress bar nor summary.
+        made_by: see :class:`deepface.cli.journal.Journal`.
+        unit: what is counted.
+    """
+
+    def __init__(
+        self,
+        output: Path | None,
+        resume: bool,
+        made_by: dict[str, Any],
+        contact_sheet: Path | None = None,
+        silent: bool = False,
+        unit: str = "picture",
+    ) -> None:
+        if resume and output is None:
+            raise click.UsageError("--resume needs --output: stdout cannot be gone on with")
+        self.journal = None if output is None else Journal(output, made_by, resume)
+        self._printer = printer_for(sys.stdout) if output is None else None
+        self._sheet = None if contact_sheet is None else ContactSheet(contact_sheet)
+        self._silent = silent
+        self._unit = unit
+        self.count = self._faces = self._without = self._failed = 0
+        self._failures: list[str] = []
+        self._start = time.perf_counter()
+
+    @property
+    def shows_progress(self) -> bool:
+        """Whether there is somebody to see a bar."""
+        return not self._silent and sys.stderr.isatty()
+
+    def write(self, entry: Entry) -> None:
+        """One more entry."""
+        self._count(entry)
+        if self.journal is not None:
+            self.journal.write(entry)
+            return
+        assert self._printer is not None
+        if self._sheet is not None:
+            self._sheet.add(entry)
+        self._printer.write(entry)
+
+    def drive(self, entries: Iterator[Entry], total: int | None) -> int:
+        """Take all entries; the exit code is the result."""
+        from tqdm import tqdm
+
+        before = self.count
+        bar: Any = tqdm(
+            total=total,
+            initial=before,
+            unit=self._unit if self._unit != "picture" else "image",
+            disable=not self.shows_progress,
+            leave=False,
+            dynamic_ncols=True,
+        )
+        try:
+            # What libraries print must not get among the results.
+            with bar, contextlib.redirect_stdout(sys.stderr), contextlib.closing(entries):  # type: ignore[type-var]
+                for entry in entries:
+                    if self._printer is not None:  # on a terminal, rows go where the bar is
+                        bar.clear()
+                    self.write(entry)
+                    bar.update()
+            return self._finish(self.count - before)
+        except KeyboardInterrupt:
+            self._say_how_to_resume()
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        finally:
+            if self.journal is not None:
+                self.journal.close()
+
+    def skip_done(self) -> Done | None:
+        """What an earlier run has done already, counted here too; ``None`` if that is all."""
+        done = Done()
+        if self.journal is None:
+            return done
+        if self.journal.is_complete:
+            self.journal.close()
+            click.echo(f"{self.journal.output} is complete: nothing to go on with", err=True)
+            return None
+        for entry in self.journal.entries():
+            self._count(entry)
+            done[entry.key] += 1
+        return done
+
+    def _count(self, entry: Entry) -> None:
+        self.count += 1
+        self._faces += len(entry.faces)
+        if entry.error is not None:
+            self._failed += 1
+            if len(self._failures) < _LISTED:
+                self._failures.append(f"  {entry.key}: {entry.error}")
+        elif "faces" in entry.result and not entry.faces:
+            self._without += 1
+
+    def _finish(self, new: int) -> int:
+        if self.journal is not None:
+            if self._sheet is not None:
+                for entry in self.journal.entries():
+                    self._sheet.add(entry)
+            self.journal.finish()
+        if self._sheet is not None:
+            self._sheet.finish()
+        self._summarize(new)
+        return 1 if self._failed else 0
+
+    def _summarize(self, new: int) -> None:
+        seconds = time.perf_counter() - self._start
+        told = self.journal is not None or (
+            self.count > 1 and (self._failed or sys.stderr.isatty())
+        )
+        if told and not self._silent:
+            parts = [_plural(self.count, self._unit)]
+            if self._unit == "picture":
+                parts += [_plural(self._faces, "face"), f"{self._without} without a face"]
+            parts += [f"{self._failed} failed", f"{new / seconds:.1f} a second"]
+            where = "" if self.journal is None else f" -> {self.journal.output}"
+            click.echo(", ".join(parts) + where, err=True)
+        if self._failed:
+            click.echo(f"{_plural(self._failed, self._unit)} failed:", err=True)
+            for line in self._failures:
+                click.echo(line, err=True)
+            if self._failed > len(self._failures):
+                click.echo(f"  ... and {self._failed - len(self._failures)} more", err=True)
+
+    def _say_how_to_resume(self) -> None:
+        click.echo(f"interrupted after {_plural(self.count, self._unit)}", err=True)
+        if self.journal is not None:
+            again = [*sys.argv[1:], *([] if "--resume" in sys.argv else ["--resume"])]
+            click.echo(f"go on with: deepface {shlex.join(again)}", err=True)
+
+
+def _plural(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"

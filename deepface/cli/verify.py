@@ -1,0 +1,96 @@
+"""``verify``: two pictures, or pairs on stdin."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepface.cli.entries import Entry
+from deepface.cli.options import Command, Switch, given, options
+
+Pair = tuple[str, str]
+
+
+@click.command(cls=Command)
+@click.argument("pictures", nargs=-1, metavar="IMG1 IMG2 | -")
+@click.option("--img1-path", help="The same as IMG1.")
+@click.option("--img2-path", help="The same as IMG2.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    help="A file for the results: .jsonl, .json, .csv or .parquet. [default: stdout]",
+)
+@click.option("--resume", is_flag=True, help="Go on with a run for --output that was cut off.")
+@click.option(
+    "--enforce-detection",
+    type=Switch(),
+    help="A picture without a face is a failure. [default: true]",
+)
+@options(
+    *("model_name", "detector_backend", "distance_metric", "threshold", "align"),
+    *("expand_percentage", "normalization", "anti_spoofing", "border", "min_face_size"),
+    *("batch_size", "device", "precision", "silent"),
+)
+def verify(pictures: tuple[str, ...], **values: Any) -> None:
+    """Decide whether two pictures show the same person.
+
+    With - a list of pairs is read from stdin: two paths or URLs per line with a tab between them.
+    """
+    from deepface import DeepFace
+    from deepface.cli.attempts import attempts
+    from deepface.cli.run import Run
+    from deepface.runtime.batching import DEFAULT_BATCH_SIZE
+
+    many = pictures == ("-",)
+    pairs = _pairs_of_stdin() if many else iter([_pair(pictures, values)])
+    for name in ("img1_path", "img2_path"):
+        values.pop(name, None)
+    output, resume = values.pop("output"), values.pop("resume")
+    arguments = given(values, "silent")
+    made_by = {"command": "verify", **given(values, "batch_size", "device", "silent")}
+    run = Run(output, resume, made_by, silent=bool(values["silent"]), unit="pair")
+    done = run.skip_done()
+    if done is None:
+        return
+
+    def call(some: Sequence[Pair]) -> list[Any]:
+        first, second = (list(side) for side in zip(*some, strict=True))
+        return DeepFace.verify(first, second, silent=True, **arguments)  # type: ignore[no-any-return]
+
+    def entries() -> Iterator[Entry]:
+        left = (pair for pair in pairs if not done.take("\t".join(pair)))
+        for pair, result in attempts(left, call, values["batch_size"] or DEFAULT_BATCH_SIZE):
+            yield Entry(list(pair), **_outcome(result))
+
+    sys.exit(run.drive(entries(), None if many else 1))
+
+
+def _outcome(result: Any) -> dict[str, Any]:
+    if isinstance(result, Exception):
+        from deepface.cli.app import one_line
+
+        return {"error": one_line(result)}
+    return {"result": result}
+
+
+def _pair(pictures: tuple[str, ...], values: dict[str, Any]) -> Pair:
+    named = [values[name] for name in ("img1_path", "img2_path") if values[name] is not None]
+    named = [*pictures, *named] if values["img1_path"] is None else [*named, *pictures]
+    if len(named) != 2:
+        raise click.UsageError(f"two pictures are needed, IMG1 and IMG2, but {len(named)} given")
+    return named[0], named[1]
+
+
+def _pairs_of_stdin() -> Iterator[Pair]:
+    from deepface.cli.inputs import lines_of_stdin
+
+    for number, line in enumerate(lines_of_stdin(), 1):
+        first, tab, second = line.partition("\t")
+        if not tab or not first or not second:
+            raise click.UsageError(f"line {number} of stdin is no pair with a tab between: {line}")
+        yield first, second

@@ -1,0 +1,177 @@
+"""The command itself: help, wrong use, terminals and pipes, the functions' parameters."""
+
+from __future__ import annotations
+
+import fcntl
+import inspect
+import json
+import os
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import deepface
+from deepface import DeepFace
+from deepface.cli import app as application
+from deepface.cli.published import call
+from tests.cli.command import ROOT, grey_pictures, process, run
+from tests.data import package_pictures
+from tests.images.pictures import encoded, picture
+
+PORTRAIT = str(package_pictures()[0])
+
+#: Parameters that are arguments, that are Python objects, or that the format of --output decides.
+_NO_OPTION = {
+    *("img_path", "img1_path", "img2_path", "db_path", "progress", "silent"),
+    *("cryptosystem", "credentials", "batched", "return_type"),
+    *("grayscale", "normalize_face", "return_face"),
+}
+
+
+@pytest.mark.parametrize("name", ["extract", "represent", "analyze", "verify", "find"])
+def test_options_are_the_functions_parameters(name: str) -> None:
+    function = getattr(DeepFace, {"extract": "extract_faces"}.get(name, name))
+    command = application.app.get_command(click.Context(application.app), name)
+    assert command is not None
+    known = {param.name for param in command.params}
+    wanted = set(inspect.signature(function).parameters) - _NO_OPTION
+    assert wanted <= known, wanted - known
+
+
+def test_every_command_has_help() -> None:
+    listing = run("--help").output
+    for name in application.app.list_commands(click.Context(application.app)):
+        assert f"  {name} " in listing
+        result = run(name, "--help")
+        assert result.exit_code == 0
+        assert "Usage:" in result.output
+
+
+def test_help_is_quick_and_imports_little() -> None:
+    code = (
+        "import sys, contextlib\n"
+        "from deepface.cli.app import app\n"
+        "with contextlib.suppress(SystemExit): app.main(['--help'])\n"
+        "with contextlib.suppress(SystemExit): app.main(['represent', '--help'])\n"
+        "heavy = {'torch', 'cv2', 'pandas', 'ultralytics'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Usage: deepface"),
+        (["nosuch"], "No such command 'nosuch'"),
+        (["extract"], "no INPUTS"),
+        (["extract", "a.jpg", "--nosuch"], "No such option"),
+        (["extract", "a.jpg", "--detector-backend", "nosuch"], "Known names: opencv"),
+        (["extract", "a.jpg", "--align=maybe"], "maybe"),
+        (["extract", "a.jpg", "--output", "faces.xls"], "use one of .jsonl"),
+        (["extract", "a.jpg", "--resume"], "--resume needs --output"),
+        (["extract", "-", "-"], "once only"),
+        (["represent", "a.jpg", "--normalization", "nosuch"], "unimplemented normalization"),
+        (["represent", "a.jpg", "--batch-size", "0"], "0 is not in the range"),
+        (["verify", "a.jpg"], "two pictures are needed"),
+        (["find", "a.jpg"], "no folder to look in"),
+        (["models", "download", "nosuch"], "neither a model nor a weight file"),
+        (["build_model"], "missing a required argument"),
+    ],
+)
+def test_wrong_use(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
+    arguments = ["find", PORTRAIT, str(tmp_path / "nosuch"), "--model-name", "Dlib"]
+    pytest.importorskip("dlib")
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
+    assert len(result.stderr.splitlines()) == 1
+    assert isinstance(run(*arguments, "--debug").exception, deepface.errors.PathNotFound)  # type: ignore[attr-defined]
+
+
+def test_version() -> None:
+    assert deepface.__version__ in run("--version").output
+
+
+def test_the_published_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["deepface", "verify", "a.jpg"])
+    with pytest.raises(SystemExit) as end:
+        DeepFace.cli()
+    assert end.value.code == 2
+
+
+def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
+    folder = grey_pictures(tmp_path / "many", 20)
+    command = process("extract", folder, "--detector-backend", "skip", "--batch-size", "1")
+    assert command.stdout is not None and command.stderr is not None
+    assert json.loads(command.stdout.readline())["source"].endswith("000.png")
+    command.stdout.close()
+    assert command.stderr.read() == ""
+    assert command.wait() == 141
+
+
+def test_logs_and_prints_of_libraries_are_not_among_results(tmp_path: Path) -> None:
+    truncated = tmp_path / "truncated.jpg"
+    truncated.write_bytes(encoded(picture(200, 200), ".jpg")[:-200])
+    result = run("extract", truncated, "--detector-backend", "skip")
+    assert len(result.stdout.splitlines()) == 1
+    assert "is truncated" in result.stderr
+
+
+def test_a_terminal_gets_a_table_and_a_progress_bar() -> None:
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 120, 0, 0))
+    command = process("extract", PORTRAIT, PORTRAIT, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    try:
+        while block := os.read(ours, 1 << 16):
+            shown += block
+    except OSError:  # how Linux says that the other end was closed
+        pass
+    os.close(ours)
+    assert command.wait() == 0
+    text = shown.decode()
+    assert "confidence\r\n" in text
+    assert text.count("astronaut.png     0    176") == 2
+    assert "/2 [" in text
+    assert "2 pictures, 2 faces, 0 without a face, 0 failed" in text
+
+
+def sample(path: str, align: bool = True, k: Any = None, *, border: float = 0.5) -> list[Any]:
+    return [path, align, k, border]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["a.jpg"], ["a.jpg", True, None, 0.5]),
+        (["--path", "a.jpg", "--noalign"], ["a.jpg", False, None, 0.5]),
+        (["--path=a.jpg", "--align=False", "--k", "3"], ["a.jpg", False, 3, 0.5]),
+        (["a.jpg", "False", "[1, 2]", "--border=0.1"], ["a.jpg", False, [1, 2], 0.1]),
+        (["--align", "--path", "a.jpg", "--k", "None"], ["a.jpg", True, None, 0.5]),
+    ],
+)
+def test_published_arguments_of_other_functions(arguments: list[str], expected: list[Any]) -> None:
+    function: Callable[..., Any] = sample
+    assert call(function, arguments) == expected
+
+
+def test_other_public_functions_are_commands() -> None:
+    result = run("build_model", "--model_name", "opencv", "--task=face_detector")
+    assert result.exit_code == 0, result.stderr
+    assert "OpenCvDetector" in result.stdout

@@ -1,0 +1,147 @@
+"""``models``, ``doctor`` and ``bench``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deepface.cli import doctor as clinic
+from deepface.cli import models as shelf
+from deepface.cli.models import MODEL_FILES
+from deepface.modeling import AVAILABLE_MODELS
+from deepface.runtime.home import weights_folder
+from deepface.runtime.weights_table import WEIGHT_FILES
+from tests.cli.command import ROOT, lines, run
+from tests.data import package_pictures, weight
+
+YUNET = "face_detection_yunet_2023mar.onnx"
+WHEELS = {"opencv-python": "4.14.0.94"}
+
+
+def test_every_model_and_its_files_are_known() -> None:
+    assert [list(names) for names in MODEL_FILES.values()] == [
+        AVAILABLE_MODELS[task]
+        for task in ("face_detector", "facial_recognition", "facial_attribute", "spoofing")
+    ]
+    files = {
+        file
+        for names in MODEL_FILES.values()
+        for groups in names.values()
+        for group in groups
+        for file in group
+    }
+    assert files <= set(WEIGHT_FILES)
+    assert set(WEIGHT_FILES) - files == {
+        "blaze_face_full_range.tflite",  # of an environment variable
+        "haarcascade_frontalface_default.xml",  # OpenCV brings them
+        "haarcascade_eye.xml",
+    }
+
+
+def test_list_of_models() -> None:
+    weight(YUNET)
+    rows = {row["name"]: row for row in lines(run("models"))}
+    assert rows["opencv"]["state"] == "ready"
+    assert rows["yunet"]["state"] == "ready"
+    assert rows["yunet"]["weights"] == str(weights_folder() / YUNET)
+    assert rows["yunet"]["MB"] == 0.2
+    assert rows["yolov12l"]["state"] == "not downloaded"
+
+
+def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "find_spec", lambda package: None)
+    rows = {row["name"]: row for row in lines(run("models"))}
+    assert rows["yolov8n"]["state"] == "needs: pip install ultralytics"
+
+
+def test_download() -> None:
+    weight(YUNET)
+    result = run("models", "download", "yunet", YUNET)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.split() == [str(weights_folder() / YUNET)]
+    result = run("models", "download", "Facenet")
+    assert result.exit_code == 1
+    assert "DEEPFACE_OFFLINE" in result.stderr
+
+
+def test_doctor_checks_what_is_required() -> None:
+    wanted = {}
+    for line in (ROOT / "requirements.txt").read_text().split():
+        name, _, oldest = line.partition(",")[0].partition(">=")
+        wanted[name] = oldest
+    assert wanted.pop("opencv-python") == "4.8"
+    assert wanted == clinic.REQUIRED
+
+
+def test_doctor_finds_nothing_broken_here() -> None:
+    result = run("doctor")
+    assert result.exit_code == 0, result.stdout
+    assert "all is well" in result.stderr
+    assert "opencv-python" in result.stdout
+
+
+def _findings(check: str) -> list[clinic.Finding]:
+    return list(getattr(clinic, check)())
+
+
+@pytest.mark.parametrize(
+    ("wheels", "what"),
+    [
+        ({}, "missing"),
+        ({**WHEELS, "opencv-contrib-python": "4.13"}, "2 OpenCV wheels overwrite"),
+        ({"opencv-python": "5.0.0"}, "version 5"),
+    ],
+)
+def test_doctor_on_opencv(
+    wheels: dict[str, str], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clinic, "installed", wheels.get)
+    (finding,) = _findings("check_opencv")
+    assert finding.state == "broken"
+    assert what in finding.what
+    assert finding.fix is not None and finding.fix.endswith('pip install "opencv-python>=4.8,<5"')
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert finding.fix in result.stdout
+
+
+def test_doctor_on_required_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = dict.fromkeys(clinic.REQUIRED, "99") | {"torch": "2.5.1+cpu"}
+    del versions["h5py"]
+    monkeypatch.setattr(clinic, "installed", versions.get)
+    broken = [finding for finding in _findings("check_required") if finding.state == "broken"]
+    assert [finding.fix for finding in broken] == ["pip install h5py", 'pip install "torch>=2.6"']
+
+
+def test_doctor_on_two_onnx_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clinic, "installed", {"onnxruntime": "1", "onnxruntime-gpu": "1"}.get)
+    assert _findings("check_onnx")[0].state == "broken"
+
+
+def test_doctor_on_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPFACE_DEVICE", "abacus")
+    (finding,) = _findings("check_device")
+    assert finding.state == "broken"
+    assert "abacus" in finding.what
+
+
+def test_doctor_on_damaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
+    weights_folder().mkdir(parents=True)
+    (weights_folder() / YUNET).write_bytes(b"half")
+    (broken,) = [found for found in _findings("check_weights") if found.state == "broken"]
+    assert "4 bytes instead of 232589" in broken.what
+    assert broken.fix is not None and broken.fix.endswith(f"deepface models download {YUNET}")
+
+
+def test_bench() -> None:
+    portrait = package_pictures()[0]
+    result = run("bench", portrait, "--seconds", "0.1", "--batch-size", "2")
+    assert result.exit_code == 0, result.stderr
+    decoding, detecting = lines(result)
+    assert decoding["what"] == "decoding"
+    assert detecting["what"] == "opencv"
+    assert detecting["batch_size"] == 2
+    assert detecting["faces_per_image"] == 1
+    assert 0 < detecting["images_per_s"] < decoding["images_per_s"]

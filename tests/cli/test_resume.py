@@ -1,0 +1,123 @@
+"""Runs that are cut off go on, and redo nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from deepface.cli.journal import Journal
+from tests.cli.command import grey_pictures, process, run
+from tests.cli.slow import Slow
+from tests.stand_ins import cached
+
+COUNT = 24
+
+
+def _arguments(pictures: Path, output: Path) -> list[str | Path]:
+    return [
+        *("extract", pictures, "--detector-backend", "slow", "--batch-size", "2"),
+        *("--align", "False", "--output", output),
+    ]
+
+
+def _slow(*arguments: str | Path, log: Path) -> subprocess.CompletedProcess[str]:
+    started = process(*arguments, module="tests.cli.slow", log=log)
+    stdout, stderr = started.communicate()
+    return subprocess.CompletedProcess([], started.returncode, stdout, stderr)
+
+
+def _cut_off(arguments: list[str | Path], partial: Path, log: Path, how: signal.Signals) -> str:
+    """Run until some pictures are done, then send a signal; what it wrote to stderr."""
+    started = process(*arguments, module="tests.cli.slow", log=log)
+    deadline = time.monotonic() + 60
+    while not partial.exists() or len(partial.read_bytes().splitlines()) < 6:
+        assert started.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    started.send_signal(how)
+    _, stderr = started.communicate()
+    assert started.returncode == (-9 if how == signal.SIGKILL else 130), stderr
+    return stderr
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return grey_pictures(tmp_path_factory.mktemp("resume") / "pictures", COUNT)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_a_killed_run_goes_on(pictures: Path, tmp_path: Path, suffix: str) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    output, log = tmp_path / f"faces.{suffix}", tmp_path / "log"
+    partial = tmp_path / f"faces.{suffix}.partial"
+    arguments = _arguments(pictures, output)
+    _cut_off(arguments, partial, log, signal.SIGKILL)
+    assert not output.exists()
+    content = partial.read_bytes()
+    partial.write_bytes(content[:-7])  # killed while the last line was being written
+    done = content[:-7].count(b"\n") - 1
+    assert 0 < done < COUNT
+
+    with cached("face_detector", "slow", Slow()):
+        refused = run(*arguments)
+        other = run(*arguments, "--max-faces", "1", "--resume")
+    assert refused.exit_code == 2
+    assert "--resume" in refused.stderr
+    assert other.exit_code == 2
+    assert "other options" in other.stderr
+
+    log.unlink()
+    resumed = _slow(*arguments, "--resume", log=log)
+    assert resumed.returncode == 0, resumed.stderr
+    assert len(log.read_text().splitlines()) == COUNT - done
+    assert f"{COUNT} pictures, {COUNT} faces" in resumed.stderr
+
+    whole = tmp_path / f"whole.{suffix}"
+    assert _slow(*_arguments(pictures, whole), log=log).returncode == 0
+    assert output.read_bytes() == whole.read_bytes()
+
+    log.unlink()
+    with cached("face_detector", "slow", Slow()):
+        again = run(*arguments, "--resume")
+    assert again.exit_code == 0
+    assert "complete" in again.stderr
+    assert not log.exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([output.name, whole.name])
+
+
+def test_ctrl_c_says_how_to_go_on(pictures: Path, tmp_path: Path) -> None:
+    output, log = tmp_path / "faces.jsonl", tmp_path / "log"
+    arguments = _arguments(pictures, output)
+    stderr = _cut_off(arguments, tmp_path / "faces.jsonl.partial", log, signal.SIGINT)
+    assert "interrupted after" in stderr
+    assert f"--output {output} --resume" in stderr
+    assert "Traceback" not in stderr
+    assert _slow(*arguments, "--resume", log=log).returncode == 0
+    sources = [json.loads(line)["source"] for line in output.read_text().splitlines()]
+    assert sources == [str(path) for path in sorted(pictures.iterdir())]
+
+
+def test_failures_before_the_cut_are_told_after_it(pictures: Path, tmp_path: Path) -> None:
+    output, log = tmp_path / "faces.jsonl", tmp_path / "log"
+    arguments = _arguments(pictures, output)
+    arguments.insert(1, "missing.jpg")
+    _cut_off(arguments, tmp_path / "faces.jsonl.partial", log, signal.SIGKILL)
+    resumed = _slow(*arguments, "--resume", log=log)
+    assert resumed.returncode == 1
+    assert "missing.jpg: Confirm that missing.jpg exists" in resumed.stderr
+
+
+def test_two_runs_do_not_write_one_file(pictures: Path, tmp_path: Path) -> None:
+    output = tmp_path / "faces.jsonl"
+    first = Journal(output, {}, resume=False)
+    with cached("face_detector", "slow", Slow()):
+        second = run(*_arguments(pictures, output), "--resume")
+    assert second.exit_code == 2
+    assert "another run" in second.stderr
+    first.finish()
+    assert output.read_text() == ""
