@@ -85,9 +85,10 @@ def find_distance(
     elif distance_metric == "euclidean":
         distance = find_euclidean_distance(alpha, beta)
     elif distance_metric == "euclidean_l2":
-        axis = None if alpha.ndim == 1 else 1
+        first, second = _pair(alpha, beta)  # float64 before they are scaled
+        axis = None if first.ndim == 1 else 1
         distance = find_euclidean_distance(
-            l2_normalize(alpha, axis=axis), l2_normalize(beta, axis=axis)
+            l2_normalize(first, axis=axis), l2_normalize(second, axis=axis)
         )
     else:
         raise ValueError(

@@ -191,20 +191,21 @@ def _embed(files: Sequence[str], options: Options) -> Iterator[tuple[str, list[F
             if item.error is None:
                 done = True
                 yield file, _faces(item)
-            elif _is_picture_to_blame(item.error):
-                get_logger().error("Exception while extracting faces from %s", item.error)
+                continue
+            reason = item.error.__cause__ or item.error
+            if _is_picture_to_blame(reason):
+                get_logger().error("Exception while extracting faces from %s: %s", file, reason)
                 if Path(file).exists():
                     done = True
                     yield file, []
             else:
-                get_logger().error("%s is left out this time: %s", file, item.error)
+                get_logger().error("%s is left out this time: %s", file, reason)
                 failure = failure or item.error
     if failure is not None and not done:
         raise failure
 
 
-def _is_picture_to_blame(error: Exception) -> bool:
-    reason = error.__cause__ or error
+def _is_picture_to_blame(reason: BaseException) -> bool:
     return isinstance(reason, DeepFaceError) and not isinstance(
         reason, (WeightsError, MissingPackageError)
     )
@@ -257,7 +258,7 @@ def _columns(
     columns: dict[str, Any] = {"identity": gallery.identity[rows], "hash": gallery.hash[rows]}
     for name, values in zip("xywh", gallery.area[rows].T, strict=True):
         columns[f"target_{name}"] = values
-    columns["threshold"] = np.full(count, threshold, dtype=np.float64)
+    columns["threshold"] = np.full(count, threshold)
     for name, value in zip("xywh", face.area, strict=True):
         columns[f"source_{name}"] = np.full(count, value, dtype=np.int64)
     columns["distance"] = distances

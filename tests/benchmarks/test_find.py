@@ -1,0 +1,27 @@
+"""The folders that ``benchmarks find`` measures on."""
+
+from pathlib import Path
+
+from benchmarks.find import _link, _write_random
+from deepface.images.files import list_images
+from deepface.matching.gallery import Datastore
+
+
+def test_links_in_the_folders_of_their_originals(tmp_path: Path) -> None:
+    for name in ("ann/1.jpg", "ann/2.jpg", "bob/1.jpg"):
+        path = tmp_path / "people" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\xff\xd8\xff\xe0" + name.encode())
+    links = _link(tmp_path / "people", tmp_path / "links", 5)
+    names = ["ann/1.jpg", "ann/2.jpg", "bob/1.jpg", "ann/1-1.jpg", "ann/1-2.jpg"]
+    assert links == [str(tmp_path / "links" / name) for name in names]
+    assert sorted(list_images(tmp_path / "links")) == sorted(links)
+    assert Path(links[4]).read_bytes() == Path(links[1]).read_bytes()
+
+
+def test_a_gallery_of_random_vectors(tmp_path: Path) -> None:
+    _write_random(tmp_path / "many", 50)
+    (path,) = (tmp_path / "many").glob("*.npz")
+    assert path.stem == "ds_model_facenet512_detector_skip_aligned_normalization_base_expand_0"
+    gallery = Datastore(str(tmp_path / "many"), path.stem, "npz", 512).load()
+    assert gallery.embedding.shape == (50, 512) and gallery.has_embedding.all()

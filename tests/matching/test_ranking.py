@@ -1,0 +1,127 @@
+"""Ranking against distances computed pair by pair in float64."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deepface.matching import ranking
+from deepface.matching.distance import METRICS, find_distance
+from deepface.matching.ranking import Ranking
+
+#: Thresholds that leave some rows and drop others, for the vectors below.
+THRESHOLDS = {"cosine": 0.9, "angular": 0.47, "euclidean": 9.0, "euclidean_l2": 1.35}
+
+
+def gallery(seed: int, count: int = 120, length: int = 32) -> NDArray[Any]:
+    """Random vectors of many lengths, copies of some, and some that differ in the last digits."""
+    generator = np.random.default_rng(seed)
+    vectors = generator.standard_normal((count, length)) * generator.uniform(0.1, 3, (count, 1))
+    vectors[10:20] = vectors[:10]
+    vectors[20:40] = vectors[0] + generator.standard_normal((20, length)) * 1e-6
+    vectors[40] = 0
+    return vectors.astype(np.float32)
+
+
+def brute_force(
+    vectors: NDArray[Any],
+    there: NDArray[np.bool_],
+    probe: NDArray[Any],
+    metric: str,
+    threshold: float,
+    k: int | None,
+) -> list[tuple[int, float]]:
+    found = []
+    for row, vector in enumerate(vectors):
+        with np.errstate(invalid="ignore"):
+            distance = float(find_distance(vector, probe, metric)) if there[row] else math.inf
+        if math.isnan(distance):  # the angle to a vector of zeros
+            distance = math.inf if metric == "cosine" else 1.0
+        if distance <= threshold:
+            found.append((row, distance))
+    return sorted(found, key=lambda item: item[1])[:k]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("k", [None, 0, 1, 25, 1000])
+@pytest.mark.parametrize("limited", [True, False])
+def test_as_pair_by_pair(
+    metric: str, k: int | None, limited: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "_BLOCK", 1000)  # several blocks of everything
+    threshold = THRESHOLDS[metric] if limited else math.inf
+    for seed in range(2):
+        vectors = gallery(seed)
+        there = np.random.default_rng(seed + 100).random(len(vectors)) > 0.1
+        probes = np.concatenate([gallery(seed + 50, 41), vectors[[0, 10]]])[30:]
+        results = Ranking(vectors, there).closest(probes, metric, threshold, k, "cpu")
+        for probe, result in zip(probes, results, strict=True):
+            expected = brute_force(vectors, there, probe, metric, threshold, k)
+            assert result.rows.tolist() == [row for row, _ in expected]
+            assert result.distances.tolist() == [distance for _, distance in expected]
+
+
+def test_the_threshold_itself_counts_after_rounding() -> None:
+    """0.3 is 0.29999... or 0.30000...1 before it is rounded to six digits."""
+    angle = math.acos(0.7)
+    vectors = np.array([[math.cos(angle + d), math.sin(angle + d)] for d in (-6e-7, 6e-7, 6e-6)])
+    (result,) = Ranking(vectors, np.ones(3, bool)).closest(np.array([[1.0, 0]]), "cosine", 0.3)
+    assert result.rows.tolist() == [0, 1]
+    assert result.distances.tolist() == [0.3, 0.3]
+
+
+def test_equal_distances_stand_in_the_order_of_the_gallery() -> None:
+    vectors = np.tile(np.array([[1.0, 2], [2, 1]]), (5, 1))
+    (result,) = Ranking(vectors, np.ones(10, bool)).closest(vectors[:1], "euclidean", k=7)
+    assert result.rows.tolist() == [0, 2, 4, 6, 8, 1, 3]
+
+
+def test_a_metric_of_ones_own() -> None:
+    vectors = gallery(0, 60)
+    there = np.arange(60) != 5
+
+    def city_block(a: NDArray[Any], b: NDArray[Any]) -> float:
+        return float(np.abs(a - b).sum())
+
+    (result,) = Ranking(vectors, there).closest(vectors[7:8], city_block, 50, k=4)
+    assert result.rows[0] == 7 and result.distances[0] == 0
+    assert 5 not in result.rows
+    distances = [city_block(vectors[row], vectors[7]) for row in np.flatnonzero(there)]
+    expected = sorted(distance for distance in distances if distance <= 50)[:4]
+    assert result.distances.tolist() == expected
+
+
+def test_nothing_to_compare() -> None:
+    empty = Ranking(np.zeros((0, 4)), np.zeros(0, bool))
+    (result,) = empty.closest(np.ones((1, 4)), "cosine")
+    assert len(result.rows) == 0
+    assert list(Ranking(np.ones((3, 4)), np.ones(3, bool)).closest(np.ones((0, 4)), "cosine")) == []
+
+
+def test_an_unknown_metric() -> None:
+    with pytest.raises(ValueError, match="unknown distance_metric 'cosinus'; use one of cosine"):
+        next(Ranking(np.ones((1, 2)), np.ones(1, bool)).closest(np.ones((1, 2)), "cosinus"))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("tf32", [False, True])
+def test_a_gpu_gives_the_same(metric: str, tf32: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    monkeypatch.setattr(ranking, "_GPU_PAYS", 0)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", tf32)
+    vectors, probes = gallery(1, 5000, 512), gallery(2, 50, 512)
+    there = np.ones(len(vectors), bool)
+    for k in (None, 10):
+        on_gpu = Ranking(vectors, there).closest(probes, metric, k=k, device="cuda")
+        on_cpu = Ranking(vectors, there).closest(probes, metric, k=k, device="cpu")
+        for result, expected in zip(on_gpu, on_cpu, strict=True):
+            np.testing.assert_array_equal(result.rows, expected.rows)
+            np.testing.assert_array_equal(result.distances, expected.distances)

@@ -1,0 +1,429 @@
+"""``find``: what it gives, for one picture and for many, and what goes wrong."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deepface import DeepFace
+from deepface.errors import (
+    DataTypeError,
+    DeepFaceError,
+    DimensionMismatchError,
+    EmptyDatasource,
+    FaceNotDetected,
+    PathNotFound,
+    UnimplementedError,
+)
+from deepface.matching.distance import METRICS
+from deepface.matching.gallery import datastore
+from deepface.pipeline import FacePipeline
+from deepface.pipeline.recognition import datastore_name
+from deepface.recognition.model import FacialRecognition
+from deepface.runtime.models import cached_models
+from tests.data import data, package_pictures
+
+COLUMNS = [
+    "identity", "hash", "target_x", "target_y", "target_w", "target_h", "threshold",
+    "source_x", "source_y", "source_w", "source_h", "distance", "confidence",
+]  # fmt: skip
+NPZ = "ds_model_dlib_detector_skip_aligned_normalization_base_expand_0.npz"
+needs_dlib = pytest.mark.skipif(
+    not (find_spec("dlib") and find_spec("face_recognition_models")), reason="needs dlib"
+)
+needs_pandas = pytest.mark.skipif(not find_spec("pandas"), reason="needs pandas")
+
+
+class StandIn(FacialRecognition):
+    """Sixteen grey values of a picture, under the name of a model that has thresholds."""
+
+    model_name = "Dlib"
+    input_shape = (32, 32)
+    output_shape = 16
+    model = None
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.breaks_on: int | None = None
+
+    def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        if self.breaks_on is not None and len(batch) >= self.breaks_on:
+            raise RuntimeError("the network does not run")
+        self.count += len(batch)
+        cells: NDArray[Any] = batch.mean(axis=3).reshape(-1, 4, 8, 4, 8).mean(axis=(2, 4))
+        return cells.reshape(-1, 16)
+
+
+@pytest.fixture
+def model() -> Iterator[StandIn]:
+    models = cached_models.setdefault("facial_recognition", {})
+    before = models.get("Dlib")
+    models["Dlib"] = stand_in = StandIn()
+    datastore._kept.clear()
+    yield stand_in
+    datastore._kept.clear()
+    del models["Dlib"]
+    if before is not None:
+        models["Dlib"] = before
+
+
+def picture(seed: int) -> NDArray[np.uint8]:
+    """Coarse noise."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    return cv2.resize(coarse, (64, 64), interpolation=cv2.INTER_NEAREST)  # type: ignore[return-value]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, model: StandIn) -> Path:
+    """Nine pictures, 3 of them nearly like number 0."""
+    path = tmp_path / "gallery"
+    (path / "sub").mkdir(parents=True)
+    for number in range(6):
+        cv2.imwrite(str(path / f"{number}.png"), picture(number))
+    for number in range(3):
+        near = np.clip(picture(0).astype(int) + 3 * (number + 1), 0, 255)
+        cv2.imwrite(str(path / f"sub/near{number}.png"), near)
+    return path
+
+
+def find(img: Any, folder: Path | str, **arguments: Any) -> list[Any]:
+    defaults = {
+        "model_name": "Dlib", "detector_backend": "skip", "silent": True, "return_type": "dict",
+    }  # fmt: skip
+    return DeepFace.find(img, folder, **{**defaults, **arguments})
+
+
+def names(rows: list[dict[str, Any]]) -> list[str]:
+    return [Path(row["identity"]).name for row in rows]
+
+
+def test_rows(folder: Path) -> None:
+    (rows,) = find(picture(0), folder)
+    assert names(rows)[0] == "0.png"
+    assert sorted(names(rows)) == ["0.png", "near0.png", "near1.png", "near2.png"]
+    assert all(list(row) == COLUMNS for row in rows)
+    distances = [row["distance"] for row in rows]
+    assert distances == sorted(distances) and distances[0] == 0 and max(distances) <= 0.07
+    first = rows[0]
+    assert first["identity"] == str(folder / "0.png")
+    assert len(first["hash"]) == 40
+    box = {"x": 0, "y": 0, "w": 63, "h": 63}
+    for side in ("target", "source"):
+        assert {name: first[f"{side}_{name}"] for name in "xywh"} == box
+    assert first["threshold"] == 0.07 and first["confidence"] == 100
+    assert {type(value) for row in rows for value in row.values()} == {str, int, float}
+
+
+@needs_pandas
+def test_frames(folder: Path) -> None:
+    (frame,) = find(picture(0), folder, return_type=None)
+    assert list(frame.columns) == COLUMNS
+    assert frame.to_dict("records") == find(picture(0), folder)[0]
+    assert list(frame.index) == [0, 1, 2, 3]
+    (empty,) = find(picture(0), folder, return_type="pandas", k=0)
+    assert list(empty.columns) == COLUMNS and len(empty) == 0
+
+
+@needs_pandas
+def test_ways_to_ask_for_dicts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = find(picture(0), folder)
+    assert find(picture(0), folder, return_type=None, batched=True) == expected
+    (frame,) = find(picture(0), folder, return_type="pandas", batched=True)
+    assert hasattr(frame, "columns")
+    monkeypatch.setattr("deepface.pipeline.recognition.find_spec", lambda name: None)
+    assert find(picture(0), folder, return_type=None) == expected
+    with pytest.raises(ImportError, match="pip install pandas"):
+        find(picture(0), folder, return_type="pandas")
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_as_verify(folder: Path, metric: str) -> None:
+    """The rows are those that a loop over ``verify`` verifies, with the same numbers."""
+    (rows,) = find(picture(0), folder, distance_metric=metric)
+    found = {row["identity"]: row for row in rows}
+    for file in folder.rglob("*.png"):
+        verdict = DeepFace.verify(
+            picture(0), file, "Dlib", detector_backend="skip", distance_metric=metric
+        )
+        assert (str(file) in found) == verdict["verified"]
+        if verdict["verified"]:
+            row = found[str(file)]
+            for name in ("distance", "threshold", "confidence"):
+                assert row[name] == verdict[name]
+
+
+@needs_pandas
+def test_similarity_search(folder: Path) -> None:
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    (frame,) = find(picture(0), folder, similarity_search=True, return_type="pandas")
+    assert len(frame) == 10
+    assert set(frame.threshold) == {0.07}
+    last = frame.iloc[-1]
+    assert Path(last.identity).name == "broken.png"
+    assert last.distance == np.inf and last.confidence == 0
+    assert (last.target_x, last.target_y, last.target_w, last.target_h) == (0, 0, 0, 0)
+    assert (frame.confidence[frame.distance > 0.07] <= 49).all()
+    (best,) = find(picture(0), folder, similarity_search=True, k=6, return_type="pandas")
+    assert best.equals(frame.head(6))
+
+
+def test_similarity_search_in_dicts_knows_no_threshold(folder: Path) -> None:
+    """As published: every row counts as verified."""
+    (rows,) = find(picture(0), folder, similarity_search=True, k=9)
+    assert len(rows) == 9
+    assert {row["threshold"] for row in rows} == {np.inf}
+    assert all(row["confidence"] >= 51 for row in rows)
+
+
+def test_threshold_and_k(folder: Path) -> None:
+    (rows,) = find(picture(0), folder)
+    assert find(picture(0), folder, k=2)[0] == rows[:2]
+    limit = rows[1]["distance"]
+    (within,) = find(picture(0), folder, threshold=limit)
+    assert [row["distance"] for row in within] == [row["distance"] for row in rows[:2]]
+    assert {row["threshold"] for row in within} == {limit}
+    assert names(find(picture(0), folder, threshold=0)[0]) == ["0.png"]
+    assert find(picture(9), folder, threshold=0) == [[]]
+
+
+def test_a_metric_of_ones_own(folder: Path) -> None:
+    def city_block(a: NDArray[Any], b: NDArray[Any]) -> Any:
+        return np.abs(a - b).sum()
+
+    (rows,) = find(picture(0), folder, distance_metric=city_block, threshold=0.5)
+    assert names(rows)[0] == "0.png"
+    assert all(row["distance"] <= 0.5 and row["confidence"] in (51, 100) for row in rows)
+    with pytest.raises(ValueError, match="Threshold must be specified"):
+        find(picture(0), folder, distance_metric=city_block)
+
+
+def test_many_pictures(folder: Path) -> None:
+    pictures = [picture(number) for number in (0, 9, 3)]
+    singles = [find(one, folder, similarity_search=True) for one in pictures]
+    assert [names(single[0])[0] for single in singles] == [
+        "0.png",
+        names(singles[1][0])[0],
+        "3.png",
+    ]
+    assert find([pictures[0]], folder, similarity_search=True) == singles[:1]
+    for many in (pictures, tuple(pictures), iter(pictures), np.stack(pictures)):
+        assert find(many, folder, similarity_search=True) == singles
+    assert find(pictures, folder, similarity_search=True, batch_size=1) == singles
+    assert find(pictures[::-1], folder, similarity_search=True) == singles[::-1]
+    assert find([], folder) == []
+
+
+def test_kinds_of_pictures(folder: Path) -> None:
+    expected = find(picture(3), folder)
+    encoded = cv2.imencode(".png", picture(3))[1].tobytes()
+    for kind in (folder / "3.png", str(folder / "3.png"), encoded, io.BytesIO(encoded)):
+        assert find(kind, folder) == expected
+
+
+def test_only_changes_are_embedded(folder: Path, model: StandIn) -> None:
+    find(picture(0), folder)
+    assert model.count == 10
+    find(picture(0), folder)
+    assert model.count == 11
+    cv2.imwrite(str(folder / "1.png"), picture(0))
+    (folder / "sub/near0.png").rename(folder / "moved.png")
+    (folder / "0.png").unlink()
+    (rows,) = find(picture(0), folder)
+    assert model.count == 14
+    assert sorted(names(rows)) == ["1.png", "moved.png", "near1.png", "near2.png"]
+
+
+def test_without_refresh(folder: Path, model: StandIn, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(EmptyDatasource, match="Nothing is found in"):
+        find(picture(0), folder, refresh_database=False)
+    before = find(picture(0), folder)
+    content = (folder / NPZ).read_bytes()
+    (folder / "0.png").unlink()
+    assert find(picture(0), folder, refresh_database=False, silent=False) == before
+    assert "refresh_database is off" in caplog.text
+    assert (folder / NPZ).read_bytes() == content
+
+
+def test_one_bad_file_costs_one_file(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    expected = find(picture(0), folder)
+    (folder / NPZ).unlink()
+    (folder / "sub/bad.png").write_bytes(b"\x89PNG\r\n\x1a\n bad")
+    assert find(picture(0), folder) == expected
+    assert f"Exception while extracting faces from {folder / 'sub/bad.png'}" in caplog.text
+    caplog.clear()
+    find(picture(0), folder)
+    assert not caplog.text, "it is not tried again while it is the same"
+
+
+def test_a_network_that_does_not_run_is_no_bad_file(
+    folder: Path, model: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    model.breaks_on = 1
+    with pytest.raises(ValueError, match="the network does not run"):
+        find(picture(0), folder)
+    assert not (folder / NPZ).exists()
+    model.breaks_on = 2  # in batches only: each picture alone goes through
+    (rows,) = find(picture(0), folder)
+    assert len(rows) == 4
+
+
+def test_pictures_without_a_face(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(EmptyDatasource, match="no face was found in any of the 9 pictures"):
+        find(picture(0), folder, detector_backend="opencv")
+    assert caplog.text.count("Face could not be detected") == 9
+    (folder / NPZ.replace("skip", "opencv")).unlink()
+    (rows,) = find(picture(0), folder, detector_backend="opencv", enforce_detection=False)
+    assert len(rows) == 4
+    with pytest.raises(FaceNotDetected):
+        find(picture(0), folder, detector_backend="opencv")
+    assert find(picture(0), folder, detector_backend="opencv", enforce_detection="empty") == []
+
+
+def test_an_old_pickle_is_left_alone(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pickled = folder / NPZ.replace(".npz", ".pkl")
+    pickled.write_bytes(b"cposix\nsystem\n(S'false'\ntR.")
+    find(picture(0), folder, silent=False)
+    assert caplog.text.count("older version is left alone") == 1
+    assert pickled.read_bytes().startswith(b"cposix")
+    caplog.clear()
+    find(picture(0), folder, silent=False)
+    assert "older version" not in caplog.text
+
+
+def test_silence(folder: Path, caplog: pytest.LogCaptureFixture, capsys: Any) -> None:
+    find(picture(0), folder, silent=True)
+    assert not caplog.text and not "".join(capsys.readouterr())
+    find(picture(0), folder, silent=False)
+    assert "Searching numpy array in 9 length datastore" in caplog.text
+    assert "find function duration" in caplog.text
+
+
+def test_a_datastore_of_another_model(folder: Path, model: StandIn) -> None:
+    find(picture(0), folder)
+    model.output_shape = 128
+    datastore._kept.clear()
+    with pytest.raises(DimensionMismatchError, match="has vectors of 16 dimensions"):
+        find(picture(0), folder)
+
+
+def test_credentials(folder: Path) -> None:
+    lightdsa = pytest.importorskip("lightdsa")
+    key = lightdsa.LightDSA(algorithm_name="eddsa")
+    assert find(picture(0), folder, credentials=key) == find(picture(0), folder, credentials=key)
+    with pytest.raises(DeepFaceError, match="by these credentials"):
+        find(picture(0), folder, credentials=lightdsa.LightDSA(algorithm_name="eddsa"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"folder": "nowhere"}, PathNotFound, "Passed path nowhere does not exist!"),
+        ({"folder": "s3://bucket"}, ValueError, "pictures are read from folders only"),
+        ({"img": None}, DataTypeError, "img must be numpy array or str"),
+        ({"img": "nowhere.jpg"}, DeepFaceError, "nowhere.jpg"),
+        ({"distance_metric": "cosinus"}, ValueError, "cosinus"),
+        ({"return_type": "list"}, ValueError, "unknown return_type 'list'; use one of pandas"),
+        ({"datastore_format": "pkl"}, ValueError, "unknown datastore_format 'pkl'"),
+        ({"k": -1}, ValueError, "k must be at least 0"),
+        ({"model_name": "Nobody"}, UnimplementedError, "Nobody"),
+        ({"detector_backend": "nobody"}, UnimplementedError, "nobody"),
+    ],
+)
+def test_wrong_arguments(
+    arguments: dict[str, Any], error: type[Exception], message: str, folder: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        find(**{"img": picture(0), "folder": folder, **arguments})
+
+
+def test_an_empty_folder(tmp_path: Path, model: StandIn) -> None:
+    with pytest.raises(EmptyDatasource, match="No item found in"):
+        find(picture(0), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ({}, "ds_model_vggface_detector_opencv_aligned_normalization_base_expand_0"),
+        (
+            {"align": False, "normalization": "Facenet2018", "expand_percentage": 10},
+            "ds_model_vggface_detector_opencv_unaligned_normalization_facenet2018_expand_10",
+        ),
+        (
+            {"detector_backend": "yolov8", "align": "landmarks", "border": 0, "min_face_size": 20},
+            "ds_model_vggface_detector_yolov8n_landmarks_normalization_base_expand_0_border_0"
+            "_minfacesize_20",
+        ),
+        (
+            {"precision": "bf16", "border": 0.25},
+            "ds_model_vggface_detector_opencv_aligned_normalization_base_expand_0_border_0.25"
+            "_precision_bf16",
+        ),
+        (
+            {"precision": "fp32", "align": False, "border": 0},
+            "ds_model_vggface_detector_opencv_unaligned_normalization_base_expand_0",
+        ),
+    ],
+)
+def test_names_of_datastores(arguments: dict[str, Any], name: str) -> None:
+    assert datastore_name(FacePipeline(model_name="VGG-Face", **arguments)) == name
+
+
+@needs_dlib
+def test_with_the_real_network(tmp_path: Path) -> None:
+    """Faces of pictures that come with packages, several in a picture."""
+    for path in package_pictures():
+        shutil.copy(path, tmp_path)
+    crowd = tmp_path / "bus.jpg"
+    results = find(crowd, tmp_path, detector_backend="mtcnn")
+    assert len(results) > 1
+    for rows in results:
+        assert rows[0]["identity"] == str(crowd) and rows[0]["distance"] == 0
+        for name in "xywh":
+            assert rows[0][f"target_{name}"] == rows[0][f"source_{name}"]
+
+
+#: What version 0.0.103 gave for Abel_Pacheco_0001.jpg among these pictures of LFW (Dlib, opencv).
+PUBLISHED = [
+    ("Abel_Pacheco_0001.jpg", (69, 70, 113, 113), 0.0, 100.0),
+    ("Abel_Pacheco_0002.jpg", (65, 65, 120, 120), 0.057361, 61.20),
+    ("Abel_Pacheco_0004.jpg", (70, 66, 114, 114), 0.065257, 54.54),
+    ("Alan_Dershowitz_0001.jpg", (64, 66, 120, 120), 0.086426, 23.22),
+    ("Akhmed_Zakayev_0002.jpg", (73, 69, 114, 114), 0.095547, 21.17),
+    ("Ahmad_Jbarah_0001.jpg", (75, 76, 105, 105), 0.110081, 17.97),
+    ("Akhmed_Zakayev_0003.jpg", (62, 61, 128, 128), 0.124540, 14.88),
+    ("Akhmed_Zakayev_0001.jpg", (65, 67, 119, 119), 0.127288, 14.30),
+    ("Abdel_Madi_Shabneh_0001.jpg", (65, 64, 116, 116), 0.129316, 13.87),
+    ("Alanis_Morissette_0001.jpg", (71, 72, 109, 109), 0.152284, 9.18),
+    ("Afton_Smith_0001.jpg", (62, 65, 132, 132), 0.162950, 7.07),
+    ("Abdul_Rahman_0001.jpg", (67, 67, 117, 117), 0.166589, 6.36),
+]
+
+
+@needs_dlib
+@needs_pandas
+def test_as_published(tmp_path: Path) -> None:
+    for name, *_ in PUBLISHED:
+        shutil.copy(data("images", "lfw", name.rsplit("_", 1)[0], name), tmp_path)
+    query = tmp_path / PUBLISHED[0][0]
+    arguments = {"detector_backend": "opencv", "return_type": "pandas"}
+    (frame,) = find(query, tmp_path, similarity_search=True, **arguments)
+    assert names(frame.to_dict("records")) == [name for name, *_ in PUBLISHED]
+    for row, (_, box, distance, confidence) in zip(frame.itertuples(), PUBLISHED, strict=True):
+        assert (row.target_x, row.target_y, row.target_w, row.target_h) == box
+        assert (row.source_x, row.source_y, row.source_w, row.source_h) == PUBLISHED[0][1]
+        assert row.distance == pytest.approx(distance, abs=2e-6)
+        assert row.confidence == pytest.approx(confidence, abs=0.011)
+        assert row.threshold == 0.07
+    (matches,) = find(query, tmp_path, **arguments)
+    assert matches.equals(frame.head(3))
