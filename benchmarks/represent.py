@@ -1,25 +1,30 @@
 """Recognition: the networks alone, and from files to vectors, against the published library.
 
 The networks run on random faces; they take as long with any weights, so stand-ins of the published
-layout serve (``--stand-ins``). Each engine of the published library runs in a process of its own.
+layouts serve (``--stand-ins``). Each engine of the published library runs in a process of its own.
+With a time limit, the models that are left are skipped when it is over.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
+import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmarks.arguments import add_output, add_rounds, folder, names, numbers, positive
 from benchmarks.measure import Spread, alternate, speed_up
 from benchmarks.pictures import find_pictures
 from benchmarks.process import Worker, WorkerError
 from benchmarks.report import Report, Row, table
+from benchmarks.stand_ins import write_recognition
 
 HELP = "speed of recognition networks, and from files to vectors"
 OURS = "ours"
@@ -29,27 +34,24 @@ COLUMNS = {
     "run": "run",
     "ms": "ms/face (quartiles)",
     "cpu_ms": "CPU ms/face",
-    "ours_faster": "ours × faster",
+    "ours_faster": "ours (fp32) × faster",
+    "cosine": "least cosine to ours",
     "memory_mb": "peak MB",
     "faces": "faces",
 }
-#: Name of the weight files' stem, where it is not the model's own rule.
-_FILES = {
-    "VGG-Face": "vgg_face_weights",
-    "Facenet": "facenet_weights",
-    "Facenet512": "facenet512_weights",
-    "OpenFace": "openface_weights",
-    "DeepID": "deepid_weights",
-    "ArcFace": "arcface_weights",
-    "GhostFaceNet": "ghostfacenet_v1",
-}
-_KERAS_FILES = {"DeepID": "deepid_keras_weights"}
+MODELS = (
+    *("VGG-Face", "Facenet", "Facenet512", "OpenFace"),
+    *("DeepFace", "DeepID", "ArcFace", "GhostFaceNet"),
+)
+ENGINES = ("onnx", "pytorch", "tensorflow")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
-    parser.add_argument("--model", type=names, default=list(_FILES), help="NAME[,NAME...]")
-    parser.add_argument("--batch", type=numbers, default=[1, 8, 32], help="default: 1,8,32")
+    parser.add_argument("--model", type=names, default=list(MODELS), help="NAME[,NAME...]")
+    parser.add_argument(
+        "--batch", type=numbers, default=[1, 8, 32, 128], help="default: 1,8,32,128"
+    )
     parser.add_argument(
         "--images", type=folder, metavar="DIR", help="also from these files to vectors"
     )
@@ -64,8 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--published", metavar="PYTHON", help="Python of its environment")
     parser.add_argument(
-        "--engines", type=names, default=["pytorch", "tensorflow"], help="of the published library"
+        "--engines", type=names, default=list(ENGINES), help="of the published library"
     )
+    parser.add_argument("--precision", type=names, default=[], help="also bf16, fp16 (ours)")
+    parser.add_argument("--minutes", type=positive, help="begin no model after that")
     add_rounds(parser)
     add_output(parser)
 
@@ -73,94 +77,96 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print, save."""
     report = Report("represent", settings={"detector": args.detector, "rounds": args.repeat})
+    start = time.monotonic()
     for model in args.model:
+        if args.minutes and time.monotonic() - start > 60 * args.minutes:
+            report.note(f"{model} skipped: {args.minutes} minutes are over")
+            continue
         with TemporaryDirectory(prefix="benchmarks-") as home:
             if args.stand_ins:
-                _write_stand_ins(args.stand_ins, model, Path(home))
+                weights = Path(home, ".deepface", "weights")
+                weights.mkdir(parents=True)
+                onnx = bool(args.published) and "onnx" in args.engines
+                write_recognition(args.stand_ins, model, weights, onnx)
+                os.environ["DEEPFACE_HOME"] = home
                 report.note(f"{model}: stand-in weights")
-            for size in args.batch:
-                _add(report, args, model, "forward", size, [], size)
-            if args.images:
-                paths = [str(path) for path in find_pictures(args.images, args.limit)]
-                _add(report, args, model, "represent", 32, paths, len(paths))
+            rows = _measure(report, args, model)
+        report.rows += rows
         if report.rows:
             path = report.save(args.out, args.tag)
+            print(table(rows, COLUMNS), end="\n\n", flush=True)
     if not report.rows:
         return 1
-    print(f"{table(report.rows, COLUMNS)}\n\nwritten: {path}")
+    print(f"written: {path}")
     return 0
 
 
-def _write_stand_ins(module_file: Path, model: str, home: Path) -> None:
-    """Both layouts into a weights folder of its own, which the workers inherit."""
-    spec = importlib.util.spec_from_file_location("reference_weights", module_file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    weights = home / ".deepface" / "weights"
-    weights.mkdir(parents=True)
-    stem = _FILES[model]
-    module.write_pth(model, weights / f"{stem}.pth")
-    module.write_h5(model, weights / f"{_KERAS_FILES.get(model, stem)}.h5")
-    os.environ["DEEPFACE_HOME"] = str(home)
-
-
-def _add(
-    report: Report,
-    args: argparse.Namespace,
-    model: str,
-    function: str,
-    batch: int,
-    paths: list[str],
-    count: int,
-) -> None:
-    label: Any = batch if function == "forward" else f"{len(paths)} files"
-    for row in _measure(report, args, model, function, batch, paths, count):
-        report.rows.append({"model": model, "batch": label} | row)
-
-
-def _measure(
-    report: Report,
-    args: argparse.Namespace,
-    model: str,
-    function: str,
-    batch: int,
-    paths: list[str],
-    count: int,
-) -> list[Row]:
-    engines = args.engines if args.published else []
+def _measure(report: Report, args: argparse.Namespace, model: str) -> list[Row]:
+    """A model at every batch size, and from files to vectors; all processes stay for all of it."""
+    jobs: list[tuple[int | str, Row]] = [
+        (size, {"function": "forward", "detector": model, "paths": [], "batch": size})
+        for size in args.batch
+    ]
+    if args.images:
+        paths = [str(path) for path in find_pictures(args.images, args.limit)]
+        files = {"function": "represent", "detector": args.detector, "paths": paths, "batch": 32}
+        jobs.append((f"{len(paths)} files", files))
+    rows: list[Row] = []
     with ExitStack() as stack:
         workers = {OURS: stack.enter_context(Worker(None, args.device))}
-        for engine in engines:
+        for precision in args.precision:
+            workers[_ours(precision)] = stack.enter_context(Worker(None, args.device))
+        for engine in args.engines if args.published else []:
             workers[f"published, {engine}"] = stack.enter_context(
                 Worker(args.published, None, engine)
             )
-        for name, worker in workers.items():
-            alone = function == "forward"
-            worker.send(
-                "prepare",
-                function=function,
-                detector=model if alone else args.detector,
-                paths=paths,
-                # The published library finds faces picture by picture in a list, too.
-                batch=batch if alone or name == OURS else None,
-                arguments={} if alone else {"model_name": model},
-                warmup=1,
-            )
-        for name in list(workers):
-            try:
-                workers[name].answer()
-            except WorkerError as error:
-                report.note(f"{model}, {name}: no figures ({error})")
-                del workers[name]
-        if not workers:
-            return []
-        answers = alternate(
-            {name: partial(worker.ask, "run") for name, worker in workers.items()}, args.repeat
-        )
-        peaks = {name: worker.ask("peak") for name, worker in workers.items()}
+        for label, job in jobs:
+            _prepare(report, args, model, workers, job)
+            if not workers:
+                break
+            rows += [{"model": model, "batch": label} | row for row in _run(args, workers, job)]
+    return rows
+
+
+def _ours(precision: str) -> str:
+    return f"{OURS}, {precision}"
+
+
+def _prepare(
+    report: Report, args: argparse.Namespace, model: str, workers: dict[str, Worker], job: Row
+) -> None:
+    """Load and warm up; who cannot is left out from now on."""
+    precisions = {_ours(precision): precision for precision in args.precision}
+    for name, worker in workers.items():
+        arguments = {} if job["function"] == "forward" else {"model_name": model}
+        if name in precisions:
+            arguments["precision"] = precisions[name]
+        # The published library finds faces picture by picture in a list, too.
+        loops = job["function"] == "represent" and name.startswith("published")
+        batch = None if loops else job["batch"]
+        worker.send("prepare", **(job | {"batch": batch}), arguments=arguments, warmup=1)
+    for name in list(workers):
+        try:
+            workers[name].answer()
+        except WorkerError as error:
+            report.note(f"{model}, {name}: no figures ({error})")
+            del workers[name]
+
+
+def _run(args: argparse.Namespace, workers: dict[str, Worker], job: Row) -> list[Row]:
+    answers = alternate(
+        {name: partial(worker.ask, "run") for name, worker in workers.items()}, args.repeat
+    )
+    peaks = {name: worker.ask("peak") for name, worker in workers.items()}
+    alone = job["function"] == "forward"
+    vectors = {
+        name: np.array(worker.ask("vectors")["vectors"])
+        for name, worker in workers.items()
+        if alone
+    }
     rows = []
     for name, given in answers.items():
+        count = given[0]["faces"] if alone else len(job["paths"])
         row: Row = {"run": name}
         row |= Spread.of([1000 * answer["seconds"] / count for answer in given]).columns("ms", 2)
         cpu = [1000 * answer["cpu_seconds"] / count for answer in given]
@@ -168,6 +174,13 @@ def _measure(
         if name != OURS and OURS in answers:
             theirs, ours = ([answer["seconds"] for answer in answers[key]] for key in (name, OURS))
             row |= speed_up(theirs, ours).columns("ours_faster")
+            if alone:
+                row["cosine"] = f"{_least_cosine(vectors[name], vectors[OURS]):.6f}"
         row |= {key: None if mb is None else round(mb) for key, mb in peaks[name].items()}
         rows.append(row | {"faces": given[-1]["faces"]})
     return rows
+
+
+def _least_cosine(found: NDArray[Any], wanted: NDArray[Any]) -> float:
+    lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(wanted, axis=1)
+    return float(((found * wanted).sum(axis=1) / lengths).min())

@@ -1,20 +1,26 @@
-"""Random weights in place of files that are not at hand: good for timing, for nothing else.
+"""Made weights in place of files that are not at hand: good for timing, for nothing else.
 
 They have the names and the layout of the published files, which the published library reads, too.
-Scores are low everywhere: no faces are found, and the little work that faces cause is missing.
+Scores of detectors are low everywhere: no faces are found, and the little work that faces cause is
+missing.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 from deepface.runtime.home import weights_folder
+
+if TYPE_CHECKING:
+    from deepface.recognition.network_model import NetworkModel
 
 _FILES = {
     "retinaface": ("retinaface.pth", "retinaface.h5"),
@@ -96,3 +102,66 @@ def _retinaface(detector: str) -> dict[str, Any]:
             is_bias = parameter.ndim == 1
             parameter.data.copy_(5 * torch.tensor(background) if is_bias else torch.zeros(()))
     return dict(layers.state_dict())
+
+
+def write_recognition(reference: Path, model: str, folder: Path, onnx: bool) -> None:
+    """A recognition model's ``.pth`` and ``.h5``, and maybe ``.onnx``, with the same numbers.
+
+    Args:
+        reference: the file ``reference_weights.py``, which knows the first two layouts.
+        model: its name.
+        folder: for the files.
+        onnx: whether the third is written; it takes the package ``onnx``.
+    """
+    spec = importlib.util.spec_from_file_location("reference_weights", reference)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    cls = _network_model(model)
+    pth, h5 = (folder / name for name in cls.files)
+    module.write_pth(model, pth)
+    module.write_h5(model, h5)
+    if onnx:
+        _write_onnx(cls, pth)
+
+
+def _network_model(model: str) -> type[NetworkModel]:
+    from deepface.recognition.network_model import NetworkModel
+    from deepface.recognition.registry import RECOGNIZERS
+
+    cls = RECOGNIZERS.entry(model).load()
+    if not issubclass(cls, NetworkModel):
+        raise SystemExit(f"--stand-ins has no weights for {model}")
+    return cls
+
+
+def _write_onnx(cls: type[NetworkModel], pth: Path) -> None:
+    """The network with the weights of ``pth``, beside it; it takes channels last, as published."""
+    import torch
+
+    from deepface.runtime.checkpoints import load_into, load_state_dict
+
+    class ChannelsLast(torch.nn.Module):
+        def __init__(self, network: torch.nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, faces: torch.Tensor) -> Any:
+            return self.network(faces.permute(0, 3, 1, 2))
+
+    with torch.device("meta"):
+        network = cls.__new__(cls).network()
+    load_into(network, load_state_dict(pth), pth, cls.ignore)
+    width, height = cls.input_shape
+    with warnings.catch_warnings():  # about what the exporter does not need to know
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            ChannelsLast(network).eval().requires_grad_(False),
+            (torch.rand(2, height, width, 3),),
+            str(pth.with_suffix(".onnx")),
+            input_names=["input"],
+            output_names=["output"],
+            dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
+            opset_version=17,
+            dynamo=False,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,26 @@ from deepface.detection.faces import PUBLISHED_BORDER, Align
 from deepface.logger import get_logger
 from deepface.matching.distance import Metric
 from deepface.pipeline import FacePipeline
+from deepface.pipeline import datastore as _datastore
 from deepface.pipeline.options import EnforceDetection
+from deepface.pipeline.recognition import Query
+from deepface.pipeline.recognition import find as _find
 from deepface.pipeline.verification import verify as _verify
 
 __all__ = [
     "__version__",
     "analyze",
+    "build_index",
     "build_model",
+    "cli",
     "detectFace",
     "extract_faces",
+    "find",
+    "identify",
+    "register",
     "represent",
+    "search",
+    "stream",
     "verify",
 ]
 
@@ -390,3 +401,482 @@ def detectFace(  # noqa: N802 - a published name
         align=align,
     )
     return resize_image(faces[0]["face"], target_size) if faces else None  # type: ignore[call-overload]
+
+
+def find(
+    img_path: Any,
+    db_path: str | PathLike[str],
+    model_name: str = "VGG-Face",
+    distance_metric: str | Metric = "cosine",
+    enforce_detection: EnforceDetection = True,
+    detector_backend: str = "opencv",
+    align: Align = True,
+    similarity_search: bool = False,
+    k: int | None = None,
+    expand_percentage: int = 0,
+    threshold: float | None = None,
+    normalization: str = "base",
+    silent: bool = False,
+    refresh_database: bool = True,
+    anti_spoofing: bool = False,
+    datastore_format: str = "npz",
+    return_type: str | None = None,
+    *,
+    batched: bool = False,
+    credentials: Any = None,
+    border: float = PUBLISHED_BORDER,
+    min_face_size: int | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+) -> list[Any]:
+    """Look for the faces of one picture, or of many in batches, among the pictures of a folder.
+
+    The vectors of the folder's faces are kept in a datastore file in it, which is brought up to
+    date first: pictures that are new, changed, moved or deleted since are noticed, and only those
+    are embedded. A picture that cannot be read or has no face is reported and left out. Building a
+    gallery can be cut off at any time; the next call goes on from there. Processes that work on
+    one folder wait for each other.
+
+    Args:
+        img_path: one picture or many, as for :func:`extract_faces`.
+        db_path: a folder; its JPEG and PNG files and those of the folders below are the gallery.
+        model_name: as for :func:`represent`.
+        distance_metric: as for :func:`verify`.
+        enforce_detection: as for :func:`extract_faces`. Pictures of the folder without a face are
+            left out when it is on, and taken as a whole when it is off.
+        detector_backend: as for :func:`extract_faces`.
+        align: as for :func:`represent`.
+        similarity_search: give the most similar faces, also those beyond the threshold.
+        k: at most so many rows per face.
+        expand_percentage: as for :func:`extract_faces`.
+        threshold: as for :func:`verify`.
+        normalization: as for :func:`represent`.
+        silent: no progress bar and no messages but warnings.
+        refresh_database: look for changes in the folder; when off, the datastore is used as it is.
+        anti_spoofing: raise an error where a face of ``img_path`` is not real.
+        datastore_format: ``"npz"``, or ``"feather"`` or ``"parquet"``, which need ``pyarrow``.
+        return_type: ``"pandas"`` or ``"dict"``; the default is pandas where it is installed.
+        batched: another way to ask for ``return_type="dict"``.
+        credentials: a ``lightdsa.LightDSA`` object: the datastore is signed by it, and used only
+            where the signature is valid. A signed build that is cut off starts over.
+        border: as for :func:`extract_faces`.
+        min_face_size: as for :func:`extract_faces`.
+        batch_size: as for :func:`extract_faces`.
+        device: as for :func:`extract_faces`.
+        precision: as for :func:`represent`.
+
+    Returns:
+        For one picture a list with a table per face, closest first: a ``pandas.DataFrame``, or a
+        list of dicts. Its columns: ``identity`` (the file), ``hash`` (of its size and times),
+        ``target_x``, ``target_y``, ``target_w``, ``target_h`` (the face there), ``threshold``,
+        ``source_x``, ``source_y``, ``source_w``, ``source_h`` (the face in ``img_path``),
+        ``distance`` and ``confidence`` (percent). Rows at most at the threshold, unless
+        ``similarity_search`` is on; then pictures without a face come last, at distance infinity,
+        and in dicts the threshold is infinite, as published. For many pictures a list with one
+        such list per picture.
+
+    Raises:
+        PathNotFound: the folder does not exist.
+        EmptyDatasource: it has no picture, or none with a face; or nothing is stored and
+            ``refresh_database`` is off.
+        DimensionMismatchError: the datastore was made by another model.
+        DeepFaceError: the datastore is damaged, is something else, or is not signed by these
+            credentials. It is left as it is.
+        FaceNotDetected: a picture of ``img_path`` has no face and ``enforce_detection`` is on.
+        SpoofDetected: ``anti_spoofing`` is on and a face is not real.
+        ValueError: base of all of them; or an argument that is wrong.
+    """
+    query = Query(
+        distance_metric=distance_metric,
+        threshold=threshold,
+        similarity_search=similarity_search,
+        k=k,
+        return_type="dict" if batched and return_type is None else return_type,
+    )
+    pipeline = FacePipeline(
+        detector_backend,
+        model_name,
+        anti_spoofing=anti_spoofing,
+        enforce_detection=enforce_detection,
+        align=align,
+        expand_percentage=expand_percentage,
+        border=border,
+        min_face_size=min_face_size,
+        normalization=normalization,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+    )
+    return _find(
+        pipeline,
+        img_path,
+        db_path,
+        query,
+        silent=silent,
+        refresh_database=refresh_database,
+        datastore_format=datastore_format,
+        credentials=credentials,
+    )
+
+
+def stream(
+    db_path: str = "",
+    model_name: str = "VGG-Face",
+    detector_backend: str = "opencv",
+    distance_metric: str | Metric = "cosine",
+    enable_face_analysis: bool = True,
+    source: int | str = 0,
+    time_threshold: float = 5,
+    frame_threshold: int = 5,
+    anti_spoofing: bool = False,
+    output_path: str | os.PathLike[str] | None = None,
+    debug: bool = False,
+    *,
+    device: str | None = None,
+) -> None:
+    """Show a webcam or a video with its faces analysed and recognised, until ``q`` is pressed.
+
+    When faces have been there for some frames, the picture stands still for some seconds with
+    what was found out about them. A file's faces are found in batches of frames.
+
+    Args:
+        db_path: a folder of pictures, as for :func:`find`; without it nobody is recognised.
+        model_name: as for :func:`represent`.
+        detector_backend: as for :func:`extract_faces`. Faces up to 130 pixels wide are ignored.
+        distance_metric: as for :func:`verify`.
+        enable_face_analysis: estimate age, gender and emotion.
+        source: a webcam's number, a video file, or the URL of a stream that OpenCV opens. One that
+            cannot be opened is logged as an error.
+        time_threshold: seconds that results stand still.
+        frame_threshold: frames in a row with a face until it is analysed.
+        anti_spoofing: mark faces that are not real.
+        output_path: write what is shown to this ``.mp4`` file; works without a display, too.
+        debug: write the faces that are analysed to the working directory.
+        device: as for :func:`extract_faces`.
+
+    Raises:
+        PathNotFound: ``db_path`` does not exist.
+        DeepFaceError: there is no display and no ``output_path``, or it cannot be written.
+        MissingPackageError: OpenCV was built without windows, and there is no ``output_path``.
+        WeightsError: a model's weights are not on disk and cannot be downloaded.
+    """
+    from deepface.pipeline import streaming
+
+    analysis = streaming.Analysis(
+        detector_backend=detector_backend,
+        model_name=model_name,
+        distance_metric=distance_metric,
+        db_path=db_path,
+        enable_face_analysis=enable_face_analysis,
+        time_threshold=time_threshold,
+        frame_threshold=frame_threshold,
+        anti_spoofing=anti_spoofing,
+        device=device,
+        debug=debug,
+    )
+    streaming.stream(analysis, source, output_path)
+
+
+def register(
+    img: Any,
+    img_name: str | Sequence[str] | None = None,
+    model_name: str = "VGG-Face",
+    detector_backend: str = "opencv",
+    enforce_detection: EnforceDetection = True,
+    align: bool = True,
+    l2_normalize: bool = False,
+    expand_percentage: int = 0,
+    normalization: str = "base",
+    anti_spoofing: bool = False,
+    database_type: str = "postgres",
+    connection_details: Any = None,
+    connection: Any = None,
+    *,
+    border: float = PUBLISHED_BORDER,
+    min_face_size: int | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    progress: bool = False,
+) -> dict[str, int]:
+    """Store the faces of one picture, or of many in batches, in a database.
+
+    Nothing needs to be set up: without connection details and without ``DEEPFACE_POSTGRES_URI``,
+    the default ``database_type`` stands for a SQLite file, ``$DEEPFACE_SQLITE_PATH`` or
+    ``$DEEPFACE_HOME/.deepface/faces.db``, whose place is logged once.
+
+    Args:
+        img: one picture or many, as for :func:`extract_faces`.
+        img_name: what the records are called: one name for all, or a list with a name per picture.
+            The default is a picture's path where it ends in ``.jpg``, ``.jpeg`` or ``.png``, else
+            a random UUID.
+        model_name: as for :func:`represent`.
+        detector_backend: as for :func:`extract_faces`.
+        enforce_detection: as for :func:`extract_faces`.
+        align: as for :func:`extract_faces`.
+        l2_normalize: as for :func:`represent`. Faces are found again only with the same
+            ``model_name``, ``detector_backend``, ``align`` and ``l2_normalize``.
+        expand_percentage: as for :func:`extract_faces`.
+        normalization: as for :func:`represent`.
+        anti_spoofing: raise an error where a face is not real.
+        database_type: ``"postgres"``, ``"pgvector"``, ``"sqlite"``, ``"qdrant"`` or ``"milvus"``.
+        connection_details: where the database is: a URI or a dict for PostgreSQL, a path for
+            SQLite, a URL or a folder for Qdrant, a URI or a file for Milvus. The default is the
+            type's environment variable: ``DEEPFACE_POSTGRES_URI``, ``DEEPFACE_SQLITE_PATH``,
+            ``DEEPFACE_QDRANT_URL`` or ``DEEPFACE_MILVUS_URI``.
+        connection: an open connection of the database's driver to use instead; it stays open.
+        border: as for :func:`extract_faces`.
+        min_face_size: as for :func:`extract_faces`.
+        batch_size: as for :func:`extract_faces`.
+        device: as for :func:`extract_faces`.
+        precision: as for :func:`represent`.
+        progress: show a progress bar.
+
+    Returns:
+        ``{"inserted": n}``: the number of faces stored, of all pictures together, as published.
+
+    Raises:
+        DuplicateEntryError: a face is registered already, or twice among these. Faces are stored
+            by the hundred, each hundred all or none; the message says how many were. When the
+            call has one face only, there is a warning instead, and 0 is returned.
+        DatabaseError: the database cannot be reached, opened, read or written.
+        DimensionMismatchError: vectors of another length are stored under this model's name.
+        MissingPackageError: the database's driver is not installed.
+        ValueError: base of all of them, and of what :func:`represent` raises.
+    """
+    pipeline = FacePipeline(
+        detector_backend,
+        model_name,
+        anti_spoofing=anti_spoofing,
+        enforce_detection=enforce_detection,
+        align=align,
+        expand_percentage=expand_percentage,
+        border=border,
+        min_face_size=min_face_size,
+        normalization=normalization,
+        l2_normalize=l2_normalize,
+        return_face=True,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        progress=progress,
+    )
+    place = _datastore.Place(database_type, connection_details, connection)
+    return _datastore.register(pipeline, img, img_name, place)
+
+
+def search(
+    img: Any,
+    model_name: str = "VGG-Face",
+    detector_backend: str = "opencv",
+    distance_metric: str = "cosine",
+    enforce_detection: EnforceDetection = True,
+    align: bool = True,
+    l2_normalize: bool = False,
+    expand_percentage: int = 0,
+    normalization: str = "base",
+    anti_spoofing: bool = False,
+    similarity_search: bool = False,
+    k: int | None = None,
+    database_type: str = "postgres",
+    connection_details: Any = None,
+    connection: Any = None,
+    search_method: str = "exact",
+    return_type: str | None = None,
+    *,
+    border: float = PUBLISHED_BORDER,
+    min_face_size: int | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    progress: bool = False,
+) -> list[Any]:
+    """Look for the faces of one picture, or of many in batches, among those of :func:`register`.
+
+    Args:
+        img: one picture or many, as for :func:`extract_faces`.
+        model_name: as for :func:`represent`.
+        detector_backend: as for :func:`extract_faces`.
+        distance_metric: as for :func:`verify`, but no function. Where ``l2_normalize`` is on,
+            ``"euclidean"`` becomes ``"euclidean_l2"``; an index has one metric only, ``"cosine"``
+            where ``l2_normalize`` is on and else ``"euclidean"``. A warning says so.
+        enforce_detection: as for :func:`extract_faces`.
+        align: as for :func:`extract_faces`.
+        l2_normalize: as for :func:`register`.
+        expand_percentage: as for :func:`extract_faces`.
+        normalization: as for :func:`represent`.
+        anti_spoofing: raise an error where a face is not real.
+        similarity_search: give the most similar faces, also those beyond the threshold.
+        k: at most so many rows per face; all by default, 20 with an index.
+        database_type: as for :func:`register`.
+        connection_details: as for :func:`register`.
+        connection: as for :func:`register`.
+        search_method: ``"exact"`` compares with every record; ``"ann"`` with the neighbours that
+            an index finds (see :func:`build_index`), which is fast and may miss some.
+        return_type: ``"pandas"`` or ``"dict"``; the default is pandas where it is installed.
+        border: as for :func:`extract_faces`.
+        min_face_size: as for :func:`extract_faces`.
+        batch_size: as for :func:`extract_faces`.
+        device: as for :func:`extract_faces`.
+        precision: as for :func:`represent`.
+        progress: show a progress bar.
+
+    Returns:
+        For one picture a list with a table per face, closest first: a ``pandas.DataFrame``, or a
+        list of dicts. Its columns: ``id``, ``img_name``, ``model_name``, ``detector_backend``,
+        ``aligned``, ``l2_normalized``, ``search_method``, ``target_x``, ``target_y``,
+        ``target_w``, ``target_h`` (the face in ``img``, a published name), ``threshold``,
+        ``distance_metric``, ``distance`` and ``confidence`` (percent). A face that nothing matches
+        has an empty table, with an index none at all, as published. For many pictures a list with
+        one such list per picture.
+
+    Raises:
+        EmptyDatasource: no face was registered with these arguments.
+        DatabaseError: there is no index, or as for :func:`register`.
+        DimensionMismatchError: the database or its index holds vectors of another length.
+        ValueError: base of all of them, and of what :func:`represent` raises.
+    """
+    pipeline = FacePipeline(
+        detector_backend,
+        model_name,
+        anti_spoofing=anti_spoofing,
+        enforce_detection=enforce_detection,
+        align=align,
+        expand_percentage=expand_percentage,
+        border=border,
+        min_face_size=min_face_size,
+        normalization=normalization,
+        l2_normalize=l2_normalize,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        progress=progress,
+    )
+    options = _datastore.SearchOptions(
+        distance_metric, similarity_search, k, search_method, return_type
+    )
+    place = _datastore.Place(database_type, connection_details, connection)
+    return _datastore.search(pipeline, img, options, place)
+
+
+def identify(
+    img: Any,
+    identity_id: Any,
+    model_name: str = "VGG-Face",
+    detector_backend: str = "opencv",
+    distance_metric: str = "cosine",
+    enforce_detection: EnforceDetection = True,
+    align: bool = True,
+    l2_normalize: bool = False,
+    expand_percentage: int = 0,
+    normalization: str = "base",
+    anti_spoofing: bool = False,
+    database_type: str = "postgres",
+    connection_details: Any = None,
+    connection: Any = None,
+    *,
+    border: float = PUBLISHED_BORDER,
+    min_face_size: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+) -> dict[str, Any]:
+    """Decide whether a picture shows the person of one registered record.
+
+    Args:
+        img: one picture, as for :func:`extract_faces`. The face closest to the record counts.
+        identity_id: the record's ``id``, as :func:`search` gives it.
+        model_name: as for :func:`represent`; that of the record.
+        detector_backend: as for :func:`extract_faces`.
+        distance_metric: as for :func:`verify`, but no function.
+        enforce_detection: as for :func:`extract_faces`.
+        align: as for :func:`extract_faces`.
+        l2_normalize: as for :func:`register`; that of the record.
+        expand_percentage: as for :func:`extract_faces`.
+        normalization: as for :func:`represent`.
+        anti_spoofing: raise an error where a face is not real.
+        database_type: as for :func:`register`.
+        connection_details: as for :func:`register`.
+        connection: as for :func:`register`.
+        border: as for :func:`extract_faces`.
+        min_face_size: as for :func:`extract_faces`.
+        device: as for :func:`extract_faces`.
+        precision: as for :func:`represent`.
+
+    Returns:
+        A dict as of :func:`verify`, with ``id`` and ``img_name`` of the record;
+        ``facial_areas["img2"]`` is ``None``.
+
+    Raises:
+        ValueError: there is no such record, or its vector was made in another way; base of all
+            that :func:`search` raises.
+    """
+    pipeline = FacePipeline(
+        detector_backend,
+        model_name,
+        anti_spoofing=anti_spoofing,
+        enforce_detection=enforce_detection,
+        align=align,
+        expand_percentage=expand_percentage,
+        border=border,
+        min_face_size=min_face_size,
+        normalization=normalization,
+        l2_normalize=l2_normalize,
+        device=device,
+        precision=precision,
+    )
+    place = _datastore.Place(database_type, connection_details, connection)
+    return _datastore.identify(pipeline, img, identity_id, distance_metric, place)
+
+
+def build_index(
+    model_name: str = "VGG-Face",
+    detector_backend: str = "opencv",
+    align: bool = True,
+    l2_normalize: bool = False,
+    database_type: str = "postgres",
+    connection: Any = None,
+    connection_details: Any = None,
+    max_neighbors_per_node: int = 32,
+    *,
+    batch_size: int = 1000,
+) -> None:
+    """Make ``search(..., search_method="ann")`` possible: index what was registered.
+
+    The index is kept in the database. Faces that are registered later are found, too; calling this
+    again adds them to the stored index, and rebuilds it where records were deleted. Databases that
+    keep an index themselves (pgvector, Qdrant, Milvus) need no call.
+
+    Args:
+        model_name: as for :func:`register`.
+        detector_backend: as for :func:`register`.
+        align: as for :func:`register`.
+        l2_normalize: as for :func:`register`.
+        database_type: as for :func:`register`.
+        connection: as for :func:`register`.
+        connection_details: as for :func:`register`.
+        max_neighbors_per_node: edges of the index's graph per face: more find more, and take more
+            memory and time.
+        batch_size: records that are read at a time.
+
+    Raises:
+        EmptyDatasource: no face was registered with these arguments.
+        MissingPackageError: ``faiss-cpu`` is not installed.
+        DatabaseError: as for :func:`register`.
+    """
+    pipeline = FacePipeline(detector_backend, model_name, align=align, l2_normalize=l2_normalize)
+    place = _datastore.Place(database_type, connection_details, connection)
+    _datastore.build_index(
+        _datastore.criteria_of(pipeline), place, max_neighbors_per_node, batch_size
+    )
+
+
+def cli() -> None:
+    """Run the command line on ``sys.argv``: what the console script ``deepface`` does.
+
+    Raises:
+        SystemExit: always, with the exit code: 0 all done, 1 some pictures failed, 2 wrong use.
+    """
+    from deepface.cli.app import main
+
+    main()

@@ -73,8 +73,20 @@ MODULES: dict[str, dict[str, str]] = {
         "find_threshold": "deepface.matching.thresholds:find_threshold",
         "find_confidence": "deepface.matching.confidence:find_confidence",
     },
+    "deepface.modules.recognition": {
+        "find": "deepface.DeepFace:find",
+    },
+    "deepface.modules.datastore": {
+        "register": "deepface.DeepFace:register",
+        "search": "deepface.DeepFace:search",
+        "identify": "deepface.DeepFace:identify",
+        "build_index": "deepface.DeepFace:build_index",
+    },
     "deepface.modules.demography": {
         "analyze": "deepface.DeepFace:analyze",
+    },
+    "deepface.modules.streaming": {
+        "analysis": "deepface.DeepFace:stream",
     },
     "deepface.modules.exceptions": {name: f"deepface.errors:{name}" for name in _ERRORS},
     "deepface.models": {},

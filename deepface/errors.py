@@ -51,6 +51,10 @@ class DuplicateEntryError(DeepFaceError):
     """A face is registered already."""
 
 
+class DatabaseError(DeepFaceError):
+    """A database cannot be reached, opened, read or written."""
+
+
 class ImageTooLarge(DeepFaceError):
     """A picture exceeds the limit on bytes or pixels."""
 

@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,9 +39,9 @@ _BAND_PIXELS = 1 << 18
 #: A pixel of the picture can colour so many pixels of a smaller size beyond its own place.
 _BLUR = 2
 #: Rectangles are one face when their sides differ by less than this fraction of their size.
-_GROUP_EPS = 0.2
+GROUP_EPS = 0.2
 #: A face is where more windows than this agree (the published library's ``minNeighbors``).
-_MIN_NEIGHBORS = 10
+MIN_NEIGHBORS = 10
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Cascade:
                 f"OpenCV {cv2.__version__} has no cascade classifier; install a version that has "
                 'one: pip install "opencv-python<5"'
             )
-        path = str(_path(file))
+        path = str(cascade_path(file))
         self._classifiers = ObjectPool(lambda: cv2.CascadeClassifier(path))
         with self.classifier() as classifier:
             self.window = classifier.getOriginalWindowSize()[0]
@@ -94,13 +95,15 @@ class Cascade:
             cv2.BORDER_CONSTANT,
             value=0,
         )
-        found = list(spread(lambda level: self._search(gray, level), _pyramid(canvas, self.window)))
+        inside = (canvas.top, canvas.left, *canvas.image.shape[:2])
+        levels = pyramid(canvas.shape, inside, self.window)
+        found = list(spread(lambda level: self._search(gray, level), levels))
         return Candidates(
             np.concatenate([np.empty((0, 4), np.int64), *(part.boxes for part in found)]),
             np.concatenate([np.empty(0), *(part.weights for part in found)]),
         )
 
-    def _search(self, gray: Any, level: _Level) -> Candidates:
+    def _search(self, gray: Any, level: Level) -> Candidates:
         shrunk = cv2.resize(
             gray, (level.width, level.height), interpolation=cv2.INTER_LINEAR_EXACT
         )[:, level.left : level.right]
@@ -119,7 +122,8 @@ class Cascade:
         return Candidates(boxes, np.concatenate(weights))
 
 
-def _path(file: str) -> Path:
+def cascade_path(file: str) -> Path:
+    """Where the cascade's XML is: with OpenCV, or else in the weights folder."""
     folder = getattr(getattr(cv2, "data", None), "haarcascades", None)
     if folder is not None and (path := Path(folder, file)).is_file():
         return path
@@ -127,7 +131,7 @@ def _path(file: str) -> Path:
 
 
 @dataclass(frozen=True)
-class _Level:
+class Level:
     """One size of the pyramid, and the windows in it that touch the picture.
 
     ``scale`` is how many pixels of the canvas one pixel here is. Windows start in rows
@@ -144,25 +148,39 @@ class _Level:
     right: int
 
 
-def _pyramid(canvas: Canvas, window: int) -> Iterator[_Level]:
-    """The sizes that OpenCV searches; its arithmetic is in 32 bits, and so is this."""
+@lru_cache(maxsize=256)
+def pyramid(
+    shape: tuple[int, int], inside: tuple[int, int, int, int], window: int
+) -> tuple[Level, ...]:
+    """The sizes that OpenCV searches; its arithmetic is in 32 bits, and so is this.
+
+    Args:
+        shape: height and width of what is searched, black border included.
+        inside: top, left, height and width of the part that is not border.
+        window: side of the cascade's window.
+    """
+    levels = []
     factor = 1.0
-    stripes = math.ceil((canvas.width - window + 1) / 32)
-    while round(window * factor) <= min(canvas.shape):
+    stripes = math.ceil((shape[1] - window + 1) / 32)
+    while round(window * factor) <= min(shape):
         scale = np.float32(factor)
-        height, width = (round(float(np.float32(side) / scale)) for side in canvas.shape)
+        height, width = (round(float(np.float32(side) / scale)) for side in shape)
         step = 1 if scale >= 2 else 2
         # OpenCV cuts the rows into stripes of whole steps, which may leave out the last row.
         rows = height - window + 1
         rows = min(rows, stripes * max((rows // step + stripes - 1) // stripes, 1) * step)
-        top, bottom = _touching(canvas.top, canvas.image.shape[0], canvas.height / height)
-        left, right = _touching(canvas.left, canvas.image.shape[1], canvas.width / width)
+        top, bottom = _touching(inside[0], inside[2], shape[0] / height)
+        left, right = _touching(inside[1], inside[3], shape[1] / width)
         # Rows and columns are skipped in whole steps, so that the windows stay on their grid.
         top, left = (max(0, start - window + 1) // step * step for start in (top, left))
-        yield _Level(
-            scale, height, width, step, top, min(bottom, rows), left, min(right + window - 1, width)
+        levels.append(
+            Level(
+                *(scale, height, width, step),
+                *(top, min(bottom, rows), left, min(right + window - 1, width)),
+            )
         )
         factor *= _SCALE_FACTOR
+    return tuple(levels)
 
 
 def _touching(start: int, size: int, scale: float) -> tuple[int, int]:
@@ -181,7 +199,7 @@ def _windows(
     if step == 1:
         gray = cv2.resize(gray, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     elif (gray.shape[0] - window + 1) % 2:
-        # With an odd number of rows OpenCV may leave out the last one, see _pyramid.
+        # With an odd number of rows OpenCV may leave out the last one, see pyramid.
         gray = cv2.copyMakeBorder(gray, 0, 1, 0, 0, cv2.BORDER_CONSTANT, value=0)
     zoom = 2 // step
     size = (window * zoom, window * zoom)
@@ -205,13 +223,35 @@ def group(found: Candidates, shape: tuple[int, int]) -> Candidates:
 
     The surest face comes first; of equally sure ones the larger, then the upper, then the left.
     """
-    groups = [members for members in _components(found.boxes) if len(members) > _MIN_NEIGHBORS]
-    if not groups:
+    groups = list(_components(found.boxes))
+    return merge(
+        np.array([found.boxes[members].sum(axis=0) for members in groups]).reshape(-1, 4),
+        np.array([len(members) for members in groups]),
+        np.array([found.weights[members].max() for members in groups]),
+        shape,
+    )
+
+
+def merge(
+    sums: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    shape: tuple[int, int],
+) -> Candidates:
+    """One box for each group of similar windows; see :func:`group`.
+
+    Args:
+        sums: of the windows' x, y, w, h, ``(n, 4)``.
+        counts: of the windows, ``(n,)``.
+        weights: the highest of theirs, ``(n,)``.
+        shape: height and width of what was searched.
+    """
+    many = counts > MIN_NEIGHBORS
+    if not many.any():
         return Candidates(np.empty((0, 4), np.int64), np.empty(0))
-    counts = np.array([len(members) for members in groups])
-    weights = np.array([found.weights[members].max() for members in groups])
-    sums = np.array([found.boxes[members].sum(axis=0) for members in groups], np.float32)
-    boxes = np.rint(sums * (1 / counts.astype(np.float32))[:, None]).astype(np.int64)
+    sums, counts, weights = sums[many], counts[many], weights[many]
+    shares = 1 / counts.astype(np.float32)
+    boxes = np.rint(sums.astype(np.float32) * shares[:, None]).astype(np.int64)
 
     kept = ~_inside_stronger(boxes, counts)
     boxes, weights = boxes[kept], weights[kept]
@@ -237,7 +277,7 @@ def _components(boxes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 
 def _similar(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether all four sides of two squares (x, y, w, h) are close, element by element."""
-    delta = _GROUP_EPS * np.minimum(a[..., 2:], b[..., 2:])
+    delta = GROUP_EPS * np.minimum(a[..., 2:], b[..., 2:])
     near = np.abs(a[..., :2] - b[..., :2]) <= delta
     far = np.abs(a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) <= delta
     return (near & far).all(axis=-1)  # type: ignore[no-any-return]
@@ -246,7 +286,7 @@ def _similar(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _inside_stronger(boxes: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which boxes lie in one of more windows, with a margin of a fifth of that one's size."""
     start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    margin = np.rint(boxes[:, 2:] * _GROUP_EPS).astype(np.int64)
+    margin = np.rint(boxes[:, 2:] * GROUP_EPS).astype(np.int64)
     inside = (start[:, None] >= (start - margin)) & (end[:, None] <= (end + margin))
     stronger = counts > counts[:, None]
     return (inside.all(axis=-1) & stronger).any(axis=1)  # type: ignore[no-any-return]

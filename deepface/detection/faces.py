@@ -140,7 +140,7 @@ def crop_faces(
     if options.face_cut is not None:
         return _cut_by_landmarks(detector, sources, found, options.face_cut)
     if getattr(detector, "name", "") != "opencv":
-        _fill_in_eyes(images, found)
+        _fill_in_eyes(images, found, getattr(detector, "device_name", None))
     return [
         [_cut_out(source, region, bool(options.align)) for region in regions]
         for source, regions in zip(sources, found, strict=True)
@@ -190,7 +190,9 @@ def _largest(regions: list[FacialAreaRegion], count: int | None) -> list[FacialA
     return heapq.nlargest(count, regions, key=lambda region: region.w * region.h)
 
 
-def _fill_in_eyes(images: Sequence[Image], found: list[list[FacialAreaRegion]]) -> None:
+def _fill_in_eyes(
+    images: Sequence[Image], found: list[list[FacialAreaRegion]], device: str | None = None
+) -> None:
     """Let OpenCV's eye cascade find the eyes that a detector did not give, for all faces at once.
 
     ``found`` is changed in place.
@@ -210,7 +212,7 @@ def _fill_in_eyes(images: Sequence[Image], found: list[list[FacialAreaRegion]]) 
         for image, faces, position in missing
         for face in [faces[position]]
     ]
-    for (_, faces, position), (left, right) in zip(missing, find_eyes(crops), strict=True):
+    for (_, faces, position), (left, right) in zip(missing, find_eyes(crops, device), strict=True):
         face = faces[position]
         if face.left_eye is None and left is not None:
             face = replace(face, left_eye=(face.x + left[0], face.y + left[1]))

@@ -1,9 +1,10 @@
-"""A picture in a black border, seen by the first layers of a convolutional network.
+"""A picture in a black border, seen by a convolutional network.
 
-With the published border three quarters of a detector's input are black. Away from the picture and
-from the edges, a layer gives the same numbers everywhere there. So the first layers, which see some
-dozen pixels around a cell, need run on the picture with a margin, and once on a small black square:
-what they give for the whole input is put together from the two.
+With the published border three quarters of a detector's input are black. Of a layer's map, only the
+cells that see the picture depend on it; all others are those of an input that is black throughout.
+Such a map has strips of its own along the edges, as wide as the layers see, and is constant between
+them: a small black input gives all of its values. So layers run on the cells that see the picture
+and on a small black map, and the whole map is put together from the two where it is needed.
 """
 
 from __future__ import annotations
@@ -12,104 +13,188 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-#: It pays up to this share of the input.
+#: Leaving cells out pays as long as this share of them, or less, is computed.
 _WORTH = 0.8
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """The rows, or the columns, of the input and of the layers' map.
+    """The rows, or the columns, of a map.
 
     Attributes:
-        pixels: those of the input that are computed.
-        taken: cells that are taken from their map,
-        placed: and where they belong in the whole map.
-        sample: pixels of the square.
-        cells: for each cell of the whole map, the cell of the square's map that equals it.
+        size: how many there are.
+        start: the first that sees the picture,
+        stop: and the one after the last.
+        edge: how many of them, at either end, see that end.
+        black: how many the black map has: ``2 * edge + 1``, or ``size`` where that is less.
     """
 
-    pixels: slice
-    taken: slice
-    placed: slice
-    sample: int
-    cells: tuple[int, ...]
+    size: int
+    start: int
+    stop: int
+    edge: int = 0
+    black: int = 1
 
-    @classmethod
-    def of(cls, size: int, start: int, stop: int, reach: int, stride: int) -> _Axis:
-        count = -(-size // stride)
-        low = max(0, (start - reach) // stride)
-        high = min(count, -(-(stop + reach) // stride))
-        first = max(0, low - reach // stride)
-        pixels = slice(first * stride, min(size, high * stride + reach))
-        # The square has the cells that see an edge, with one to spare, and one between them; and
-        # the same remainder, so that strides meet its far edge as they meet that of the input.
-        edge = reach // stride + 1
-        sample, cells = size, tuple(range(count))
-        if count > 2 * edge + 1:
-            sample = 2 * edge * stride + (size - 1) % stride + 1
-            cells = tuple(
-                min(cell, max(edge, cell - count + 2 * edge + 1)) for cell in range(count)
-            )
-        return cls(pixels, slice(low - first, high - first), slice(low, high), sample, cells)
+    def after(self, reach: int, stride: int) -> _Axis:
+        """The axis of the map that layers of this reach and stride give."""
+        size = -(-self.size // stride)
+        start = max(0, (self.start - reach) // stride)
+        stop = min(size, (self.stop - 1 + reach) // stride + 1)
+        # Strides meet the far end with a remainder.
+        edge = -(-(self.edge + reach) // stride) + (stride > 1)
+        return _Axis(size, start, stop, edge, min(size, 2 * edge + 1))
+
+    def window(self, after: _Axis, reach: int, stride: int) -> slice:
+        """What the layers must be shown so that they give ``after.start`` to ``after.stop``."""
+        first = max(0, (after.start * stride - reach) // stride * stride)
+        last = max(self.stop, (after.stop - 1) * stride + reach + 1)
+        return slice(first, min(self.size, last))
+
+    def black_before(self, after: _Axis, stride: int) -> int:
+        """Size of the black map that they must be shown so that they give ``after.black``."""
+        # With the remainder of the whole map: strides meet its far end alike.
+        return min(self.size, (after.black - 1) * stride + (self.size - 1) % stride + 1)
+
+    def of_black(self, size: int, cells: slice, device: torch.device) -> Tensor:
+        """Which cells of the black map equal ``cells`` of a black map of ``size``."""
+        cell = torch.arange(cells.start, cells.stop, device=device)
+        far = cell - (size - self.black)
+        return torch.minimum(cell, far.clamp(min=self.black // 2))
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Which part of an input is computed, and how the whole map follows from it.
+    """Where a picture lies in a network's input that is black otherwise.
 
     Attributes:
-        rows: of the input, those that are computed.
+        shape: height and width of the input.
+        rows: of the input, those of the picture.
         columns: likewise.
     """
 
+    shape: tuple[int, int]
     rows: slice
     columns: slice
-    _axes: tuple[_Axis, _Axis] | None
 
     @classmethod
-    def around(
-        cls,
-        shape: tuple[int, int],
-        rows: tuple[int, int],
-        columns: tuple[int, int],
-        reach: int,
-        stride: int,
-    ) -> Frame:
-        """The frame of an input ``(height, width)`` that is black outside of a picture.
+    def none(cls, shape: tuple[int, int]) -> Frame:
+        """The picture is the whole input."""
+        return cls(shape, slice(0, shape[0]), slice(0, shape[1]))
+
+    def around(self, pictures: Tensor) -> FramedMap:
+        """The inputs that have ``pictures`` ``(N, C, rows, columns)`` in them."""
+        axes = [
+            _Axis(size, part.start, part.stop)
+            for size, part in zip(self.shape, (self.rows, self.columns), strict=True)
+        ]
+        return FramedMap(pictures, pictures.new_zeros(1, pictures.shape[1], 1, 1), axes[0], axes[1])
+
+
+@dataclass(frozen=True)
+class FramedMap:
+    """A map of inputs with a frame.
+
+    Attributes:
+        seeing: the cells that see the picture, ``(N, C, h, w)``.
+        black: the small black map, ``(1, C, h, w)``.
+        rows: of the whole map.
+        columns: likewise.
+    """
+
+    seeing: Tensor
+    black: Tensor
+    rows: _Axis
+    columns: _Axis
+
+    def through(
+        self,
+        layers: Callable[..., Tensor],
+        reach: int = 0,
+        stride: int = 1,
+        others: tuple[FramedMap, ...] = (),
+    ) -> FramedMap:
+        """The map that layers make of this one.
 
         Args:
-            shape: of the input.
-            rows: first row of the picture, and the one after its last.
-            columns: likewise.
-            reach: how many pixels away from its own a cell of the map sees, or more; a multiple
-                of ``stride``.
-            stride: of the map; its size is the input's, divided and rounded up.
+            layers: ``(N, C, h, w)`` to ``(N, D, h / stride, w / stride)``, rounded up. They may
+                write over what they are given.
+            reach: how many cells of this map away from its own a cell of the result sees, or more.
+            stride: of the layers together.
+            others: maps with cells like this one's that the layers take, too.
         """
-        y = _Axis.of(shape[0], *rows, reach, stride)
-        x = _Axis.of(shape[1], *columns, reach, stride)
-        part = (y.pixels.stop - y.pixels.start) * (x.pixels.stop - x.pixels.start)
-        if part + y.sample * x.sample > _WORTH * shape[0] * shape[1]:
-            return cls(slice(0, shape[0]), slice(0, shape[1]), None)
-        return cls(y.pixels, x.pixels, (y, x))
+        rows, columns = (axis.after(reach, stride) for axis in (self.rows, self.columns))
+        windows = (
+            self.rows.window(rows, reach, stride),
+            self.columns.window(columns, reach, stride),
+        )
+        black = (self.rows.black_before(rows, stride), self.columns.black_before(columns, stride))
+        height, width = (window.stop - window.start for window in windows)
+        maps = (self, *others)
+        if height * width + black[0] * black[1] > _WORTH * self.rows.size * self.columns.size:
+            result = layers(*(part.whole() for part in maps))
+            return Frame.none((rows.size, columns.size)).around(result)
+        result = layers(*(part._cells(*windows) for part in maps))
+        top, left = (window.start // stride for window in windows)
+        result = result[:, :, rows.start - top : rows.stop - top]
+        return FramedMap(
+            result[:, :, :, columns.start - left : columns.stop - left],
+            layers(
+                *(part._of_black(black, slice(0, black[0]), slice(0, black[1])) for part in maps)
+            ),
+            rows,
+            columns,
+        )
 
-    def complete(self, layers: Callable[[Tensor], Tensor], part: Tensor) -> Tensor:
-        """What ``layers`` give for the whole input.
+    def whole(self) -> Tensor:
+        """All of its cells."""
+        return self._cells(slice(0, self.rows.size), slice(0, self.columns.size))
 
-        Args:
-            layers: ``(N, C, h, w)`` to ``(N, D, h / stride, w / stride)``.
-            part: ``rows`` and ``columns`` of the input, ``(N, C, h, w)``.
-        """
-        known = layers(part)
-        if self._axes is None:
-            return known
-        y, x = self._axes
-        black = part.new_zeros(1, part.shape[1], y.sample, x.sample)
-        border = layers(black.contiguous(memory_format=torch.channels_last))
-        row, column = (torch.tensor(axis.cells, device=part.device) for axis in (y, x))
+    def _cells(self, rows: slice, columns: slice) -> Tensor:
+        """Some of its cells; all that see the picture are among them."""
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if self.seeing.shape[2:] == (height, width):
+            return self.seeing.contiguous(memory_format=torch.channels_last)
+        shape = (self.rows.size, self.columns.size)
+        count, channels = self.seeing.shape[:2]
         # Channels last throughout: whole pieces of memory are copied.
-        border = border.permute(0, 2, 3, 1)[0, row[:, None], column]
-        whole = border.repeat(len(part), 1, 1, 1).permute(0, 3, 1, 2)
-        whole[:, :, y.placed, x.placed] = known[:, :, y.taken, x.taken]
-        return whole
+        cells = self.seeing.new_empty(count, height, width, channels).permute(0, 3, 1, 2)
+        for row, column in (
+            (slice(rows.start, self.rows.start), columns),
+            (slice(self.rows.stop, rows.stop), columns),
+            (slice(self.rows.start, self.rows.stop), slice(columns.start, self.columns.start)),
+            (slice(self.rows.start, self.rows.stop), slice(self.columns.stop, columns.stop)),
+        ):
+            strip = cells[:, :, row.start - rows.start : row.stop - rows.start]
+            strip = strip[:, :, :, column.start - columns.start : column.stop - columns.start]
+            strip.copy_(self._of_black(shape, row, column))
+        top, left = self.rows.start - rows.start, self.columns.start - columns.start
+        height, width = self.seeing.shape[2:]
+        cells[:, :, top : top + height, left : left + width] = self.seeing
+        return cells
+
+    def _of_black(self, shape: tuple[int, int], rows: slice, columns: slice) -> Tensor:
+        """Some cells of a black map of this shape."""
+        row = self.rows.of_black(shape[0], rows, self.black.device)
+        column = self.columns.of_black(shape[1], columns, self.black.device)
+        return self.black.permute(0, 2, 3, 1)[:, row[:, None], column].permute(0, 3, 1, 2)
+
+
+class FramedLayers(nn.Module):
+    """Layers that take and give a :class:`FramedMap`.
+
+    Args:
+        layers: they run one after the other.
+        reach: see :meth:`FramedMap.through`.
+        stride: likewise.
+    """
+
+    def __init__(self, *layers: nn.Module, reach: int, stride: int = 1) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+        self.reach, self.stride = reach, stride
+
+    def forward(self, x: FramedMap) -> FramedMap:
+        """The layers' map of ``x``."""
+        return x.through(self.layers, self.reach, self.stride)

@@ -12,7 +12,6 @@ finer than their ends.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import cv2
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepface.detection.canvas import Canvas
-from deepface.detection.frame import Frame
+from deepface.detection.frame import Frame, FramedLayers, FramedMap
 from deepface.detection.retinaface_common import Anchors, RetinaFace, View, padded
 from deepface.detection.retinaface_layers import Level, Pyramid, Unit
 from deepface.runtime.fusion import FusedNorm, fused
@@ -56,7 +55,6 @@ class RetinaFaceDetector(RetinaFace):
     clips = True
     # Suppression begins at 0.4 there; here it is what is above the number before.
     overlap = math.nextafter(0.4, 0)
-    reach = 48
 
     def __init__(
         self,
@@ -106,42 +104,45 @@ class ResNetV2(nn.Module):
         # The published network takes RGB.
         self.data.scale, self.data.shift = self.data.scale.flip(1), self.data.shift.flip(1)
         self.first.weight = self.first.weight.flip(1)
-        self.stages = nn.ModuleList(_Stage(layers.stage(number)) for number in range(1, 5))
+        stage_1, stage_2, stage_3, stage_4 = (
+            [_Unit(unit) for unit in layers.stage(number)] for number in range(1, 5)
+        )
+        stem = (self.data, self.first, nn.MaxPool2d(3, 2, padding=1))
+        self.stages_1_2 = nn.Sequential(
+            FramedLayers(*stem, *stage_1, reach=3 + 2 + 3 * 4, stride=4),
+            FramedLayers(*stage_2, reach=1 + 3 * 2, stride=2),
+        )
+        self.stage_3, self.stage_4 = _Stage(*stage_3), _Stage(*stage_4)
         self.last = FusedNorm(layers.bn1, relu=True)
         self.pyramid = Pyramid(layers.levels(), slope=0.0, faces=(2, 3))
 
-    def forward(self, part: Tensor, frame: Frame, smallest: bool) -> Tensor:
-        """Rows for inputs of which ``part`` is what ``frame`` names."""
-        x = frame.complete(self._stride_8, part)
-        stride_8, x = self.stages[2](x)
-        stride_16, x = self.stages[3](x)
-        rows: Tensor = self.pyramid([stride_8, stride_16, self.last(x)], smallest)
+    def forward(self, pictures: Tensor, frame: Frame, smallest: bool) -> Tensor:
+        """Rows for inputs that have ``pictures`` in ``frame``."""
+        x = self.stages_1_2(frame.around(pictures))
+        stride_8, x = self.stage_3(x)
+        stride_16, x = self.stage_4(x)
+        rows: Tensor = self.pyramid([stride_8, stride_16, self.last(x.whole())], smallest)
         return rows
-
-    def _stride_8(self, x: Tensor) -> Tensor:
-        x = self.first(self.data(x))
-        x = F.max_pool2d(x, 3, 2, padding=1)
-        for stage in self.stages[:2]:
-            _, x = stage(x)
-        return x
 
 
 class _Stage(nn.Module):
     """Gives the second activation of its first unit, and its result."""
 
-    def __init__(self, units: Sequence[UnitLayers]) -> None:
+    def __init__(self, first: _Unit, *others: _Unit) -> None:
         super().__init__()
-        self.units = nn.ModuleList(_Unit(unit) for unit in units)
+        self.first = first
+        self.others = nn.Sequential(*(FramedLayers(unit, reach=1) for unit in others))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        inner, x = self.units[0](x)
-        for unit in self.units[1:]:
-            _, x = unit(x)
-        return inner, x
+    def forward(self, x: FramedMap) -> tuple[Tensor, FramedMap]:
+        before = x.through(self.first.before)
+        inner = before.through(self.first.narrow)
+        tapped = inner.whole()
+        x = before.through(self.first.after, reach=1, stride=2, others=(inner,))
+        return tapped, self.others(x)
 
 
 class _Unit(nn.Module):
-    """A pre-activated bottleneck: gives its second activation and its result."""
+    """A pre-activated bottleneck."""
 
     def __init__(self, unit: UnitLayers) -> None:
         super().__init__()
@@ -151,12 +152,15 @@ class _Unit(nn.Module):
         self.wide = fused(unit.conv3)
         self.shortcut = None if unit.sc is None else fused(unit.sc)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> Tensor:
         before = self.before(x)
-        inner = self.narrow(before)
+        return self.after(x if self.shortcut is None else before, self.narrow(before))
+
+    def after(self, x: Tensor, inner: Tensor) -> Tensor:
+        """The rest of the unit behind its second activation ``inner``."""
         if self.shortcut is not None:
-            x = self.shortcut(before)
-        return inner, self.wide(self.middle(inner), x)
+            x = self.shortcut(x)
+        return self.wide(self.middle(inner), x)  # type: ignore[no-any-return]
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:

@@ -68,7 +68,7 @@ class View:
     Attributes:
         shape: height and width of the network's input.
         scale: its pixels per pixel of the canvas.
-        frame: the part of it that is computed.
+        frame: the part of it that the picture takes.
         smallest: whether stride 8 is computed.
     """
 
@@ -113,8 +113,6 @@ class RetinaFace(Detector):
     clips: ClassVar[bool]
     #: Overlap above which a face is suppressed by a better one.
     overlap: ClassVar[float]
-    #: Reach of the layers up to stride 8 (see :class:`deepface.detection.frame.Frame`), in pixels.
-    reach: ClassVar[int]
     #: Pixels of input per step on a CPU, and elsewhere.
     step: ClassVar[tuple[int, int]] = (2**20, 2**24)
 
@@ -145,8 +143,8 @@ class RetinaFace(Detector):
     def _build(self) -> nn.Module:
         """The network with its weights.
 
-        It takes the part of inputs that its :class:`Frame` names, ``(N, 3, h, w)`` BGR from 0 to
-        255, that frame, and whether stride 8 is computed; it gives rows as
+        It takes the pictures of inputs, ``(N, 3, h, w)`` BGR from 0 to 255, their frame, and
+        whether stride 8 is computed; it gives rows as
         :class:`deepface.detection.retinaface_layers.Pyramid` does.
         """
 
@@ -156,11 +154,11 @@ class RetinaFace(Detector):
 
     @abstractmethod
     def _host_input(self, canvas: Canvas, view: View) -> NDArray[Any]:
-        """The framed part of the input ``(h, w, 3)``."""
+        """What is in the frame of the input, ``(h, w, 3)``."""
 
     @abstractmethod
     def _device_input(self, pictures: Tensor, canvas: Canvas, view: View) -> Tensor:
-        """The framed part of the inputs ``(N, 3, h, w)`` for pictures ``(N, h, w, 3)`` uint8."""
+        """What is in the frame of inputs, ``(N, 3, h, w)``, for pictures ``(N, h, w, 3)`` uint8."""
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
@@ -196,7 +194,7 @@ class RetinaFace(Detector):
                 (width, canvas.left, canvas.image.shape[1]),
             )
         )
-        frame = Frame.around((height, width), rows, columns, self.reach, stride=8)
+        frame = Frame((height, width), slice(*rows), slice(*columns))
         small = self.min_face_size is None or self.min_face_size * scale < _WITHOUT_SMALLEST
         return View((height, width), scale, frame, small)
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepface.runtime.fusion import FusedConv2d, fused, joined
+from deepface.runtime.fusion import FusedConv2d, fused
 
 #: Anchors per cell of a map.
 ANCHORS = 2
@@ -91,38 +91,24 @@ class _Context(nn.Module):
     def __init__(self, level: Level, slope: float, faces: tuple[int, int]) -> None:
         super().__init__()
         near, shared, middle, deep, far = level.context
-        self.near, self.middle = near[0].out_channels, middle[0].out_channels
-        self.first = _pair(near, shared, slope)
-        self.second = _pair(middle, deep, slope)
-        self.third = fused(*far, 0.0)
+        self.near, self.shared = fused(*near, 0.0), fused(*shared, slope)
+        self.middle, self.deep, self.far = (
+            fused(*middle, 0.0),
+            fused(*deep, slope),
+            fused(*far, 0.0),
+        )
         weight, bias = _head(level.heads, faces)
-        parts = torch.split(weight, [self.near, self.middle, far[0].out_channels], 1)
-        # Zeros for the channels that only the next convolution reads.
-        unread = (shared[0].out_channels, deep[0].out_channels, 0)
+        parts = torch.split(weight, [unit[0].out_channels for unit in (near, middle, far)], 1)
         self.heads = nn.ModuleList(
-            FusedConv2d(F.pad(part, (0, 0, 0, 0, 0, count)), bias * (not number), level.heads[0])
-            for number, (part, count) in enumerate(zip(parts, unread, strict=True))
+            FusedConv2d(part, bias * (not number), level.heads[0])
+            for number, part in enumerate(parts)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        first = self.first(x)
-        second = self.second(first[:, self.near :])
-        third = self.third(second[:, self.middle :])
-        out: Tensor = self.heads[0](first)
-        for head, part in zip(self.heads[1:], (second, third), strict=True):
-            out = head(part, out)
-        return out
-
-
-def _pair(result: Unit, inner: Unit, slope: float) -> nn.Module:
-    """Two units of one input as one: ``result`` is rectified, ``inner`` has the slope."""
-    parts = [fused(*result), fused(*inner)]
-    if slope == 0:
-        return joined(result[0], parts, 0.0)
-    slopes = [torch.full_like(part.bias, s) for part, s in zip(parts, (0.0, slope), strict=True)]
-    activation = nn.PReLU(sum(len(s) for s in slopes))
-    activation.weight.data = torch.cat(slopes)
-    return nn.Sequential(joined(result[0], parts, None), activation)
+        shared = self.shared(x)
+        out: Tensor = self.heads[0](self.near(x))
+        out = self.heads[1](self.middle(shared), out)
+        return self.heads[2](self.far(self.deep(shared)), out)  # type: ignore[no-any-return]
 
 
 def _head(heads: Sequence[nn.Conv2d], faces: tuple[int, int]) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck
 
 from deepface.detection.canvas import Canvas
-from deepface.detection.frame import Frame
+from deepface.detection.frame import Frame, FramedLayers
 from deepface.detection.retinaface_common import Anchors, RetinaFace, View, padded
 from deepface.detection.retinaface_layers import ANCHORS, Level, Pyramid, Unit
 from deepface.runtime.checkpoints import load_into, load_state_dict
@@ -76,7 +76,6 @@ class RetinaFaceMobileNetDetector(_PyTorchRetinaFace):
 
     name = "retinaface-mobilenet0.25"
     file = "mobilenet0.25_Final.pth"
-    reach = 24
 
     def _layers(self) -> Layers:
         return MobileNetLayers()
@@ -87,7 +86,6 @@ class RetinaFaceResNet50Detector(_PyTorchRetinaFace):
 
     name = "retinaface-resnet50"
     file = "Resnet50_Final.pth"
-    reach = 48
 
     def _layers(self) -> Layers:
         return ResNet50Layers()
@@ -104,15 +102,14 @@ class Net(nn.Module):
         self.stages = nn.ModuleList(layers.stages())
         self.pyramid = Pyramid(layers.levels(), layers.slope, faces=(1, 3))
 
-    def forward(self, part: Tensor, frame: Frame, smallest: bool) -> Tensor:
-        """Rows for inputs of which ``part`` is what ``frame`` names."""
-        maps = [frame.complete(self._stride_8, part)]
-        for stage in self.stages[1:]:
-            maps.append(stage(maps[-1]))
+    def forward(self, pictures: Tensor, frame: Frame, smallest: bool) -> Tensor:
+        """Rows for inputs that have ``pictures`` in ``frame``."""
+        x = frame.around(pictures).through(lambda pixels: pixels - self.mean)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x.whole())
         return self.pyramid(maps, smallest)  # type: ignore[no-any-return]
-
-    def _stride_8(self, x: Tensor) -> Tensor:
-        return self.stages[0](x - self.mean)  # type: ignore[no-any-return]
 
 
 class Layers(nn.Module):
@@ -138,8 +135,11 @@ class Layers(nn.Module):
         self.BboxHead = _heads(inner, 4)
         self.LandmarkHead = _heads(inner, 10)
 
-    def stages(self) -> Iterable[nn.Module]:
-        """The backbone to stride 8, from there to 16 and to 32, fused."""
+    def stages(self) -> Iterable[nn.Sequential]:
+        """The backbone to stride 8, from there to 16 and to 32, fused, of framed layers.
+
+        They do not write over what they are given.
+        """
         raise NotImplementedError
 
     def levels(self) -> list[Level]:
@@ -218,10 +218,12 @@ class MobileNetLayers(Layers):
                 inputs = outputs
             self.body.add_module(f"stage{number}", nn.Sequential(*stage))
 
-    def stages(self) -> Iterable[nn.Module]:
+    def stages(self) -> Iterable[nn.Sequential]:
         """As in the base."""
-        for stage in self.body.children():
-            yield nn.Sequential(*(fused(*unit, self.slope) for unit in _units(stage)))
+        sight = ((1 + 2 + 2 + 4 + 4 + 8, 8), (1 + 5 * 2, 2), (1 + 2, 2))
+        for stage, (reach, stride) in zip(self.body.children(), sight, strict=True):
+            units = (fused(*unit, self.slope) for unit in _units(stage))
+            yield nn.Sequential(FramedLayers(*units, reach=reach, stride=stride))
 
 
 class ResNet50Layers(Layers):
@@ -232,15 +234,21 @@ class ResNet50Layers(Layers):
         self.body = resnet50()
         del self.body.fc
 
-    def stages(self) -> Iterable[nn.Module]:
+    def stages(self) -> Iterable[nn.Sequential]:
         """As in the base."""
         body = self.body
         first = fused(body.conv1, body.bn1, 0.0)
+        stem = (first, nn.MaxPool2d(3, 2, padding=1), *_blocks(body.layer1))
         yield nn.Sequential(
-            first, nn.MaxPool2d(3, 2, padding=1), *_blocks(body.layer1), *_blocks(body.layer2)
+            FramedLayers(*stem, reach=3 + 2 + 3 * 4, stride=4),
+            FramedLayers(*_blocks(body.layer2), reach=1 + 3 * 2, stride=2),
         )
-        yield nn.Sequential(*_blocks(body.layer3))
-        yield nn.Sequential(*_blocks(body.layer4))
+        for layer in (body.layer3, body.layer4):
+            halves, *others = _blocks(layer)
+            yield nn.Sequential(
+                FramedLayers(halves, reach=1, stride=2),
+                *(FramedLayers(block, reach=1) for block in others),
+            )
 
 
 def _blocks(layer: nn.Sequential) -> list[_Block]:

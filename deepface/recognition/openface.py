@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from deepface.recognition.layers import conv_bn
 from deepface.recognition.network_model import NetworkModel
+from deepface.runtime.fusion import FusedConv2d
 
 _LRN_ALPHA, _LRN_RADIUS = 1e-4, 5
 
@@ -34,25 +35,25 @@ class _LocalResponseNorm(nn.Module):
     ``local_response_norm`` takes half of the time of the whole network.
     """
 
-    band: Tensor
-
     def __init__(self, channels: int) -> None:
         super().__init__()
         # On the CPU also where the parameters are left without storage until they are loaded.
         position = torch.arange(channels, device="cpu")
-        near = (position[:, None] - position).abs() <= _LRN_RADIUS
-        self.register_buffer("band", near[:, :, None, None].float(), persistent=False)
+        near = ((position[:, None] - position).abs() <= _LRN_RADIUS)[:, :, None, None]
+        one = torch.ones(channels, device="cpu")
+        self.band = FusedConv2d(_LRN_ALPHA * near, one, nn.Conv2d(1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        root = (1 + _LRN_ALPHA * F.conv2d(x * x, self.band)).rsqrt()
-        return x * root * root.sqrt()
+        root = self.band(x * x).rsqrt_()
+        scaled: Tensor = (x * root).mul_(root.sqrt_())
+        return scaled
 
 
 class _L2Pool(nn.Module):
     """Square root of the sum of squares in 3x3 windows."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.avg_pool2d(x * x, 3, stride=3, divisor_override=1).sqrt()
+        return (9 * F.avg_pool2d(x * x, 3, stride=3)).sqrt()
 
 
 class _Inception(nn.Module):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepface.errors import UnimplementedError
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+#: Signs of an NVIDIA driver: the usual one, those of WSL and of Jetson boards.
+_DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/nvgpu")
 #: What the activations of the largest detector take for one picture, generously.
 _BYTES_PER_IMAGE = 256_000_000
 _LARGEST_BATCH = 256
@@ -53,6 +57,16 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     if resolved.type == "mps" and not torch.backends.mps.is_available():
         raise RuntimeError("device 'mps' is not available on this machine; use device='cpu'")
     return resolved
+
+
+def may_have_cuda() -> bool:
+    """Whether asking torch for CUDA is worth its import, which takes seconds.
+
+    False only where it is certain: on Linux every NVIDIA driver shows itself in the file system.
+    """
+    if "torch" in sys.modules or not sys.platform.startswith("linux"):
+        return True
+    return any(Path(path).exists() for path in _DRIVERS)
 
 
 def automatic_batch_size(device: str | torch.device | None = None) -> int:

@@ -2,11 +2,13 @@
 
 Batch norm is folded into the weights, in float64. On a CPU, oneDNN adds and activates while it
 writes the result: without that, a residual network spends a fifth of its time re-reading memory.
+Networks are made of these steps by hand, or from their layers by
+:func:`deepface.runtime.tracing.for_inference`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +18,12 @@ from torch.nn import functional as F
 class FusedConv2d(nn.Module):
     """A convolution with bias, then an optional sum and an optional (leaky) ReLU.
 
+    Its tensors are derived from those of a weight file and are no part of a state dict.
+
     Args:
-        weight: as in ``nn.Conv2d``; float32.
+        weight: as in ``nn.Conv2d``.
         bias: likewise.
-        conv: gives stride, padding, dilation and groups.
+        conv: gives stride, padding (zeros), dilation and groups.
         slope: of the activation below zero; 0 is ReLU, ``None`` no activation.
     """
 
@@ -30,31 +34,58 @@ class FusedConv2d(nn.Module):
         self, weight: Tensor, bias: Tensor, conv: nn.Conv2d, slope: float | None = None
     ) -> None:
         super().__init__()
-        self.register_buffer("weight", weight)
-        self.register_buffer("bias", bias)
+        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("bias", bias, persistent=False)
         self.stride, self.dilation, self.groups = [*conv.stride], [*conv.dilation], conv.groups
         self.padding = [int(size) for size in conv.padding]
         self.slope = slope
+        # An opaque tensor is no buffer: it can be neither cast nor moved.
+        self._packed: tuple[Tensor, ...] = ()
+
+    def pack(self, size: Iterable[int]) -> None:
+        """Lay the weights out as oneDNN wants them for inputs of a size; other sizes do, too.
+
+        Else they are brought into that layout at every call, which takes longer than the
+        arithmetic when the batch is one face. The module must stay on the CPU afterwards.
+        """
+        if not _has_onednn(self.weight):
+            return
+        geometry = (self.padding, self.stride, self.dilation, self.groups)
+        self._packed = (
+            torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
+                self.weight.to_mkldnn(), *geometry, [*size]
+            ),
+        )
+        self.weight = self.weight.new_empty(0)
+
+    def scale_(self, factor: float) -> None:
+        """Multiply what comes before the sum by a constant."""
+        self.weight.mul_(factor)
+        self.bias.mul_(factor)
 
     def forward(self, x: Tensor, add: Tensor | None = None) -> Tensor:
         """The result for ``x``; ``add``, of the result's shape, is added and overwritten."""
+        weight = self._packed[0] if self._packed else self.weight
         if not _has_onednn(x):
             y = F.conv2d(
-                x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+                x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups
             )
             return self._activated(y if add is None else add.add_(y))
         geometry = (self.padding, self.stride, self.dilation, self.groups)
         relu = "relu" if self.slope == 0 else None
-        if add is not None:
-            y = torch.ops.mkldnn._convolution_pointwise_(
-                add, x, self.weight, self.bias, *geometry, "add", None, relu, [], ""
+        if add is not None and x.dtype == torch.float32:
+            y = torch.ops.mkldnn._convolution_pointwise_.binary(
+                add, x, weight, self.bias, *geometry, "add", None, relu, [], ""
             )
             return y if relu else self._activated(y)  # it has no leaky sum
         unary = "leaky_relu" if self.slope else relu or "none"
-        slopes = [self.slope] if self.slope else []
-        return torch.ops.mkldnn._convolution_pointwise(  # type: ignore[no-any-return]
-            x, self.weight, self.bias, *geometry, unary, slopes, ""
+        if add is not None:  # in bfloat16 it has no sum for every shape
+            unary = "none"
+        slopes = [self.slope] if unary == "leaky_relu" else []
+        y = torch.ops.mkldnn._convolution_pointwise(
+            x, weight, self.bias, *geometry, unary, slopes, ""
         )
+        return y if add is None else self._activated(add.add_(y))
 
     def _activated(self, y: Tensor) -> Tensor:
         return y if self.slope is None else F.leaky_relu(y, self.slope, inplace=True)
@@ -67,15 +98,9 @@ def fused(
     weight = conv.weight.detach().double()
     bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach().double()
     if bn is not None:
-        scale, shift = _scale_and_shift(bn)
+        scale, shift = scale_and_shift(bn)
         weight, bias = weight * scale[:, None, None, None], bias * scale + shift
     return FusedConv2d(weight.float(), bias.float(), conv, slope)
-
-
-def joined(conv: nn.Conv2d, parts: Sequence[FusedConv2d], slope: float | None) -> FusedConv2d:
-    """Convolutions of one input and one geometry, that of ``conv``, as one: outputs in order."""
-    weight = torch.cat([part.weight for part in parts])
-    return FusedConv2d(weight, torch.cat([part.bias for part in parts]), conv, slope)
 
 
 class FusedNorm(nn.Module):
@@ -86,7 +111,7 @@ class FusedNorm(nn.Module):
 
     def __init__(self, bn: nn.BatchNorm2d, relu: bool) -> None:
         super().__init__()
-        scale, shift = _scale_and_shift(bn)
+        scale, shift = scale_and_shift(bn)
         self.register_buffer("scale", scale.float().view(1, -1, 1, 1))
         self.register_buffer("shift", shift.float().view(1, -1, 1, 1))
         self.relu = relu
@@ -97,7 +122,7 @@ class FusedNorm(nn.Module):
         return x.relu_() if self.relu else x
 
 
-def _scale_and_shift(bn: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def scale_and_shift(bn: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """The evaluation form of a batch norm: ``x * scale + shift`` per channel, float64."""
     assert bn.running_mean is not None and bn.running_var is not None
     scale = bn.weight.detach().double() / (bn.running_var.double() + bn.eps).sqrt()
@@ -108,7 +133,8 @@ def _has_onednn(x: Tensor) -> bool:
     # The operators that torch.compile uses; they have no public name.
     return (
         x.device.type == "cpu"
-        and x.dtype == torch.float32
+        and x.dtype in (torch.float32, torch.bfloat16)
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
+        and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
     )

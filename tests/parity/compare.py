@@ -176,7 +176,7 @@ def retinaface_maps(originals: Originals, pictures: Sequence[Path]) -> Compariso
             tensor, maps = saved["tensor"], [saved[str(i)] for i in range(9)]
         height, width = tensor.shape[1:3]
         bgr = torch.from_numpy(np.ascontiguousarray(tensor[..., ::-1])).permute(0, 3, 1, 2)
-        frame = Frame.around((height, width), (0, height), (0, width), 48, 8)
+        frame = Frame.none((height, width))
         with torch.inference_mode():
             found = detector._network.module(bgr, frame, True)
         start = 0

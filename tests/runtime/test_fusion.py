@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.runtime import fusion
-from deepface.runtime.fusion import FusedNorm, fused, joined
+from deepface.runtime.fusion import FusedNorm, fused
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
@@ -46,11 +46,13 @@ def test_convolution_norm_sum_activation(slope: float | None, bias: bool, groups
 
 
 @torch.inference_mode()
-def test_joined() -> None:
-    convs = [nn.Conv2d(4, outputs, 3, padding=1) for outputs in (3, 5)]
-    x = torch.randn(1, 4, 6, 7)
-    both = joined(convs[0], [fused(conv) for conv in convs], 0.0)
-    torch.testing.assert_close(both(x), torch.cat([conv(x) for conv in convs], 1).relu())
+def test_packed_weights_do_for_any_size() -> None:
+    conv = nn.Conv2d(3, 8, 3, padding=1)
+    layer = fused(conv, slope=0.0)
+    layer.pack((1, 3, 20, 20))
+    for size in (20, 7):
+        x = torch.randn(2, 3, size, size)
+        torch.testing.assert_close(layer(x), conv(x).relu(), check_stride=False)
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -102,3 +103,20 @@ def test_threads_build_a_model_once() -> None:
         assert "broken" not in cached_models["test-task"]
     finally:
         cached_models.pop("test-task", None)
+
+
+def test_torch_is_not_imported_to_learn_that_there_is_no_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from deepface.runtime import device
+
+    assert device.may_have_cuda()  # torch is there already
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(device, "_DRIVERS", ("/no/such/driver",))
+    assert not device.may_have_cuda()
+    monkeypatch.setattr(device, "_DRIVERS", ("/no/such/driver", "/"))
+    assert device.may_have_cuda()
+    monkeypatch.setattr(device, "_DRIVERS", ())
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert device.may_have_cuda()

@@ -1,0 +1,281 @@
+"""Approximate search: recall, time, memory; and search in the embedded database.
+
+The vectors are made, not photographed: people are random points on the unit sphere, the faces of a
+person lie around his point, ten each. ``--cosine`` is how alike two of them are on average;
+strangers have a cosine of about 0. Queries are further faces of people who are in the index.
+Recall is the share of the ten nearest vectors (by brute force) that are among the ten found.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.arguments import add_output, positive
+from benchmarks.measure import Spread, in_fresh_process
+from benchmarks.report import Report, Row, table
+
+HELP = "approximate nearest neighbours: recall, build time, memory, query time"
+COLUMNS = {
+    "what": "what",
+    "vectors": "vectors",
+    "dimensions": "dimensions",
+    "seconds": "s",
+    "cpu_seconds": "CPU s",
+    "memory_mb": "MB in memory",
+    "stored_mb": "MB stored",
+    "recall_at_10": "recall@10",
+    "recall_at_1": "recall@1",
+    "ms": "ms/query (quartiles)",
+}
+_PEOPLE = 1000  # per chunk, with ten faces each
+_CHUNK = 10 * _PEOPLE
+_K = 10
+
+Matrix = NDArray[np.float32]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    parser.add_argument("--vectors", type=positive, default=1_000_000, metavar="N")
+    parser.add_argument("--dimensions", type=positive, default=512, metavar="D")
+    parser.add_argument(
+        "--stored", type=positive, default=100_000, metavar="N", help="faces in the database"
+    )
+    parser.add_argument("--queries", type=positive, default=200, metavar="N", help="at most 200")
+    parser.add_argument("--edges", type=positive, default=32, help="max_neighbors_per_node")
+    parser.add_argument(
+        "--cosine", type=float, default=0.6, help="mean cosine of one person's faces (default 0.6)"
+    )
+    add_output(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print, save."""
+    settings = {
+        key: getattr(args, key)
+        for key in ("vectors", "dimensions", "stored", "queries", "edges", "cosine")
+    }
+    report = Report("index", settings=settings)
+    report.note("vectors are made: clusters of ten on the unit sphere, as faces of people")
+    report.rows += in_fresh_process(_index, settings)
+    report.save(args.out, args.tag)
+    report.rows += in_fresh_process(_database, settings)
+    path = report.save(args.out, args.tag)
+    print(f"{table(report.rows, COLUMNS)}\n\nwritten: {path}")
+    return 0
+
+
+class Crowd:
+    """Faces of people, made chunk by chunk, the same each time."""
+
+    def __init__(self, count: int, dimensions: int, cosine: float) -> None:
+        self.count = count
+        self.dimensions = dimensions
+        # A point of length 1 plus noise of length r: cosine of two such is 1 / (1 + r^2).
+        self._spread = (1 / cosine - 1) ** 0.5 / dimensions**0.5
+
+    def chunks(self) -> Iterator[tuple[NDArray[np.int64], Matrix]]:
+        """Ids and vectors of length 1, in random order within a chunk."""
+        for number, start in enumerate(range(0, self.count, _CHUNK)):
+            rng = np.random.default_rng((1, number))
+            points = self._points(number)
+            size = min(_CHUNK, self.count - start)
+            people = rng.permutation(np.repeat(np.arange(_PEOPLE), 10))[:size]
+            ids = np.arange(start, start + size, dtype=np.int64)
+            yield ids, self._around(points[people], rng)
+
+    def queries(self, count: int) -> Matrix:
+        """New faces of people who are there."""
+        rng = np.random.default_rng(2)
+        chunks = rng.integers(0, -(-self.count // _CHUNK), count)
+        points = [self._points(int(chunk))[rng.integers(_PEOPLE)] for chunk in chunks]
+        return self._around(np.array(points), rng)
+
+    def _points(self, number: int) -> Matrix:
+        rng = np.random.default_rng((0, number))
+        return _unit(rng.standard_normal((_PEOPLE, self.dimensions), dtype=np.float32))
+
+    def _around(self, points: Matrix, rng: np.random.Generator) -> Matrix:
+        noise = rng.standard_normal(points.shape, dtype=np.float32)
+        return _unit(points + np.float32(self._spread) * noise)
+
+
+def _unit(vectors: Matrix) -> Matrix:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def _nearest(crowd: Crowd, queries: Matrix) -> tuple[NDArray[np.int64], float]:
+    """Ids of the ten nearest ``(m, 10)`` by brute force, and seconds of the work per query."""
+    best = np.full((len(queries), _K), -np.inf, np.float32)
+    names = np.full((len(queries), _K), -1, np.int64)
+    seconds = 0.0
+    for ids, vectors in crowd.chunks():
+        start = time.perf_counter()
+        for row, query in enumerate(queries):
+            cosines = np.concatenate([best[row], vectors @ query])
+            known = np.concatenate([names[row], ids])
+            order = np.argpartition(-cosines, _K - 1)[:_K]
+            order = order[np.argsort(-cosines[order])]
+            best[row], names[row] = cosines[order], known[order]
+        seconds += time.perf_counter() - start
+    return names, seconds / len(queries)
+
+
+def _index(settings: Row) -> list[Row]:
+    """The index alone."""
+    import psutil
+
+    from deepface.matching.index import NeighbourIndex
+
+    memory = psutil.Process().memory_info
+    crowd = Crowd(settings["vectors"], settings["dimensions"], settings["cosine"])
+    queries = crowd.queries(settings["queries"])
+    size = {"vectors": crowd.count, "dimensions": crowd.dimensions}
+    next(crowd.chunks())  # what making vectors takes is there before
+    NeighbourIndex.empty(1)  # what importing takes, too
+    before, made = memory().rss, 0.0
+    start, cpu = time.perf_counter(), time.process_time()
+    index = NeighbourIndex.empty(crowd.dimensions, settings["edges"])
+    chunks = crowd.chunks()
+    while True:
+        making = time.process_time()
+        chunk = next(chunks, None)
+        made += time.process_time() - making
+        if chunk is None:
+            break
+        index.add(*chunk)
+    seconds = time.perf_counter() - start - made
+    rows: list[Row] = [
+        {
+            "what": "index: build",
+            **size,
+            "seconds": round(seconds, 1),
+            "cpu_seconds": round(time.process_time() - cpu - made, 1),
+            "memory_mb": round((memory().rss - before) / 1e6),
+        }
+    ]
+    written: list[int] = []
+    start = time.perf_counter()
+    index.write(lambda part: written.append(len(part)))
+    rows.append(
+        {
+            "what": "index: write",
+            **size,
+            "seconds": round(time.perf_counter() - start, 1),
+            "stored_mb": round(sum(written) / 1e6),
+        }
+    )
+    exact, brute = _nearest(crowd, queries)
+    times, found = [], []
+    for query in queries:
+        start = time.perf_counter()
+        found.append(index.search(query[None], _K)[0])
+        times.append(1000 * (time.perf_counter() - start))
+    hits = [len(set(own) & set(row.tolist())) for own, row in zip(found, exact, strict=True)]
+    first = [own[0] == row[0] for own, row in zip(found, exact, strict=True)]
+    rows.append(
+        {
+            "what": "index: one query",
+            **size,
+            "recall_at_10": round(sum(hits) / (_K * len(queries)), 4),
+            "recall_at_1": round(sum(first) / len(queries), 4),
+            **Spread.of(times).columns("ms"),
+        }
+    )
+    start = time.perf_counter()
+    index.search(queries, _K)
+    together = 1000 * (time.perf_counter() - start) / len(queries)
+    rows.append({"what": f"index: {len(queries)} queries at once", **size, "ms": together})
+    rows.append({"what": "brute force in memory, one query", **size, "ms": 1000 * brute})
+    return rows
+
+
+def _database(settings: Row) -> list[Row]:
+    """``search`` of the public door, in the embedded database."""
+    from deepface import DeepFace
+    from deepface.matching.databases.base import Criteria, Record
+    from deepface.matching.databases.registry import open_database
+    from deepface.runtime.models import cached_models
+
+    crowd = Crowd(settings["stored"], settings["dimensions"], settings["cosine"])
+    size = {"vectors": crowd.count, "dimensions": crowd.dimensions}
+    queries = crowd.queries(min(settings["queries"], 50))
+    cached_models.setdefault("facial_recognition", {})["Facenet512"] = _scripted(queries)
+    rows: list[Row] = []
+
+    def timed(what: str, started: float, **more: Any) -> None:
+        seconds = round(time.perf_counter() - started, 1)
+        rows.append({"what": f"database: {what}", **size, "seconds": seconds, **more})
+
+    with TemporaryDirectory(prefix="benchmarks-") as folder:
+        path = Path(folder, "faces.db")
+        criteria = Criteria("Facenet512", "skip", aligned=True, l2_normalized=False)
+        start, number = time.perf_counter(), 0
+        with open_database("sqlite", path) as database:
+            for ids, vectors in crowd.chunks():
+                records = [
+                    Record(str(id_), np.full((1, 1, 3), id_, np.float32), vector.astype(np.float64))
+                    for id_, vector in zip(ids, vectors, strict=True)
+                ]
+                for number in range(0, len(records), 100):
+                    database.insert(criteria, records[number : number + 100])
+        timed("insert", start, stored_mb=round(path.stat().st_size / 1e6))
+        where: dict[str, Any] = {"database_type": "sqlite", "connection_details": str(path)}
+        start = time.perf_counter()
+        DeepFace.build_index(
+            "Facenet512", "skip", max_neighbors_per_node=settings["edges"], **where
+        )
+        timed("build_index", start, stored_mb=round(path.stat().st_size / 1e6))
+
+        def search(number: int, method: str) -> float:
+            start = time.perf_counter()
+            DeepFace.search(
+                np.full((8, 8, 3), _FIRST + number, np.uint8),
+                "Facenet512",
+                "skip",
+                distance_metric="euclidean",
+                similarity_search=True,
+                k=_K,
+                search_method=method,
+                return_type="dict",
+                **where,
+            )
+            return 1000 * (time.perf_counter() - start)
+
+        first = search(0, "ann")
+        rows.append({"what": "database: first ann search (reads the index)", **size, "ms": first})
+        for method, count in (("ann", len(queries)), ("exact", min(10, len(queries)))):
+            times = [search(number, method) for number in range(count)]
+            row: Row = {"what": f"database: {method} search", **size}
+            rows.append(row | Spread.of(times).columns("ms"))
+    return rows
+
+
+#: Grey value of the picture of the first query.
+_FIRST = 10
+
+
+def _scripted(queries: Matrix) -> Any:
+    """A recognition model that knows a grey picture's vector by its grey."""
+    from deepface.recognition.model import FacialRecognition
+
+    class Scripted(FacialRecognition):
+        model_name = "Facenet512"
+        input_shape = (8, 8)
+        output_shape = queries.shape[1]
+        model = None
+
+        def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+            greys = np.rint(batch.mean(axis=(1, 2, 3)) * 255).astype(int)
+            found: Matrix = queries[greys - _FIRST]
+            return found
+
+    return Scripted()

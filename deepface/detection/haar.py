@@ -1,0 +1,133 @@
+"""OpenCV's Haar cascades for a whole batch of pictures at once, on any device.
+
+Every number is the one that OpenCV computes, not close to it but equal: sums of pixels and of the
+weights of features are whole numbers below 2**24, the votes of a stage add up without rounding in
+64 bits, and what does round (the norm of a window, a feature times its norm) is rounded once, in
+OpenCV's precision. So neither the device nor the order of a sum matters. Pixels and weights even
+fit into the ten bits of TF32, should a program have switched that on.
+
+OpenCV's own result depends neither on its threads nor on its instruction set, but for the order in
+which it comes; and with that, which of equally large eyes is taken. Here it is the upper left one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from deepface.detection.cascade import Candidates, cascade_path
+from deepface.detection.haar_atlas import Atlas, Pictures, View, atlases
+from deepface.detection.haar_cascade import HaarCascade, read_cascade
+from deepface.detection.haar_grid import Windows, integrals, looked_at
+from deepface.detection.haar_grouping import group_all
+from deepface.detection.haar_plain import Plain
+from deepface.errors import MissingPackageError
+
+
+class Steps(Protocol):
+    """The parts of a search that take its time: operations of PyTorch, or kernels that fuse them.
+
+    Attributes:
+        groups: of stages, after each of which the windows that are left are gathered anew.
+    """
+
+    groups: range
+
+    def resampled(
+        self, gray: Tensor, rows: Tensor, columns: Tensor, strips: Tensor, offsets: Tensor
+    ) -> Tensor:
+        """See :func:`deepface.detection.haar_atlas.resampled`."""
+
+    def grid(self, sums: Tensor, squares: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The first stages for every window.
+
+        Args:
+            sums: see :func:`deepface.detection.haar_grid.integrals`.
+            squares: likewise.
+            step: between windows.
+
+        Returns:
+            For each window ``(rows, columns)`` its norm; whether it is constant or passes the first
+            stage; whether it passes all the stages that this looks at.
+        """
+
+    def source(self, pixels: Tensor, sums: Tensor) -> Tensor:
+        """What :meth:`look` needs of an atlas, from its pixels or their sums."""
+
+    def look(self, source: Tensor, windows: Windows, group: int) -> tuple[Tensor, Tensor]:
+        """Which windows pass a group of stages, and the votes of its last stage, float64."""
+
+
+class HaarSearch:
+    """One cascade on one device, for any number of threads.
+
+    Args:
+        file: one of those that come with OpenCV.
+        device: where it runs; it needs 64-bit floats.
+        fused: use Triton kernels, for which it must be a CUDA device.
+
+    Raises:
+        MissingPackageError: there is no Triton for them.
+    """
+
+    def __init__(self, file: str, device: torch.device, fused: bool = False) -> None:
+        cascade = read_cascade(cascade_path(file))
+        self.device = device
+        self.window = cascade.window
+        self._steps = _fused(cascade, device) if fused else Plain(cascade, device)
+
+    @torch.inference_mode()
+    def find(self, pictures: Pictures, views: Sequence[View]) -> list[Candidates]:
+        """What ``detectMultiScale3(view, 1.1, 10, outputRejectLevels=True)`` finds in every view.
+
+        In the order of :func:`deepface.detection.cascade.group`.
+        """
+        owners = [torch.zeros(0, dtype=torch.int64, device=self.device)]
+        boxes = [torch.zeros((0, 4), dtype=torch.int64, device=self.device)]
+        weights = [torch.zeros(0, dtype=torch.float64, device=self.device)]
+        for atlas in atlases(pictures, views, self.window, self._steps.resampled):
+            owner, box, weight = self._search(atlas)
+            owners.append(owner)
+            boxes.append(box)
+            weights.append(weight)
+        shapes = [(view.height, view.width) for view in views]
+        return group_all(torch.cat(owners), torch.cat(boxes), torch.cat(weights), shapes)
+
+    def _search(self, atlas: Atlas) -> tuple[Tensor, Tensor, Tensor]:
+        """Views, boxes and weights of the windows of an atlas that pass all stages."""
+        sums, squares = integrals(atlas.pixels)
+        windows = looked_at(atlas, *self._steps.grid(sums, squares, atlas.step))
+        weights = windows.norms.double()
+        source = self._steps.source(atlas.pixels, sums)
+        for group in self._steps.groups:
+            passed, votes = self._steps.look(source, windows, group)
+            left = passed.nonzero()[:, 0]
+            windows, weights = windows[left], votes[left]
+        block = atlas.blocks[windows.y, atlas.strips[windows.x]].long()
+        place, scale = atlas.places[block], atlas.scales[block]
+        x = windows.x - place[:, 3] + place[:, 5]
+        y = windows.y - place[:, 2] + place[:, 4]
+        size = torch.full_like(x, self.window)
+        boxes = (torch.stack([x, y, size, size], 1).float() * scale[:, None]).round().long()
+        return atlas.views[block], boxes, weights
+
+
+def _fused(cascade: HaarCascade, device: torch.device) -> Steps:
+    try:
+        from deepface.detection.haar_kernels import Fused
+    except ImportError as error:
+        raise MissingPackageError(
+            "DEEPFACE_HAAR=triton needs the package triton, which comes with PyTorch for CUDA on "
+            "Linux; DEEPFACE_HAAR=torch does without"
+        ) from error
+    return Fused(cascade, device)
+
+
+@cache
+def haar_search(file: str, device: torch.device, fused: bool = False) -> HaarSearch:
+    """The search that all users of a file on a device share."""
+    return HaarSearch(file, device, fused)

@@ -1,0 +1,98 @@
+"""OpenCV's cascade files as arrays: which pixels a feature weighs, and what its answer is worth.
+
+"Rapid object detection using a boosted cascade of simple features" (Viola and Jones, 2001), in the
+format of OpenCV 2 and later: upright features, one split per tree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+#: OpenCV lowers the thresholds of stages by it, in 32 bits.
+_THRESHOLD_EPS = np.float32(1e-5)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Features that vote on a window; with ``f`` features and a window of ``w`` pixels:
+
+    Attributes:
+        kernels: how often each pixel of the window counts, ``(f, w, w)`` float32, whole numbers.
+        splits: below which value the left vote counts, ``(f,)`` float32.
+        left: votes, ``(f,)`` float64 that hold float32 numbers.
+        right: likewise.
+        threshold: sum of votes that a window needs.
+    """
+
+    kernels: NDArray[np.float32]
+    splits: NDArray[np.float32]
+    left: NDArray[np.float64]
+    right: NDArray[np.float64]
+    threshold: float
+
+
+@dataclass(frozen=True)
+class HaarCascade:
+    """The stages that a window of ``window`` times ``window`` pixels has to pass, in order."""
+
+    window: int
+    stages: tuple[Stage, ...]
+
+
+def read_cascade(path: Path) -> HaarCascade:
+    """Read one of the XML files that come with OpenCV.
+
+    Raises:
+        ValueError: it is none, or has tilted features or deeper trees, which OpenCV's cascades for
+            frontal faces and eyes have not.
+    """
+    file = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
+    try:
+        root = file.getNode("cascade")
+        if root.getNode("featureType").string() != "HAAR":
+            raise ValueError(f"{path} holds no Haar cascade of OpenCV")
+        window = int(root.getNode("width").real())
+        kernels = [_kernel(feature, window, path) for feature in _items(root.getNode("features"))]
+        stages = [_stage(stage, kernels, path) for stage in _items(root.getNode("stages"))]
+    finally:
+        file.release()
+    return HaarCascade(window, tuple(stages))
+
+
+def _items(node: Any) -> list[Any]:
+    return [node.at(i) for i in range(node.size())]
+
+
+def _numbers(node: Any) -> list[float]:
+    return [node.at(i).real() for i in range(node.size())]
+
+
+def _kernel(feature: Any, window: int, path: Path) -> NDArray[np.float32]:
+    if feature.getNode("tilted").real():
+        raise ValueError(f"{path} has tilted features, which are not supported")
+    kernel = np.zeros((window, window), np.float32)
+    for x, y, width, height, weight in map(_numbers, _items(feature.getNode("rects"))):
+        kernel[int(y) : int(y + height), int(x) : int(x + width)] += weight
+    return kernel
+
+
+def _stage(stage: Any, kernels: list[NDArray[np.float32]], path: Path) -> Stage:
+    trees = _items(stage.getNode("weakClassifiers"))
+    nodes = [_numbers(tree.getNode("internalNodes")) for tree in trees]
+    if any(len(node) != 4 for node in nodes):
+        raise ValueError(f"{path} has trees with several splits, which are not supported")
+    votes = np.array([_numbers(tree.getNode("leafValues")) for tree in trees], np.float32)
+    left, right = votes.astype(np.float64).T
+    return Stage(
+        np.stack([kernels[int(feature)] for _, _, feature, _ in nodes]),
+        np.array([split for *_, split in nodes], np.float32),
+        left,
+        right,
+        float(np.float32(stage.getNode("stageThreshold").real()) - _THRESHOLD_EPS),
+    )

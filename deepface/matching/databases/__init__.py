@@ -1,0 +1,1 @@
+"""Where registered faces are kept: one contract (``base``), one small file per database."""

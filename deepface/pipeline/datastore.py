@@ -1,0 +1,346 @@
+"""Faces in a database: ``register``, ``search``, ``identify`` and ``build_index``."""
+
+from __future__ import annotations
+
+import math
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from deepface.detection.faces import LANDMARKS_ALIGNMENT
+from deepface.errors import (
+    DuplicateEntryError,
+    FaceNotDetected,
+    MissingPackageError,
+    UnimplementedError,
+)
+from deepface.images.batch import Batch, open_batch
+from deepface.logger import get_logger
+from deepface.matching.confidence import find_confidence
+from deepface.matching.databases.base import Criteria, Database, Record, Vectors
+from deepface.matching.databases.nearest import (
+    Hit,
+    check_length,
+    find_approximately,
+    find_exactly,
+)
+from deepface.matching.databases.registry import DEFAULT, open_database
+from deepface.matching.distance import METRICS, find_distance
+from deepface.matching.thresholds import find_threshold
+from deepface.pipeline.face_pipeline import FacePipeline
+from deepface.pipeline.faces import Seen
+from deepface.pipeline.representation import describe_embeddings
+from deepface.pipeline.walk import walk
+
+#: Faces that are stored in one transaction.
+_CHUNK = 100
+#: Endings of names that become the name of a record.
+_PICTURES = (".jpg", ".jpeg", ".png")
+_METHODS = ("exact", "ann")
+_TABLES = ("pandas", "dict")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the database is; see :func:`deepface.matching.databases.registry.open_database`."""
+
+    database_type: str = DEFAULT
+    connection_details: Any = None
+    connection: Any = None
+
+    def open(self) -> Any:
+        """The database, for a ``with`` block."""
+        return open_database(self.database_type, self.connection_details, self.connection)
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What is looked for, and how it is given back; the arguments of ``search``."""
+
+    distance_metric: str = "cosine"
+    similarity_search: bool = False
+    k: int | None = None
+    search_method: str = "exact"
+    return_type: str | None = None
+
+    def __post_init__(self) -> None:
+        check_metric(self.distance_metric)
+        if self.search_method not in _METHODS:
+            raise UnimplementedError(
+                f"Unsupported search method: {self.search_method}. Use one of {', '.join(_METHODS)}"
+            )
+        if self.k is not None and self.k < 0:
+            raise ValueError(f"k must be at least 0, but it is {self.k}")
+        if self.return_type is None:
+            kind = "pandas" if find_spec("pandas") else "dict"
+            object.__setattr__(self, "return_type", kind)
+        elif self.return_type not in _TABLES:
+            raise UnimplementedError(
+                f"Unsupported return_type: {self.return_type}. Use one of {', '.join(_TABLES)}"
+            )
+        elif self.return_type == "pandas" and not find_spec("pandas"):
+            raise MissingPackageError(
+                "return_type='pandas' needs pandas: pip install pandas (or use return_type='dict')"
+            )
+
+    def metric(self, l2_normalized: bool) -> str:
+        """The metric that is used, as published: an index has one, and so have unit vectors."""
+        metric = self.distance_metric
+        if self.search_method == "ann":
+            metric = "cosine" if l2_normalized else "euclidean"
+        elif l2_normalized and metric == "euclidean":
+            metric = "euclidean_l2"
+        if metric != self.distance_metric:
+            get_logger().warning(
+                "Overwriting distance_metric to %r since vectors are %sL2-normalized",
+                metric,
+                "" if l2_normalized else "not ",
+            )
+        return metric
+
+
+def check_metric(metric: object) -> None:
+    """Raise ``UnimplementedError`` for a metric that databases are not searched by."""
+    if metric not in METRICS:
+        raise UnimplementedError(
+            f"Unsupported distance metric: {metric}. Use one of {', '.join(METRICS)}"
+        )
+
+
+def criteria_of(pipeline: FacePipeline) -> Criteria:
+    """Which records a pipeline's vectors are compared with."""
+    if pipeline.align == LANDMARKS_ALIGNMENT:
+        raise UnimplementedError(
+            "databases know align=True and align=False: vectors of faces that were cut by "
+            "landmarks would mix with others. Use find, which keeps them apart."
+        )
+    return Criteria(
+        str(pipeline.model_name),
+        pipeline.detector_backend,
+        bool(pipeline.align),
+        pipeline.l2_normalize,
+    )
+
+
+def register(
+    pipeline: FacePipeline, img: Any, img_name: str | Sequence[str] | None, place: Place
+) -> dict[str, int]:
+    """See :func:`deepface.DeepFace.register`; ``pipeline`` embeds, with ``return_face``."""
+    criteria = criteria_of(pipeline)
+    with place.open() as database:
+        batch = open_batch(img)
+        _check_names(img_name, batch)
+        inserted = 0
+        waiting: list[Record] = []
+        for seen in walk(batch, pipeline):
+            for item in seen:
+                waiting += _records(item, _name(item, img_name))
+            while len(waiting) > _CHUNK:
+                inserted += _insert(database, criteria, waiting[:_CHUNK], inserted)
+                del waiting[:_CHUNK]
+        inserted += _insert(database, criteria, waiting, inserted)
+    return {"inserted": inserted}
+
+
+def _insert(database: Database, criteria: Criteria, records: list[Record], before: int) -> int:
+    if not records:
+        return 0
+    try:
+        database.insert(criteria, records)
+    except DuplicateEntryError as error:
+        if before == 0 and len(records) == 1:  # the only face of the call, as published
+            get_logger().warning("%s", error)
+            return 0
+        raise DuplicateEntryError(
+            f"{error}. Of this call {before} faces were stored; those from here on were not."
+        ) from error
+    return len(records)
+
+
+def _check_names(img_name: Any, batch: Batch) -> None:
+    if img_name is None or isinstance(img_name, str):
+        return
+    if batch.single or batch.total != len(img_name):
+        raise ValueError(
+            f"img_name has {len(img_name)} names, but img "
+            f"{'is one picture' if batch.single else f'has {batch.total} pictures'}: pass one name "
+            "for all, or a list of pictures and as many names"
+        )
+
+
+def _name(item: Seen, img_name: str | Sequence[str] | None) -> str:
+    if isinstance(img_name, str):
+        return img_name
+    if img_name is not None:
+        return img_name[item.index]
+    return item.name if item.name.lower().endswith(_PICTURES) else str(uuid.uuid4())
+
+
+def _records(item: Seen, name: str) -> Iterator[Record]:
+    assert item.embeddings is not None and item.inputs is not None
+    for face, vector in zip(item.inputs, item.embeddings, strict=True):
+        yield Record(name, face, np.asarray(vector, dtype=np.float64))
+
+
+def search(pipeline: FacePipeline, img: Any, options: SearchOptions, place: Place) -> list[Any]:
+    """See :func:`deepface.DeepFace.search`."""
+    criteria = criteria_of(pipeline)
+    metric = options.metric(criteria.l2_normalized)
+    threshold = find_threshold(criteria.model_name, metric)
+    results: list[Any] = []
+    with place.open() as database:
+        batch = open_batch(img)
+        for seen in walk(batch, pipeline):
+            faces = [describe_embeddings(item, pipeline) for item in seen]
+            probes = _vectors([face["embedding"] for found in faces for face in found])
+            find = find_approximately if options.search_method == "ann" else find_exactly
+            limit = math.inf if options.similarity_search else threshold
+            hits = iter(find(database, criteria, probes, metric, limit, options.k))
+            for found in faces:
+                tables = [
+                    _rows(next(hits), face["facial_area"], criteria, options, metric, threshold)
+                    for face in found
+                ]
+                if options.search_method == "ann":  # as published
+                    tables = [rows for rows in tables if rows]
+                results.append([_table(rows, str(options.return_type)) for rows in tables])
+    return results[0] if batch.single else results
+
+
+def _vectors(embeddings: list[list[float]]) -> Vectors:
+    return np.array(embeddings, dtype=np.float64) if embeddings else np.zeros((0, 0))
+
+
+def _rows(
+    hits: list[Hit],
+    area: dict[str, Any],
+    criteria: Criteria,
+    options: SearchOptions,
+    metric: str,
+    threshold: float,
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": hit.id,
+            "img_name": hit.name,
+            "model_name": criteria.model_name,
+            "detector_backend": criteria.detector_backend,
+            "aligned": criteria.aligned,
+            "l2_normalized": criteria.l2_normalized,
+            "search_method": options.search_method,
+            "target_x": area["x"],
+            "target_y": area["y"],
+            "target_w": area["w"],
+            "target_h": area["h"],
+            "threshold": threshold,
+            "distance_metric": metric,
+            "distance": hit.distance,
+            "confidence": find_confidence(
+                hit.distance, criteria.model_name, hit.distance <= threshold, metric
+            ),
+        }
+        for hit in hits
+    ]
+
+
+_COLUMNS = (
+    "id", "img_name", "model_name", "detector_backend", "aligned", "l2_normalized",
+    "search_method", "target_x", "target_y", "target_w", "target_h", "threshold",
+    "distance_metric", "distance", "confidence",
+)  # fmt: skip
+
+
+def _table(rows: list[dict[str, Any]], return_type: str) -> Any:
+    if return_type == "dict":
+        return rows
+    import pandas as pd
+
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def identify(
+    pipeline: FacePipeline, img: Any, identity_id: Any, distance_metric: str, place: Place
+) -> dict[str, Any]:
+    """See :func:`deepface.DeepFace.identify`."""
+    start = time.perf_counter()
+    criteria = criteria_of(pipeline)
+    check_metric(distance_metric)
+    batch = open_batch(img)
+    if batch.total != 1:
+        raise ValueError(
+            "identify expects a single image: call it for each, or use search for many"
+        )
+    threshold = find_threshold(criteria.model_name, distance_metric)
+    with place.open() as database:
+        stored = database.get(criteria, identity_id)
+        if stored is None:
+            raise ValueError(
+                f"No embedding found in the database for identity_id={identity_id} ({criteria})"
+            )
+        _check_comparable(identity_id, stored.criteria, criteria)
+        faces = [
+            face
+            for seen in walk(batch, pipeline)
+            for item in seen
+            for face in describe_embeddings(item, pipeline)
+        ]
+    if not faces:
+        raise FaceNotDetected("the picture has no face: nothing to compare")
+    distances = []
+    for face in faces:
+        vector = np.asarray(face["embedding"], dtype=np.float64)
+        check_length(vector, stored.embedding)
+        distances.append(float(find_distance(stored.embedding, vector, distance_metric)))
+    closest = int(np.argmin(distances))
+    distance = distances[closest]
+    verified = distance <= threshold
+    return {
+        "verified": verified,
+        "distance": distance,
+        "threshold": threshold,
+        "confidence": find_confidence(distance, criteria.model_name, verified, distance_metric),
+        "model": criteria.model_name,
+        "detector_backend": criteria.detector_backend,
+        "similarity_metric": distance_metric,
+        "id": stored.id,
+        "img_name": stored.img_name,
+        "facial_areas": {"img1": faces[closest]["facial_area"], "img2": None},
+        "time": round(time.perf_counter() - start, 2),
+    }
+
+
+def _check_comparable(identity_id: Any, stored: Criteria, asked: Criteria) -> None:
+    for name, theirs, ours in (
+        ("model_name", stored.model_name, asked.model_name),
+        ("l2_normalize", stored.l2_normalized, asked.l2_normalized),
+    ):
+        if theirs != ours:
+            raise ValueError(
+                f"Embedding of identity_id={identity_id} was registered with {name}={theirs} while "
+                f"{ours} is requested: their vectors cannot be compared"
+            )
+    if stored != asked:
+        get_logger().warning(
+            "Embedding of identity_id=%s was registered with %s while %s are requested. "
+            "This may affect the distance.",
+            *(identity_id, stored, asked),
+        )
+
+
+def build_index(
+    criteria: Criteria, place: Place, max_neighbors_per_node: int, batch_size: int
+) -> None:
+    """See :func:`deepface.DeepFace.build_index`."""
+    for name, value in (
+        ("max_neighbors_per_node", max_neighbors_per_node),
+        ("batch_size", batch_size),
+    ):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, but it is {value}")
+    with place.open() as database:
+        database.build_index(criteria, max_neighbors_per_node, batch_size)

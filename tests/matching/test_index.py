@@ -1,0 +1,120 @@
+"""The approximate index inside the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deepface.errors import DatabaseError, DimensionMismatchError
+from deepface.matching import index as index_module
+from deepface.matching.index import NeighbourIndex
+
+pytest.importorskip("faiss", reason="pip install faiss-cpu")
+
+
+def clustered(count: int, seed: int = 0) -> NDArray[Any]:
+    """``count`` vectors of length 1 around ``count / 10`` centres, as faces of people."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(7).standard_normal((max(1, count // 10), 64))
+    vectors = centres[np.arange(count) % len(centres)] + 0.5 * rng.standard_normal((count, 64))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # type: ignore[no-any-return]
+
+
+def built(vectors: NDArray[Any], first: int = 0) -> NeighbourIndex:
+    found = NeighbourIndex.empty(vectors.shape[1])
+    found.add(np.arange(first, first + len(vectors), dtype=np.int64), vectors)
+    return found
+
+
+def test_recall() -> None:
+    vectors = clustered(3000)
+    queries = vectors[::50] + 0.01
+    exact = np.argsort((vectors**2).sum(1)[None] - 2 * queries @ vectors.T, axis=1, kind="stable")[
+        :, :10
+    ]
+    found = built(vectors).search(queries, 10)
+    hits = [len(set(own) & set(row.tolist())) for own, row in zip(found, exact, strict=True)]
+    assert sum(hits) >= 0.98 * 10 * len(queries)
+
+
+def test_written_and_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index_module, "PART", 1000)
+    before = built(clustered(100), first=50)
+    parts: list[bytes] = []
+    before.write(parts.append)
+    assert len(parts) > 5
+    assert max(map(len, parts)) <= 1000
+    after = NeighbourIndex.read(iter(parts))
+    assert after.ids.tolist() == list(range(50, 150))
+    assert (after.last_id, NeighbourIndex.empty(4).last_id) == (149, -1)
+    queries = clustered(5, seed=1)
+    assert after.search(queries, 7) == before.search(queries, 7)
+    after.add(np.array([999]), queries[:1])
+    assert after.search(queries[:1], 1) == [[999]]
+    assert after.last_id == 999
+
+
+def damaged() -> Iterator[Any]:
+    parts: list[bytes] = []
+    built(clustered(100)).write(parts.append)
+    whole = b"".join(parts)
+    yield pytest.param(b"", id="empty")
+    yield pytest.param(b"something else" * 50, id="foreign")
+    yield pytest.param(whole[:500], id="start")
+    yield pytest.param(whole[:-10], id="cut off")
+
+
+@pytest.mark.parametrize("content", damaged())
+def test_damaged(content: bytes) -> None:
+    with pytest.raises(DatabaseError, match="build_index"):
+        NeighbourIndex.read(iter([content]))
+
+
+def test_another_kind_of_index() -> None:
+    import faiss
+
+    flat = faiss.IndexFlatL2(4)
+    with pytest.raises(DatabaseError, match="build_index"):
+        NeighbourIndex.read(iter([faiss.serialize_index(flat).tobytes()]))
+
+
+def test_the_published_kind_is_read() -> None:
+    import faiss
+
+    vectors = clustered(50)
+    published = faiss.IndexIDMap(faiss.IndexHNSWFlat(64, 32))
+    published.add_with_ids(vectors.astype(np.float32), np.arange(50) + 1)
+    read = NeighbourIndex.read(iter([faiss.serialize_index(published).tobytes()]))
+    assert read.search(vectors[:3], 1) == [[1], [2], [3]]
+
+
+def test_other_lengths_and_small_numbers() -> None:
+    empty = NeighbourIndex.empty(64)
+    assert empty.search(np.zeros((2, 64)), 5) == [[], []]
+    few = built(clustered(3))
+    assert len(few.search(clustered(1), 10)[0]) == 3
+    with pytest.raises(DimensionMismatchError, match="64 dimensions, not of 8"):
+        few.search(np.zeros((1, 8)), 1)
+    with pytest.raises(DimensionMismatchError, match="64 dimensions, not of 8"):
+        few.add(np.array([9]), np.zeros((1, 8)))
+
+
+def test_threads_find_the_same() -> None:
+    vectors = clustered(2000)
+    shared = built(vectors)
+    expected = shared.search(vectors[:50], 5)
+    found: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(shared.search(vectors[:50], 5)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [expected] * 4
