@@ -11,6 +11,18 @@ import pytest
 from tests.data import WEIGHTS
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip the tests marked ``gpu`` where there is none."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def deepface_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A home with links to the test weights, and no network."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections import Counter
 from functools import cache
@@ -31,6 +33,7 @@ from tests.detection.test_opencv import rows, shrunk
 
 FACES, EYES = "haarcascade_frontalface_default.xml", "haarcascade_eye.xml"
 CPU = torch.device("cpu")
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 @cache
@@ -278,10 +281,24 @@ def test_crowds(forced: OpenCvDetector, border: float, monkeypatch: pytest.Monke
 
 @pytest.mark.heavy
 @pytest.mark.skipif(torch.cuda.is_available(), reason="test_on_a_gpu runs the kernels themselves")
+def test_kernels() -> None:
+    """In a process of its own: Triton decides when it is imported whether it interprets."""
+    pytest.importorskip("triton", reason="pip install triton: it comes with PyTorch for CUDA only")
+    if INTERPRETED:
+        pytest.skip("this is that process")
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", __file__, "-k", "interpreter"],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0 and "2 passed" in result.stdout, result.stdout
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="test_kernels runs this in a process of its own")
 @pytest.mark.parametrize("file", [FACES, EYES])
 def test_kernels_in_the_interpreter(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-    pytest.importorskip("triton", reason="pip install triton: it comes with PyTorch for CUDA only")
     from deepface.detection import haar_kernels
 
     monkeypatch.setattr(haar_kernels, "_GROUP_ENDS", (2, 4, 6))
