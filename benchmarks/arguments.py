@@ -75,6 +75,16 @@ def add_stand_ins(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_made_weights(parser: argparse.ArgumentParser) -> None:
+    """``--stand-ins FILE``."""
+    parser.add_argument(
+        "--stand-ins",
+        type=Path,
+        metavar="FILE",
+        help="reference_weights.py, which writes weight files of the published layouts",
+    )
+
+
 def add_rounds(parser: argparse.ArgumentParser, default: int = 5) -> None:
     """``--repeat``."""
     parser.add_argument(

@@ -6,12 +6,11 @@ Law 1 of the design in figures: the same pictures one by one and in one list of 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.arguments import add_output, add_pictures, names
+from benchmarks.arguments import add_made_weights, add_output, add_pictures, names
 from benchmarks.pictures import pictures, read
 from benchmarks.report import Report, Row, table
 from benchmarks.stand_in_home import recognition_stand_in
@@ -41,12 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=names, default=list(MODELS), help="NAME[,NAME...]")
     add_pictures(parser)
     parser.add_argument("--device")
-    parser.add_argument(
-        "--stand-ins",
-        type=Path,
-        metavar="FILE",
-        help="reference_weights.py, which writes weight files of the published layouts",
-    )
+    add_made_weights(parser)
     add_output(parser)
 
 

@@ -9,10 +9,16 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from benchmarks.arguments import add_output, add_pictures, add_rounds, names, positive
+from benchmarks.arguments import (
+    add_made_weights,
+    add_output,
+    add_pictures,
+    add_rounds,
+    names,
+    positive,
+)
 from benchmarks.measure import Spread, alternate
 from benchmarks.pictures import pictures
 from benchmarks.process import Worker, WorkerError
@@ -44,12 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_pictures(parser)
     parser.add_argument("--batch", type=positive, help="pictures per step (default: automatic)")
     parser.add_argument("--device", help="ours only")
-    parser.add_argument(
-        "--stand-ins",
-        type=Path,
-        metavar="FILE",
-        help="reference_weights.py, which writes weight files of the published layouts",
-    )
+    add_made_weights(parser)
     parser.add_argument("--published", metavar="PYTHON", help="Python of its environment")
     parser.add_argument(
         "--published-limit",

@@ -19,7 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.arguments import add_output, add_rounds, folder, names, numbers, positive
+from benchmarks.arguments import (
+    add_made_weights,
+    add_output,
+    add_rounds,
+    folder,
+    names,
+    numbers,
+    positive,
+)
 from benchmarks.measure import Spread, alternate, speed_up
 from benchmarks.pictures import find_pictures
 from benchmarks.process import Worker, WorkerError
@@ -58,12 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=positive, default=64, metavar="N", help="files")
     parser.add_argument("--detector", default="mtcnn", help="for --images (default: mtcnn)")
     parser.add_argument("--device", help="ours only")
-    parser.add_argument(
-        "--stand-ins",
-        type=Path,
-        metavar="FILE",
-        help="reference_weights.py, which writes weight files of the published layouts",
-    )
+    add_made_weights(parser)
     parser.add_argument("--published", metavar="PYTHON", help="Python of its environment")
     parser.add_argument(
         "--engines", type=names, default=list(ENGINES), help="of the published library"

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.arguments import add_output, add_pictures, positive
+from benchmarks.arguments import add_made_weights, add_output, add_pictures, positive
 from benchmarks.measure import in_fresh_process
 from benchmarks.pictures import pictures
 from benchmarks.report import Report, Row, table
@@ -47,12 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detector", default="yunet")
     parser.add_argument("--model", default="Dlib")
     parser.add_argument("--batch", type=positive, default=32)
-    parser.add_argument(
-        "--stand-ins",
-        type=Path,
-        metavar="FILE",
-        help="reference_weights.py, which writes weight files of the published layouts",
-    )
+    add_made_weights(parser)
     add_output(parser)
 
 
