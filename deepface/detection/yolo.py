@@ -23,6 +23,7 @@ from deepface.detection.letterbox import GREY, Letterbox
 from deepface.detection.yolo_checkpoint import load_checkpoint
 from deepface.detection.yolo_network import Found, YoloNetwork
 from deepface.runtime.batching import map_grouped
+from deepface.runtime.device import resolve_device
 from deepface.runtime.network import Network
 from deepface.runtime.weights import ensure_weight
 from deepface.types import FIVE_POINTS, FacialAreaRegion, Point
@@ -54,7 +55,9 @@ class YoloDetector(Detector):
         self.name = variant
         if self._yolo.points != len(FIVE_POINTS):
             self.landmarks = 0
-        self._network = Network(self._yolo, device)
+        where = resolve_device(device)
+        # On a CPU more pictures at a time only leave the cache: 64 were half as fast as one by one.
+        self._network = Network(self._yolo, where, chunk_size=8 if where.type == "cpu" else 64)
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:

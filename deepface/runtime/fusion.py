@@ -9,6 +9,7 @@ Networks are made of these steps by hand, or from their layers by
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +83,7 @@ class FusedConv2d(nn.Module):
         if add is not None:  # in bfloat16 it has no sum for every shape
             unary = "none"
         slopes = [self.slope] if unary == "leaky_relu" else []
-        y = torch.ops.mkldnn._convolution_pointwise(
+        y = torch.ops.mkldnn._convolution_pointwise.default(
             x, weight, self.bias, *geometry, unary, slopes, ""
         )
         return y if add is None else self._activated(add.add_(y))
@@ -130,11 +131,20 @@ def scale_and_shift(bn: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor
 
 
 def _has_onednn(x: Tensor) -> bool:
-    # The operators that torch.compile uses; they have no public name.
+    # Whoever traces (an export to ONNX, say) knows no such operators.
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and _operators_exist()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    )
+
+
+@cache
+def _operators_exist() -> bool:
+    # The operators that torch.compile uses; they have no public name.
+    return (
+        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
         and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
     )

@@ -60,3 +60,12 @@ def test_norm_alone() -> None:
     bn, x = norm(5), torch.randn(2, 5, 3, 4)
     torch.testing.assert_close(FusedNorm(bn, relu=False)(x), bn(x))
     torch.testing.assert_close(FusedNorm(bn, relu=True)(x), bn(x).relu())
+
+
+def test_a_fused_convolution_can_be_traced() -> None:
+    """An export to ONNX traces a network; oneDNN's own operators would stop it."""
+    conv = fusion.fused(nn.Conv2d(2, 3, 3), slope=0)
+    x = torch.randn(1, 2, 8, 8)
+    with torch.inference_mode():
+        traced = torch.jit.trace(conv, (x,))  # type: ignore[no-untyped-call]
+        torch.testing.assert_close(traced(x), conv(x), rtol=1e-5, atol=1e-5)
