@@ -44,6 +44,7 @@ class DeepId(NetworkModel):
     output_shape = 160
     files = ("deepid_weights.pth", "deepid_keras_weights.h5")
     flatten: ClassVar = {"fc11": (5, 4, 60), "fc12": (4, 3, 80)}
+    chunk_sizes: ClassVar = {"cpu": 64}  # so small that it stays in the cache
 
     def network(self) -> nn.Module:
         """See the base class."""
