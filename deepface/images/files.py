@@ -9,7 +9,8 @@ from pathlib import Path
 from deepface.images.header import detect_image_format
 from deepface.logger import get_logger
 
-_SUFFIXES = (".jpg", ".jpeg", ".png")
+#: Endings of pictures' names, in lower case.
+SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 def yield_images(path: str | os.PathLike[str]) -> Iterator[str]:
@@ -31,7 +32,7 @@ def named_as_images(path: str | os.PathLike[str]) -> Iterator[str]:
     for folder, folders, files in os.walk(path):
         folders.sort()
         for name in sorted(files):
-            if name.lower().endswith(_SUFFIXES):
+            if name.lower().endswith(SUFFIXES):
                 yield os.path.join(folder, name)  # noqa: PTH118 - Path would drop a leading "./"
 
 

@@ -108,6 +108,30 @@ def test_any_iterable_is_a_source() -> None:
         assert len(list(pipeline.stream(single))) == 1
 
 
+def test_a_broken_file_of_a_folder_is_an_error_and_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded(picture()))
+    (tmp_path / "b.jpg").write_bytes(b"garbage")
+    (tmp_path / "c.png").write_bytes(encoded(picture()))
+    items = list(FacePipeline("skip").stream(tmp_path, on_error="yield"))
+    assert [len(item.faces) for item in items] == [1, 0, 1]
+    assert "Failed to decode image" in str(items[1].error)
+
+
+def test_pictures_are_not_looked_up_to_learn_whether_they_are_folders(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def is_dir(self: Path) -> bool:
+        asked.append(str(self))
+        return False
+
+    monkeypatch.setattr(Path, "is_dir", is_dir)
+    opened = open_sources(["a.jpg", "b.PNG", "notes"])
+    assert opened.total == 3
+    assert asked == ["notes"]
+
+
 def test_how_many_come_is_known_where_it_can_be(clip: Path, tmp_path: Path) -> None:
     assert open_sources([picture()] * 3).total == 3
     assert open_sources(np.zeros((4, 8, 8, 3), np.uint8)).total == 4
