@@ -22,7 +22,7 @@ from deepface.runtime.device import automatic_batch_size, resolve_device
 
 _Step = Callable[[list[Seen]], None]
 #: Detectors that run without torch: their users need not wait for its import.
-_WITHOUT_TORCH = ("skip", "opencv", "dlib", "mediapipe")
+_WITHOUT_TORCH = ("skip", "opencv", "dlib", "mediapipe", "yunet")
 
 
 def walk(batch: Batch, options: Options, on_error: OnError = "raise") -> Iterator[list[Seen]]:

@@ -75,6 +75,8 @@ def automatic_batch_size(device: str | torch.device | None = None) -> int:
     The default; on CUDA more, as free memory allows. Where that was too many after all, the
     network runner halves what it runs at a time.
     """
+    if not may_have_cuda():
+        return DEFAULT_BATCH_SIZE
     import torch
 
     resolved = resolve_device(device)

@@ -34,7 +34,7 @@ from deepface.images.decode import Encoded
 from deepface.pipeline import FacePipeline
 from deepface.runtime import ahead, device
 from deepface.types import FacialAreaRegion, Image
-from tests.data import package_pictures
+from tests.data import package_pictures, weight
 from tests.images.pictures import picture
 from tests.stand_ins import ColorModel, cached
 from tests.test_batch_laws import faceless, pictures
@@ -368,6 +368,23 @@ def test_ctrl_c_ends_a_stream_cleanly() -> None:
     out, err = process.communicate(timeout=30)
     assert (process.returncode, err) == (0, "")
     assert out.endswith("interrupted\n")
+
+
+@pytest.mark.parametrize("detector", ["skip", "opencv", "yunet"])
+def test_torch_is_not_imported_where_nothing_needs_it(detector: str) -> None:
+    if detector == "yunet":
+        weight("face_detection_yunet_2023mar.onnx")
+    code = f"""
+        import sys
+        from deepface import DeepFace
+
+        DeepFace.extract_faces({str(package_pictures()[0])!r}, {detector!r})
+        print("torch" in sys.modules)
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60
+    )
+    assert result.stdout.splitlines()[-1:] == ["False"], result.stderr
 
 
 def test_faceless_pictures_three_ways() -> None:
