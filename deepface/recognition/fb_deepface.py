@@ -52,10 +52,26 @@ class LocallyConnected(nn.Module):
 @fx.wrap  # one step of a traced network
 def _locally_connected(x: Tensor, weight: Tensor, bias: Tensor, kernel: int, stride: int) -> Tensor:
     windows = x.unfold(2, kernel, stride).unfold(3, kernel, stride)  # (N, C, h, w, k, k)
-    count, _, height, width = windows.shape[:4]
-    patches = windows.permute(2, 3, 0, 1, 4, 5).reshape(len(weight), count, -1)
-    out = torch.bmm(patches, weight.transpose(1, 2))  # (places, N, O)
+    windows = windows.permute(2, 3, 0, 1, 4, 5)
+    height, width, count = windows.shape[:3]
+    if x.device.type == "cpu" and not _is_exported() and count > 1:
+        # One row of places at a time: the windows of all are many times the maps.
+        rows = zip(torch.split(windows, 1), torch.split(weight, width), strict=True)
+        out = torch.cat([_products(*row) for row in rows])
+    else:
+        out = _products(windows, weight)
     return out.view(height, width, count, -1).permute(2, 3, 0, 1) + bias
+
+
+def _products(windows: Tensor, weight: Tensor) -> Tensor:
+    """``(h, w, N, C, k, k)`` with the kernels of these places: ``(places, N, O)``."""
+    patches = windows.reshape(len(weight), windows.shape[2], -1)
+    return torch.bmm(patches, weight.transpose(1, 2))
+
+
+def _is_exported() -> bool:
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return tracing
 
 
 class FbDeepFaceNet(nn.Module):
@@ -90,7 +106,6 @@ class FbDeepFace(NetworkModel):
         "VGGFace2_DeepFace_weights_val-0.9034.h5",
     )
     flatten: ClassVar = {"F7": (21, 21, 16)}
-    chunk_sizes: ClassVar = {"cpu": 32}  # the kernels of all places are read once per pass
 
     def network(self) -> nn.Module:
         """See the base class."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -166,6 +167,7 @@ class GhostFaceNet(NetworkModel):
     input_shape = (112, 112)
     output_shape = 512
     files = ("ghostfacenet_v1.pth", "ghostfacenet_v1.h5")
+    chunk_sizes: ClassVar = {"cpu": 4}  # its maps are large and many
 
     def network(self) -> nn.Module:
         """See the base class."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -120,3 +122,22 @@ def test_torch_is_not_imported_to_learn_that_there_is_no_gpu(
     monkeypatch.setattr(device, "_DRIVERS", ())
     monkeypatch.setattr(sys, "platform", "win32")
     assert device.may_have_cuda()
+
+
+_WHERE = """
+import torch
+from deepface.runtime.network import Network
+Network(torch.nn.Identity(), "cpu")
+block = torch.empty(20 * 2**20, dtype=torch.uint8)
+heap = next(line for line in open("/proc/self/maps") if "[heap]" in line)
+low, high = (int(end, 16) for end in heap.split()[0].split("-"))
+print(low <= block.data_ptr() < high)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc's allocator")
+def test_large_maps_are_not_mapped_anew_at_every_call() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", _WHERE], capture_output=True, check=True, text=True
+    )
+    assert found.stdout.strip() == "True"
