@@ -8,6 +8,7 @@ import sys
 from benchmarks import (
     analyze,
     border,
+    decode,
     detect,
     differences,
     find,
@@ -30,6 +31,7 @@ COMMANDS = {
     "find": find,
     "index": index,
     "border": border,
+    "decode": decode,
     "haar": haar,
     "represent": represent,
     "retinaface": retinaface,

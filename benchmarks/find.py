@@ -1,4 +1,4 @@
-"""Galleries: building one, searching a large one, and whether the first one found is the right one.
+"""Galleries: building and searching them, and whether the first one found is the right one.
 
 Building and searching run against the published library. The large gallery holds random vectors:
 how long a search takes does not depend on them, and neither does it on the model's weights.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arguments import add_output, add_rounds, folder, names, positive
-from benchmarks.measure import Spread, alternate, speed_up
+from benchmarks.measure import Spread, alternate, in_fresh_process, speed_up
 from benchmarks.process import Worker
 from benchmarks.report import Report, Row, table
 from benchmarks.stand_ins import write_recognition
+from benchmarks.worker import peak_memory_mb
 from deepface.detection.registry import DETECTORS
 
 HELP = "speed of building and searching a gallery, and rank-1 identification"
@@ -38,6 +40,8 @@ COLUMNS = {
 }
 #: Queries in a list, for this library.
 _QUERIES = 32
+#: Pictures of the gallery that a stream is looked for in, and which of the stream are broken.
+_STREAM_GALLERY, _BROKEN = 300, slice(50, None, 100)
 #: The model of the large gallery, whose vectors have 512 numbers.
 _STAND_IN = "Facenet512"
 _MOST_SIMILAR = {"similarity_search": True, "k": 10, "return_type": "dict"}
@@ -63,6 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stored", type=positive, default=100_000, metavar="N", help="faces of the one searched"
     )
     parser.add_argument(
+        "--probes", type=positive, default=500, metavar="N", help="pictures of the stream"
+    )
+    parser.add_argument(
         "--stand-ins",
         type=Path,
         metavar="FILE",
@@ -81,6 +88,7 @@ def run(args: argparse.Namespace) -> int:
         report.rows += _identify(args, detector)
         report.save(args.out, args.tag)
         report.rows += _build(args, detector, args.model)
+        report.rows += _stream(args, detector)
         path = report.save(args.out, args.tag)
     if args.stand_ins:
         report.note(f"{_STAND_IN}: stand-in weights")
@@ -176,6 +184,51 @@ def _build(args: argparse.Namespace, detector: str, model: str) -> list[Row]:
         return _rows(f"{detector}, {model}: build, {args.limit} pictures", answers, workers)
 
 
+def _stream(args: argparse.Namespace, detector: str) -> list[Row]:
+    """Many pictures in one stream, a hundredth of them broken; for ours only."""
+    with TemporaryDirectory(prefix="benchmarks-") as temporary:
+        folder = Path(temporary)
+        _link(args.images, folder / "gallery", _STREAM_GALLERY)
+        probes = _link(args.images, folder / "probes", args.probes)
+        for probe in probes[_BROKEN]:
+            Path(probe).unlink()
+            Path(probe).write_bytes(b"broken")
+        answers = in_fresh_process(
+            _streamed, probes, str(folder / "gallery"), detector, args.model, args.device,
+            args.repeat,
+        )  # fmt: skip
+    memory = max(answer["memory_mb"] for answer in answers)
+    task = f"{detector}, {args.model}: {args.probes} in a stream among {_STREAM_GALLERY}"
+    return [row | {"memory_mb": memory} for row in _rows(task, {OURS: answers}, {})]
+
+
+def _streamed(
+    probes: list[str], gallery: str, detector: str, model: str, device: str | None, rounds: int
+) -> list[Row]:
+    """Each round's time and rows; the gallery is opened, and the models are warm, before."""
+    from deepface.pipeline import FacePipeline, GallerySearch, Query
+
+    pipeline = FacePipeline(detector, model, enforce_detection="empty", device=device)
+    search = GallerySearch(pipeline, gallery, Query(return_type="dict"), silent=True)
+    answers = []
+    for _ in range(rounds):
+        start, cpu_start = time.perf_counter(), time.process_time()
+        rows = sum(
+            len(table)
+            for found in search.stream(probes, on_error="yield")
+            for table in found.matches
+        )
+        answers.append(
+            {
+                "seconds": time.perf_counter() - start,
+                "cpu_seconds": time.process_time() - cpu_start,
+                "memory_mb": round(peak_memory_mb()),
+                "faces": rows,
+            }
+        )
+    return answers
+
+
 def _search(args: argparse.Namespace) -> list[Row]:
     """One query at a time among random vectors; in ours also a list of queries."""
     with (
@@ -264,7 +317,7 @@ def _write_random(folder: Path, count: int) -> None:
     """A datastore that both libraries read, without the pictures."""
     from deepface.matching.gallery import Datastore, Gallery
     from deepface.pipeline import FacePipeline
-    from deepface.pipeline.recognition import datastore_name
+    from deepface.pipeline.gallery import datastore_name
 
     folder.mkdir()
     generator = np.random.default_rng(0)

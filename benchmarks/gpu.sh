@@ -53,7 +53,9 @@ step 60 tests "$PYTHON" -m pytest -m gpu -q
 bench 70 profile --detector "$DETECTORS" --batch 32 --stand-ins
 bench 40 haar --batch 1,8,16,64
 bench 80 retinaface
-bench 60 pipeline --detector yolov11n,yolov11m --model "${MODEL:-Facenet}" ${MADE[@]+"${MADE[@]}"}
-bench 150 detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins
-bench 130 detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins --function detect_faces
+bench 60 pipeline --detector yolov11n,yolov11m --model "${MODEL:-Facenet}" --decode cpu,device \
+    ${MADE[@]+"${MADE[@]}"}
+bench 40 decode --batch "$LARGEST" --model "${MODEL:-Facenet}" ${MADE[@]+"${MADE[@]}"}
+bench 130 detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins
+bench 110 detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins --function detect_faces
 exit "$failed"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from benchmarks.arguments import add_output, add_pictures, add_rounds, numbers, size
+from benchmarks.arguments import add_output, add_pictures, add_rounds, numbers, positive, size
 from benchmarks.measure import Spread, alternate, seconds, speed_up
 from benchmarks.pictures import fill, pictures, read
 from benchmarks.report import Report, Row, table
@@ -36,8 +38,13 @@ ALL_CORES = "OpenCV, all cores"
 OURS_CPU = "ours, OpenCV"
 OURS = "ours, PyTorch"
 KERNELS = "ours, Triton"
-#: Pictures that are run one by one.
-_FEW = 8
+#: Pictures that are run one by one, and in small batches, at least.
+_FEW, _SOME = 4, 16
+#: How many times faster than OpenCV on all cores a GPU should be.
+_GOAL = 5
+
+#: A way to search, and pictures at a time.
+Key = tuple[str, int]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--border", type=float, default=0.5, help="default: 0.5, as published")
     parser.add_argument("--device")
     add_rounds(parser, default=3)
+    parser.add_argument(
+        "--seconds",
+        type=positive,
+        default=25,
+        metavar="S",
+        help="no further round begins that would end later (default: 25)",
+    )
     add_output(parser)
 
 
@@ -65,7 +79,6 @@ def run(args: argparse.Namespace) -> int:
             "border": args.border,
             "device": device,
             "cores": os.cpu_count(),
-            "rounds": args.repeat,
         },
     )
     count = max(args.batch)
@@ -74,44 +87,101 @@ def run(args: argparse.Namespace) -> int:
     if len(images) < count:
         raise SystemExit(f"a batch of {count} needs as many pictures, but there are {len(images)}")
     report.settings["pictures"] = len(images)
-    report.rows = _measure(images, args.border, args.batch, device, args.repeat)
+    runs = _runs(images, args.border, args.batch, device)
+    found, times = _measure(runs, args.repeat, args.seconds, report.note)
+    report.rows = _rows(runs, found, times)
+    report.settings["rounds"] = min(map(len, times.values()))
     report.settings["device_memory_mb"] = peak_device_memory_mb()
     print(table(report.rows, COLUMNS), end="\n\n", flush=True)
+    report.note(_goal(report.rows, count))
+    report.note(_choice(times, args.batch))
     print(f"written: {report.save(args.out, args.tag)}")
     return 0
 
 
-def _measure(
-    images: list[Image], border: float, batches: Sequence[int], device: str, rounds: int
-) -> list[Row]:
-    one, all_cores = (ONE_BY_ONE, 1), (ALL_CORES, len(images))
+def _runs(
+    images: list[Image], border: float, batches: Sequence[int], device: str
+) -> dict[Key, tuple[int, Callable[[], list[bool]]]]:
+    """For each way: the number of its pictures, and what searches them."""
     few = images[:_FEW]
-    runs: dict[tuple[str, int], Callable[[], list[bool]]] = {
-        one: partial(_one_by_one, few, border),
-        all_cores: partial(_all_cores, images, border),
-        (OURS_CPU, len(images)): partial(_ours, "opencv", images, border, "cpu", len(images)),
+    runs: dict[Key, tuple[int, Callable[[], list[bool]]]] = {
+        (ONE_BY_ONE, 1): (len(few), partial(_one_by_one, few, border)),
+        (ALL_CORES, len(images)): (len(images), partial(_all_cores, images, border)),
     }
+    ways = {OURS_CPU: ("opencv", "cpu"), OURS: ("torch", device)}
+    if device.startswith("cuda"):
+        ways[KERNELS] = ("triton", device)
     for batch in batches:
-        runs[OURS, batch] = partial(_ours, "torch", images, border, device, batch)
-        if device.startswith("cuda"):
-            runs[KERNELS, batch] = partial(_ours, "triton", images, border, device, batch)
-    counts = {key: len(few) if key == one else len(images) for key in runs}
-    found = {key: warm_up() for key, warm_up in runs.items()}
-    labels = {f"{name} {batch}": (name, batch) for name, batch in runs}
-    results = alternate({label: partial(seconds, runs[labels[label]]) for label in labels}, rounds)
-    times = {
-        labels[label]: [t / counts[labels[label]] for t in elapsed]
-        for label, elapsed in results.items()
-    }
+        some = images[: math.ceil(_SOME / batch) * batch]
+        for name, way in ways.items():
+            runs[name, batch] = len(some), partial(_ours, *way, some, border, batch)
+    return runs
+
+
+def _measure(
+    runs: dict[Key, tuple[int, Callable[[], list[bool]]]],
+    rounds: int,
+    limit: float,
+    note: Callable[[str], None],
+) -> tuple[dict[Key, list[bool]], dict[Key, list[float]]]:
+    """What each way found when it was warmed up, and its seconds per picture in each round."""
+    end = time.perf_counter() + limit
+    found = {}
+    for key, (_, warm_up) in runs.items():
+        try:
+            found[key] = warm_up()
+        except Exception as error:
+            if key[0] != KERNELS:  # an option; all the others must run
+                raise
+            note(f"{key[0]}, batch {key[1]}, failed: {type(error).__name__}: {error}")
+    labels = {f"{name} {batch}": (name, batch) for name, batch in found}
+    times: dict[Key, list[float]] = {key: [] for key in found}
+    for number in range(rounds):
+        start = time.perf_counter()
+        turn = number % len(labels)
+        order = [*labels][turn:] + [*labels][:turn]
+        results = alternate({label: partial(seconds, runs[labels[label]][1]) for label in order}, 1)
+        for label, (elapsed,) in results.items():
+            times[labels[label]].append(elapsed / runs[labels[label]][0])
+        now = time.perf_counter()
+        if now + (now - start) > end:
+            break
+    return found, times
+
+
+def _rows(
+    runs: dict[Key, tuple[int, Callable[[], list[bool]]]],
+    found: dict[Key, list[bool]],
+    times: dict[Key, list[float]],
+) -> list[Row]:
+    one, all_cores = list(runs)[:2]
     rows = []
     for key, elapsed in times.items():
-        row: Row = {"run": key[0], "batch": key[1], "pictures": counts[key]}
+        row: Row = {"run": key[0], "batch": key[1], "pictures": runs[key][0]}
         row |= Spread.of([1 / t for t in elapsed]).columns("images_per_second", 3)
         for other, column in ((one, "to_one_by_one"), (all_cores, "to_all_cores")):
             if other != key:
                 row |= speed_up(times[other], elapsed).columns(column)
         rows.append(row | {"faces": len(found[key]), "eyes": sum(found[key])})
     return rows
+
+
+def _goal(rows: Sequence[Row], batch: int) -> str:
+    """How many times faster the largest batch is than OpenCV on all cores."""
+    ours = [
+        f"{row['run']} {row['to_all_cores']} ×"
+        for row in rows
+        if row["batch"] == batch and row["run"] in (OURS, KERNELS)
+    ]
+    return f"batch {batch} to OpenCV on all cores: {', '.join(ours)} (goal on a GPU: {_GOAL} ×)"
+
+
+def _choice(times: dict[Key, list[float]], batches: Sequence[int]) -> str:
+    """From which batch on the detector chooses the device, which it measures like this."""
+    faster = [batch for batch in batches if min(times[OURS, batch]) < min(times[OURS_CPU, batch])]
+    if not faster:
+        return f"left to choose, the detector takes {OURS_CPU} at every batch"
+    return f"left to choose, the detector takes {OURS} at batch {', '.join(map(str, faster))}"
 
 
 def _one_by_one(images: Sequence[Image], border: float) -> list[bool]:
@@ -148,7 +218,7 @@ class _Published:
 
 
 def _ours(
-    implementation: str, images: Sequence[Image], border: float, device: str, batch: int
+    implementation: str, device: str, images: Sequence[Image], border: float, batch: int
 ) -> list[bool]:
     from deepface.detection.canvas import Canvas
     from deepface.detection.registry import DETECTORS

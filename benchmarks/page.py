@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks import (
     analyze,
     border,
+    decode,
     detect,
     differences,
     find,
@@ -117,6 +118,14 @@ SECTIONS = (
         (),
         "Against OpenCV one by one and in threads. It is made for a GPU.",
     ),
+    Section(
+        "JPEG files decoded on the device",
+        "decode",
+        decode.COLUMNS,
+        (),
+        '`decode="device"` against `decode="cpu"`. On a CPU both decode with the same library: '
+        "the row shows that results are the same, and what the detour costs there.",
+    ),
     Section("A long run", "soak", soak.COLUMNS, (), "", plots.memory, lambda row: "images" in row),
     Section("Memory against the number of pictures", "memory", memory.COLUMNS),
     Section(
@@ -172,6 +181,7 @@ def suites(args: argparse.Namespace) -> dict[str, list[str]]:
     found = {
         "import": [],
         "differences": [*images, "--limit", "12", *made, *device],
+        "decode": ["--limit", limit, *images, *made, *device],
         "detect": [
             *("--detector", detectors, "--batch", "1,8,20,32", "--sizes", "mixed,equal"),
             *("--repeat", "3", "--stand-ins", "--limit", limit, *images, *published, *device),

@@ -40,6 +40,7 @@ COLUMNS = {
     "faces": "faces",
 }
 OURS = "stream"
+ON_DEVICE = "stream, decoded on the device"
 PUBLISHED = "published loop"
 
 
@@ -49,6 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="Facenet")
     add_pictures(parser)
     parser.add_argument("--batch", type=positive, help="pictures per step (default: automatic)")
+    parser.add_argument(
+        "--decode",
+        type=names,
+        default=["cpu"],
+        metavar="cpu,device",
+        help="where ours decodes JPEG files (default: cpu)",
+    )
     parser.add_argument("--device", help="ours only")
     add_made_weights(parser)
     parser.add_argument("--published", metavar="PYTHON", help="Python of its environment")
@@ -87,22 +95,25 @@ def run(args: argparse.Namespace) -> int:
 def _measure(
     args: argparse.Namespace, detector: str, paths: list[str], report: Report
 ) -> list[Row]:
-    counts = {OURS: len(paths)}
+    ours = {OURS if place == "cpu" else ON_DEVICE: place for place in args.decode}
+    counts = dict.fromkeys(ours, len(paths))
     with ExitStack() as stack:
-        workers = {OURS: stack.enter_context(Worker(None, args.device))}
+        workers = {name: stack.enter_context(Worker(None, args.device)) for name in ours}
         if args.published:
             workers[PUBLISHED] = stack.enter_context(Worker(args.published))
             counts[PUBLISHED] = min(len(paths), args.published_limit or len(paths))
         for name, worker in workers.items():
-            ours = name == OURS
+            arguments = {"model_name": args.model}
+            if name in ours:
+                arguments["decode"] = ours[name]
             worker.send(
                 "prepare",
-                function="stream" if ours else "represent",
+                function="stream" if name in ours else "represent",
                 detector=detector,
                 paths=paths[: counts[name]],
-                batch=args.batch if ours else None,
-                arguments={"model_name": args.model},
-                warmup=32 if ours else 2,
+                batch=args.batch if name in ours else None,
+                arguments=arguments,
+                warmup=32 if name in ours else 2,
             )
         for name in list(workers):
             try:
@@ -130,11 +141,11 @@ def _row(
     row |= Spread.of(rates[name]).columns("images_per_second", 3)
     cpu = [1000 * answer["cpu_seconds"] / counts[name] for answer in answers[name]]
     row |= Spread.of(cpu).columns("cpu_ms", 1)
-    if name == OURS:
+    if name != PUBLISHED:
         shares = [answer["network_seconds"] / answer["seconds"] for answer in answers[name]]
         row |= Spread.of(shares).columns("network_share", 3)
         if PUBLISHED in rates:
-            ratios = [a / b for a, b in zip(rates[OURS], rates[PUBLISHED], strict=True)]
+            ratios = [a / b for a, b in zip(rates[name], rates[PUBLISHED], strict=True)]
             row |= Spread.of(ratios).columns("to_published")
     row |= {key: None if mb is None else round(mb) for key, mb in peak.items()}
     return row | {"faces": answers[name][-1]["faces"]}

@@ -17,7 +17,7 @@ from deepface.logger import get_logger
 from deepface.matching.distance import Metric
 from deepface.pipeline import FacePipeline
 from deepface.pipeline import datastore as _datastore
-from deepface.pipeline.options import EnforceDetection
+from deepface.pipeline.options import Decode, EnforceDetection
 from deepface.pipeline.recognition import Query
 from deepface.pipeline.recognition import find as _find
 from deepface.pipeline.verification import verify as _verify
@@ -87,6 +87,7 @@ def extract_faces(
     border: float = PUBLISHED_BORDER,
     min_face_size: int | None = None,
     batch_size: int | None = None,
+    decode: Decode = "cpu",
     device: str | None = None,
     progress: bool = False,
 ) -> list[Any]:
@@ -113,6 +114,8 @@ def extract_faces(
             this option then do less work.
         batch_size: most pictures per step; by default 32, and on CUDA what fits. It changes speed
             and memory, never the result.
+        decode: ``"device"`` decodes JPEG files on the device and leaves the pictures there;
+            their pixels then differ by a few 255ths. See the README.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; the default is
             ``$DEEPFACE_DEVICE``, else CUDA where there is one.
         progress: show a progress bar.
@@ -150,6 +153,7 @@ def extract_faces(
         border=border,
         min_face_size=min_face_size,
         batch_size=batch_size,
+        decode=decode,
         device=device,
         progress=progress,
     )(img_path)
@@ -173,6 +177,7 @@ def represent(
     border: float = PUBLISHED_BORDER,
     min_face_size: int | None = None,
     batch_size: int | None = None,
+    decode: Decode = "cpu",
     device: str | None = None,
     precision: str | None = None,
     progress: bool = False,
@@ -198,6 +203,7 @@ def represent(
         border: as for :func:`extract_faces`.
         min_face_size: as for :func:`extract_faces`.
         batch_size: as for :func:`extract_faces`.
+        decode: as for :func:`extract_faces`.
         device: as for :func:`extract_faces`.
         precision: ``"fp32"`` (default), ``"bf16"`` or ``"fp16"`` for the recognition network.
         progress: show a progress bar.
@@ -230,6 +236,7 @@ def represent(
         border=border,
         min_face_size=min_face_size,
         batch_size=batch_size,
+        decode=decode,
         device=device,
         precision=precision,
         progress=progress,
@@ -323,6 +330,7 @@ def analyze(
     border: float = PUBLISHED_BORDER,
     min_face_size: int | None = None,
     batch_size: int | None = None,
+    decode: Decode = "cpu",
     device: str | None = None,
     precision: str | None = None,
 ) -> list[Any]:
@@ -341,6 +349,7 @@ def analyze(
         border: as for :func:`extract_faces`.
         min_face_size: as for :func:`extract_faces`.
         batch_size: as for :func:`extract_faces`.
+        decode: as for :func:`extract_faces`.
         device: as for :func:`extract_faces`.
         precision: as for :func:`represent`.
 
@@ -366,6 +375,7 @@ def analyze(
         border=border,
         min_face_size=min_face_size,
         batch_size=batch_size,
+        decode=decode,
         device=device,
         precision=precision,
         progress=not silent,

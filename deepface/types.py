@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 #: A decoded picture: BGR, ``uint8``, shape ``(H, W, 3)``.
 Image: TypeAlias = NDArray[np.uint8]
+#: An array, or a tensor of the same shape on the device where it was made.
+Pixels: TypeAlias = "NDArray[Any] | Tensor"
 #: A point in pixels, ``(x, y)``, origin in the upper left corner.
 Point: TypeAlias = tuple[int, int]
+
+
+class Rectangle(NamedTuple):
+    """A part of a picture, in its pixels; what lies outside of the picture is black."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def on_host(pixels: Pixels) -> NDArray[Any]:
+    """An array as it is; a tensor's values, brought to the CPU."""
+    if isinstance(pixels, np.ndarray):
+        return pixels
+    array: NDArray[Any] = pixels.cpu().numpy()
+    return array
 
 
 @dataclass
@@ -59,11 +81,11 @@ FIVE_POINTS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 class DetectedFace:
     """A face cut out of its picture.
 
-    ``img`` is the BGR crop ``(h, w, 3)``, rotated when alignment was asked for; ``facial_area``
-    is the unrotated box in pixels of the picture.
+    ``img`` is the BGR crop ``(h, w, 3)``, rotated when alignment was asked for, on the device if
+    its picture was decoded there; ``facial_area`` is the unrotated box in pixels of the picture.
     """
 
-    img: NDArray[Any]
+    img: Pixels
     facial_area: FacialAreaRegion
     confidence: float
 

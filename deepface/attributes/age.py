@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from deepface.attributes.model import FacialAttribute
 from deepface.attributes.vgg import vgg_classifier
 from deepface.runtime.network import Network
+from deepface.types import Pixels
 
 _YEARS = np.arange(101)
 
@@ -27,7 +28,7 @@ class Age(FacialAttribute):
         files = ("age_model_weights.pth", "age_model_weights.h5")
         return vgg_classifier(len(_YEARS), files, device, precision)
 
-    def describe(self, faces: NDArray[np.float32]) -> list[dict[str, Any]]:
+    def describe(self, faces: Pixels) -> list[dict[str, Any]]:
         """``age``: whole years."""
         return [{"age": int(age)} for age in _mean_age(self.probabilities(faces))]
 

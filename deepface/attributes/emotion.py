@@ -16,6 +16,7 @@ from torch.nn import functional
 from deepface.attributes.model import FacialAttribute, percentages, to_channels_first
 from deepface.runtime.load import load_weights
 from deepface.runtime.network import Network
+from deepface.types import Pixels, on_host
 
 _FILES = ("facial_expression_model_weights.pth", "facial_expression_model_weights.h5")
 _LAYERS = ("conv_1", "conv_2", "conv_3", "conv_4", "conv_5", "fc_1", "fc_2", "fc_3")
@@ -58,14 +59,16 @@ class Emotion(FacialAttribute):
         load_weights(module, _FILES, _LAYERS)
         return Network(module, device, precision)
 
-    def probabilities(self, faces: NDArray[np.float32]) -> NDArray[np.float32]:
+    def probabilities(self, faces: Pixels) -> NDArray[np.float32]:
         """``(n, H, W, 3)`` BGR in [0, 1] -> probabilities ``(n, 7)``."""
-        grey = [cv2.resize(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY), _SIZE) for face in faces]
+        grey = [
+            cv2.resize(cv2.cvtColor(face, cv2.COLOR_BGR2GRAY), _SIZE) for face in on_host(faces)
+        ]
         batch = np.stack(grey)[..., None] if grey else np.zeros((0, *_SIZE, 1), np.float32)
         result: NDArray[np.float32] = self.model(batch, to_channels_first).cpu().numpy()
         return result
 
-    def describe(self, faces: NDArray[np.float32]) -> list[dict[str, Any]]:
+    def describe(self, faces: Pixels) -> list[dict[str, Any]]:
         """``emotion`` and ``dominant_emotion``."""
         return [
             {

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from deepface.attributes.model import FacialAttribute
 from deepface.attributes.vgg import vgg_classifier
 from deepface.runtime.network import Network
+from deepface.types import Pixels
 
 
 class Gender(FacialAttribute):
@@ -25,7 +23,7 @@ class Gender(FacialAttribute):
         files = ("gender_model_weights.pth", "gender_model_weights.h5")
         return vgg_classifier(len(self.labels), files, device, precision)
 
-    def describe(self, faces: NDArray[np.float32]) -> list[dict[str, Any]]:
+    def describe(self, faces: Pixels) -> list[dict[str, Any]]:
         """``gender`` and ``dominant_gender``."""
         return [
             {

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.errors import DataTypeError
+from deepface.types import Pixels
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,10 +43,10 @@ class FacialAttribute(ABC):
         """The network with its weights; it gives probabilities."""
 
     @abstractmethod
-    def describe(self, faces: NDArray[np.float32]) -> list[dict[str, Any]]:
+    def describe(self, faces: Pixels) -> list[dict[str, Any]]:
         """What ``analyze`` reports, one dict per face of ``(n, 224, 224, 3)`` BGR in [0, 1]."""
 
-    def probabilities(self, faces: NDArray[np.float32]) -> NDArray[np.float32]:
+    def probabilities(self, faces: Pixels) -> NDArray[np.float32]:
         """``(n, 224, 224, 3)`` BGR in [0, 1] -> probabilities ``(n, k)``."""
         result: NDArray[np.float32] = self.model(faces, to_channels_first).cpu().numpy()
         return result

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from deepface.attributes.model import FacialAttribute, percentages
 from deepface.attributes.vgg import vgg_classifier
 from deepface.runtime.network import Network
+from deepface.types import Pixels
 
 
 class Race(FacialAttribute):
@@ -25,7 +23,7 @@ class Race(FacialAttribute):
         files = ("race_model_single_batch.pth", "race_model_single_batch.h5")
         return vgg_classifier(len(self.labels), files, device, precision)
 
-    def describe(self, faces: NDArray[np.float32]) -> list[dict[str, Any]]:
+    def describe(self, faces: Pixels) -> list[dict[str, Any]]:
         """``race`` and ``dominant_race``."""
         return [
             {

@@ -23,8 +23,8 @@ def file_stem(source: str) -> str:
     return f"{readable}-{zlib.crc32(source.encode(errors='surrogatepass')):08x}"
 
 
-def write_annotated(folder: Path, source: str, picture: Image, faces: list[dict[str, Any]]) -> None:
-    """A copy of a BGR picture ``(H, W, 3)`` with its faces marked, as a JPEG file."""
+def write_annotated(path: Path, picture: Image, faces: list[dict[str, Any]]) -> None:
+    """A copy of a BGR picture ``(H, W, 3)`` with its faces marked, in the format of its suffix."""
     canvas = picture.copy()
     thickness = max(1, round(max(canvas.shape[:2]) / 500))
     for face in faces:
@@ -35,7 +35,7 @@ def write_annotated(folder: Path, source: str, picture: Image, faces: list[dict[
             if area.get(name) is not None:
                 cv2.circle(canvas, area[name], 2 * thickness, _GREEN, -1)
         _label(canvas, face_label(face), area["x"], area["y"], thickness)
-    save(folder / f"{file_stem(source)}.jpg", canvas)
+    save(path, canvas)
 
 
 def face_label(face: dict[str, Any]) -> str:
@@ -59,11 +59,11 @@ def _label(canvas: Image, text: str, x: int, y: int, thickness: int) -> None:
     cv2.putText(canvas, text, (x, top + height), font, scale, _BLACK, thickness, cv2.LINE_AA)
 
 
-def write_crops(folder: Path, source: str, crops: list[Any]) -> list[str]:
+def write_crops(folder: Path, stem: str, crops: list[Any]) -> list[str]:
     """Faces ``(h, w, 3)`` BGR or ``(h, w)`` grey as PNG files; their names in ``folder``."""
     names = []
     for number, crop in enumerate(crops):
-        name = f"{file_stem(source)}-{number}.png"
+        name = f"{stem}-{number}.png"
         save(folder / name, crop)
         names.append(name)
     return names

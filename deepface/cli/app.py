@@ -104,7 +104,9 @@ class _Failure(click.ClickException):
 def one_line(error: BaseException) -> str:
     """What went wrong, and the reason behind it where the message does not hold it."""
     text = str(error) or type(error).__name__
-    if not isinstance(error, ValueError):
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{error.filename}: {error.strerror}"
+    elif not isinstance(error, ValueError):
         text = f"{type(error).__name__}: {text}" if str(error) else text
     cause = error.__cause__
     if cause is not None and str(cause) and str(cause) not in text:
@@ -155,6 +157,8 @@ def app(ctx: click.Context) -> None:
     INPUTS of the commands are files, folders, globs, URLs, videos, or - for a list on stdin.
     Results are a table on a terminal, JSON lines in a pipe, and what the suffix of --output says
     in a file. Options may be written with dashes or underscores.
+
+    The library's other functions are commands, too: deepface register --img a.jpg --img_name Ann
 
     Exit codes: 0 all done, 1 some pictures failed, 2 wrong use, 130 interrupted.
     """

@@ -29,7 +29,10 @@ _BATCH_SIZES = (1, 8, 32)
 )
 @options(
     *("detector_backend", "model_name", "actions", "align", "border", "min_face_size"),
-    *("batch_size", "workers", "device", "precision"),
+    *("batch_size", "workers", "decode", "device", "precision"),
+    model_name="The recognition model; see: deepface models. [default: none]",
+    actions="What to estimate: age, gender, emotion, race, with commas. [default: nothing]",
+    batch_size="Most pictures per step. [default: 1, 8 and 32 in turn]",
 )
 def bench(inputs: tuple[str, ...], seconds: float, **values: Any) -> None:
     """Measure pictures a second from files to results, at batch sizes 1, 8 and 32.

@@ -32,6 +32,13 @@ class Entry:
     result: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
 
+    @classmethod
+    def of_error(cls, source: str, error: Exception) -> Entry:
+        """What failed, and why. Errors name the picture, too, which the entry does itself."""
+        reason = error.__cause__ or error
+        text = str(reason).removeprefix(f"Exception while loading {source}: ")
+        return cls(source, error=text or type(reason).__name__)
+
     @property
     def key(self) -> str:
         """The source as one text."""
@@ -42,14 +49,17 @@ class Entry:
         """The faces, where there can be any."""
         return self.result.get("faces", [])  # type: ignore[no-any-return]
 
-    def to_json(self) -> str:
-        """One line, without its end. Numbers that JSON does not have become null."""
+    def to_json(self, encoding: str = "utf-8") -> str:
+        """One line, without its end; escapes where ``encoding`` does not have its characters.
+
+        Numbers that JSON does not have become null.
+        """
         values = {"source": self.source, **self.result}
         if self.error is not None:
             values["error"] = self.error
         plain = _plain(values)
         line = json.dumps(plain, ensure_ascii=False)
-        if not _is_text(line):  # a file name that is no UTF-8
+        if not _can_be_written(line, encoding):  # always so of a file name that is no UTF-8
             line = json.dumps(plain)
         return line
 
@@ -102,9 +112,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _is_text(line: str) -> bool:
+def _can_be_written(line: str, encoding: str) -> bool:
     try:
-        line.encode()
+        line.encode(encoding)
     except UnicodeEncodeError:
         return False
     return True

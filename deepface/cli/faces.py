@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from deepface.cli.entries import THUMBNAIL, Entry
-from deepface.cli.options import Command, as_list, given, options
+from deepface.cli.options import Command, as_list, examples, given, options
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,7 +20,7 @@ _DETECTION = (
     *("detector_backend", "enforce_detection", "align", "expand_percentage", "max_faces"),
     *("anti_spoofing", "border", "min_face_size"),
 )
-_MACHINE = ("batch_size", "workers", "device", "precision", "silent")
+_MACHINE = ("batch_size", "workers", "decode", "device", "precision", "silent")
 #: Options that change speed or what is shown, but no result.
 _NO_RESULT = ("batch_size", "workers", "device", "silent")
 
@@ -41,8 +42,8 @@ def _places(function: F) -> F:
             "--output",
             "-o",
             type=path,
-            help="A file for the results: .jsonl, .json, .csv or .parquet; with extract also a "
-            "folder, which gets the faces and faces.jsonl. [default: stdout]",
+            help="A file for the results: .jsonl, .json, .csv or .parquet (extract: or a folder "
+            "for the faces, with faces.jsonl). [default: stdout]",
         ),
         click.option(
             "--every", type=click.IntRange(min=1), default=1, help="Only every n-th video frame."
@@ -54,7 +55,14 @@ def _places(function: F) -> F:
     return function
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "extract photos/ --output faces/",
+        "extract clip.mp4 --every 25 --detector-backend yunet --annotate marked/",
+        'extract "photos/**/*.webp" --output faces.csv --contact-sheet faces.jpg',
+    ),
+)
 @_places
 @options(*_DETECTION, "color_face", *(name for name in _MACHINE if name != "precision"))
 def extract(**values: Any) -> None:
@@ -72,7 +80,14 @@ def extract(**values: Any) -> None:
     _run("extract", values, wanted, crops=folder)
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "represent a.jpg --model-name ArcFace",
+        "represent photos/ --model-name Facenet --output vectors.parquet",
+        "represent photos/ --model-name Facenet --output vectors.parquet --resume",
+    ),
+)
 @_places
 @options(
     "model_name",
@@ -86,7 +101,10 @@ def represent(**values: Any) -> None:
     _run("represent", values, {})
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    epilog=examples("analyze photos/ --actions age,emotion --output people.csv"),
+)
 @_places
 @options("actions", *_DETECTION, *_MACHINE)
 def analyze(**values: Any) -> None:
@@ -95,18 +113,28 @@ def analyze(**values: Any) -> None:
     _run("analyze", values, {})
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Pictures:
-    """Which files with pictures are wanted."""
+    """Which files with pictures are wanted, and how many of a name there are already."""
 
     crops: Path | None
     annotate: Path | None
     thumbnails: bool
+    named: Counter[str] = field(default_factory=Counter)
 
-    def make_folders(self) -> None:
+    def make_folders(self, done: Counter[str]) -> None:
         for folder in (self.crops, self.annotate):
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
+        self.named = Counter(done)
+
+    def stem(self, source: str) -> str:
+        """The name for a source's files. Several can have one: URLs are named without queries."""
+        from deepface.cli.annotate import file_stem
+
+        self.named[source] += 1
+        count = self.named[source]
+        return file_stem(source) + (f"-{count}" if count > 1 else "")
 
 
 def _run(
@@ -129,31 +157,30 @@ def _run(
     made_by = {"command": command, "every": values["every"]}
     made_by |= {**given(wanted, *_NO_RESULT), **fixed}
     made_by |= {name: True for name in ("annotate", "contact_sheet") if places[name] is not None}
-    run = Run(
+    with Run(
         places["output"],
         places["resume"],
         made_by,
         contact_sheet=places["contact_sheet"],
         silent=bool(values["silent"]),
-    )
-    done = run.skip_done()
-    if done is None:
-        return
-    files.make_folders()
-    total = inputs.total() if run.shows_progress else None
-    stream = pipeline.stream(
-        inputs.pictures(done),
-        on_error="yield",
-        return_image=files.annotate is not None or files.thumbnails,
-    )
-    sys.exit(run.drive(_entries(stream, files), total))
+    ) as run:
+        done = run.skip_done()
+        if done is None:
+            return
+        files.make_folders(done)
+        total = inputs.total() if run.shows_progress else None
+        stream = pipeline.stream(
+            inputs.pictures(done),
+            on_error="yield",
+            return_image=files.annotate is not None or files.thumbnails,
+        )
+        sys.exit(run.drive(_entries(stream, files), total))
 
 
 def _entries(stream: Iterator[Any], files: _Pictures) -> Iterator[Entry]:
     for item in stream:
         if item.error is not None:
-            reason = item.error.__cause__ or item.error
-            yield Entry(item.source, error=str(reason) or type(reason).__name__)
+            yield Entry.of_error(item.source, item.error)
             continue
         crops = [face.pop("face", None) for face in item.faces]
         _write_pictures(item, crops, files)
@@ -166,10 +193,11 @@ def _write_pictures(item: Any, crops: list[Any], files: _Pictures) -> None:
     from deepface.cli.annotate import write_annotated, write_crops
     from deepface.cli.sheet import thumbnail
 
+    stem = files.stem(item.source)
     if files.annotate is not None:
-        write_annotated(files.annotate, item.source, item.image, item.faces)
+        write_annotated(files.annotate / f"{stem}.jpg", item.image, item.faces)
     if files.crops is not None:
-        names = write_crops(files.crops, item.source, crops)
+        names = write_crops(files.crops, stem, crops)
         for face, name in zip(item.faces, names, strict=True):
             face["file"] = name
     if files.thumbnails:

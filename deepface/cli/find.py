@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from deepface.cli.entries import Entry
-from deepface.cli.options import Command, as_list, given, options
+from deepface.cli.options import Command, as_list, examples, given, options
 
-#: Pictures per call: each call opens the folder's vectors once.
-_AT_A_TIME = 256
+#: Of the options, those that say what is looked for; most others say how faces are embedded.
+_QUERY = ("distance_metric", "threshold", "similarity_search", "k")
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "find unknown.jpg people/",
+        "find photos/ --db-path people/ --model-name ArcFace --output matches.csv",
+    ),
+)
 @click.argument("inputs", nargs=-1, metavar="INPUTS... [DB_PATH]")
 @click.option("--img-path", multiple=True, help="The same as INPUTS.")
 @click.option("--db-path", help="The folder to look in; without it the last argument.")
@@ -32,51 +38,55 @@ _AT_A_TIME = 256
     *("model_name", "distance_metric", "enforce_detection", "detector_backend", "align"),
     *("similarity_search", "k", "expand_percentage", "threshold", "normalization"),
     *("refresh_database", "anti_spoofing", "datastore_format", "border", "min_face_size"),
-    *("batch_size", "device", "precision", "silent"),
+    *("batch_size", "workers", "device", "precision", "silent"),
 )
 def find(inputs: tuple[str, ...], **values: Any) -> None:
     """Look for the faces of INPUTS among the pictures of a folder.
 
     The folder's vectors are kept in a file in it and brought up to date first.
     """
-    from deepface import DeepFace
-    from deepface.cli.attempts import attempts
-    from deepface.cli.inputs import Inputs, Picture
+    from deepface.cli.inputs import Inputs
     from deepface.cli.run import Run
-    from deepface.images.load import item_name
+    from deepface.pipeline import FacePipeline, GallerySearch, Query
 
     named = [*inputs, *(item for text in values.pop("img_path") for item in as_list(text))]
     db_path = values.pop("db_path") or (named.pop() if len(named) > 1 else None)
     if db_path is None:
         raise click.UsageError("no folder to look in: give it with --db-path or as last argument")
-    pictures = Inputs(named, values.pop("every"))
-    output, resume = values.pop("output"), values.pop("resume")
-    arguments = given(values, "silent")
-    arguments.setdefault("enforce_detection", True if pictures.is_one_picture else "empty")
-    made_by = {"command": "find", "db_path": db_path}
-    made_by |= given(values, "batch_size", "device", "silent", "refresh_database")
-    run = Run(output, resume, made_by, silent=bool(values["silent"]))
-    done = run.skip_done()
-    if done is None:
-        return
-    total = pictures.total() if run.shows_progress else None
-
-    def call(some: Sequence[Picture]) -> list[Any]:
-        # A video's frame goes as its pixels.
-        images = [getattr(picture, "pixels", picture) for picture in some]
-        found = DeepFace.find(
-            images, db_path, return_type="dict", silent=not run.shows_progress, **arguments
+    every = values.pop("every")
+    pictures = Inputs(named, every)
+    output, resume, silent = (values.pop(name) for name in ("output", "resume", "silent"))
+    wanted = given(values)
+    wanted.setdefault("model_name", "VGG-Face")
+    wanted.setdefault("enforce_detection", True if pictures.is_one_picture else "empty")
+    made_by = {"command": "find", "db_path": db_path, "every": every}
+    made_by |= given(wanted, "batch_size", "workers", "device", "refresh_database")
+    folder = {
+        name: wanted.pop(name)
+        for name in ("refresh_database", "datastore_format")
+        if name in wanted
+    }
+    try:
+        query = Query(
+            return_type="dict", **{name: wanted.pop(name) for name in _QUERY if name in wanted}
         )
-        arguments["refresh_database"] = False  # once a run
-        return found
+        pipeline = FacePipeline(**wanted)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    with Run(output, resume, made_by, silent=bool(silent)) as run:
+        done = run.skip_done()
+        if done is None:
+            return
+        search = GallerySearch(pipeline, db_path, query, silent=not run.shows_progress, **folder)
+        total = pictures.total() if run.shows_progress else None
+        stream = search.stream(pictures.pictures(done), on_error="yield")
+        sys.exit(run.drive(_entries(stream), total))
 
-    def entries() -> Iterator[Entry]:
-        for picture, result in attempts(pictures.pictures(done), call, _AT_A_TIME):
-            name = item_name(picture)
-            if isinstance(result, Exception):
-                reason = result.__cause__ or result
-                yield Entry(name, error=str(reason) or type(reason).__name__)
-            else:
-                yield Entry(name, {"faces": [{"matches": matches} for matches in result]})
 
-    sys.exit(run.drive(entries(), total))
+def _entries(stream: Iterator[Any]) -> Iterator[Entry]:
+    for found in stream:
+        if found.error is not None:
+            yield Entry.of_error(found.source, found.error)
+            continue
+        time = {} if found.seconds is None else {"seconds": found.seconds}
+        yield Entry(found.source, {**time, "faces": [{"matches": m} for m in found.matches]})

@@ -40,9 +40,12 @@ def write_json(entries: Entries, path: Path) -> None:
 
 
 def write_csv(entries: Entries, path: Path) -> None:
-    """A row per face, match or pair. An embedding is a JSON list in one cell."""
+    """A row per face, match or pair. An embedding is a JSON list in one cell.
+
+    Always UTF-8, for the sake of its readers: bytes of a file name that are not become escapes.
+    """
     columns = columns_of(entries)
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.DictWriter(file, list(columns), restval="")
         writer.writeheader()
         for row in _rows(entries):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -19,6 +20,8 @@ from deepface.images.video import BrokenVideo, Frame, is_video, iter_frames
 from deepface.logger import get_logger
 
 STDIN = "-"
+#: Pictures that can be read, but do not count in a folder: the published library's rule.
+_OTHER_SUFFIXES = (".bmp", ".gif", ".jp2", ".tif", ".tiff", ".webp")
 Picture: TypeAlias = str | Frame | BrokenVideo
 
 
@@ -27,7 +30,8 @@ class Inputs:
 
     Nothing is opened before its turn comes but the globs, which must match something. In a folder
     (and those below it) everything counts whose suffix is .jpg, .jpeg or .png, so that a broken
-    file is a failure that is reported, and not left out.
+    file is a failure that is reported, and not left out. Of other pictures it is said how many are
+    left out.
     """
 
     def __init__(self, arguments: Sequence[str], every: int = 1) -> None:
@@ -93,6 +97,12 @@ def _is_folder(part: str) -> bool:
     return os.path.isdir(part)  # noqa: PTH112 - false for what is too long for a path
 
 
+def _other_pictures(folder: str) -> Counter[str]:
+    """How many files of a folder have the suffix of a picture that does not count there."""
+    suffixes = (Path(file).suffix.lower() for _, _, files in os.walk(folder) for file in files)
+    return Counter(suffix for suffix in suffixes if suffix in _OTHER_SUFFIXES)
+
+
 def _opened(names: Iterable[str], every: int) -> Iterator[Picture]:
     for name in names:
         if is_video(name):
@@ -107,5 +117,12 @@ def _opened(names: Iterable[str], every: int) -> Iterator[Picture]:
                 yield file
             if empty:
                 get_logger().warning("no picture (.jpg, .jpeg, .png) in the folder %s", name)
+            if others := _other_pictures(name):
+                get_logger().warning(
+                    "left out in the folder %s, where .jpg, .jpeg and .png count: %s. A pattern "
+                    'names them, e.g. "%s/**/*%s"',
+                    *(name, ", ".join(f"{n} {suffix}" for suffix, n in sorted(others.items()))),
+                    *(name.rstrip("/"), min(others)),
+                )
         else:
             yield name

@@ -45,8 +45,8 @@ class Journal:
         is_complete: with ``resume``: there is nothing to go on with, and the result is there.
 
     Raises:
-        click.ClickException: another suffix; or a run was cut off and ``resume`` is off, or it was
-            made with other options, or it still goes on.
+        click.ClickException: another suffix, or the file cannot be written; or a run was cut off
+            and ``resume`` is off, or it was made with other options, or it still goes on.
         MissingPackageError: see :func:`deepface.cli.formats.writer_for`.
     """
 
@@ -55,12 +55,17 @@ class Journal:
         self.path = output.with_name(f"{output.name}.partial")
         self._write_output = writer_for(output)
         self.is_complete = resume and output.exists() and not self.path.exists()
-        output.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(output.with_name(f".{output.name}.lock"))
         try:
+            output.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
         except Timeout:
             raise WrongUse(f"another run is writing {output}") from None
+        except OSError as error:
+            raise WrongUse(
+                f"--output {output} cannot be written ({error.strerror}): give a file in a folder "
+                "that you may write to"
+            ) from error
         try:
             self._open(made_by, resume)
         except BaseException:
@@ -69,13 +74,13 @@ class Journal:
 
     def _open(self, made_by: dict[str, Any], resume: bool) -> None:
         header = json.dumps(made_by, sort_keys=True)
-        if self.path.exists() and not resume:
+        begun = self.path.exists() and _cut_to_lines(self.path) > 0 and _has_entries(self.path)
+        if begun and not resume:
             raise WrongUse(
                 f"a run for {self.output} was cut off: go on with --resume, or delete {self.path} "
                 "to start anew"
             )
-        size = _cut_to_lines(self.path) if self.path.exists() else 0
-        if size:
+        if begun:
             with self.path.open("rb") as file:
                 before = json.loads(file.readline())
             if before != json.loads(header):
@@ -84,8 +89,8 @@ class Journal:
                     f"  now  {header}\nGive the same, or delete it to start anew."
                 )
         if not self.is_complete:
-            self._file = self.path.open("ab", buffering=0)
-            if not size:
+            self._file = self.path.open("ab" if begun else "wb", buffering=0)
+            if not begun:
                 self._file.write(header.encode() + b"\n")
 
     def entries(self) -> Iterator[Entry]:
@@ -112,14 +117,22 @@ class Journal:
         self._unlock()
 
     def close(self) -> None:
-        """Leave everything for ``--resume``."""
+        """Leave everything for ``--resume``; nothing where there is nothing to go on with."""
         if not self.is_complete:
             self._file.close()
+        if self.path.exists() and not _has_entries(self.path):
+            self.path.unlink()
         self._unlock()
 
     def _unlock(self) -> None:
         self._lock.release()
         Path(self._lock.lock_file).unlink(missing_ok=True)
+
+
+def _has_entries(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.readline()
+        return bool(file.readline())
 
 
 def _cut_to_lines(path: Path) -> int:

@@ -25,9 +25,14 @@ _NO = ("false", "no", "off", "0")
 class Switch(click.ParamType):  # type: ignore[type-arg] # generic from click 8.3 on
     """True or False, or a third word; given alone it is True."""
 
+    name = "switch"
+
     def __init__(self, *words: str) -> None:
         self.words = words
-        self.name = "|".join(("true", "false", *words))
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What the help shows."""
+        return f"[{'|'.join(('true', 'false', *self.words))}]"
 
     def takes(self, text: str) -> bool:
         """Whether ``text`` is a value, and not the next argument."""
@@ -52,7 +57,11 @@ class Maybe(click.ParamType):  # type: ignore[type-arg]
 
     def __init__(self, kind: click.ParamType[Any]) -> None:
         self.kind = kind
-        self.name = kind.name
+        self.name = kind.name.removesuffix(" range")
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        """What the help shows: the values there are, where they can be counted."""
+        return self.kind.get_metavar(param, ctx)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """``None`` is as not given."""
@@ -100,7 +109,7 @@ _OPTIONS: dict[str, tuple[click.ParamType[Any], str]] = {
         "0 is faster and finds small faces better. [default: 0.5]",
     ),
     "min_face_size": (_INTEGER, "Faces below so many pixels are not needed."),
-    "max_faces": (_INTEGER, "Only so many faces per picture, the largest first."),
+    "max_faces": (_POSITIVE, "Only so many faces per picture, the largest first."),
     "anti_spoofing": (Switch(), "Judge whether each face is real. [default: false]"),
     "color_face": (Maybe(click.Choice(["rgb", "bgr", "gray"])), "gray: cut out faces in grey."),
     "actions": (
@@ -133,10 +142,15 @@ _OPTIONS: dict[str, tuple[click.ParamType[Any], str]] = {
         "How the folder's vectors are kept. [default: npz]",
     ),
     "batch_size": (_POSITIVE, "Most pictures per step. [default: 32; on CUDA what fits]"),
+    "decode": (
+        Maybe(click.Choice(["cpu", "device"])),
+        "device: decode JPEG files there and leave them there; pixels differ by a few 255ths. "
+        "[default: cpu]",
+    ),
     "device": (_TEXT, "cpu, cuda, cuda:N or mps. [default: $DEEPFACE_DEVICE, else CUDA, else CPU]"),
     "precision": (
         Maybe(click.Choice(["fp32", "bf16", "fp16"])),
-        "Of the recognition and attribute networks. [default: fp32]",
+        "Precision of the recognition and attribute networks. [default: fp32]",
     ),
     "workers": (_POSITIVE, "Threads that read pictures. [default: processors + 2]"),
     "silent": (Switch(), "No progress bar, no summary. [default: false]"),
@@ -182,18 +196,23 @@ class Command(click.Command):
         return rewritten
 
 
-def options(*names: str) -> Callable[[F], F]:
-    """Options of the table, and ``--debug``."""
+def options(*names: str, **helps: str) -> Callable[[F], F]:
+    """Options of the table, and ``--debug``; ``helps`` replaces texts of the table."""
 
     def decorate(function: F) -> F:
         function = debug_option(function)
         for name in reversed(names):
             kind, text = _OPTIONS[name]
             flag = f"--{name.replace('_', '-')}"
-            function = click.option(flag, name, type=kind, help=text)(function)
+            function = click.option(flag, name, type=kind, help=helps.get(name, text))(function)
         return function
 
     return decorate
+
+
+def examples(*commands: str) -> str:
+    """The end of a command's help."""
+    return "\n".join(["\b", "Examples:", *(f"  deepface {command}" for command in commands)])
 
 
 def given(values: dict[str, Any], *without: str) -> dict[str, Any]:

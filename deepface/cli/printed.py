@@ -10,7 +10,7 @@ from typing import Any, Protocol, TextIO
 from deepface.cli.entries import Entry, Row
 from deepface.cli.formats import without_thumbnails
 
-#: Columns of the tables, as far as a row has them, and their widths.
+#: Columns of the tables in their order, as far as a row has them, and their widths.
 _WIDTHS = {
     "img1_path": 30,
     "img2_path": 30,
@@ -20,6 +20,10 @@ _WIDTHS = {
     "y": 5,
     "w": 5,
     "h": 5,
+    "verified": 8,
+    "identity": 40,
+    "distance": 9,
+    "threshold": 9,
     "confidence": 10,
     "face_confidence": 10,
     "is_real": 7,
@@ -29,10 +33,6 @@ _WIDTHS = {
     "dominant_emotion": 16,
     "dominant_race": 15,
     "embedding": 28,
-    "verified": 8,
-    "identity": 40,
-    "distance": 9,
-    "threshold": 9,
 }
 #: At the end of a picture's path is its name: this much of a text that is too long is kept.
 _PATHS = ("source", "img1_path", "img2_path", "identity")
@@ -53,12 +53,16 @@ class JsonLines:
 
     def write(self, entry: Entry) -> None:
         """At once: whoever reads need not wait for a buffer to fill."""
-        self._file.write(without_thumbnails(entry).to_json() + "\n")
+        line = without_thumbnails(entry).to_json(self._file.encoding or "utf-8")
+        self._file.write(line + "\n")
         self._file.flush()
 
 
 class Table:
-    """A line per face, match or pair; a new heading where the columns change."""
+    """A line per face, match or pair, or one that says that there is none.
+
+    A new heading where the columns change.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -72,6 +76,10 @@ class Table:
                 self._columns = columns
                 self._line(columns, columns)
             self._line(columns, [_cell(row, name) for name in columns])
+        if entry.error is None and "faces" in entry.result and not any(entry.rows()):
+            # What failed is told at the end, this nowhere else.
+            what = "no match" if entry.faces else "no face"
+            self._line(["source"], [_cell({"source": entry.source}, "source") + f"  {what}"])
         self._file.flush()
 
     def _line(self, columns: Sequence[str], cells: Sequence[str]) -> None:
@@ -79,7 +87,9 @@ class Table:
             cell.ljust(_WIDTHS[name]) if name in _PATHS else cell.rjust(_WIDTHS[name])
             for name, cell in zip(columns, cells, strict=True)
         ]
-        self._file.write("  ".join(padded).rstrip() + "\n")
+        line = "  ".join(padded).rstrip()
+        encoding = self._file.encoding or "utf-8"
+        self._file.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def printer_for(file: TextIO) -> Printer:
@@ -104,11 +114,16 @@ def _cell(row: Row, name: str) -> str:
     value = row[name]
     if name == "embedding" and value:
         return f"{len(value)} numbers: {value[0]:.3f} {value[1]:.3f} ..."
-    text = _text(value)
+    text = printable(_text(value))
     width = _WIDTHS[name]
     if name in _PATHS and len(text) > width and shutil.get_terminal_size().columns < 200:
         return "..." + text[3 - width :]
     return text
+
+
+def printable(text: str) -> str:
+    """A file name's line ends, and what would steer the terminal, as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _text(value: Any) -> str:

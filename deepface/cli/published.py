@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ def published_command(name: str) -> click.Command | None:
     @click.command(
         name,
         context_settings={"ignore_unknown_options": True},
-        help=inspect.cleandoc(function.__doc__ or "").split("\n\n")[0],
+        help=_help(function),
         short_help="",
     )
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -40,6 +41,17 @@ def published_command(name: str) -> click.Command | None:
             click.echo(json.dumps(result, default=_plain))
 
     return command
+
+
+def _help(function: Callable[..., Any]) -> str:
+    """What the function is for, and a line per parameter, as the command line takes it."""
+    purpose = inspect.cleandoc(function.__doc__ or "").split("\n\n")[0]
+    plain = re.sub(r":\w+:`([^`]*)`|``([^`]*)``", r"\1\2", purpose)
+    lines = [
+        f"  --{name}" + ("" if parameter.default is parameter.empty else f" {parameter.default!r}")
+        for name, parameter in inspect.signature(function).parameters.items()
+    ]
+    return "\n".join([plain, "", "\b", "Parameters, with their defaults:", *lines])
 
 
 def call(function: Callable[..., Any], arguments: Sequence[str]) -> Any:

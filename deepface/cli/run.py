@@ -15,7 +15,7 @@ import click
 from deepface.cli.app import INTERRUPTED
 from deepface.cli.entries import Entry
 from deepface.cli.journal import Done, Journal
-from deepface.cli.printed import printer_for
+from deepface.cli.printed import printable, printer_for
 from deepface.cli.sheet import ContactSheet
 
 #: So many failures are listed at the end; the others are in the results.
@@ -23,7 +23,7 @@ _LISTED = 50
 
 
 class Run:
-    """Where the entries of a command go.
+    """Where the entries of a command go. Use it in a ``with`` block.
 
     Args:
         output: the file for results; ``None`` is stdout.
@@ -45,14 +45,21 @@ class Run:
     ) -> None:
         if resume and output is None:
             raise click.UsageError("--resume needs --output: stdout cannot be gone on with")
+        self._sheet = None if contact_sheet is None else ContactSheet(contact_sheet)
         self.journal = None if output is None else Journal(output, made_by, resume)
         self._printer = printer_for(sys.stdout) if output is None else None
-        self._sheet = None if contact_sheet is None else ContactSheet(contact_sheet)
         self._silent = silent
         self._unit = unit
         self.count = self._faces = self._without = self._failed = 0
         self._failures: list[str] = []
-        self._start = time.perf_counter()
+        self._start = 0.0
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.journal is not None:
+            self.journal.close()
 
     @property
     def shows_progress(self) -> bool:
@@ -75,6 +82,7 @@ class Run:
         from tqdm import tqdm
 
         before = self.count
+        self._start = time.perf_counter()
         bar: Any = tqdm(
             total=total,
             initial=before,
@@ -95,9 +103,6 @@ class Run:
         except KeyboardInterrupt:
             self._say_how_to_resume()
             raise click.exceptions.Exit(INTERRUPTED) from None
-        finally:
-            if self.journal is not None:
-                self.journal.close()
 
     def skip_done(self) -> Done | None:
         """What an earlier run has done already, counted here too; ``None`` if that is all."""
@@ -105,7 +110,6 @@ class Run:
         if self.journal is None:
             return done
         if self.journal.is_complete:
-            self.journal.close()
             click.echo(f"{self.journal.output} is complete: nothing to go on with", err=True)
             return None
         for entry in self.journal.entries():
@@ -119,7 +123,8 @@ class Run:
         if entry.error is not None:
             self._failed += 1
             if len(self._failures) < _LISTED:
-                self._failures.append(f"  {entry.key}: {entry.error}")
+                names = "\t".join(map(printable, entry.key.split("\t")))
+                self._failures.append(f"  {names}: {printable(entry.error)}")
         elif "faces" in entry.result and not entry.faces:
             self._without += 1
 
@@ -155,7 +160,7 @@ class Run:
 
     def _say_how_to_resume(self) -> None:
         click.echo(f"interrupted after {_plural(self.count, self._unit)}", err=True)
-        if self.journal is not None:
+        if self.journal is not None and self.count:
             again = [*sys.argv[1:], *([] if "--resume" in sys.argv else ["--resume"])]
             click.echo(f"go on with: deepface {shlex.join(again)}", err=True)
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
+import os
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from deepface.cli.app import WrongUse
 from deepface.cli.entries import THUMBNAIL, Entry
-from deepface.errors import DeepFaceError
 from deepface.types import Image
 
 #: Edge of a small picture in pixels, with its margin; columns and rows of a page.
@@ -35,7 +36,10 @@ class ContactSheet:
 
     def __init__(self, path: Path) -> None:
         if not cv2.haveImageWriter(str(path)):
-            raise DeepFaceError(f"--contact-sheet {path}: use a suffix such as .jpg or .png")
+            raise WrongUse(f"--contact-sheet {path}: use a suffix such as .jpg or .png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(path.parent, os.W_OK):
+            raise WrongUse(f"--contact-sheet {path} cannot be written: its folder is read-only")
         self._path = path
         self._page = 1
         self._cells: list[Image] = []
@@ -67,7 +71,6 @@ class ContactSheet:
         path = self._path
         if self._page > 1:
             path = path.with_name(f"{path.stem}-{self._page}{path.suffix}")
-        path.parent.mkdir(parents=True, exist_ok=True)
         save(path, page)
         self._page += 1
         self._cells = []

@@ -10,12 +10,16 @@ from typing import Any
 import click
 
 from deepface.cli.entries import Entry
-from deepface.cli.options import Command, Switch, given, options
+from deepface.cli.journal import Done
+from deepface.cli.options import Command, Switch, examples, given, options
 
 Pair = tuple[str, str]
 
 
-@click.command(cls=Command)
+@click.command(
+    cls=Command,
+    epilog=examples("verify a.jpg b.jpg", "verify - --output pairs.csv < pairs.tsv"),
+)
 @click.argument("pictures", nargs=-1, metavar="IMG1 IMG2 | -")
 @click.option("--img1-path", help="The same as IMG1.")
 @click.option("--img2-path", help="The same as IMG2.")
@@ -53,29 +57,32 @@ def verify(pictures: tuple[str, ...], **values: Any) -> None:
     output, resume = values.pop("output"), values.pop("resume")
     arguments = given(values, "silent")
     made_by = {"command": "verify", **given(values, "batch_size", "device", "silent")}
-    run = Run(output, resume, made_by, silent=bool(values["silent"]), unit="pair")
-    done = run.skip_done()
-    if done is None:
-        return
 
     def call(some: Sequence[Pair]) -> list[Any]:
         first, second = (list(side) for side in zip(*some, strict=True))
         return DeepFace.verify(first, second, silent=True, **arguments)  # type: ignore[no-any-return]
 
-    def entries() -> Iterator[Entry]:
+    def entries(done: Done) -> Iterator[Entry]:
         left = (pair for pair in pairs if not done.take("\t".join(pair)))
         for pair, result in attempts(left, call, values["batch_size"] or DEFAULT_BATCH_SIZE):
             yield Entry(list(pair), **_outcome(result))
 
-    sys.exit(run.drive(entries(), None if many else 1))
+    with Run(output, resume, made_by, silent=bool(values["silent"]), unit="pair") as run:
+        done = run.skip_done()
+        if done is not None:
+            sys.exit(run.drive(entries(done), None if many else 1))
 
 
 def _outcome(result: Any) -> dict[str, Any]:
-    if isinstance(result, Exception):
-        from deepface.cli.app import one_line
+    if not isinstance(result, Exception):
+        return {"result": result}
+    from deepface.cli.app import one_line
 
-        return {"error": one_line(result)}
-    return {"result": result}
+    reason: BaseException = result
+    while reason.__cause__ is not None:  # those between count the pictures of a batch
+        reason = reason.__cause__
+    which = f"{result}: " if reason is not result else ""
+    return {"error": which + one_line(reason)}
 
 
 def _pair(pictures: tuple[str, ...], values: dict[str, Any]) -> Pair:

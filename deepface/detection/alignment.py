@@ -20,13 +20,14 @@ Array = NDArray[Any]
 Box = tuple[int, int, int, int]
 
 
-def cut(img: Array, x: int, y: int, w: int, h: int) -> Array:
-    """The rectangle ``(x, y, w, h)`` of ``img`` ``(H, W, ...)``, black where it lies outside."""
+def cut(img: Any, x: int, y: int, w: int, h: int) -> Any:
+    """The rectangle ``(x, y, w, h)`` of an array or tensor ``(H, W, ...)``, black outside it."""
     height, width = img.shape[:2]
     left, top, right, bottom = max(0, x), max(0, y), min(width, x + w), min(height, y + h)
     if (left, top, right, bottom) == (x, y, x + w, y + h):
         return img[y : y + h, x : x + w]
-    out = np.zeros((max(0, h), max(0, w), *img.shape[2:]), img.dtype)
+    shape = (max(0, h), max(0, w), *img.shape[2:])
+    out = np.zeros(shape, img.dtype) if isinstance(img, np.ndarray) else img.new_zeros(shape)
     if right > left and bottom > top:
         out[top - y : bottom - y, left - x : right - x] = img[top:bottom, left:right]
     return out
@@ -39,7 +40,7 @@ def extract_sub_image(img: Array, facial_area: Box) -> tuple[Array, int, int]:
     """
     x, y, w, h = facial_area
     relative_x, relative_y = int(0.5 * w), int(0.5 * h)
-    sub = cut(img, x - relative_x, y - relative_y, w + 2 * relative_x, h + 2 * relative_y)
+    sub: Array = cut(img, x - relative_x, y - relative_y, w + 2 * relative_x, h + 2 * relative_y)
     return sub, relative_x, relative_y
 
 
@@ -51,11 +52,10 @@ def align_img_wrt_eyes(
     Returns the rotated image, of the same size with black corners, and the angle in degrees.
     Without both eyes, or without an area, the image comes back as it is, with angle 0.
     """
-    if left_eye is None or right_eye is None or img.shape[0] == 0 or img.shape[1] == 0:
-        return img, 0.0
-    angle = math.degrees(math.atan2(left_eye[1] - right_eye[1], left_eye[0] - right_eye[0]))
     height, width = img.shape[:2]
-    rotation = cv2.getRotationMatrix2D((width // 2, height // 2), angle, 1.0)
+    rotation, angle = rotation_wrt_eyes((height, width), left_eye, right_eye)
+    if rotation is None:
+        return img, angle
     rotated = cv2.warpAffine(
         np.ascontiguousarray(img),
         rotation,
@@ -65,6 +65,20 @@ def align_img_wrt_eyes(
         borderValue=(0, 0, 0),
     )
     return rotated, angle
+
+
+def rotation_wrt_eyes(
+    size: tuple[int, int], left_eye: Point | None, right_eye: Point | None
+) -> tuple[NDArray[np.float64] | None, float]:
+    """The matrix ``(2, 3)`` and the angle of :func:`align_img_wrt_eyes`.
+
+    ``size`` is the image's height and width; there is no matrix where it comes back as it is.
+    """
+    if left_eye is None or right_eye is None or 0 in size:
+        return None, 0.0
+    angle = math.degrees(math.atan2(left_eye[1] - right_eye[1], left_eye[0] - right_eye[0]))
+    matrix = cv2.getRotationMatrix2D((size[1] // 2, size[0] // 2), angle, 1.0)
+    return matrix, angle  # type: ignore[return-value]
 
 
 def project_facial_area(facial_area: Box, angle: float, size: tuple[int, int]) -> Box:

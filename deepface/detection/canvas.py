@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from deepface.types import Image
+from deepface.types import Image, Pixels, on_host
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -15,10 +21,10 @@ class Canvas:
 
     The published library pads every picture by half its size before detection when ``align`` is
     on. Detectors that can, work on ``image`` and the border's widths and skip the black; the
-    others ask for ``pixels()``.
+    others ask for ``pixels()``. The image may be a tensor on a device, contiguous.
     """
 
-    image: Image
+    image: Pixels
     top: int = 0
     left: int = 0
     _shape: tuple[int, int] = field(init=False, repr=False)
@@ -28,7 +34,7 @@ class Canvas:
         object.__setattr__(self, "_shape", (height + 2 * self.top, width + 2 * self.left))
 
     @classmethod
-    def with_border(cls, image: Image, border: float) -> Canvas:
+    def with_border(cls, image: Pixels, border: float) -> Canvas:
         """Pad by ``border`` times height and width on every side, whole pixels, rounded down."""
         height, width = image.shape[:2]
         return cls(image, top=int(border * height), left=int(border * width))
@@ -48,15 +54,34 @@ class Canvas:
         """``(height, width)`` including the border."""
         return self._shape
 
+    @property
+    def on_device(self) -> bool:
+        """Whether the image is a tensor."""
+        return not isinstance(self.image, np.ndarray)
+
+    def on_host(self) -> Canvas:
+        """The same with its image on the CPU."""
+        return Canvas(on_host(self.image), self.top, self.left)
+
     def pixels(self) -> Image:
         """The padded picture ``(height, width, 3)``; the image itself where there is no border.
 
         Made anew at each call and not kept: it is several times the size of the image.
         """
+        image: Image = on_host(self.image)
         if not (self.top or self.left):
-            return np.ascontiguousarray(self.image)
+            return np.ascontiguousarray(image)
         # Fresh zeros cost nothing until they are touched, and who shrinks the picture skips most.
         pixels = np.zeros((*self._shape, 3), np.uint8)
-        height, width = self.image.shape[:2]
-        pixels[self.top : self.top + height, self.left : self.left + width] = self.image
+        height, width = image.shape[:2]
+        pixels[self.top : self.top + height, self.left : self.left + width] = image
         return pixels
+
+
+def stacked(canvases: Sequence[Canvas]) -> NDArray[Any] | Tensor:
+    """The images of canvases of one size, without their borders: ``(N, H, W, 3)``."""
+    if not canvases[0].on_device:
+        return np.stack([canvas.image for canvas in canvases])
+    import torch
+
+    return torch.stack([torch.as_tensor(canvas.image) for canvas in canvases])

@@ -29,6 +29,7 @@ from deepface.detection.canvas import Canvas
 from deepface.errors import MissingPackageError
 from deepface.runtime.object_pool import ObjectPool
 from deepface.runtime.weights import ensure_weight
+from deepface.types import on_host
 
 #: ``map``, or that of an executor.
 Spread: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -90,7 +91,7 @@ class Cascade:
                 threads of an executor.
         """
         gray = cv2.copyMakeBorder(
-            cv2.cvtColor(np.ascontiguousarray(canvas.image), cv2.COLOR_BGR2GRAY),
+            cv2.cvtColor(np.ascontiguousarray(on_host(canvas.image)), cv2.COLOR_BGR2GRAY),
             *(canvas.top, canvas.top, canvas.left, canvas.left),
             cv2.BORDER_CONSTANT,
             value=0,
@@ -230,6 +231,21 @@ def group(found: Candidates, shape: tuple[int, int]) -> Candidates:
         np.array([found.weights[members].max() for members in groups]),
         shape,
     )
+
+
+def met(boxes: Any) -> Any:
+    """Weights by which windows come in the order in which OpenCV meets them on one thread.
+
+    From small to large, from the top to the bottom, from left to right. Of the boxes that similar
+    windows become, the one comes first whose first window does.
+
+    Args:
+        boxes: x, y, w, h, array or tensor ``(n, 4)`` int64.
+
+    Returns:
+        ``(n,)`` int64; float64 holds them exactly.
+    """
+    return -((boxes[:, 2] << 36) + (boxes[:, 1] << 18) + boxes[:, 0])
 
 
 def merge(

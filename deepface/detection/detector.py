@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas
 from deepface.errors import DataTypeError
+from deepface.runtime.batching import group_indices
 from deepface.types import FacialAreaRegion, Image
 
 
@@ -35,6 +36,8 @@ class Detector:
     options: ClassVar[tuple[str, ...]] = ()
     #: Whether lists are true batches (set by the base class).
     batched: ClassVar[bool] = False
+    #: Whether it takes pictures that are on the device already; the others are given arrays.
+    takes_tensors: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -91,10 +94,18 @@ class Detector:
         return self.detect_canvases([Canvas(_checked(image)) for image in img])
 
     def detect_canvases(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
-        """The faces of each canvas; the door that the pipeline uses."""
-        if not canvases:
-            return []
-        return self._detect_batch(canvases)
+        """The faces of each canvas; the door that the pipeline uses.
+
+        Pictures on a device are kept apart from those on the CPU.
+        """
+        if not self.takes_tensors:
+            canvases = [canvas.on_host() if canvas.on_device else canvas for canvas in canvases]
+        groups = group_indices([canvas.on_device for canvas in canvases]).values()
+        faces: dict[int, list[FacialAreaRegion]] = {}
+        for positions in groups:
+            found = self._detect_batch([canvases[position] for position in positions])
+            faces.update(zip(positions, found, strict=True))
+        return [faces[position] for position in range(len(canvases))]
 
 
 def _checked(image: object) -> Image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,10 @@ from deepface.detection.detector import Detector
 from deepface.detection.registry import DETECTORS
 from deepface.errors import UnimplementedError
 from deepface.logger import get_logger
-from deepface.types import DetectedFace, FacialAreaRegion, Image
+from deepface.types import DetectedFace, FacialAreaRegion, Pixels, on_host
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: The black border that the published library adds, as a fraction of height and width.
 PUBLISHED_BORDER = 0.5
@@ -70,12 +73,12 @@ def check_align(align: object) -> None:
 
 def detect_faces(
     detector_backend: str,
-    img: NDArray[Any] | Sequence[NDArray[Any]],
+    img: NDArray[Any] | Sequence[Pixels],
     align: Align = True,
     expand_percentage: int = 0,
     max_faces: int | None = None,
     *,
-    sources: Sequence[NDArray[Any]] | None = None,
+    sources: Sequence[Pixels] | None = None,
     border: float = PUBLISHED_BORDER,
     face_cut: FaceCut | None = None,
     device: str | None = None,
@@ -85,7 +88,8 @@ def detect_faces(
 
     Args:
         detector_backend: a detector's name.
-        img: one BGR ``uint8`` array ``(H, W, 3)``, a list of them or a 4-D array.
+        img: one BGR ``uint8`` array ``(H, W, 3)``, a list of them or a 4-D array. A list may hold
+            tensors on the device, too; their crops are tensors there.
         align: rotate each crop so that the eyes are level; the detector is then shown the
             picture with a black border. ``"landmarks"`` cuts by ``face_cut`` instead.
         expand_percentage: how much wider and higher than found a box becomes, in percent.
@@ -104,22 +108,22 @@ def detect_faces(
     options = CropOptions(align, expand_percentage, max_faces, border, face_cut)
     detector = DETECTORS.build(detector_backend, device, **detector_options)
     single = isinstance(img, np.ndarray) and img.ndim != 4
-    images: list[Image] = [img] if single else list(img)  # type: ignore[list-item]
+    images: list[Pixels] = [img] if single else list(img)  # type: ignore[list-item]
     faces = crop_faces(detector, images, images if sources is None else sources, options)
     return faces[0] if single else faces
 
 
 def crop_faces(
     detector: Detector,
-    images: Sequence[Image],
-    sources: Sequence[NDArray[Any]],
+    images: Sequence[Pixels],
+    sources: Sequence[Pixels],
     options: CropOptions,
 ) -> list[list[DetectedFace]]:
     """The faces of each image.
 
     Args:
         detector: finds them.
-        images: BGR ``uint8``, what the detector sees.
+        images: BGR ``uint8``, what the detector sees; tensors are those of a device.
         sources: what is cut, of the same height and width as its image; another type than
             ``uint8`` is kept.
         options: see :func:`detect_faces`.
@@ -141,10 +145,7 @@ def crop_faces(
         return _cut_by_landmarks(detector, sources, found, options.face_cut)
     if getattr(detector, "name", "") != "opencv":
         _fill_in_eyes(images, found, getattr(detector, "device_name", None))
-    return [
-        [_cut_out(source, region, bool(options.align)) for region in regions]
-        for source, regions in zip(sources, found, strict=True)
-    ]
+    return _cut_out(sources, found, bool(options.align))
 
 
 def extract_face(
@@ -173,7 +174,7 @@ def extract_face(
     found = [[region]]
     if detector_backend != "opencv":
         _fill_in_eyes([img], found)
-    face = _cut_out(img, found[0][0], align)
+    face = _cut_out([img], found, align)[0][0]
     return replace(face, facial_area=face.facial_area.shifted(-width_border, -height_border))
 
 
@@ -191,7 +192,7 @@ def _largest(regions: list[FacialAreaRegion], count: int | None) -> list[FacialA
 
 
 def _fill_in_eyes(
-    images: Sequence[Image], found: list[list[FacialAreaRegion]], device: str | None = None
+    images: Sequence[Pixels], found: list[list[FacialAreaRegion]], device: str | None = None
 ) -> None:
     """Let OpenCV's eye cascade find the eyes that a detector did not give, for all faces at once.
 
@@ -232,12 +233,17 @@ def _check_landmarks(detector: Any) -> None:
 
 def _cut_by_landmarks(
     detector: Any,
-    sources: Sequence[NDArray[Any]],
+    sources: Sequence[Pixels],
     found: list[list[FacialAreaRegion]],
     face_cut: FaceCut,
 ) -> list[list[DetectedFace]]:
     """All faces of a batch, as their recognition network was trained to see them."""
-    flat = [(s, region) for s, regions in zip(sources, found, strict=True) for region in regions]
+    flat = [
+        (array, region)
+        for source, regions in zip(sources, found, strict=True)
+        for array in ([on_host(source)] if regions else [])
+        for region in regions
+    ]
     if any(region.five_points is None for _, region in flat):
         raise UnimplementedError(
             f"align='landmarks' needs five landmarks per face, and these weights of the detector "
@@ -250,10 +256,27 @@ def _cut_by_landmarks(
     ]
 
 
-def _cut_out(source: NDArray[Any], region: FacialAreaRegion, align: bool) -> DetectedFace:
-    crop = (
-        aligned_crop(source, region)
-        if align
-        else cut(source, region.x, region.y, region.w, region.h)
-    )
-    return DetectedFace(img=crop, facial_area=region, confidence=region.confidence or 0)
+def _cut_out(
+    sources: Sequence[Pixels], found: Sequence[Sequence[FacialAreaRegion]], align: bool
+) -> list[list[DetectedFace]]:
+    crops: dict[int, Sequence[Pixels]] = {}
+    on_device: dict[int, Tensor] = {}
+    for position, (source, regions) in enumerate(zip(sources, found, strict=True)):
+        if not align:
+            crops[position] = [cut(source, face.x, face.y, face.w, face.h) for face in regions]
+        elif isinstance(source, np.ndarray):
+            crops[position] = [aligned_crop(source, face) for face in regions]
+        else:
+            on_device[position] = source
+    if on_device:
+        from deepface.detection.device_crops import aligned_crops
+
+        upright = aligned_crops([*on_device.values()], [found[position] for position in on_device])
+        crops.update(zip(on_device, upright, strict=True))
+    return [
+        [
+            DetectedFace(crop, region, region.confidence or 0)
+            for crop, region in zip(crops[position], regions, strict=True)
+        ]
+        for position, regions in enumerate(found)
+    ]

@@ -7,7 +7,8 @@ OpenCV's precision. So neither the device nor the order of a sum matters. Pixels
 fit into the ten bits of TF32, should a program have switched that on.
 
 OpenCV's own result depends neither on its threads nor on its instruction set, but for the order in
-which it comes; and with that, which of equally large eyes is taken. Here it is the upper left one.
+which it comes; and with that, which of equally large eyes is taken. Here it is the one that comes
+first on one thread.
 """
 
 from __future__ import annotations
@@ -19,13 +20,19 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from deepface.detection.cascade import Candidates, cascade_path
+from deepface.detection.cascade import Candidates, cascade_path, met
 from deepface.detection.haar_atlas import Atlas, Pictures, View, atlases
 from deepface.detection.haar_cascade import HaarCascade, read_cascade
 from deepface.detection.haar_grid import Windows, integrals, looked_at
 from deepface.detection.haar_grouping import group_all
 from deepface.detection.haar_plain import Plain
 from deepface.errors import MissingPackageError
+from deepface.logger import get_logger
+
+#: Pixels of an atlas: a search holds some 110 bytes for each. Every atlas costs some 700 operations
+#: on the device, so the fewer there are the better; more than the most hardly save time.
+_MOST_PIXELS, _USUAL_PIXELS, _LEAST_PIXELS = 1 << 26, 1 << 24, 1 << 20
+_BYTES_PER_PIXEL = 110
 
 
 class Steps(Protocol):
@@ -79,21 +86,46 @@ class HaarSearch:
         self.device = device
         self.window = cascade.window
         self._steps = _fused(cascade, device) if fused else Plain(cascade, device)
+        self._atlas_pixels = _fitting(device)
 
     @torch.inference_mode()
-    def find(self, pictures: Pictures, views: Sequence[View]) -> list[Candidates]:
+    def find(
+        self, pictures: Pictures, views: Sequence[View], as_met: bool = False
+    ) -> list[Candidates]:
         """What ``detectMultiScale3(view, 1.1, 10, outputRejectLevels=True)`` finds in every view.
 
-        In the order of :func:`deepface.detection.cascade.group`.
+        In the order of :func:`deepface.detection.cascade.group`; with ``as_met``, and that instead
+        of the weights, in that of :func:`deepface.detection.cascade.met`. Where the device's memory
+        is full, this and all later searches go on with atlases of half the size.
+
+        Raises:
+            torch.OutOfMemoryError: there is too little memory for the smallest ones.
         """
+        while True:
+            most = self._atlas_pixels
+            try:
+                return self._find(pictures, views, most, as_met)
+            except torch.OutOfMemoryError:
+                if most <= _LEAST_PIXELS:
+                    raise
+            # Not before here are the tensors of what failed gone, which the error held.
+            self._atlas_pixels = most // 2
+            torch.cuda.empty_cache()
+            get_logger().info(
+                "out of memory on %s; going on with atlases of %d pixels", self.device, most // 2
+            )
+
+    def _find(
+        self, pictures: Pictures, views: Sequence[View], most: int, as_met: bool
+    ) -> list[Candidates]:
         owners = [torch.zeros(0, dtype=torch.int64, device=self.device)]
         boxes = [torch.zeros((0, 4), dtype=torch.int64, device=self.device)]
         weights = [torch.zeros(0, dtype=torch.float64, device=self.device)]
-        for atlas in atlases(pictures, views, self.window, self._steps.resampled):
+        for atlas in atlases(pictures, views, self.window, self._steps.resampled, most):
             owner, box, weight = self._search(atlas)
             owners.append(owner)
             boxes.append(box)
-            weights.append(weight)
+            weights.append(met(box).double() if as_met else weight)
         shapes = [(view.height, view.width) for view in views]
         return group_all(torch.cat(owners), torch.cat(boxes), torch.cat(weights), shapes)
 
@@ -114,6 +146,14 @@ class HaarSearch:
         size = torch.full_like(x, self.window)
         boxes = (torch.stack([x, y, size, size], 1).float() * scale[:, None]).round().long()
         return atlas.views[block], boxes, weights
+
+
+def _fitting(device: torch.device) -> int:
+    """Pixels of an atlas that take a quarter of the memory that is free."""
+    if device.type != "cuda":
+        return _USUAL_PIXELS
+    free, _ = torch.cuda.mem_get_info(device)
+    return min(_MOST_PIXELS, max(_LEAST_PIXELS, free // (4 * _BYTES_PER_PIXEL)))
 
 
 def _fused(cascade: HaarCascade, device: torch.device) -> Steps:

@@ -28,12 +28,15 @@ Array: TypeAlias = NDArray[Any]
 #: See :func:`resampled`.
 Resample: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
-#: Pixels of an atlas, about: bounds the memory of a search, some 100 bytes per pixel.
-_ATLAS_PIXELS = 1 << 24
 #: Greatest height of an atlas. Column sums run down every column at once, so wide and low is fast.
 _ATLAS_HEIGHT = 1024
+#: A piece cut off a block has so many rows of windows at least: each cut costs pixels that both
+#: pieces hold.
+_LEAST_ROWS = 32
 #: Weights of the interpolation are in 256ths.
 _ONE = 256
+#: What blue, green and red weigh in grey, in 32768ths.
+_BLUE, _GREEN, _RED, _GRAY_ONE = 3735, 19235, 9798, 1 << 15
 
 
 @dataclass(frozen=True)
@@ -50,28 +53,51 @@ class View:
 class Pictures:
     """Grey pictures on a device, behind one another in one tensor.
 
-    Colours become grey before they travel, a third of the bytes, by OpenCV itself. Each picture has
-    a frame of one black pixel: what is outside is read there.
+    Pictures of the host become grey before they travel, a third of the bytes, by OpenCV itself.
+    Each picture has a frame of one black pixel: what is outside is read there.
 
     Args:
-        images: BGR ``uint8`` arrays ``(H, W, 3)`` of any sizes.
+        images: BGR ``uint8`` arrays ``(H, W, 3)`` of any sizes, or such tensors on the device.
         device: where they go.
     """
 
-    def __init__(self, images: Sequence[Image], device: torch.device) -> None:
+    def __init__(self, images: Sequence[Image | Tensor], device: torch.device) -> None:
         self.shapes = np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2)
-        ends = (self.shapes + 2).prod(axis=1).cumsum()
-        self.starts = np.concatenate([[0], ends])
-        on_cuda = device.type == "cuda"
-        pixels = torch.zeros(int(self.starts[-1]), dtype=torch.uint8, pin_memory=on_cuda)
-        flat = pixels.numpy()
+        self.starts = np.concatenate([[0], (self.shapes + 2).prod(axis=1).cumsum()])
+        there = any(isinstance(image, Tensor) for image in images)
+        pixels = torch.empty(
+            int(self.starts[-1]),
+            dtype=torch.uint8,
+            device=device if there else "cpu",
+            pin_memory=device.type == "cuda" and not there,
+        )
+        starts = self.starts.tolist()
         for image, (height, width), start, end in zip(
-            images, self.shapes.tolist(), self.starts, ends, strict=False
+            images, self.shapes.tolist(), starts, starts[1:], strict=False
         ):
-            if height and width:
-                inner = flat[start:end].reshape(height + 2, width + 2)[1:-1, 1:-1]
-                inner[:] = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY)
+            framed = pixels[start:end].view(height + 2, width + 2)
+            framed[0] = framed[-1] = framed[:, 0] = framed[:, -1] = 0
+            inner = framed[1:-1, 1:-1]
+            if isinstance(image, Tensor):
+                inner.copy_(_gray(image))
+            elif there:
+                inner.copy_(torch.from_numpy(_gray_by_opencv(image)))
+            else:
+                _gray_by_opencv(image, inner.numpy())
         self.pixels = pixels.to(device, non_blocking=True)
+
+
+def _gray_by_opencv(image: Image, out: Array | None = None) -> Array:
+    if not image.size:
+        return np.empty(image.shape[:2], np.uint8)
+    return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY, dst=out)
+
+
+def _gray(image: Tensor) -> Tensor:
+    """The same numbers as ``cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)``, as int32 ``(H, W)``."""
+    blue, green, red = image.unbind(2)
+    gray = blue.int().mul_(_BLUE).add_(green, alpha=_GREEN).add_(red, alpha=_RED)
+    return gray.add_(_GRAY_ONE // 2).div_(_GRAY_ONE, rounding_mode="floor")
 
 
 @dataclass(frozen=True)
@@ -99,15 +125,22 @@ class Atlas:
 
 
 def atlases(
-    pictures: Pictures, views: Sequence[View], window: int, resample: Resample
+    pictures: Pictures, views: Sequence[View], window: int, resample: Resample, most: int
 ) -> Iterator[Atlas]:
-    """All sizes of all views that a cascade searches, as far as they show their picture."""
+    """All sizes of all views that a cascade searches, as far as they show their picture.
+
+    Args:
+        pictures: what is looked at.
+        views: of it.
+        window: side of the cascade's window.
+        resample: :func:`resampled`, or what gives the same.
+        most: pixels of an atlas, about; a single strip of it may have more.
+    """
     seen = np.array([(v.picture, v.x, v.y, v.width, v.height) for v in views], np.int64)
-    found = _blocks(pictures, views, window)
+    blocks = _blocks(pictures, views, window)
     for step in (2, 1):
-        blocks = found[found["step"] == step]
-        for members, layout in _packed(blocks["height"], blocks["width"], step):
-            yield _atlas(pictures, seen, blocks[members], layout, step, resample)
+        for pieces, layout in _packed(blocks[blocks["step"] == step], step, window, most):
+            yield _atlas(pictures, seen, pieces, layout, step, resample)
 
 
 #: A size of a view, or a piece of one. ``y`` and ``x``: where it begins in its level;
@@ -126,7 +159,7 @@ def _blocks(pictures: Pictures, views: Sequence[View], window: int) -> Array:
         top, rows = _overlap(view.y, view.height, height)
         left, columns = _overlap(view.x, view.width, width)
         inside = (top, left, rows, columns)
-        part = _blocks_of((view.height, view.width), inside, window, _ATLAS_HEIGHT).copy()
+        part = _blocks_of((view.height, view.width), inside, window).copy()
         part["view"] = number
         parts.append(part)
     return np.concatenate(parts)
@@ -139,22 +172,18 @@ def _overlap(start: int, size: int, end: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=256)
-def _blocks_of(
-    shape: tuple[int, int], inside: tuple[int, int, int, int], window: int, highest: int
-) -> Array:
-    """The sizes of a view (see :func:`pyramid`), cut into pieces that are low enough."""
-    most = (highest - window) // 2 * 2
+def _blocks_of(shape: tuple[int, int], inside: tuple[int, int, int, int], window: int) -> Array:
+    """The sizes of a view; see :func:`pyramid`."""
     found = []
     for level in pyramid(shape, inside, window):
-        step = level.step
-        columns = (level.right - level.left - window) // step + 1
-        for y in range(level.top, level.bottom, most) if columns > 0 else ():
-            rows = -(-min(most, level.bottom - y) // step)
-            size = ((rows - 1) * step + window, (columns - 1) * step + window)
+        rows = -(-(level.bottom - level.top) // level.step)
+        columns = (level.right - level.left - window) // level.step + 1
+        if rows > 0 and columns > 0:
+            size = ((count - 1) * level.step + window for count in (rows, columns))
             found.append(
                 (
-                    *(0, level.scale, step, level.height, level.width),
-                    *(y, level.left, rows, columns, *size),
+                    *(0, level.scale, level.step, level.height, level.width),
+                    *(level.top, level.left, rows, columns, *size),
                 )
             )
     return np.array(found, _BLOCK)
@@ -172,33 +201,56 @@ class _Layout:
     width: int
 
 
-def _packed(heights: Array, widths: Array, step: int) -> Iterator[tuple[Array, _Layout]]:
-    """Stack blocks in strips as wide as their widest, from the widest block to the narrowest."""
-    order = np.lexsort((-heights, -widths))
-    places: list[tuple[int, int, int]] = []
+def _packed(blocks: Array, step: int, window: int, most: int) -> Iterator[tuple[Array, _Layout]]:
+    """Fill strips as wide as their widest block, from the widest block to the narrowest.
+
+    A block that is higher than what is left of its strip goes on in the next one: pieces of blocks
+    come out, as blocks of their own.
+    """
+    order = np.lexsort((-blocks["height"], -blocks["width"]))
+    pieces: list[tuple[int, int, int, int, int]] = []
     strips: list[int] = []
-    first = y = x = right = 0
-    for position, (height, width) in enumerate(
-        zip(heights[order].tolist(), widths[order].tolist(), strict=True)
+    y = right = 0
+    for block, rows, width in zip(
+        order.tolist(),
+        blocks["rows"][order].tolist(),
+        (-(-blocks["width"][order] // step) * step).tolist(),
+        strict=True,
     ):
-        height, width = -(-height // step) * step, -(-width // step) * step
-        if not strips or y + height > _ATLAS_HEIGHT:
-            if strips and (right + width) * _ATLAS_HEIGHT > _ATLAS_PIXELS:
-                yield order[first:position], _layout(places, strips, heights[order[first:]], right)
-                places, strips, first, right = [], [], position, 0
-            strips.append(right)
-            x, y, right = right, 0, right + width
-        places.append((y, x, len(strips) - 1))
-        y += height
-    if places:
-        yield order[first:], _layout(places, strips, heights[order[first:]], right)
+        done = 0
+        while done < rows:
+            room = (_ATLAS_HEIGHT - y - window) // step + 1
+            if not strips or (y and room < min(rows - done, _LEAST_ROWS)):
+                if strips and (right + width) * _ATLAS_HEIGHT > most:
+                    yield _laid_out(blocks, pieces, strips, right, step, window)
+                    pieces, strips, right = [], [], 0
+                strips.append(right)
+                y, right = 0, right + width
+                continue
+            taken = min(room, rows - done)
+            pieces.append((block, done, taken, y, len(strips) - 1))
+            done += taken
+            y += -(-((taken - 1) * step + window) // step) * step
+    if pieces:
+        yield _laid_out(blocks, pieces, strips, right, step, window)
 
 
-def _layout(
-    places: list[tuple[int, int, int]], strips: list[int], heights: Array, width: int
-) -> _Layout:
-    y, x, strip = np.array(places, np.int64).T
-    return _Layout(y, x, strip, np.array(strips), int((y + heights[: len(y)]).max()), width)
+def _laid_out(
+    blocks: Array,
+    pieces: list[tuple[int, int, int, int, int]],
+    strips: list[int],
+    width: int,
+    step: int,
+    window: int,
+) -> tuple[Array, _Layout]:
+    """Pieces: block, first row of windows, number of rows, y in the atlas, strip."""
+    block, first, rows, y, strip = np.array(pieces, np.int64).T
+    cut = blocks[block]
+    cut["y"] += first * step
+    cut["rows"] = rows
+    cut["height"] = (rows - 1) * step + window
+    begins = np.array(strips)
+    return cut, _Layout(y, begins[strip], strip, begins, int((y + cut["height"]).max()), width)
 
 
 def _atlas(
@@ -221,7 +273,7 @@ def _atlas(
     known += [blocks["level_height"], blocks["level_width"], layout.y, layout.x, layout.strip]
     known += [view_y, view_x, view_height, view_width, picture_height, picture_width]
     known.append(pictures.starts[picture])
-    table = torch.from_numpy(np.stack(known)).to(device)
+    table = _uploaded(np.stack(known), device)
     view, rows, columns, heights, widths, y, x, level_height, level_width = table[:9]
     at_y, at_x, strip, view_y, view_x, view_height, view_width = table[9:16]
     picture_height, picture_width, start = table[16:]
@@ -256,7 +308,7 @@ def _atlas(
         )
     ).int()
 
-    sizes = torch.from_numpy(np.diff(layout.strips, append=layout.width)).to(device)
+    sizes = _uploaded(np.diff(layout.strips, append=layout.width), device)
     strips, offsets = _each(sizes, layout.width)
     places = torch.stack([rows, columns, at_y, at_x, y, x], 1)
     return Atlas(
@@ -266,8 +318,13 @@ def _atlas(
         blocks=lines[0],
         places=torch.cat([places, places.new_zeros((1, 6))]),
         views=view,
-        scales=torch.from_numpy(np.ascontiguousarray(blocks["scale"])).to(device),
+        scales=_uploaded(np.ascontiguousarray(blocks["scale"]), device),
     )
+
+
+def _uploaded(array: Array, device: torch.device) -> Tensor:
+    """On the device, without waiting for what it still does: CUDA copies small arrays at once."""
+    return torch.from_numpy(array).to(device, non_blocking=True)
 
 
 def _each(counts: Tensor, total: int) -> tuple[Tensor, Tensor]:

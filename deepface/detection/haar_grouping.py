@@ -13,8 +13,8 @@ from torch import Tensor
 
 from deepface.detection.cascade import GROUP_EPS, MIN_NEIGHBORS, Candidates, merge
 
-#: Rows per step of a pairwise comparison: bounds its memory.
-_ROWS = 2048
+#: Rows, and pairs, of a step of a pairwise comparison: bound its memory.
+_ROWS, _PAIRS = 2048, 1 << 26
 
 
 def group_all(
@@ -53,20 +53,23 @@ def _similar(owners: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
     The windows are sorted by view, so a block of rows need only be compared with the columns from
     the beginning of its first view on.
     """
-    starts = torch.searchsorted(owners, owners[::_ROWS].contiguous()).tolist()
-    near, size = boxes[:, :2], boxes[:, 2]
-    far = near + size[:, None]
+    rows = min(_ROWS, max(1, _PAIRS // max(1, len(boxes))))
+    starts = torch.searchsorted(owners, owners[::rows].contiguous()).tolist()
     # Distances are whole numbers: at most a fifth is at most its whole part.
-    reach = (size.double() * GROUP_EPS).long()
-    pairs = [owners.new_zeros((0, 2))]
-    for row, column in zip(range(0, len(boxes), _ROWS), starts, strict=True):
-        mine, theirs = slice(row, row + _ROWS), slice(column, row + _ROWS)
+    reach = (boxes[:, 2].double() * GROUP_EPS).int()
+    owners, boxes = owners.int(), boxes.int()
+    near = boxes[:, :2]
+    far = near + boxes[:, 2:]
+    pairs = [torch.zeros((0, 2), dtype=torch.int64, device=boxes.device)]
+    for row, column in zip(range(0, len(boxes), rows), starts, strict=True):
+        mine, theirs = slice(row, row + rows), slice(column, row + rows)
         close = owners[mine, None] == owners[None, theirs]
         limit = torch.minimum(reach[mine, None], reach[None, theirs])
         for side in (near, far):
             for axis in (0, 1):
                 close &= (side[mine, None, axis] - side[None, theirs, axis]).abs_() <= limit
-        pairs.append(close.tril_(row - column - 1).nonzero() + owners.new_tensor([row, column]))
+        later, earlier = close.tril_(row - column - 1).nonzero().unbind(1)
+        pairs.append(torch.stack([later + row, earlier + column], 1))
     later, earlier = torch.cat(pairs).unbind(1)
     return later, earlier
 

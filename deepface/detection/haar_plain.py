@@ -1,14 +1,15 @@
 """The stages of a cascade as operations of PyTorch, for any device.
 
-The first stage and the variance are computed for every window of an atlas, from sums over
-rectangles; most windows end there. For those that are left the pixels themselves are multiplied
-with the features of some stages at a time, and the rest goes on to the next ones.
+The variance and the first two stages are computed for every window of an atlas, from sums over
+rectangles; nine windows of ten end there. For those that are left the pixels themselves are
+multiplied with the features of some stages at a time, and the rest goes on to the next ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,11 +19,13 @@ from deepface.detection.haar_atlas import resampled
 from deepface.detection.haar_cascade import HaarCascade, Stage
 from deepface.detection.haar_grid import GridStage, Windows
 
-#: Stages after which the windows that are left are gathered anew. A stage lets half of them pass in
-#: the beginning, and most in the end; each gathering makes the device wait for the host once.
+#: Stages that are computed for every window, and after which the windows that are left are gathered
+#: anew. A stage lets half of them pass in the beginning, and most in the end; each gathering makes
+#: the device wait for the host once.
 _GROUP_ENDS = (2, 3, 4, 5, 6, 7, 8, 10, 13, 17)
-#: Bytes that the windows which a stage looks at together take, about.
-_STAGE_BYTES = 1 << 28
+#: Bytes that the windows which a stage looks at together take, about: so many, or in a large atlas
+#: so many per pixel of it.
+_STAGE_BYTES, _STAGE_BYTES_PER_PIXEL = 1 << 28, 16
 #: OpenCV takes a window for constant when the inverse of its deviation is larger.
 _FLAT = 0.1
 
@@ -32,11 +35,10 @@ class Plain:
 
     def __init__(self, cascade: HaarCascade, device: torch.device) -> None:
         self._window = cascade.window
-        self._first = GridStage.of(cascade.stages[0])
         ends = [*(end for end in _GROUP_ENDS if end < len(cascade.stages)), len(cascade.stages)]
+        self._first = [GridStage.of(stage) for stage in cascade.stages[: ends[0]]]
         self._groups = [
-            _Stages.of(cascade.stages[start:end], device)
-            for start, end in zip([1, *ends], ends, strict=False)
+            _Stages.of(cascade.stages[start:end], device) for start, end in pairwise(ends)
         ]
         self.groups = range(len(self._groups))
 
@@ -47,8 +49,8 @@ class Plain:
         return resampled(gray, rows, columns, strips, offsets)
 
     def grid(self, sums: Tensor, squares: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The first stage."""
-        return _first_stage(sums, squares, self._first, self._window, step)
+        """The first two stages."""
+        return _grid(sums, squares, self._first, self._window, step)
 
     def source(self, pixels: Tensor, sums: Tensor) -> Tensor:
         """Every window's pixels, ``(rows, columns, window, window)``: a view."""
@@ -57,10 +59,12 @@ class Plain:
     def look(self, source: Tensor, windows: Windows, group: int) -> tuple[Tensor, Tensor]:
         """Some stages."""
         stages = self._groups[group]
+        pixels = source.shape[0] * source.shape[1]
+        room = max(_STAGE_BYTES, _STAGE_BYTES_PER_PIXEL * pixels)
         sums = torch.cat(
             [
                 stages.sums(source[some.y, some.x].flatten(1), some.norms)
-                for some in _split(windows, stages.kernels)
+                for some in _split(windows, stages.kernels, room)
             ]
         )
         return (sums >= stages.thresholds).all(1), sums[:, -1]
@@ -107,8 +111,8 @@ class _Stages:
         return (values < self.splits).double() @ self.votes + self.right
 
 
-def _first_stage(
-    sums: Tensor, squares: Tensor, stage: GridStage, window: int, step: int
+def _grid(
+    sums: Tensor, squares: Tensor, stages: Sequence[GridStage], window: int, step: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     rows, columns = ((size - 1 - window) // step + 1 for size in sums.shape)
 
@@ -126,18 +130,23 @@ def _first_stage(
     norms = deviations.sqrt_().reciprocal_().float()
     # Of a constant window the norm is infinite or not a number.
     textured = norms.double() * area < _FLAT
-    votes = torch.full_like(norms, stage.right, dtype=torch.float64)
-    for (first, *others), split, difference in stage.features:
-        value = corner(sums, *first[:2]) * first[2]
-        for y, x, weight in others:
-            value.add_(corner(sums, y, x), alpha=weight)
-        votes.add_(value.float().mul_(norms) < split, alpha=difference)
-    passed = textured & (votes >= stage.threshold)
-    return norms, passed | ~textured, passed
+    calm, passed = ~textured, textured
+    for number, stage in enumerate(stages):
+        votes = torch.full_like(norms, stage.right, dtype=torch.float64)
+        for (first, *others), split, difference in stage.features:
+            value = corner(sums, *first[:2]) * first[2]
+            for y, x, weight in others:
+                value.add_(corner(sums, y, x), alpha=weight)
+            votes.add_(value.float().mul_(norms) < split, alpha=difference)
+        passed = passed & (votes >= stage.threshold)
+        if number == 0:
+            calm |= passed
+    return norms, calm, passed
 
 
-def _split(windows: Windows, kernels: Tensor) -> Iterator[Windows]:
+def _split(windows: Windows, kernels: Tensor, room: int) -> Iterator[Windows]:
+    """As many windows at a time as take ``room`` bytes."""
     pixels, features = kernels.shape
-    size = max(1, _STAGE_BYTES // (4 * pixels + 16 * features))
+    size = max(1, room // (4 * pixels + 16 * features))
     for start in range(0, max(1, len(windows.y)), size):
         yield windows[slice(start, start + size)]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas
-from deepface.types import Image
+from deepface.types import Image, Rectangle
 
 _STRIDE = 32
 #: What surrounds the picture.
@@ -54,6 +54,17 @@ class Letterbox:
             out[top : top + height, left : left + width] = resized
         else:
             out[top : top + height, left : left + width] = pixels
+
+    def places(self, canvas: Canvas) -> tuple[Rectangle, Rectangle]:
+        """What of a canvas's image is resized, its border included, and where in the rectangle it
+        goes, for :func:`deepface.images.resample.resized`.
+        """
+        height, width = self.inner
+        top, left = (
+            _margin(outer, inner) for outer, inner in zip(self.rectangle, self.inner, strict=True)
+        )
+        whole = Rectangle(-canvas.top, -canvas.left, canvas.height, canvas.width)
+        return whole, Rectangle(top, left, height, width)
 
     def undo(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points ``(..., 2)``, x and y in the rectangle, as points inside the picture."""

@@ -27,7 +27,7 @@ from deepface.detection.mtcnn_networks import STRIDE, WINDOW, ONet, PNet, RNet, 
 from deepface.detection.mtcnn_pyramid import Axis, averaged, exact_axis, transposed, whole_axis
 from deepface.runtime.batching import chunks, group_indices
 from deepface.runtime.network import Network
-from deepface.types import FacialAreaRegion
+from deepface.types import FacialAreaRegion, Pixels
 
 _MIN_FACE = 20
 _FACTOR = 0.709
@@ -52,6 +52,7 @@ class _Cascade(Detector):
     """What the two have in common: the walk through the networks."""
 
     landmarks = 5
+    takes_tensors = True
     #: Least probability that PNet, RNet and ONet must give.
     thresholds: ClassVar[tuple[float, float, float]]
     #: How candidates are cut out and resized.
@@ -73,10 +74,7 @@ class _Cascade(Detector):
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
-        pictures = [
-            self._pnet.upload(torch.from_numpy(np.ascontiguousarray(canvas.image)))
-            for canvas in canvases
-        ]
+        pictures = [self._pnet.upload(_tensor(canvas.image)) for canvas in canvases]
         faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
         found = self._propose(pictures, canvases)
         if not len(found.image):
@@ -112,7 +110,7 @@ class _Cascade(Detector):
         shapes = [(canvas.image.shape, canvas.top, canvas.left) for canvas in canvases]
         for positions in group_indices(shapes).values():
             canvas = canvases[positions[0]]
-            together = self._picture_pixels // max(1, canvas.image[..., 0].size)
+            together = self._picture_pixels // max(1, canvas.image.shape[0] * canvas.image.shape[1])
             for part in chunks(positions, max(1, together)):
                 stack = torch.stack([pictures[position] for position in part])
                 image = torch.tensor(part, device=stack.device)
@@ -322,6 +320,10 @@ class FastMtcnnDetector(_Cascade):
 
     def _whole(self, values: Tensor) -> Tensor:
         return values.long()
+
+
+def _tensor(image: Pixels) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)) if isinstance(image, np.ndarray) else image
 
 
 def _face(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepface.detection.boxes import nms
-from deepface.detection.canvas import Canvas
+from deepface.detection.canvas import Canvas, stacked
 from deepface.detection.detector import Detector
 from deepface.detection.frame import Frame
 from deepface.runtime.batching import chunks, map_grouped
@@ -103,6 +103,7 @@ class RetinaFace(Detector):
         "device_preprocessing",
         "device_postprocessing",
     )
+    takes_tensors = True
     #: Of strides 8, 16 and 32.
     anchors: ClassVar[tuple[Anchors, ...]]
     #: Factors of the network's numbers for places and for sizes.
@@ -200,8 +201,9 @@ class RetinaFace(Detector):
 
     def _rows(self, canvases: Sequence[Canvas], view: View) -> Tensor:
         """The network's numbers for canvases of one view, ``(N, anchors, 15)``."""
-        if self.device_preprocessing:
-            batch = np.stack([canvas.image for canvas in canvases])
+        batch: NDArray[Any] | Tensor
+        if self.device_preprocessing or canvases[0].on_device:
+            batch = stacked(canvases)
             prepare: Callable[[Tensor], Tensor] = partial(
                 self._device_input, canvas=canvases[0], view=view
             )

@@ -22,11 +22,12 @@ from deepface.detection.boxes import nms
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
 from deepface.errors import MissingPackageError, WeightsError
+from deepface.images.resample import PixelTable, resized
 from deepface.runtime.checkpoints import LOAD_ERROR
 from deepface.runtime.fusion import FusedConv2d, FusedNorm, fused
 from deepface.runtime.network import Network
 from deepface.runtime.weights import ensure_weight
-from deepface.types import FacialAreaRegion
+from deepface.types import FacialAreaRegion, Image, Rectangle
 
 #: Description and weights; their hashes are not published.
 FILES = ("deploy.prototxt", "res10_300x300_ssd_iter_140000.caffemodel")
@@ -73,6 +74,7 @@ class SsdDetector(Detector):
     """OpenCV's single-shot detector: quick, for faces that are large in their picture."""
 
     name = "ssd"
+    takes_tensors = True
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
@@ -81,7 +83,14 @@ class SsdDetector(Detector):
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
-        batch = np.stack([cv2.resize(canvas.pixels(), (_SIZE, _SIZE)) for canvas in canvases])
+        batch: Tensor | Image
+        if canvases[0].on_device:
+            pixels = PixelTable([torch.as_tensor(canvas.image) for canvas in canvases])
+            whole = [Rectangle(-c.top, -c.left, c.height, c.width) for c in canvases]
+            target = Rectangle(0, 0, _SIZE, _SIZE)
+            batch = resized(pixels, whole, [target] * len(whole), target[2:])
+        else:
+            batch = np.stack([cv2.resize(canvas.pixels(), (_SIZE, _SIZE)) for canvas in canvases])
         rows: Tensor = self._network(batch, lambda pixels: pixels.permute(0, 3, 1, 2))
         if rows.device.type == "mps":  # which has no float64
             rows = rows.cpu()

@@ -22,11 +22,12 @@ from deepface.detection.detector import Detector, threshold_from_env
 from deepface.detection.letterbox import GREY, Letterbox
 from deepface.detection.yolo_checkpoint import load_checkpoint
 from deepface.detection.yolo_network import Found, YoloNetwork
+from deepface.images.resample import PixelTable, resized
 from deepface.runtime.batching import map_grouped
 from deepface.runtime.device import resolve_device
 from deepface.runtime.network import Network
 from deepface.runtime.weights import ensure_weight
-from deepface.types import FIVE_POINTS, FacialAreaRegion, Point
+from deepface.types import FIVE_POINTS, FacialAreaRegion, Image, Point
 
 
 class YoloDetector(Detector):
@@ -45,6 +46,7 @@ class YoloDetector(Detector):
     """
 
     name = "yolo"
+    takes_tensors = True
     landmarks = 5  # of the checkpoints that have key points
 
     def __init__(self, device: str | None = None, variant: str = "yolov8n") -> None:
@@ -73,11 +75,26 @@ class YoloDetector(Detector):
         """The faces of canvases with one and the same rectangle."""
         fits = [Letterbox(*canvas.shape, self._size) for canvas in canvases]
         shape = fits[0].rectangle
-        pictures = np.full((len(canvases), *shape, 3), GREY, np.uint8)
-        with ThreadPoolExecutor(min(len(canvases), os.cpu_count() or 1)) as pool:
-            list(pool.map(Letterbox.draw, fits, canvases, pictures))
-        found = self._yolo.decode(self._network(pictures, _as_input), shape, threshold)
+        pictures = _fitted_on_device if canvases[0].on_device else _fitted
+        found = self._yolo.decode(
+            self._network(pictures(canvases, fits), _as_input), shape, threshold
+        )
         return [_faces(found.of(position), fit) for position, fit in enumerate(fits)]
+
+
+def _fitted(canvases: Sequence[Canvas], fits: Sequence[Letterbox]) -> Image:
+    """Canvases in their common rectangle, ``(N, height, width, 3)``."""
+    pictures = np.full((len(canvases), *fits[0].rectangle, 3), GREY, np.uint8)
+    with ThreadPoolExecutor(min(len(canvases), os.cpu_count() or 1)) as pool:
+        list(pool.map(Letterbox.draw, fits, canvases, pictures))
+    return pictures
+
+
+def _fitted_on_device(canvases: Sequence[Canvas], fits: Sequence[Letterbox]) -> Tensor:
+    pixels = PixelTable([torch.as_tensor(canvas.image) for canvas in canvases])
+    places = [fit.places(canvas) for fit, canvas in zip(fits, canvases, strict=True)]
+    sources, targets = zip(*places, strict=True)
+    return resized(pixels, sources, targets, fits[0].rectangle, GREY)
 
 
 def _as_input(pictures: Tensor) -> Tensor:

@@ -12,6 +12,9 @@ from deepface.types import FacialAreaRegion
 
 #: Larger pictures are shrunk until their longer side has so many pixels.
 _MAX_SIDE = 640
+#: Of a side of up to so many pixels the last map has one row, on which OpenCV (4.14) gives numbers
+#: that differ from call to call. What is added is black, as OpenCV adds it up to whole strides.
+_TOO_LOW = 32
 
 
 class YuNetDetector(Detector):
@@ -33,6 +36,10 @@ class YuNetDetector(Detector):
         scale = min(1.0, _MAX_SIDE / max(canvas.shape))
         size = (int(canvas.width * scale), int(canvas.height * scale))
         image = cv2.resize(canvas.pixels(), size)
+        if min(size) <= _TOO_LOW:
+            right, bottom = (max(0, 2 * _TOO_LOW - side) for side in size)
+            image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
+            size = (size[0] + right, size[1] + bottom)
         with self._networks.borrow() as network:
             network.setInputSize(size)
             network.setScoreThreshold(threshold)

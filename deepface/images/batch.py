@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from deepface.errors import with_item
 from deepface.images.arrays import is_float_picture, to_bgr
 from deepface.images.decode import Encoded
+from deepface.images.header import is_plain_jpeg
 from deepface.images.load import item_name, read_item, reads_from_elsewhere
 from deepface.images.pil import is_pil_image
 from deepface.images.video import Frame
@@ -48,6 +49,20 @@ class LoadedImage:
     source: NDArray[Any]
     seconds: float | None = None
 
+    @property
+    def host(self) -> Image:
+        """The pixels on the CPU, where they are."""
+        return self.pixels
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """A JPEG file that was read and is left to a device to decode; fields as above."""
+
+    index: int
+    name: str
+    content: Encoded
+
 
 @dataclass(frozen=True)
 class FailedImage:
@@ -56,6 +71,10 @@ class FailedImage:
     index: int
     name: str
     error: Exception
+
+
+#: What :meth:`Batch.attempts` gives.
+Attempt: TypeAlias = LoadedImage | EncodedImage | FailedImage
 
 
 class Batch:
@@ -91,30 +110,49 @@ class Batch:
         chunks = self._walk(batch_size, workers, strict=True)
         return cast("Iterator[list[LoadedImage]]", chunks)
 
+    @overload
     def attempts(
-        self, batch_size: int = DEFAULT_BATCH_SIZE, workers: int | None = None
-    ) -> Iterator[list[LoadedImage | FailedImage]]:
+        self, batch_size: int = ..., workers: int | None = ...
+    ) -> Iterator[list[LoadedImage | FailedImage]]: ...
+
+    @overload
+    def attempts(
+        self, batch_size: int = ..., workers: int | None = ..., *, leave_jpeg: bool
+    ) -> Iterator[list[Attempt]]: ...
+
+    def attempts(
+        self,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        workers: int | None = None,
+        *,
+        leave_jpeg: bool = False,
+    ) -> Iterator[Any]:
         """As :meth:`chunks`, with a :class:`FailedImage` where an image cannot be loaded.
 
         An error of the caller's own iterator is raised: nothing can come after it.
+
+        Args:
+            batch_size: as there.
+            workers: as there.
+            leave_jpeg: give JPEG files that any decoder can be given as :class:`EncodedImage`.
         """
-        return self._walk(batch_size, workers, strict=False)
+        return self._walk(batch_size, workers, strict=False, leave_jpeg=leave_jpeg)
 
     def _walk(
-        self, batch_size: int, workers: int | None, strict: bool
-    ) -> Iterator[list[LoadedImage | FailedImage]]:
+        self, batch_size: int, workers: int | None, strict: bool, leave_jpeg: bool = False
+    ) -> Iterator[list[Attempt]]:
         for name, value in (("batch_size", batch_size), ("workers", workers)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, but it is {value}")
         if self.single:
-            return self._one(strict)
-        return self._many(batch_size, workers or WORKERS, strict)
+            return self._one(strict, leave_jpeg)
+        return self._many(batch_size, workers or WORKERS, strict, leave_jpeg)
 
-    def _one(self, strict: bool) -> Iterator[list[LoadedImage | FailedImage]]:
+    def _one(self, strict: bool, leave_jpeg: bool) -> Iterator[list[Attempt]]:
         for item in self._items:
             name = item_name(item)
             try:
-                image: LoadedImage | FailedImage = _loaded(0, item, name, read_item(item, name))
+                image: Attempt = _loaded(0, item, name, read_item(item, name), leave_jpeg)
             except Exception as error:
                 if strict:
                     raise
@@ -122,17 +160,18 @@ class Batch:
             yield [image]
 
     def _many(
-        self, batch_size: int, workers: int, strict: bool
-    ) -> Iterator[list[LoadedImage | FailedImage]]:
-        with closing(_ReadAhead(self._items, workers, strict)) as ahead:
+        self, batch_size: int, workers: int, strict: bool, leave_jpeg: bool
+    ) -> Iterator[list[Attempt]]:
+        with closing(_ReadAhead(self._items, workers, strict, leave_jpeg)) as ahead:
             while True:
                 chunk = ahead.take(batch_size)
                 if not chunk:
                     return
                 ahead.request(batch_size)
                 ahead.release(chunk)
-                yield chunk
-                del chunk  # or it would live until the next one is complete
+                held = [chunk]
+                del chunk  # or its pixels would live until the caller asks for more
+                yield held.pop()
 
 
 def open_batch(img: Any) -> Batch:
@@ -164,8 +203,12 @@ def _is_image(img: Any) -> bool:
     )
 
 
-def _loaded(index: int, image: Any, name: str, content: Encoded | NDArray[Any]) -> LoadedImage:
+def _loaded(
+    index: int, image: Any, name: str, content: Encoded | NDArray[Any], leave_jpeg: bool
+) -> LoadedImage | EncodedImage:
     if isinstance(content, Encoded):
+        if leave_jpeg and is_plain_jpeg(content.data):
+            return EncodedImage(index, name, content)
         pixels = content.decode()
         return LoadedImage(index, name, pixels, pixels)
     pixels = to_bgr(content)
@@ -181,11 +224,12 @@ class _Item:
     index: int
     image: Any
     name: str
-    result: Future[LoadedImage | FailedImage]
+    result: Future[Attempt]
 
-    def load(self, content: Encoded | NDArray[Any]) -> None:
+    def load(self, content: Encoded | NDArray[Any], leave_jpeg: bool) -> None:
         try:
-            self.result.set_result(_loaded(self.index, self.image, self.name, content))
+            loaded = _loaded(self.index, self.image, self.name, content, leave_jpeg)
+            self.result.set_result(loaded)
         except Exception as error:
             self.fail(error)
 
@@ -204,10 +248,11 @@ class _ReadAhead:
     for room: what is not admitted is put down, so no thread can be left hanging.
     """
 
-    def __init__(self, items: Iterable[Any], workers: int, strict: bool) -> None:
+    def __init__(self, items: Iterable[Any], workers: int, strict: bool, leave_jpeg: bool) -> None:
         self._items = enumerate(items)
         self._strict = strict
-        self._pending: deque[tuple[Future[LoadedImage | FailedImage], int]] = deque()
+        self._leave_jpeg = leave_jpeg
+        self._pending: deque[tuple[Future[Attempt], int]] = deque()
         self._held = 0  # pixels of those pending that were read when they were requested
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="deepface-images")
         self._lock = threading.Lock()  # for what follows
@@ -220,7 +265,7 @@ class _ReadAhead:
     def request(self, count: int) -> None:
         """Take images from the input until ``count``, or pixels enough, are pending."""
         while len(self._pending) < count and self._held < MAX_CHUNK_PIXELS:
-            result: Future[LoadedImage | FailedImage] = Future()
+            result: Future[Attempt] = Future()
             pixels = 0
             try:
                 index, image = next(self._items)
@@ -240,13 +285,15 @@ class _ReadAhead:
             self._pending.append((result, pixels))
             self._held += pixels
 
-    def take(self, count: int) -> list[LoadedImage | FailedImage]:
+    def take(self, count: int) -> list[Attempt]:
         """The next images, at most ``count`` and as many as fit; none at the end."""
-        chunk: list[LoadedImage | FailedImage] = []
+        chunk: list[Attempt] = []
         pixels = 0
         self.request(count)
         while self._pending and len(chunk) < count and pixels < MAX_CHUNK_PIXELS:
             result, held = self._pending[0]
+            if chunk and result.done() and result.exception() is not None:
+                break  # the caller's iterator failed here: first what it gave before
             image = result.result()
             if self._strict and isinstance(image, FailedImage):
                 raise image.error
@@ -260,7 +307,7 @@ class _ReadAhead:
             self.request(count - len(chunk))
         return chunk
 
-    def release(self, chunk: list[LoadedImage | FailedImage]) -> None:
+    def release(self, chunk: list[Attempt]) -> None:
         """Let as many pixels be decoded as this chunk has, which now belongs to the caller."""
         with self._lock:
             self._admitted -= sum(self._sizes.pop(image.index, 0) for image in chunk)
@@ -297,7 +344,7 @@ class _ReadAhead:
                 else:
                     self._sizes[item.index] = _pixel_count(content)
                     self._admitted += self._sizes[item.index]
-                    self._pool.submit(item.load, content)
+                    self._pool.submit(item.load, content, self._leave_jpeg)
 
 
 def _pixel_count(content: Encoded | NDArray[Any] | Exception) -> int:

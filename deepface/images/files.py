@@ -29,11 +29,17 @@ def list_images(path: str | os.PathLike[str]) -> list[str]:
 
 def named_as_images(path: str | os.PathLike[str]) -> Iterator[str]:
     """The files of :func:`yield_images` by suffix alone: none of them is opened."""
-    for folder, folders, files in os.walk(path):
+    for folder, folders, files in os.walk(path, onerror=_tell):
         folders.sort()
         for name in sorted(files):
             if name.lower().endswith(SUFFIXES):
                 yield os.path.join(folder, name)  # noqa: PTH118 - Path would drop a leading "./"
+
+
+def _tell(error: OSError) -> None:
+    """A folder that cannot be read would be left out without a word."""
+    if not isinstance(error, FileNotFoundError):
+        get_logger().warning("%s is left out: %s", error.filename, error.strerror)
 
 
 def begins_as_image(file: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
 
 from deepface.errors import ImageTooLarge
 from deepface.images.limits import PIXELS_VARIABLE
@@ -12,6 +13,12 @@ _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 #: Frame headers (SOF0 ... SOF15); 0xC4, 0xC8 and 0xCC in that range mean something else.
 _FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+#: Baseline, extended and progressive, of those.
+_HUFFMAN = frozenset([0xC0, 0xC1, 0xC2])
+#: Adobe's segment, whose last byte is 0 where the three components are RGB.
+_ADOBE = 0xEE
+_EXIF = 0xE1
+_JPEG_LAST = b"\xff\xd9"
 #: Markers that stand alone, without a length: TEM, RST0 ... RST7, SOI.
 _ALONE = frozenset([0x01, *range(0xD0, 0xD9)])
 #: A camera writes some twenty segments. The bound keeps crafted files from being walked for hours.
@@ -56,22 +63,64 @@ def _png_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    for marker, at in _jpeg_segments(data):
+        if marker in _FRAME and at + 9 <= len(data):
+            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
+            return width, height
+    return None
+
+
+def is_plain_jpeg(data: bytes) -> bool:
+    """Whether any decoder can be given a JPEG file: complete, Huffman-coded, 8 bits, grey or YCbCr.
+
+    Others are CMYK, stored as RGB, of 12 bits, lossless, arithmetic-coded, or cut off.
+    """
+    if not data.rstrip(b"\0").endswith(_JPEG_LAST):
+        return False
+    for marker, at in _jpeg_segments(data):
+        if (
+            marker == _ADOBE
+            and data[at + 4 : at + 9] == b"Adobe"
+            and data[at + 15 : at + 16] == b"\0"
+        ):
+            return False
+        if marker in _FRAME:
+            identifiers = (
+                data[at + 10 : at + 10 + 3 * data[at + 9] : 3] if at + 10 < len(data) else b""
+            )
+            return (
+                marker in _HUFFMAN
+                and data[at + 4] == 8
+                and len(identifiers) in (1, 3)
+                and identifiers != b"RGB"
+            )
+    return False
+
+
+def has_exif(data: bytes) -> bool:
+    """Whether a JPEG file has a segment of EXIF."""
+    return any(
+        marker == _EXIF and data[at + 4 : at + 8] == b"Exif" for marker, at in _jpeg_segments(data)
+    )
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Each marker before the first pixels, up to the frame header, and where it begins."""
     at = 2
     for _ in range(_MOST_SEGMENTS):
         at = data.find(b"\xff", at)  # libjpeg skips bytes between segments, too
         if at < 0 or at + 9 > len(data):
-            return None
+            return
         marker = data[at + 1]
         if marker == 0xFF:  # filling
             at += 1
         elif marker == 0 or marker in _ALONE:
             at += 2
-        elif marker in _FRAME:
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
         else:
+            yield marker, at
+            if marker in _FRAME:
+                return
             at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
 
 
 def _pillow_size(data: bytes, name: str) -> tuple[int, int] | None:

@@ -22,8 +22,9 @@ _ORIENTATION = 0x0112
 
 def is_pil_image(img: Any) -> bool:
     """Whether ``img`` is a Pillow image; asked without importing Pillow."""
-    module = sys.modules.get("PIL.Image")
-    return module is not None and isinstance(img, module.Image)
+    # The module may be there without its class: another thread is importing it.
+    kind = getattr(sys.modules.get("PIL.Image"), "Image", None)
+    return kind is not None and isinstance(img, kind)
 
 
 def pil_to_bgr(image: PilImage, name: str) -> Image:
@@ -61,17 +62,34 @@ def decode_with_pillow(data: bytes, name: str) -> Image:
         return pil_to_bgr(image, name)
 
 
-def _upright(image: PilImage) -> PilImage:
-    from PIL.Image import Exif, Transpose
+def orientation(data: bytes) -> int:
+    """The EXIF orientation of an encoded picture, 1 to 8; 1, upright, where it tells none."""
+    import PIL.Image
+
+    try:
+        with PIL.Image.open(io.BytesIO(data)) as image:
+            return _orientation(image)
+    except Exception:  # what is wrong with it shows when it is decoded
+        return 1
+
+
+def _orientation(image: PilImage) -> int:
+    from PIL.Image import Exif
 
     exif = Exif()
     try:
         # Not getexif(): where there is no EXIF, that takes the orientation from XMP, which OpenCV
         # does not read.
         exif.load(image.info.get("exif") or b"")
-        orientation = exif.get(_ORIENTATION)
+        value = exif.get(_ORIENTATION)
     except Exception:  # damaged EXIF: OpenCV goes on without it, too
-        return image
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _upright(image: PilImage) -> PilImage:
+    from PIL.Image import Transpose
+
     turns = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
@@ -81,7 +99,8 @@ def _upright(image: PilImage) -> PilImage:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }
-    return image.transpose(turns[orientation]) if orientation in turns else image
+    turn = turns.get(_orientation(image))
+    return image if turn is None else image.transpose(turn)
 
 
 def _pixels(image: PilImage) -> NDArray[Any]:

@@ -5,5 +5,6 @@ The only room that knows every other. Nothing here holds more pictures than two 
 
 from deepface.pipeline.face_pipeline import FacePipeline, StreamItem
 from deepface.pipeline.options import Options
+from deepface.pipeline.recognition import Found, GallerySearch, Query
 
-__all__ = ["FacePipeline", "Options", "StreamItem"]
+__all__ = ["FacePipeline", "Found", "GallerySearch", "Options", "Query", "StreamItem"]

@@ -89,8 +89,7 @@ class FacePipeline(Options):
             ValueError: as :func:`deepface.pipeline.walk.walk`; a wrong ``on_error`` or ``every``
                 at once.
         """
-        if on_error not in ("raise", "yield"):
-            raise UnimplementedError(f"unknown on_error {on_error!r}: use 'raise' or 'yield'")
+        check_on_error(on_error)
         return self._stream(open_sources(sources, every), on_error, return_image)
 
     def _stream(self, batch: Any, on_error: OnError, return_image: bool) -> Iterator[StreamItem]:
@@ -105,7 +104,7 @@ class FacePipeline(Options):
                     faces=[] if item.error is not None else self._described(item),
                     error=item.error,
                     seconds=None if image is None else image.seconds,
-                    image=image.pixels if image is not None and return_image else None,
+                    image=image.host if image is not None and return_image else None,
                 )
                 del item, image
 
@@ -119,3 +118,9 @@ class FacePipeline(Options):
             for attribute in attributes:
                 result.update(attribute)
         return described
+
+
+def check_on_error(on_error: str) -> None:
+    """Raise an error for what ``stream`` does not know, at once and not at the first picture."""
+    if on_error not in ("raise", "yield"):
+        raise UnimplementedError(f"unknown on_error {on_error!r}: use 'raise' or 'yield'")

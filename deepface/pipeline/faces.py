@@ -12,8 +12,9 @@ from deepface.detection import alignment
 from deepface.detection import faces as detection
 from deepface.errors import FaceNotDetected, ImgNotFound, SpoofDetected
 from deepface.images.batch import FailedImage, LoadedImage
+from deepface.images.jpeg import DeviceImage
 from deepface.pipeline.options import Options
-from deepface.types import LANDMARKS, DetectedFace, FacialAreaRegion, Image, Liveness
+from deepface.types import LANDMARKS, DetectedFace, FacialAreaRegion, Liveness, Pixels, on_host
 
 
 @dataclass
@@ -26,7 +27,7 @@ class Seen:
     index: int
     name: str
     #: ``None`` when it could not be loaded.
-    image: LoadedImage | None
+    image: LoadedImage | DeviceImage | None
     error: Exception | None = None
     #: Boxes in pixels of the picture.
     faces: list[DetectedFace] = field(default_factory=list)
@@ -40,20 +41,20 @@ class Seen:
     attributes: list[tuple[dict[str, Any], ...]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, loaded: LoadedImage | FailedImage) -> Seen:
+    def of(cls, loaded: LoadedImage | DeviceImage | FailedImage) -> Seen:
         """At the start of the walk."""
         if isinstance(loaded, FailedImage):
             return cls(loaded.index, loaded.name, None, loaded.error)
         return cls(loaded.index, loaded.name, loaded)
 
     @property
-    def pixels(self) -> Image:
+    def pixels(self) -> Pixels:
         """The picture, BGR ``uint8`` ``(H, W, 3)``."""
         assert self.image is not None
         return self.image.pixels
 
     @property
-    def source(self) -> NDArray[Any]:
+    def source(self) -> Pixels:
         """What crops are cut from; see :class:`LoadedImage`."""
         assert self.image is not None
         return self.image.source
@@ -106,9 +107,10 @@ def judge_liveness(seen: list[Seen], options: Options) -> None:
 
     faces = []
     for item in seen:
+        assert item.image is not None
         for face in item.faces:
             area = facial_area(face.facial_area, item.source)
-            faces.append((item.pixels, (area["x"], area["y"], area["w"], area["h"])))
+            faces.append((item.image.host, (area["x"], area["y"], area["w"], area["h"])))
     verdicts = iter(SPOOF_DETECTORS.build("Fasnet", options.device).judge(faces))
     for item in seen:
         item.liveness = [next(verdicts) for _ in item.faces]
@@ -126,7 +128,7 @@ def describe_faces(item: Seen, options: Options) -> list[dict[str, Any]]:
     described = []
     for position, face in enumerate(item.faces):
         result = {
-            "face": _pixels(face.img, options.color_face, options.normalize_face),
+            "face": _pixels(on_host(face.img), options.color_face, options.normalize_face),
             "facial_area": facial_area(face.facial_area, item.source),
             "confidence": round(float(face.confidence), 2),
         }
@@ -149,7 +151,7 @@ def _pixels(crop: NDArray[Any], color_face: str, normalize_face: bool) -> NDArra
     return np.ascontiguousarray(crop)
 
 
-def facial_area(region: FacialAreaRegion, picture: NDArray[Any]) -> dict[str, Any]:
+def facial_area(region: FacialAreaRegion, picture: Pixels) -> dict[str, Any]:
     """Box and landmarks of a face as the public functions give them.
 
     The box is clipped to the picture, with width at most ``W - x - 1``; a landmark outside the

@@ -13,6 +13,7 @@ from deepface.errors import UnimplementedError
 from deepface.recognition.preprocessing import NORMALIZATIONS
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.recognition.templates import template_of
+from deepface.runtime.device import check_names
 
 #: Action -> name of its network.
 ACTIONS = {"emotion": "Emotion", "age": "Age", "gender": "Gender", "race": "Race"}
@@ -20,6 +21,8 @@ assert set(ACTIONS.values()) <= set(ATTRIBUTES.entries)
 COLORS = ("rgb", "bgr", "gray")
 #: What happens to a picture without a face; see :class:`Options`.
 EnforceDetection: TypeAlias = bool | Literal["empty"]
+#: Where JPEG files are decoded; see :class:`Options`.
+Decode: TypeAlias = Literal["cpu", "device"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class Options:
         batch_size: most pictures per step; ``None`` chooses by the device. It changes speed and
             memory, never the result.
         workers: threads that read and decode pictures; ``None`` chooses by the processor.
+        decode: ``"device"`` decodes JPEG files on the device and leaves them there; only boxes and
+            results come back. Pixels differ by a few 255ths from those that the CPU decodes.
+            Detectors that run on the CPU are given copies. ``"cpu"`` decodes there.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; ``None`` takes the default.
         precision: ``"fp32"`` (``None``), ``"bf16"`` or ``"fp16"``, for embeddings and attributes.
         progress: show a progress bar.
@@ -78,6 +84,7 @@ class Options:
     normalize_face: bool = True
     batch_size: int | None = None
     workers: int | None = None
+    decode: Decode = "cpu"
     device: str | None = None
     precision: str | None = None
     progress: bool = False
@@ -93,6 +100,9 @@ class Options:
             raise UnimplementedError(
                 f"unknown enforce_detection {self.enforce_detection!r}: use True, False or 'empty'"
             )
+        if self.decode not in ("cpu", "device"):
+            raise UnimplementedError(f"unknown decode {self.decode!r}: use 'cpu' or 'device'")
+        check_names(self.device, self.precision)
         if self.color_face not in COLORS:
             raise UnimplementedError(
                 f"unknown color_face {self.color_face!r}: use 'rgb', 'bgr' or 'gray'"

@@ -1,40 +1,32 @@
-"""Who of a folder of pictures is this: ``find``."""
+"""Who of a folder of pictures is this: the folder is opened once, for any number of pictures."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
-from os import PathLike, fspath
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from deepface.detection.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER
-from deepface.detection.registry import DETECTORS
-from deepface.errors import (
-    DeepFaceError,
-    EmptyDatasource,
-    MissingPackageError,
-    PathNotFound,
-    WeightsError,
-)
-from deepface.images.batch import open_batch
+from deepface.errors import MissingPackageError
+from deepface.images.batch import Batch, OnError, open_batch
 from deepface.images.load import item_name
+from deepface.images.sources import open_sources
 from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
 from deepface.matching.distance import Metric
-from deepface.matching.gallery import Datastore, Face, Gallery, refresh
+from deepface.matching.gallery import Face, Gallery
 from deepface.matching.ranking import Ranked
 from deepface.matching.thresholds import find_threshold
-from deepface.pipeline.face_pipeline import FacePipeline
-from deepface.pipeline.faces import Seen, facial_area
+from deepface.pipeline.face_pipeline import FacePipeline, check_on_error
+from deepface.pipeline.faces import Seen
+from deepface.pipeline.gallery import faces_of, open_gallery
 from deepface.pipeline.options import Options
 from deepface.pipeline.walk import walk
-from deepface.recognition.registry import RECOGNIZERS
 
 RETURN_TYPES = ("pandas", "dict")
 
@@ -69,6 +61,133 @@ class Query:
             )
 
 
+@dataclass(frozen=True)
+class Found:
+    """What looking for the faces of one picture gave.
+
+    ``matches`` has a table per face, as :func:`deepface.DeepFace.find` gives for one picture; it is
+    empty where there is an ``error``. ``index``, ``source`` and ``seconds`` are those of
+    :class:`deepface.pipeline.StreamItem`.
+    """
+
+    index: int
+    source: str
+    matches: list[Any]
+    error: Exception | None = None
+    seconds: float | None = None
+
+
+class GallerySearch:
+    """A folder of pictures in which others are looked for.
+
+    The folder is opened here, and its datastore brought up to date first; later changes to the
+    folder are not seen. Its vectors are made ready for the first comparison, for all that follow.
+
+    Args:
+        pipeline: how faces are found and embedded, in the folder and in what is looked for.
+        db_path: the folder, and the arguments after ``query``: as for
+            :func:`deepface.DeepFace.find`.
+        query: what is looked for.
+
+    Raises:
+        ValueError: as ``find``, where the folder or its datastore is to blame.
+    """
+
+    def __init__(
+        self,
+        pipeline: FacePipeline,
+        db_path: str | PathLike[str],
+        query: Query | None = None,
+        *,
+        silent: bool = False,
+        refresh_database: bool = True,
+        datastore_format: str = "npz",
+        credentials: Any = None,
+    ) -> None:
+        if pipeline.model_name is None:
+            raise ValueError("a search compares vectors: give the pipeline a model_name")
+        self._pipeline = pipeline
+        self._query = query = query or Query()
+        self._threshold = (
+            find_threshold(pipeline.model_name, query.distance_metric, align=pipeline.align)
+            if query.threshold is None
+            else query.threshold
+        )
+        self._gallery = open_gallery(
+            pipeline,
+            db_path,
+            refresh_database=refresh_database,
+            silent=silent,
+            datastore_format=datastore_format,
+            credentials=credentials,
+        )
+
+    def __len__(self) -> int:
+        """How many faces the gallery has; a picture without one counts as one."""
+        return len(self._gallery)
+
+    def __call__(self, img_path: Any) -> list[Any]:
+        """Look for the faces of one picture, or of many: what ``find`` gives."""
+        batch = open_batch(img_path)
+        results = [found.matches for found in self._search(batch, "raise")]
+        return results[0] if batch.single else results
+
+    def stream(self, sources: Any, on_error: OnError = "raise", every: int = 1) -> Iterator[Found]:
+        """One item per picture, in input order, as soon as its batch is done.
+
+        The arguments are those of :meth:`deepface.pipeline.FacePipeline.stream`, and so are its
+        errors. Memory does not grow with the number of pictures.
+        """
+        check_on_error(on_error)
+        return self._search(open_sources(sources, every), on_error)
+
+    def _search(self, batch: Batch, on_error: OnError) -> Iterator[Found]:
+        for seen in walk(batch, self._pipeline, on_error):
+            probes = [_Probe.of(item) for item in seen]
+            seen.clear()  # of the pictures only vectors are needed from here on
+            yield from self._compared(probes)
+
+    def _compared(self, probes: list[_Probe]) -> Iterator[Found]:
+        """All faces of a step are compared at once; a picture's tables are made at its turn."""
+        query = self._query
+        vectors = [face.embedding for probe in probes for face in probe.faces]
+        ranked = self._gallery.ranking.closest(
+            np.stack(vectors) if vectors else np.zeros((0, self._gallery.dimensions)),
+            query.distance_metric,
+            math.inf if query.similarity_search else self._threshold,
+            query.k,
+            self._pipeline.device,
+        )
+        for probe in probes:
+            tables = [self._table(next(ranked), face) for face in probe.faces]
+            yield Found(probe.index, probe.name, tables, probe.error, probe.seconds)
+
+    def _table(self, ranked: Ranked, face: Face) -> Any:
+        query = self._query
+        # As published: dicts of a similarity search are judged by no threshold at all.
+        unjudged = query.similarity_search and query.return_type == "dict"
+        threshold = math.inf if unjudged else self._threshold
+        columns = _columns(self._gallery, ranked, face, threshold, query, self._pipeline)
+        return _table(columns, str(query.return_type))
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """What remains of a picture that is looked for when its faces are embedded."""
+
+    index: int
+    name: str
+    faces: list[Face]
+    error: Exception | None
+    seconds: float | None
+
+    @classmethod
+    def of(cls, item: Seen) -> _Probe:
+        faces = [] if item.error is not None else faces_of(item)
+        seconds = None if item.image is None else item.image.seconds
+        return cls(item.index, item.name, faces, item.error, seconds)
+
+
 def find(
     pipeline: FacePipeline,
     img_path: Any,
@@ -81,168 +200,22 @@ def find(
 ) -> list[Any]:
     """See :func:`deepface.DeepFace.find`; ``pipeline`` embeds the pictures."""
     start = time.perf_counter()
-    threshold = query.threshold
-    if threshold is None:
-        threshold = find_threshold(
-            str(pipeline.model_name), query.distance_metric, align=pipeline.align
-        )
-    model = RECOGNIZERS.build(
-        str(pipeline.model_name), pipeline.device, precision=pipeline.precision
+    search = GallerySearch(
+        replace(pipeline, progress=not silent),
+        db_path,
+        query,
+        silent=silent,
+        refresh_database=refresh_database,
+        datastore_format=datastore_format,
+        credentials=credentials,
     )
-    store = Datastore(
-        _folder(db_path),
-        datastore_name(pipeline),
-        datastore_format,
-        model.output_shape,
-        credentials,
-    )
-    gallery = _gallery(store, pipeline, refresh_database, silent)
-    batch = open_batch(img_path)
     if not silent:
-        what = item_name(img_path) if batch.single else "pictures"
-        get_logger().info("Searching %s in %d length datastore", what, len(gallery))
-    results: list[Any] = []
-    for seen in walk(batch, replace(pipeline, progress=not silent)):
-        results += _matches(seen, gallery, pipeline, query, threshold)
+        what = item_name(img_path) if open_batch(img_path).single else "pictures"
+        get_logger().info("Searching %s in %d length datastore", what, len(search))
+    results = search(img_path)
     if not silent:
         get_logger().info("find function duration %s seconds", time.perf_counter() - start)
-    return results[0] if batch.single else results
-
-
-def datastore_name(options: Options) -> str:
-    """The published name of a gallery's file, without its ending.
-
-    Settings that the published library does not have are added where they are not its own.
-    """
-    detector = DETECTORS.aliases.get(options.detector_backend, options.detector_backend)
-    aligned = "aligned" if options.align else "unaligned"
-    parts = [
-        f"ds_model_{options.model_name}",
-        f"detector_{detector}",
-        LANDMARKS_ALIGNMENT if options.align == LANDMARKS_ALIGNMENT else aligned,
-        f"normalization_{options.normalization}",
-        f"expand_{options.expand_percentage}",
-    ]
-    if options.align and options.border != PUBLISHED_BORDER:
-        parts.append(f"border_{options.border:g}")
-    if options.min_face_size is not None:
-        parts.append(f"minfacesize_{options.min_face_size}")
-    if options.precision not in (None, "fp32"):
-        parts.append(f"precision_{options.precision}")
-    return "_".join(parts).replace("-", "").lower()
-
-
-def _folder(db_path: str | PathLike[str]) -> str:
-    folder = fspath(db_path)
-    if "://" in folder:
-        raise ValueError(
-            f"db_path {folder} is an address: pictures are read from folders only. Copy them into "
-            "one, or mount it."
-        )
-    if not Path(folder).is_dir():
-        raise PathNotFound(f"Passed path {folder} does not exist! db_path must be a folder.")
-    return folder
-
-
-def _gallery(
-    store: Datastore, pipeline: FacePipeline, refresh_database: bool, silent: bool
-) -> Gallery:
-    if refresh_database:
-        pickled = store.path.with_suffix(".pkl")
-        if not silent and pickled.exists() and not store.path.exists():
-            get_logger().info(
-                "%s of an older version is left alone and not read: a pickle can run any program. "
-                "The gallery is built anew.",
-                pickled,
-            )
-        options = replace(pipeline, anti_spoofing=False, progress=not silent)
-        gallery = refresh(store, lambda files: _embed(files, options), silent)
-    else:
-        if not silent:
-            get_logger().info(
-                "refresh_database is off: changes in %s since the last refresh are not seen",
-                store.folder,
-            )
-        gallery = store.load()
-        if not len(gallery):
-            raise EmptyDatasource(
-                f"Nothing is found in {store.path}: call find with refresh_database=True once"
-            )
-    if not gallery.has_embedding.any():
-        raise EmptyDatasource(
-            f"no face was found in any of the {len(gallery)} pictures of {store.folder}. Another "
-            "detector_backend may find some; enforce_detection=False takes whole pictures, once "
-            f"{store.path} is deleted."
-        )
-    return gallery
-
-
-def _embed(files: Sequence[str], options: Options) -> Iterator[tuple[str, list[Face]]]:
-    """Picture files with their faces; none where the picture is to blame.
-
-    A file for which something else is to blame (a disk, the memory) is left out: it is tried again
-    the next time.
-    """
-    done = False
-    failure: Exception | None = None
-    for seen in walk(open_batch(files), options, on_error="yield"):
-        for item in seen:
-            file = files[item.index]
-            if item.error is None:
-                done = True
-                yield file, _faces(item)
-                continue
-            reason = item.error.__cause__ or item.error
-            if _is_picture_to_blame(reason):
-                get_logger().error("Exception while extracting faces from %s: %s", file, reason)
-                if Path(file).exists():
-                    done = True
-                    yield file, []
-            else:
-                get_logger().error("%s is left out this time: %s", file, reason)
-                failure = failure or item.error
-    if failure is not None and not done:
-        raise failure
-
-
-def _is_picture_to_blame(reason: BaseException) -> bool:
-    return isinstance(reason, DeepFaceError) and not isinstance(
-        reason, (WeightsError, MissingPackageError)
-    )
-
-
-def _faces(item: Seen) -> list[Face]:
-    assert item.embeddings is not None
-    faces = []
-    for face, vector in zip(item.faces, item.embeddings, strict=True):
-        area = facial_area(face.facial_area, item.source)
-        faces.append(Face((area["x"], area["y"], area["w"], area["h"]), np.asarray(vector)))
-    return faces
-
-
-def _matches(
-    seen: list[Seen], gallery: Gallery, options: Options, query: Query, threshold: float
-) -> Iterator[list[Any]]:
-    """Per picture a table for each of its faces; all faces are compared at once."""
-    faces = [_faces(item) for item in seen]
-    probes = [face.embedding for found in faces for face in found]
-    # As published: dicts of a similarity search are judged by no threshold at all.
-    judged_by = math.inf if query.similarity_search and query.return_type == "dict" else threshold
-    ranked = gallery.ranking.closest(
-        np.stack(probes) if probes else np.zeros((0, gallery.dimensions)),
-        query.distance_metric,
-        math.inf if query.similarity_search else threshold,
-        query.k,
-        options.device,
-    )
-    for found in faces:
-        yield [
-            _table(
-                _columns(gallery, next(ranked), face, judged_by, query, options),
-                str(query.return_type),
-            )
-            for face in found
-        ]
+    return results
 
 
 def _columns(

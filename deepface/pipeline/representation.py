@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from deepface.recognition.model import FacialRecognition
 from deepface.recognition.normalization import normalize_embedding_l2, normalize_embedding_minmax
 from deepface.recognition.preprocessing import normalize_input, resize_image
 from deepface.runtime.batching import chunks
+from deepface.types import Pixels, on_host
 
 #: Faces that are letterboxed and embedded at a time: bounds memory for pictures of crowds.
 _FACES_PER_STEP = 128
@@ -27,9 +29,9 @@ def embed_faces(seen: list[Seen], model: FacialRecognition, options: Options) ->
     vectors = [np.zeros((0, model.output_shape), np.float32)]
     for some in chunks(crops, _FACES_PER_STEP):
         batch = network_inputs(some, (height, width), options.normalization)
-        vectors.append(model.embed(batch))
+        vectors.append(model.embed(batch if model.takes_tensors else on_host(batch)))
         if options.return_face:
-            inputs.append(batch)
+            inputs.append(on_host(batch))
     embeddings = np.concatenate(vectors[1:] or vectors)
     if options.minmax_normalize and len(embeddings):
         embeddings = normalize_embedding_minmax(str(options.model_name), embeddings)
@@ -45,9 +47,35 @@ def embed_faces(seen: list[Seen], model: FacialRecognition, options: Options) ->
 
 
 def network_inputs(
-    crops: Any, size: tuple[int, int], normalization: str = "base"
+    crops: Sequence[Pixels], size: tuple[int, int], normalization: str = "base"
+) -> Pixels:
+    """BGR crops of any size as one letterboxed, normalised batch ``(n, height, width, 3)``.
+
+    A tensor on the device where crops are, if some of them are tensors.
+    """
+    arrays: list[int] = []
+    tensors: list[int] = []
+    for number, crop in enumerate(crops):
+        (arrays if isinstance(crop, np.ndarray) else tensors).append(number)
+    if not tensors:
+        return _inputs_of_arrays(crops, size, normalization)
+    import torch
+
+    from deepface.recognition.device_inputs import network_inputs_on_device
+
+    inputs = network_inputs_on_device(
+        [torch.as_tensor(crops[number]) for number in tensors], size, normalization
+    )
+    if not arrays:
+        return inputs
+    others = _inputs_of_arrays([crops[number] for number in arrays], size, normalization)
+    order = torch.tensor([*tensors, *arrays], device=inputs.device).argsort()
+    return torch.cat([inputs, torch.from_numpy(others).to(inputs.device)])[order]
+
+
+def _inputs_of_arrays(
+    crops: Sequence[Any], size: tuple[int, int], normalization: str
 ) -> NDArray[np.float32]:
-    """BGR crops of any size as one letterboxed, normalised batch ``(n, height, width, 3)``."""
     return np.concatenate(
         [normalize_input(resize_image(unit_range(crop), size), normalization) for crop in crops]
     ).astype(np.float32, copy=False)

@@ -11,6 +11,7 @@ from deepface.attributes.registry import ATTRIBUTES
 from deepface.detection.registry import DETECTORS
 from deepface.errors import with_item
 from deepface.images.batch import Batch, OnError
+from deepface.images.jpeg import check_decoder, decoded
 from deepface.pipeline.demography import estimate_attributes
 from deepface.pipeline.faces import Seen, find_faces, judge_liveness, refuse_spoofs
 from deepface.pipeline.options import ACTIONS, Options
@@ -49,15 +50,22 @@ def walk(batch: Batch, options: Options, on_error: OnError = "raise") -> Iterato
         DETECTORS.build(
             options.detector_backend, options.device, min_face_size=options.min_face_size
         )
+    on_device = options.decode == "device"
+    if on_device:
+        check_decoder(resolve_device(options.device))
     later = _later_steps(options)
-    needs_torch = bool(later) or options.detector_backend not in _WITHOUT_TORCH
+    needs_torch = on_device or bool(later) or options.detector_backend not in _WITHOUT_TORCH
     size = options.batch_size
     if size is None:
         size = automatic_batch_size(options.device) if needs_torch else DEFAULT_BATCH_SIZE
-    found = _with_faces(batch, options, on_error, size)
-    if later and resolve_device(options.device).type != "cpu":
-        # While the device embeds one step, a thread decodes, detects and cuts the next. On a CPU
-        # both would want the same cores.
+    loaded = _loaded(batch, options, size)
+    # While the device embeds one step, a thread detects and cuts the next, and another one has the
+    # one after that decoded. On a CPU they would all want the same cores.
+    apart = (on_device or bool(later)) and resolve_device(options.device).type != "cpu"
+    if apart and on_device:
+        loaded = ahead(loaded)
+    found = _with_faces(loaded, options, on_error, batch.single)
+    if apart and later:
         found = ahead(found)
     with closing(found), _progress_bar(batch, options) as bar:  # type: ignore[type-var]
         for seen in found:
@@ -69,15 +77,23 @@ def walk(batch: Batch, options: Options, on_error: OnError = "raise") -> Iterato
             bar.update(count)
 
 
-def _with_faces(
-    batch: Batch, options: Options, on_error: OnError, size: int
-) -> Iterator[list[Seen]]:
-    for chunk in batch.attempts(size, options.workers):
-        seen = [Seen.of(image) for image in chunk]
+def _loaded(batch: Batch, options: Options, size: int) -> Iterator[list[Seen]]:
+    device = resolve_device(options.device) if options.decode == "device" else None
+    for chunk in batch.attempts(size, options.workers, leave_jpeg=device is not None):
+        seen = [Seen.of(image) for image in decoded(chunk, device, batch.single)]
         del chunk
-        _apply(lambda some: find_faces(some, options), seen, on_error, batch.single)
         yield seen
         del seen
+
+
+def _with_faces(
+    loaded: Iterator[list[Seen]], options: Options, on_error: OnError, single: bool
+) -> Iterator[list[Seen]]:
+    with closing(loaded):  # type: ignore[type-var]
+        for seen in loaded:
+            _apply(lambda some: find_faces(some, options), seen, on_error, single)
+            yield seen
+            del seen
 
 
 def _later_steps(options: Options) -> list[_Step]:

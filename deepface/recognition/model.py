@@ -27,9 +27,11 @@ class FacialRecognition(ABC):
     #: What runs: a ``runtime.network.Network``, an ONNX session, a dlib model.
     model: Any
     options: ClassVar[tuple[str, ...]] = ("precision",)
+    #: Whether :meth:`embed` takes a tensor on the device, too.
+    takes_tensors: ClassVar[bool] = False
 
     @abstractmethod
-    def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+    def embed(self, batch: Any) -> NDArray[Any]:
         """Faces ``(n, H, W, 3)`` float32 BGR, letterboxed and normalised -> vectors ``(n, d)``."""
 
     def forward(self, img: NDArray[Any]) -> list[float] | list[list[float]]:

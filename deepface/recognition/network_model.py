@@ -17,11 +17,13 @@ from deepface.runtime.device import resolve_device, resolve_precision
 from deepface.runtime.load import load_weights
 from deepface.runtime.network import Network
 from deepface.runtime.tracing import for_inference
+from deepface.types import Pixels
 
 
 class NetworkModel(FacialRecognition):
     """A network with published weights; a subclass says which."""
 
+    takes_tensors = True
     #: The weight files, ``.pth`` first; the first that is on disk is taken.
     files: ClassVar[tuple[str, str]]
     #: Beginnings of the names in the ``.pth`` that the network leaves out.
@@ -53,7 +55,7 @@ class NetworkModel(FacialRecognition):
         width, height = self.input_shape
         return for_inference(module, (3, height, width), device, dtype)
 
-    def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+    def embed(self, batch: Pixels) -> NDArray[Any]:
         """See the base class; float32.
 
         Raises:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Means that the VGGFace networks were trained with, subtracted from channels 0, 1, 2.
-_VGGFACE_MEANS = {
+VGGFACE_MEANS = {
     "VGGFace": (93.5940, 104.7624, 129.1863),
     "VGGFace2": (91.4953, 103.8827, 131.0912),
 }
@@ -30,10 +30,8 @@ def resize_image(img: NDArray[Any], target_size: tuple[int, int]) -> NDArray[np.
     target_height, target_width = target_size
     height, width = img.shape[:2]
     if height > 0 and width > 0:
-        factor = min(target_height / height, target_width / width)
-        size = (int(width * factor), int(height * factor))
-        # A sliver can shrink to nothing: keep one pixel.
-        img = cv2.resize(img, (max(1, size[0]), max(1, size[1])))
+        inner_height, inner_width = inner_size((height, width), target_size)
+        img = cv2.resize(img, (inner_width, inner_height))
         rows, columns = target_height - img.shape[0], target_width - img.shape[1]
         pads = [(rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)]
         img = np.pad(img, pads + [(0, 0)] * (img.ndim - 2), mode="constant")
@@ -43,6 +41,13 @@ def resize_image(img: NDArray[Any], target_size: tuple[int, int]) -> NDArray[np.
     if batch.max() > 1:
         batch = batch / np.float32(255)
     return batch
+
+
+def inner_size(size: tuple[int, int], target_size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a picture of ``size`` once it fits into ``target_size``."""
+    factor = min(target_size[0] / size[0], target_size[1] / size[1])
+    # A sliver can shrink to nothing: keep one pixel.
+    return max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
 
 
 def normalize_input(img: NDArray[Any], normalization: str = "base") -> NDArray[Any]:
@@ -73,6 +78,6 @@ def normalize_input(img: NDArray[Any], normalization: str = "base") -> NDArray[A
         return np.asarray(img / 127.5 - 1)
     if normalization == "ArcFace":
         return np.asarray((img - 127.5) / 128)
-    if normalization in _VGGFACE_MEANS:
-        return np.asarray(img - np.asarray(_VGGFACE_MEANS[normalization], dtype=img.dtype))
+    if normalization in VGGFACE_MEANS:
+        return np.asarray(img - np.asarray(VGGFACE_MEANS[normalization], dtype=img.dtype))
     return img

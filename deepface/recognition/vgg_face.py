@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepface.recognition.network_model import NetworkModel
+from deepface.types import Pixels
 
 #: Channels and depth of the five groups of 3x3 convolutions; each ends in a 2x2 max pooling.
 _GROUPS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -90,7 +91,7 @@ class VggFace(NetworkModel):
         """As it is: there is nothing to fold."""
         return module
 
-    def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+    def embed(self, batch: Pixels) -> NDArray[Any]:
         """See the base class; float64, as published."""
         vectors = super().embed(batch).astype(np.float64)
         unit: NDArray[np.float64] = vectors / (

@@ -15,12 +15,32 @@ if TYPE_CHECKING:
     import torch
 
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+_UNKNOWN_DEVICE = (
+    "unknown device {!r}: use 'cpu', 'cuda', 'cuda:N' or 'mps' (argument device or environment "
+    "variable DEEPFACE_DEVICE)"
+)
 #: Signs of an NVIDIA driver: the usual one, those of WSL and of Jetson boards.
 _DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/nvgpu")
 #: What the activations of the largest detector take for one picture, generously.
 _BYTES_PER_IMAGE = 256_000_000
 _LARGEST_BATCH = 256
 _PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def check_names(device: object, precision: object) -> None:
+    """Refuse names that are none, without asking whether the device is there.
+
+    Raises:
+        UnimplementedError: for such a name.
+    """
+    if isinstance(device, str):
+        name = device.strip().lower()
+        if name not in ("", "auto") and not _DEVICE.fullmatch(name):
+            raise UnimplementedError(_UNKNOWN_DEVICE.format(device))
+    if isinstance(precision, str) and precision.lower() not in _PRECISIONS:
+        raise UnimplementedError(
+            f"unknown precision {precision!r}: use one of {sorted(_PRECISIONS)}"
+        )
 
 
 def resolve_device(device: str | torch.device | None = None) -> torch.device:
@@ -40,10 +60,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not _DEVICE.fullmatch(name):
-        raise UnimplementedError(
-            f"unknown device {name!r}: use 'cpu', 'cuda', 'cuda:N' or 'mps' "
-            "(argument device or environment variable DEEPFACE_DEVICE)"
-        )
+        raise UnimplementedError(_UNKNOWN_DEVICE.format(name))
     resolved = torch.device(name)
     if resolved.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -92,9 +109,8 @@ def resolve_precision(precision: str | torch.dtype | None = None) -> torch.dtype
 
     if isinstance(precision, torch.dtype):
         return precision
+    check_names(None, precision)
     name = (precision or "fp32").lower()
-    if name not in _PRECISIONS:
-        raise UnimplementedError(f"unknown precision {name!r}: use one of {sorted(_PRECISIONS)}")
     dtype = getattr(torch, _PRECISIONS[name])
     assert isinstance(dtype, torch.dtype)
     return dtype

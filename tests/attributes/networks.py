@@ -53,10 +53,14 @@ def small_model(name: str) -> FacialAttribute:
     class Small(cls):  # type: ignore[misc, valid-type]
         def _build(self, device: str | None, precision: str | None) -> Network:
             classes = len(self.labels) or 101
+            numbers = 64 if name == "Emotion" else 192  # which takes grey faces
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(classes)
                 module = nn.Sequential(
-                    nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.Linear(192, classes), nn.Softmax(1)
+                    nn.AdaptiveAvgPool2d(8),
+                    nn.Flatten(),
+                    nn.Linear(numbers, classes),
+                    nn.Softmax(1),
                 )
             return Network(module, device, precision)
 

@@ -93,6 +93,7 @@ def test_gpu_round_runs_commands_that_exist(fake_python: Path) -> None:
         "haar",
         "retinaface",
         "pipeline",
+        "decode",
         "detect",
         "detect",
     ]
@@ -108,4 +109,4 @@ def test_gpu_round_goes_on_after_a_failure_and_reports_it(fake_python: Path) -> 
     result = gpu_round(fake_python)
     assert result.returncode == 1
     assert "profile" in result.stdout and "ended with 1" in result.stdout
-    assert len((fake_python.parent / "calls").read_text().splitlines()) == 7
+    assert len((fake_python.parent / "calls").read_text().splitlines()) == 8

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import differences, soak
+from benchmarks import decode, differences, soak
 from benchmarks.__main__ import main
 from deepface.errors import MissingPackageError, WeightsError
 from deepface.recognition.registry import RECOGNIZERS
@@ -51,6 +51,27 @@ def test_pipeline(images: Path, tmp_path: Path) -> None:
     assert (row["run"], row["pictures"], row["detector"]) == ("stream", 4, "opencv")
     assert 0 < row["network_share"] <= 1
     assert row["faces"] >= 2
+
+
+@pytest.mark.usefixtures("dlib")
+def test_decode_on_the_cpu_changes_nothing(images: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["--detector", "mtcnn", "--model", "Dlib", "--images", str(images)]
+    arguments += ["--size", "320x240", "--repeat", "1", "--device", "cpu", "--out", str(out)]
+    assert main(["decode", *arguments]) == 0
+    pixels, streamed = [row for row in rows_of(out) if row["run"] == "device"]
+    assert (pixels["pixel_mean"], pixels["pixel_max"]) == (0, 0)
+    assert streamed["faces"] >= 3
+    assert (streamed["unmatched"], streamed["box"], streamed["cosine"]) == (0, 0, 1)
+
+
+def test_faces_that_moved_are_told() -> None:
+    def face(x: int, y: int, *embedding: float) -> dict[str, Any]:
+        return {"facial_area": {"x": x, "y": y, "w": 40, "h": 40}, "embedding": embedding}
+
+    expected = [[face(0, 0, 1, 0), face(100, 0, 1, 0)], []]
+    found = [[face(102, 1, 0.6, 0.8), face(300, 0, 1, 0)], [face(5, 5, 1, 0)]]
+    assert decode.differences(expected, found) == {"unmatched": 3, "box": 2, "cosine": 0.6}
 
 
 def test_soak_notices_what_changes(images: Path) -> None:

@@ -54,6 +54,20 @@ def test_every_command_has_help() -> None:
         assert "Usage:" in result.output
 
 
+def test_help_shows_the_values_of_an_option() -> None:
+    text = run("represent", "--help").output
+    for values in ("[true|false|empty]", "[fp32|bf16|fp16]", "[cpu|device]"):
+        assert values in text
+    assert "deepface represent a.jpg" in text
+    assert "RANGE" not in text.split("--img-path")[1].split("--every")[0]
+
+
+def test_help_of_the_other_functions_lists_their_parameters() -> None:
+    text = run("search", "--help").output
+    assert "--detector_backend 'opencv'\n" in text
+    assert ":func:" not in text and "``" not in text
+
+
 def test_help_is_quick_and_imports_little() -> None:
     code = (
         "import sys, contextlib\n"
@@ -80,6 +94,7 @@ def test_help_is_quick_and_imports_little() -> None:
         (["extract", "-", "-"], "once only"),
         (["represent", "a.jpg", "--normalization", "nosuch"], "unimplemented normalization"),
         (["represent", "a.jpg", "--batch-size", "0"], "0 is not in the range"),
+        (["represent", "a.jpg", "--max-faces", "0"], "0 is not in the range"),
         (["verify", "a.jpg"], "two pictures are needed"),
         (["find", "a.jpg"], "no folder to look in"),
         (["models", "download", "nosuch"], "neither a model nor a weight file"),
@@ -101,6 +116,22 @@ def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
     assert result.stderr.startswith("Error: ")
     assert len(result.stderr.splitlines()) == 1
     assert isinstance(run(*arguments, "--debug").exception, deepface.errors.PathNotFound)  # type: ignore[attr-defined]
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    cases: list[tuple[list[str | Path], int, str]] = [
+        (["--output", taken / "faces.csv"], 2, "faces.csv cannot be written"),
+        (["--annotate", taken], 1, f"Error: {taken}: File exists\n"),
+        (["--contact-sheet", tmp_path / "new" / "sheet.txt"], 2, "use a suffix such as .jpg"),
+        (["--contact-sheet", taken / "sheet.jpg"], 1, f"Error: {taken}: "),
+    ]
+    for arguments, code, message in cases:
+        result = run("extract", PORTRAIT, *arguments)
+        assert result.exit_code == code, result.output
+        assert message in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 def test_version() -> None:

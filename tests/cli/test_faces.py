@@ -37,6 +37,15 @@ def test_extract_gives_what_the_function_gives() -> None:
         assert face == json.loads(json.dumps(want))
 
 
+def test_pictures_are_decoded_where_asked() -> None:
+    arguments = ["extract", STREET, "--detector-backend", "mtcnn", "--device", "cpu"]
+    expected = lines(run(*arguments))
+    assert lines(run(*arguments, "--decode", "device")) == expected
+    wrong = run(*arguments, "--decode", "gpu")
+    assert wrong.exit_code == 2
+    assert "'gpu' is not one of 'cpu', 'device'" in wrong.stderr
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -161,6 +170,36 @@ def test_annotated_pictures_and_contact_sheet(tmp_path: Path, faceless: Path) ->
         assert page.shape[0] == 120
         assert (page.shape[1] - 4) % 116 == 0
     assert "thumbnail" not in (tmp_path / "faces.csv").read_text()
+
+
+def test_sources_of_one_name_have_files_of_their_own(tmp_path: Path) -> None:
+    """URLs are named without what comes after the question mark."""
+    output = tmp_path / "faces"
+    places = ("--output", output, "--annotate", tmp_path / "marked")
+    for _ in range(2):  # a run begins to count anew
+        result = run("extract", PORTRAIT, PORTRAIT, *places, "--detector-backend", "skip")
+        assert result.exit_code == 0, result.stderr
+        entries = [json.loads(line) for line in (output / "faces.jsonl").read_text().splitlines()]
+        files = {face["file"] for entry in entries for face in entry["faces"]}
+        assert len(files) == 2
+        assert files == {path.name for path in output.glob("*.png")}
+        assert len(list((tmp_path / "marked").glob("*.jpg"))) == 2
+
+
+def test_tables_are_utf8_whatever_the_names_are(tmp_path: Path) -> None:
+    folder = grey_pictures(tmp_path / "pictures", 1)
+    (folder / "000.png").rename(folder / 'a, "b"\nü\udcff.png')
+    name = f'{folder}/a, "b"\nü\\udcff.png'
+    for suffix in (".csv", ".parquet"):
+        output = tmp_path / f"faces{suffix}"
+        result = run("extract", folder, "--detector-backend", "skip", "--output", output)
+        assert result.exit_code == 0, result.stderr
+        if suffix == ".csv":
+            with output.open(newline="", encoding="utf-8") as file:
+                assert next(csv.DictReader(file))["source"] == name
+        else:
+            pa = pytest.importorskip("pyarrow.parquet")
+            assert pa.read_table(output)["source"].to_pylist() == [name]
 
 
 def _read(path: Path) -> Image:

@@ -36,6 +36,14 @@ def test_broken_files_of_a_folder_are_not_left_out(folder: Path) -> None:
     assert "notes.txt" not in named(folder)
 
 
+def test_other_pictures_of_a_folder_are_told(folder: Path) -> None:
+    for name in ("a.webp", "b.WEBP", "c.tif", "notes.txt"):
+        (folder / name).write_bytes(b"")
+    result = run("extract", folder)
+    assert f"left out in the folder {folder}" in result.stderr
+    assert "1 .tif, 2 .webp." in result.stderr
+
+
 def test_a_file_whose_name_looks_like_a_glob(folder: Path) -> None:
     path = folder / "[1].png"
     (folder / "000.png").rename(path)

@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from deepface import DeepFace
 from deepface.cli.attempts import attempts
 from deepface.errors import ImgNotFound, WeightsError
+from deepface.pipeline.gallery import open_gallery
 from tests.cli.command import grey_pictures, lines, run
 from tests.data import package_pictures
 from tests.stand_ins import ColorModel, cached
@@ -45,7 +48,8 @@ def test_pairs_on_stdin(tmp_path: Path) -> None:
     output = tmp_path / "pairs.csv"
     result = run("verify", "-", *OPTIONS, "--output", output, stdin=pairs)
     assert result.exit_code == 1
-    assert "missing.jpg" in result.stderr
+    failed = f"{PORTRAIT}\tmissing.jpg: Exception while processing img2_path: Confirm that missing"
+    assert failed in result.stderr
     with output.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["img1_path"], row["img2_path"]) for row in rows] == [
@@ -77,6 +81,59 @@ def test_find(tmp_path: Path) -> None:
         assert [row["identity"] for row in csv.DictReader(file)] == [
             match["identity"] for matches in expected for match in matches
         ]
+
+
+def test_find_opens_the_folder_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pictures are looked for, and however many of them are broken."""
+    opened: list[Any] = []
+
+    def note(*args: Any, **kwargs: Any) -> Any:
+        opened.append(args)
+        return open_gallery(*args, **kwargs)
+
+    monkeypatch.setattr("deepface.pipeline.recognition.open_gallery", note)
+    people, probes = grey_pictures(tmp_path / "people", 3), grey_pictures(tmp_path / "probes", 40)
+    for number in (0, 17, 39):
+        (probes / f"{number:03}.png").write_bytes(b"broken")
+    faces = ("--detector-backend", "skip", "--distance-metric", "euclidean", "--batch-size", "8")
+    result = run("find", probes, people, *OPTIONS, *faces)
+    assert result.exit_code == 1
+    assert len(opened) == 1
+    found = lines(result)
+    assert [Path(line["source"]).name for line in found] == [f"{n:03}.png" for n in range(40)]
+    assert [number for number, line in enumerate(found) if "error" in line] == [0, 17, 39]
+    assert found[1]["faces"][0]["matches"][0]["identity"] == str(people / "001.png")
+
+
+def test_find_in_a_video(tmp_path: Path) -> None:
+    people = grey_pictures(tmp_path / "people", 3)
+    clip = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (80, 80))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no video")
+    for _ in range(6):
+        writer.write(np.full((80, 80, 3), 42, np.uint8))
+    writer.release()
+    result = run("find", clip, people, *OPTIONS, "--detector-backend", "skip", "--every", "4")
+    assert [line["source"] for line in lines(result)] == [f"{clip}#0", f"{clip}#4"]
+    assert [line["seconds"] for line in lines(result)] == pytest.approx([0, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--model-name", "nobody"], "nobody"),
+        (["--k", "-1"], "k must be at least 0"),
+        (["--db-path", "nowhere"], "Passed path nowhere does not exist"),
+    ],
+)
+def test_wrong_use_of_find(tmp_path: Path, wrong: list[str], message: str) -> None:
+    people = grey_pictures(tmp_path / "people", 1)
+    output = tmp_path / "found.csv"
+    result = run("find", PORTRAIT, "--db-path", people, *OPTIONS, "--output", output, *wrong)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr
+    assert not list(tmp_path.glob("*found*"))  # nothing that a next run would stumble over
 
 
 def test_attempts_find_the_bad_items() -> None:

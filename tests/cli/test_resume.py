@@ -13,7 +13,7 @@ import pytest
 from deepface.cli.journal import Journal
 from tests.cli.command import grey_pictures, process, run
 from tests.cli.slow import Slow
-from tests.stand_ins import cached
+from tests.stand_ins import ColorModel, cached
 
 COUNT = 24
 
@@ -100,6 +100,28 @@ def test_ctrl_c_says_how_to_go_on(pictures: Path, tmp_path: Path) -> None:
     assert _slow(*arguments, "--resume", log=log).returncode == 0
     sources = [json.loads(line)["source"] for line in output.read_text().splitlines()]
     assert sources == [str(path) for path in sorted(pictures.iterdir())]
+
+
+def test_a_run_that_did_nothing_leaves_nothing(pictures: Path, tmp_path: Path) -> None:
+    """Its next try, with other options, is not told to go on."""
+    output = tmp_path / "vectors.csv"
+    arguments: list[str | Path] = ["represent", pictures, "--model-name", "colors"]
+    arguments += ["--output", output]
+
+    class Broken(ColorModel):
+        @property
+        def input_shape(self) -> tuple[int, int]:  # type: ignore[override]
+            raise KeyboardInterrupt
+
+    with cached("facial_recognition", "colors", Broken()):
+        result = run(*arguments, "--detector-backend", "skip")
+    assert result.exit_code == 130
+    assert "interrupted after 0 pictures" in result.stderr and "--resume" not in result.stderr
+    assert not list(tmp_path.iterdir())
+    Journal(output, {"killed": "before the first picture"}, resume=False)._unlock()
+    with cached("facial_recognition", "colors", ColorModel()):
+        assert run(*arguments).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["vectors.csv"]
 
 
 def test_failures_before_the_cut_are_told_after_it(pictures: Path, tmp_path: Path) -> None:

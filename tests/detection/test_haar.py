@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,16 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from deepface.detection import haar_atlas, haar_plain, opencv
+from deepface.detection import haar, haar_atlas, haar_grouping, haar_plain, opencv
 from deepface.detection.canvas import Canvas
-from deepface.detection.cascade import Candidates, Cascade, cascade_path, group, pyramid
+from deepface.detection.cascade import Candidates, Cascade, cascade_path, group
 from deepface.detection.haar import HaarSearch
 from deepface.detection.haar_atlas import Pictures, View, atlases, resampled
 from deepface.detection.haar_cascade import read_cascade
 from deepface.detection.haar_grid import integrals, looked_at
 from deepface.detection.haar_grouping import group_all
 from deepface.detection.opencv import OpenCvDetector, find_eyes
-from deepface.errors import MissingPackageError, UnimplementedError
+from deepface.errors import MissingPackageError
 from deepface.types import Image
 from tests import laws
 from tests.data import data, package_pictures
@@ -50,14 +49,6 @@ def pictures() -> list[Image]:
 
 def whole(images: list[Image]) -> list[View]:
     return [View(i, 0, 0, image.shape[1], image.shape[0]) for i, image in enumerate(images)]
-
-
-def seen(image: Image, view: View) -> Image:
-    """The pixels of a view, by OpenCV."""
-    far = max(view.width, view.height, *image.shape) + abs(view.x) + abs(view.y)
-    padded = cv2.copyMakeBorder(image, far, far, far, far, cv2.BORDER_CONSTANT, value=0)
-    x, y = view.x + far, view.y + far
-    return np.ascontiguousarray(padded[y : y + view.height, x : x + view.width])
 
 
 def assert_equal(found: Candidates, expected: Candidates) -> None:
@@ -91,36 +82,6 @@ def test_a_file_that_is_no_haar_cascade(tmp_path: Path) -> None:
         read_cascade(path)
 
 
-@pytest.mark.parametrize("low", [False, True])
-def test_atlas_holds_the_sizes_that_opencv_makes(low: bool, monkeypatch: Any) -> None:
-    if low:  # many atlases, and sizes cut into pieces
-        monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 60)
-        monkeypatch.setattr(haar_atlas, "_ATLAS_PIXELS", 30_000)
-    images = [pictures()[0], pictures()[1][:90]]
-    views = [*whole(images), View(0, -75, -70, 301, 282), View(1, 20, 30, 77, 80)]
-    views.append(View(0, 60, 70, 131, 132))  # partly outside
-    grays = [cv2.cvtColor(seen(images[v.picture], v), cv2.COLOR_BGR2GRAY) for v in views]
-    windows: Counter[tuple[int, float]] = Counter()
-    for atlas in atlases(Pictures(images, CPU), views, 24, resampled):
-        for place, view, scale in zip(
-            atlas.places.tolist(), atlas.views.tolist(), atlas.scales.numpy(), strict=False
-        ):
-            nrows, ncolumns, y, x, top, left = place
-            height, width = (round(float(np.float32(n) / scale)) for n in grays[view].shape)
-            level = cv2.resize(grays[view], (width, height), interpolation=cv2.INTER_LINEAR_EXACT)
-            h, w = ((n - 1) * atlas.step + 24 for n in (nrows, ncolumns))
-            np.testing.assert_array_equal(
-                atlas.pixels[y : y + h, x : x + w], level[top : top + h, left : left + w]
-            )
-            windows[view, float(scale)] += nrows * ncolumns
-    for i, image in enumerate(images):
-        shape = (image.shape[0], image.shape[1])
-        for level_ in pyramid(shape, (0, 0, *shape), 24):
-            columns = (level_.right - level_.left - 24) // level_.step + 1
-            expected = -(-(level_.bottom - level_.top) // level_.step) * columns
-            assert windows[i, float(level_.scale)] == expected
-
-
 @pytest.mark.parametrize("border", [0.0, 0.07, 0.5])
 def test_equal_to_opencv(border: float) -> None:
     canvases = [Canvas.with_border(image, border) for image in pictures()]
@@ -135,12 +96,15 @@ def test_equal_to_opencv(border: float) -> None:
 def test_memory_limits_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Pictures(pictures(), CPU)
     expected = search(FACES).find(held, whole(pictures()))
+    small = HaarSearch(FACES, CPU)
     monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 100)
-    monkeypatch.setattr(haar_atlas, "_ATLAS_PIXELS", 40_000)
-    monkeypatch.setattr(haar_plain, "_STAGE_BYTES", 1 << 20)
-    monkeypatch.setattr("deepface.detection.haar_grouping._ROWS", 7)
-    for found, wanted in zip(search(FACES).find(held, whole(pictures())), expected, strict=True):
-        assert_equal(found, wanted)
+    monkeypatch.setattr(small, "_atlas_pixels", 40_000)
+    monkeypatch.setattr(haar_plain, "_STAGE_BYTES", 1 << 18)
+    for rows_, pairs in ((7, 1 << 26), (2048, 1000)):
+        monkeypatch.setattr(haar_grouping, "_ROWS", rows_)
+        monkeypatch.setattr(haar_grouping, "_PAIRS", pairs)
+        for found, wanted in zip(small.find(held, whole(pictures())), expected, strict=True):
+            assert_equal(found, wanted)
     monkeypatch.setattr(opencv, "_DEVICE_PIXELS", 20_000)
     assert list(opencv._runs([(100, 100, 3), (100, 100, 3), (1, 1, 3), (300, 300, 3)])) == [
         slice(0, 2),
@@ -149,17 +113,46 @@ def test_memory_limits_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_black_is_not_searched() -> None:
-    image = np.zeros((720, 1280, 3), np.uint8)
-    canvas = Canvas.with_border(image, 0.5)
-    held = Pictures([image], CPU)
-    bordered = View(0, -canvas.left, -canvas.top, canvas.width, canvas.height)
-    windows = []
-    for view in (whole([image])[0], bordered):
-        blocks = haar_atlas._blocks(held, [view], 24)
-        windows.append((blocks["rows"] * blocks["columns"]).sum())
-    # Of a canvas with four times the pixels: those windows only that touch the picture.
-    assert windows[1] < 1.35 * windows[0]
+class Full:
+    """A device whose memory holds no atlas of more than ``most`` pixels."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.failures = most, 0
+
+    def __call__(self, gray: Any, rows: Any, columns: Any, strips: Any, offsets: Any) -> Any:
+        if rows.shape[1] * len(strips) > self.most:
+            self.failures += 1
+            raise torch.OutOfMemoryError("no room")
+        return resampled(gray, rows, columns, strips, offsets)
+
+
+def test_out_of_memory_halves_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Pictures(pictures(), CPU)
+    expected = search(FACES).find(held, whole(pictures()))
+    small, full = HaarSearch(FACES, CPU), Full(200_000)
+    monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 200)
+    monkeypatch.setattr(haar, "_LEAST_PIXELS", 40_000)
+    monkeypatch.setattr(small, "_atlas_pixels", 640_000)
+    monkeypatch.setattr(small._steps, "resampled", full)
+    for _ in range(2):
+        for found, wanted in zip(small.find(held, whole(pictures())), expected, strict=True):
+            assert_equal(found, wanted)
+    assert full.failures == 2, "the second call knows"
+    assert small._atlas_pixels == 160_000
+    full.most = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        small.find(held, whole(pictures()))
+    assert small._atlas_pixels <= 40_000
+
+
+def test_atlases_that_fit_into_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = 80 << 30
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
+    assert haar._fitting(torch.device("cuda", 0)) == 1 << 26
+    free = 8 << 30
+    assert 1 << 24 < haar._fitting(torch.device("cuda", 0)) < 1 << 25
+    free = 0
+    assert haar._fitting(torch.device("cuda", 0)) == 1 << 20
 
 
 def test_the_number_of_operations_does_not_grow_with_the_pictures() -> None:
@@ -221,6 +214,24 @@ def test_eyes(forced: OpenCvDetector, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[3:5] == [(None, None)] * 2
 
 
+@pytest.mark.parametrize("implementation", ["torch", "opencv"])
+def test_tensors(implementation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPFACE_HAAR", implementation)
+    detector = OpenCvDetector("cpu")
+    images = [shrunk(package_pictures()[0], 301), pictures()[2]]
+    tensors = [torch.from_numpy(image) for image in images]
+    found, expected = (
+        detector.detect_canvases([Canvas.with_border(image, 0.5) for image in some])
+        for some in (tensors, images)
+    )
+    assert [rows(faces) for faces in found] == [rows(faces) for faces in expected]
+    assert found[0]
+    crops = [(slice(20, 140), slice(90, 220)), (slice(5, 5), slice(0, 9))]
+    eyes = find_eyes([tensors[0][crop] for crop in crops], "cpu")
+    assert eyes == find_eyes([images[0][crop] for crop in crops], "cpu")
+    assert eyes[0] != (None, None)
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (23, 300), (24, 24), (25, 49), (300, 24)])
 def test_tiny_pictures(
     forced: OpenCvDetector, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
@@ -244,28 +255,6 @@ def test_laws(forced: OpenCvDetector, law: Any) -> None:
 def test_no_pictures_and_two_threads(forced: OpenCvDetector) -> None:
     laws.empty_gives_nothing(forced.detect_faces)
     laws.threads_agree(forced.detect_faces, pictures()[:1], laws.same_regions)
-
-
-def test_who_searches(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuda = torch.device("cuda", 0)
-    many = opencv._DEVICE_FROM
-    monkeypatch.delenv("DEEPFACE_HAAR", raising=False)
-    assert opencv._search_device("cpu", 10 * many) is None
-    monkeypatch.setattr(opencv, "resolve_device", lambda name: torch.device(name or cuda))
-    assert opencv._search_device(None, many) == cuda
-    assert opencv._search_device(None, many - 1) is None
-    assert opencv._search_device("mps", many) is None
-    monkeypatch.setenv("DEEPFACE_HAAR", "opencv")
-    assert opencv._search_device("cuda:0", many) is None
-    monkeypatch.setenv("DEEPFACE_HAAR", "torch")
-    assert opencv._search_device("cpu", 1) == CPU
-    monkeypatch.setenv("DEEPFACE_HAAR", "triton")
-    assert opencv._search_device("cuda:0", 1) == cuda
-    with pytest.raises(UnimplementedError, match="triton needs a CUDA device, not 'cpu'"):
-        opencv._search_device("cpu", 1)
-    monkeypatch.setenv("DEEPFACE_HAAR", "numpy")
-    with pytest.raises(UnimplementedError, match="DEEPFACE_HAAR='numpy': use 'opencv', 'torch' or"):
-        opencv._search_device("cpu", 1)
 
 
 @pytest.mark.heavy
@@ -310,23 +299,23 @@ def test_kernels_in_the_interpreter(file: str, monkeypatch: pytest.MonkeyPatch) 
     image: Image = cv2.resize(pictures()[0][:120, 20:130], (50, 52))  # type: ignore[assignment]
     held = Pictures([image], CPU)
     for atlas, other in zip(
-        *(atlases(held, whole([image]), cascade.window, s.resampled) for s in (plain, fused)),
+        *(
+            atlases(held, whole([image]), cascade.window, s.resampled, 1 << 24)
+            for s in (plain, fused)
+        ),
         strict=True,
     ):
         assert torch.equal(atlas.pixels, other.pixels)
         sums, squares = integrals(atlas.pixels)
         norms, calm, passed = plain.grid(sums, squares, atlas.step)
         windows = looked_at(atlas, norms, calm, passed)
-        # The kernel computes the second stage for every window, too.
-        pixels = plain.source(atlas.pixels, sums)
-        left = windows[plain.look(pixels, windows, 0)[0].nonzero()[:, 0]]
         norms_, calm_, passed_ = fused.grid(sums, squares, atlas.step)
         assert torch.equal(norms_.view(-1)[passed.view(-1)], norms.view(-1)[passed.view(-1)])
         assert torch.equal(calm_, calm)
         found = looked_at(atlas, norms_, calm_, passed_)
-        assert torch.equal(found.x, left.x) and torch.equal(found.y, left.y)
-        expected, votes = plain.look(pixels, left, 1)
-        passing, votes_ = fused.look(sums, left, 0)
+        assert torch.equal(found.x, windows.x) and torch.equal(found.y, windows.y)
+        expected, votes = plain.look(plain.source(atlas.pixels, sums), windows, 0)
+        passing, votes_ = fused.look(sums, windows, 0)
         assert torch.equal(passing, expected)
         assert torch.equal(votes_[expected], votes[expected])
 

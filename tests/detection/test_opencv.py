@@ -71,8 +71,10 @@ def eyes_by_opencv(crop: Image) -> tuple[Any, Any]:
     largest = sorted(boxes, key=lambda box: box[2] * box[3], reverse=True)[:2]
     if len(largest) < 2:
         return None, None
-    a, b = sorted(((int(x + w / 2), int(y + h / 2)) for x, y, w, h in largest))
-    return b, a
+    right, left = (
+        (int(x + w / 2), int(y + h / 2)) for x, y, w, h in sorted(largest, key=lambda box: box[0])
+    )
+    return left, right
 
 
 def rows(faces: list[FacialAreaRegion]) -> list[tuple[Any, ...]]:
@@ -167,6 +169,21 @@ def test_find_eyes(detector: OpenCvDetector, pictures: list[Image]) -> None:
     pairs = [(left, right) for left, right in eyes if left and right]
     assert pairs
     assert all(left[0] > right[0] for left, right in pairs)
+
+
+def test_eyes_of_one_size(
+    pictures: list[Image], threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of several pairs, that is taken which OpenCV finds first on one thread."""
+    wall = heads(pictures, (160, 160))
+    crops = [wall, np.ascontiguousarray(wall[:, ::-1]), np.concatenate([wall, wall])]
+    cv2.setNumThreads(1)
+    expected = [eyes_by_opencv(crop) for crop in crops]
+    assert all(left and right for left, right in expected)
+    for implementation, count in (("torch", 1), ("opencv", 1), ("opencv", 2), ("opencv", 5)):
+        cv2.setNumThreads(count)
+        monkeypatch.setenv("DEEPFACE_HAAR", implementation)
+        assert [find_eyes([crop], "cpu")[0] for crop in crops] == expected
 
 
 def test_opencv_without_cascades(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -44,6 +45,32 @@ def test_threshold_is_read_at_each_call(
     monkeypatch.setenv("yunet_score_threshold", "high")
     with pytest.raises(ValueError, match="yunet_score_threshold='high'"):
         detector.detect_faces([picture])
+
+
+def test_pictures_that_are_too_low_for_opencv_give_the_same_each_time(
+    detector: YuNetDetector,
+) -> None:
+    random = np.random.default_rng(0)
+    for size in ((7, 100), (13, 300), (31, 100), (32, 300), (300, 20), (1, 1)):
+        image = random.integers(0, 256, (*size, 3), dtype=np.uint8)
+        found = []
+        for _ in range(8):
+            _ = random.random(200_000) * 1e30  # what free memory may hold
+            found += detector.detect_faces([image])
+        assert found == [[]] * 8, size
+
+
+def test_a_low_picture_is_seen_with_black_below_it(
+    detector: YuNetDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("yunet_score_threshold", "0.1")
+    whole = read(package_pictures()[0])[20:250, 90:350]
+    low = np.zeros((30, 200, 3), np.uint8)
+    low[:28, 100:132] = cv2.resize(whole, (32, 28), interpolation=cv2.INTER_AREA)
+    below = np.zeros((70, 200, 3), np.uint8)
+    faces = detector.detect_faces([low])[0]
+    assert faces == detector.detect_faces([np.concatenate([low, below])[:64]])[0]
+    assert any(95 <= face.x <= 125 and face.w < 50 for face in faces)
 
 
 def test_five_points(detector: YuNetDetector) -> None:

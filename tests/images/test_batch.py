@@ -285,6 +285,13 @@ def test_a_chunk_that_the_caller_dropped_is_gone_while_the_next_is_decoded(
     assert gone == [True]
 
 
+def test_a_chunk_that_the_caller_dropped_is_gone_at_once(tmp_path: Path) -> None:
+    chunks = open_batch(folder_of(tmp_path, 3)).chunks(1)
+    for _ in range(3):
+        pixels = weakref.ref(next(chunks)[0].pixels)
+        assert pixels() is None
+
+
 def test_a_large_picture_after_small_ones_is_not_decoded_ahead_in_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,6 +378,21 @@ def test_the_error_of_an_iterator_comes_in_its_turn() -> None:
     with pytest.raises(KeyError, match="the caller's own"):
         next(chunks)
     assert no_threads_are_left()
+
+
+@pytest.mark.parametrize("size", [2, 3, 32])
+def test_what_an_iterator_gave_before_it_failed_is_not_lost(size: int) -> None:
+    def items() -> Iterator[bytes]:
+        for _ in range(5):
+            yield PNG
+        raise KeyError("the caller's own")
+
+    chunks = open_batch(items()).chunks(size)
+    given = 0
+    with pytest.raises(KeyError, match="the caller's own"):
+        for chunk in chunks:
+            given += len(chunk)
+    assert given == 5
 
 
 def test_one_file_object_twice_and_one_that_is_filled_anew() -> None:

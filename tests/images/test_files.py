@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,3 +57,21 @@ def test_a_dead_link_is_left_out_with_a_warning(
     (folder / "dead.jpg").symlink_to(folder / "nowhere.jpg")
     assert len(list_images(folder)) == 6
     assert "dead.jpg is left out" in caplog.text
+
+
+def test_a_folder_that_cannot_be_read_is_left_out_with_a_warning(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (folder / "closed").mkdir()
+    scandir = os.scandir
+
+    def scan(path: Any) -> Any:
+        if os.fspath(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    expected = list_images(folder)
+    assert not caplog.text
+    monkeypatch.setattr(os, "scandir", scan)
+    assert list_images(folder) == expected
+    assert f"{folder / 'closed'} is left out: Permission denied" in caplog.text

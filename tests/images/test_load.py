@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import time
+import types
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ from deepface.images.load import (
     load_image_from_file_storage,
     load_image_from_io_object,
 )
+from deepface.images.pil import is_pil_image
 from deepface.types import Image
 from tests.data import data
 from tests.images.pictures import encoded, picture, with_orientation
@@ -230,6 +232,11 @@ def test_exif_orientation_of_pil_images(orientation: int, kind: str) -> None:
     with PIL.Image.open(stream) as image:
         np.testing.assert_array_equal(load_image(image)[0], UPRIGHT[orientation](picture()))
         np.testing.assert_array_equal(load_image(image.copy())[0], load_image(image)[0])
+
+
+def test_pillow_while_another_thread_imports_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL.Image", types.ModuleType("PIL.Image"))
+    assert not is_pil_image(picture())
 
 
 def test_a_pil_image_turned_by_its_owner_is_not_turned_again() -> None:

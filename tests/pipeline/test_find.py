@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import shutil
+import weakref
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,8 +28,9 @@ from deepface.errors import (
 )
 from deepface.matching.distance import METRICS
 from deepface.matching.gallery import datastore
-from deepface.pipeline import FacePipeline
-from deepface.pipeline.recognition import datastore_name
+from deepface.matching.ranking import Ranking
+from deepface.pipeline import FacePipeline, GallerySearch, Query
+from deepface.pipeline.gallery import datastore_name
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.models import cached_models
 from tests.data import data, package_pictures
@@ -222,6 +225,102 @@ def test_many_pictures(folder: Path) -> None:
     assert find([], folder) == []
 
 
+def search(folder: Path, batch_size: int | None = None, **query: Any) -> GallerySearch:
+    pipeline = FacePipeline("skip", "Dlib", batch_size=batch_size)
+    return GallerySearch(pipeline, folder, Query(**{"return_type": "dict", **query}), silent=True)
+
+
+def test_a_stream_gives_what_a_list_gives(folder: Path) -> None:
+    numbers = [0, 9, 3, 0, 5, 2, 7]
+    for batch_size in (1, 2, 32):
+        open_search = search(folder, batch_size, k=4, similarity_search=True)
+        found = list(open_search.stream(map(picture, numbers)))
+        assert [item.index for item in found] == list(range(7))
+        assert {item.source for item in found} == {"numpy array"}
+        expected = find([picture(n) for n in numbers], folder, k=4, similarity_search=True)
+        assert [item.matches for item in found] == expected
+        assert open_search(picture(9)) == expected[1] and open_search([picture(9)]) == expected[1:2]
+    assert len(open_search) == 9
+
+
+def test_the_gallery_is_opened_once(
+    folder: Path, model: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def count(kind: type) -> None:
+        original = kind.__init__  # type: ignore[misc]
+
+        def counted(*args: Any, **kwargs: Any) -> None:
+            made.append(kind.__name__)
+            original(*args, **kwargs)
+
+        monkeypatch.setattr(kind, "__init__", counted)
+
+    count(datastore.Datastore)
+    count(Ranking)
+    open_search = search(folder, batch_size=2)
+    assert made == ["Datastore"] and model.count == 9
+    datastore._kept.clear()  # nobody else keeps it
+    for item in open_search.stream(itertools.repeat(picture(0), 9)):
+        assert len(item.matches[0]) == 4
+    open_search(picture(1))
+    assert made == ["Datastore", "Ranking"] and model.count == 19
+
+
+def test_a_broken_picture_is_an_item(folder: Path) -> None:
+    probes = [picture(0), "nowhere.jpg", picture(3), b"broken", picture(1)]
+    found = list(search(folder, batch_size=2).stream(probes, on_error="yield"))
+    assert [item.error is None for item in found] == [True, False, True, False, True]
+    assert [names(item.matches[0])[0] for item in found[::2]] == ["0.png", "3.png", "1.png"]
+    assert found[1].source == "nowhere.jpg" and found[1].matches == []
+    assert "item 1 (nowhere.jpg): Confirm that nowhere.jpg exists" in str(found[1].error)
+    stream = search(folder, batch_size=1).stream(probes)
+    assert next(stream).index == 0
+    with pytest.raises(DeepFaceError, match=r"item 1 \(nowhere.jpg\)"):
+        next(stream)
+
+
+def test_memory_is_that_of_some_batches(folder: Path) -> None:
+    alive: set[int] = set()
+
+    def probes() -> Iterator[Any]:  # without an end
+        for number in itertools.count():
+            one = picture(number % 9)
+            alive.add(number)
+            weakref.finalize(one, alive.remove, number)
+            yield one
+            del one
+
+    most = 0
+    for _ in itertools.islice(search(folder, batch_size=4).stream(probes()), 200):
+        most = max(most, len(alive))
+    assert 0 < most <= 2 * 4 + 1
+
+
+def test_frames_of_a_video_have_times(folder: Path, tmp_path: Path) -> None:
+    clip = str(tmp_path / "clip.avi")
+    writer = cv2.VideoWriter(clip, cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 64))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no video")
+    for number in range(6):
+        writer.write(picture(number))
+    writer.release()
+    found = list(search(folder, threshold=1).stream(clip, every=2))
+    assert [item.source for item in found] == [f"{clip}#{number}" for number in (0, 2, 4)]
+    assert [item.seconds for item in found] == pytest.approx([0, 0.2, 0.4])
+    assert [names(item.matches[0])[0] for item in found] == ["0.png", "2.png", "4.png"]
+
+
+def test_wrong_use_of_a_search(folder: Path) -> None:
+    with pytest.raises(ValueError, match="give the pipeline a model_name"):
+        GallerySearch(FacePipeline("skip"), folder)
+    with pytest.raises(UnimplementedError, match="unknown on_error 'ignore'"):
+        search(folder).stream([], on_error="ignore")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="every must be at least 1"):
+        search(folder).stream("clip.avi", every=0)
+
+
 def test_kinds_of_pictures(folder: Path) -> None:
     expected = find(picture(3), folder)
     encoded = cv2.imencode(".png", picture(3))[1].tobytes()
@@ -368,6 +467,11 @@ def test_an_empty_folder(tmp_path: Path, model: StandIn) -> None:
             {"precision": "bf16", "border": 0.25},
             "ds_model_vggface_detector_opencv_aligned_normalization_base_expand_0_border_0.25"
             "_precision_bf16",
+        ),
+        (
+            {"max_faces": 1, "l2_normalize": True, "minmax_normalize": True, "decode": "device"},
+            "ds_model_vggface_detector_opencv_aligned_normalization_base_expand_0_maxfaces_1"
+            "_l2normalize_minmaxnormalize_decode_device",
         ),
         (
             {"precision": "fp32", "align": False, "border": 0},

@@ -1,0 +1,162 @@
+"""JPEG files decoded on the device where the networks run: torchvision's nvJPEG.
+
+Decoders round differently: on CUDA pixels differ by a few 255ths from libjpeg's on the CPU. What no
+device decodes (another format, a JPEG file that is cut off or stored as CMYK) is decoded on the
+CPU as ever.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from deepface.errors import UnimplementedError, with_item
+from deepface.images.batch import Attempt, EncodedImage, FailedImage, LoadedImage
+from deepface.images.header import has_exif
+from deepface.images.pil import orientation
+from deepface.logger import get_logger
+from deepface.types import Image
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DeviceImage:
+    """One image of a batch whose pixels are on a device; as :class:`LoadedImage` otherwise.
+
+    ``pixels`` is a BGR ``uint8`` tensor ``(H, W, 3)``, contiguous.
+    """
+
+    index: int
+    name: str
+    pixels: Tensor
+
+    @property
+    def source(self) -> Tensor:
+        """What crops are cut from."""
+        return self.pixels
+
+    @property
+    def seconds(self) -> None:
+        """It is no video's frame."""
+
+    @cached_property
+    def host(self) -> Image:
+        """The pixels as an array, brought to the CPU at the first use."""
+        array: Image = self.pixels.cpu().numpy()
+        return array
+
+
+def check_decoder(device: torch.device) -> None:
+    """See that pictures can be decoded on a device, before the first one comes.
+
+    Raises:
+        UnimplementedError: they cannot; the message says why.
+    """
+    if device.type not in ("cpu", "cuda"):
+        raise UnimplementedError(
+            f"decode='device' needs a CUDA device, not {device.type!r}; leave it out to decode on "
+            "the CPU"
+        )
+    reason = _missing(device)
+    if reason is not None:
+        raise UnimplementedError(
+            f"decode='device' does not work on {device}: torchvision's JPEG decoder says "
+            f"{reason!r}. torchvision's own CUDA wheels, 0.20 and later, have it; or leave decode "
+            "out to decode on the CPU."
+        )
+
+
+@cache
+def _missing(device: torch.device) -> str | None:
+    tiny = bytes(cv2.imencode(".jpg", np.zeros((16, 16, 3), np.uint8))[1])
+    try:
+        _torchvision([tiny], device)
+    except (ImportError, RuntimeError) as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+def decoded(
+    images: Sequence[Attempt], device: torch.device | None, single: bool
+) -> list[LoadedImage | DeviceImage | FailedImage]:
+    """Decode what was left encoded, all files in one batch.
+
+    Args:
+        images: of :meth:`deepface.images.batch.Batch.attempts`.
+        device: where pixels go; ``None`` where nothing was left.
+        single: the batch is one image, whose error needs no number.
+    """
+    files = [image.content.data for image in images if isinstance(image, EncodedImage)]
+    pictures = iter([] if device is None else _decoded(files, device))
+    result: list[LoadedImage | DeviceImage | FailedImage] = []
+    for image in images:
+        if not isinstance(image, EncodedImage):
+            result.append(image)
+            continue
+        picture = next(pictures)
+        if picture is None:
+            result.append(_decoded_by_the_cpu(image, single))
+        else:
+            data = image.content.data
+            upright = _upright(picture, orientation(data) if has_exif(data) else 1)
+            result.append(DeviceImage(image.index, image.name, upright))
+    return result
+
+
+def _decoded(files: Sequence[bytes], device: torch.device) -> list[Tensor | None]:
+    """RGB ``(3, H, W)``, ``None`` for a file that the decoder refuses or has no memory for."""
+    if not files:
+        return []
+    try:
+        return list(_torchvision(files, device))
+    except RuntimeError as error:
+        if len(files) == 1:
+            get_logger().debug("decoding on %s failed: %s", device, error)
+            return [None]
+    half = len(files) // 2
+    return _decoded(files[:half], device) + _decoded(files[half:], device)
+
+
+def _torchvision(files: Sequence[bytes], device: torch.device) -> list[Tensor]:
+    import torch
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    data = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in files]
+    with warnings.catch_warnings():
+        # torchvision 0.29 announces that TorchCodec will take its place one day.
+        warnings.simplefilter("ignore")
+        pictures: list[Tensor] = decode_jpeg(data, mode=ImageReadMode.RGB, device=device)
+    return pictures
+
+
+def _decoded_by_the_cpu(image: EncodedImage, single: bool) -> LoadedImage | FailedImage:
+    try:
+        pixels = image.content.decode()
+    except Exception as error:
+        if single:
+            return FailedImage(image.index, image.name, error)
+        named = with_item(error, image.index, image.name)
+        named.__cause__ = error
+        return FailedImage(image.index, image.name, named)
+    return LoadedImage(image.index, image.name, pixels, pixels)
+
+
+def _upright(picture: Tensor, orientation: int) -> Tensor:
+    """RGB ``(3, H, W)`` as it was stored to BGR ``(H, W, 3)``, turned by its EXIF orientation."""
+    if orientation >= 5:  # rows are stored as columns
+        picture = picture.transpose(1, 2)
+    flips = [0]  # of the channels
+    if orientation in (3, 4, 7, 8):
+        flips.append(1)
+    if orientation in (2, 3, 6, 7):
+        flips.append(2)
+    return picture.flip(flips).permute(1, 2, 0).contiguous()

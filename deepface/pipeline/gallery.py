@@ -1,0 +1,165 @@
+"""The faces of a folder of pictures, embedded by the walk and kept beside the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepface.detection.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER
+from deepface.detection.registry import DETECTORS
+from deepface.errors import (
+    DeepFaceError,
+    EmptyDatasource,
+    MissingPackageError,
+    PathNotFound,
+    WeightsError,
+)
+from deepface.images.batch import open_batch
+from deepface.logger import get_logger
+from deepface.matching.gallery import Datastore, Face, Gallery, refresh
+from deepface.pipeline.faces import Seen, facial_area
+from deepface.pipeline.options import Options
+from deepface.pipeline.walk import walk
+from deepface.recognition.registry import RECOGNIZERS
+
+
+def open_gallery(
+    options: Options,
+    db_path: str | PathLike[str],
+    *,
+    refresh_database: bool = True,
+    silent: bool = False,
+    datastore_format: str = "npz",
+    credentials: Any = None,
+) -> Gallery:
+    """The faces of a folder, as its datastore has them once it was brought up to date.
+
+    Args:
+        options: how faces are found and embedded.
+        db_path: the folder, and the other arguments: as for :func:`deepface.DeepFace.find`.
+
+    Raises:
+        ValueError: as ``find``, where the folder or its datastore is to blame.
+    """
+    model = RECOGNIZERS.build(str(options.model_name), options.device, precision=options.precision)
+    folder, name = _folder(db_path), datastore_name(options)
+    store = Datastore(folder, name, datastore_format, model.output_shape, credentials)
+    if refresh_database:
+        pickled = store.path.with_suffix(".pkl")
+        if not silent and pickled.exists() and not store.path.exists():
+            get_logger().info(
+                "%s of an older version is left alone and not read: a pickle can run any program. "
+                "The gallery is built anew.",
+                pickled,
+            )
+        embedding = replace(options, anti_spoofing=False, progress=not silent)
+        gallery = refresh(store, lambda files: _embed(files, embedding), silent)
+    else:
+        if not silent:
+            get_logger().info(
+                "refresh_database is off: changes in %s since the last refresh are not seen",
+                store.folder,
+            )
+        gallery = store.load()
+        if not len(gallery):
+            raise EmptyDatasource(
+                f"Nothing is found in {store.path}: call find with refresh_database=True once"
+            )
+    if not gallery.has_embedding.any():
+        raise EmptyDatasource(
+            f"no face was found in any of the {len(gallery)} pictures of {store.folder}. Another "
+            "detector_backend may find some; enforce_detection=False takes whole pictures, once "
+            f"{store.path} is deleted."
+        )
+    return gallery
+
+
+def datastore_name(options: Options) -> str:
+    """The published name of a gallery's file, without its ending.
+
+    Settings that the published library does not have are added where they are not its own.
+    """
+    detector = DETECTORS.aliases.get(options.detector_backend, options.detector_backend)
+    aligned = "aligned" if options.align else "unaligned"
+    parts = [
+        f"ds_model_{options.model_name}",
+        f"detector_{detector}",
+        LANDMARKS_ALIGNMENT if options.align == LANDMARKS_ALIGNMENT else aligned,
+        f"normalization_{options.normalization}",
+        f"expand_{options.expand_percentage}",
+    ]
+    if options.align and options.border != PUBLISHED_BORDER:
+        parts.append(f"border_{options.border:g}")
+    if options.min_face_size is not None:
+        parts.append(f"minfacesize_{options.min_face_size}")
+    if options.max_faces is not None:
+        parts.append(f"maxfaces_{options.max_faces}")
+    for scaling in ("l2_normalize", "minmax_normalize"):
+        if getattr(options, scaling):
+            parts.append(scaling.replace("_", ""))
+    if options.precision not in (None, "fp32"):
+        parts.append(f"precision_{options.precision}")
+    if options.decode != "cpu":
+        parts.append(f"decode_{options.decode}")
+    return "_".join(parts).replace("-", "").lower()
+
+
+def _folder(db_path: str | PathLike[str]) -> str:
+    folder = fspath(db_path)
+    if "://" in folder:
+        raise ValueError(
+            f"db_path {folder} is an address: pictures are read from folders only. Copy them into "
+            "one, or mount it."
+        )
+    if not Path(folder).is_dir():
+        raise PathNotFound(f"Passed path {folder} does not exist! db_path must be a folder.")
+    return folder
+
+
+def _embed(files: Sequence[str], options: Options) -> Iterator[tuple[str, list[Face]]]:
+    """Picture files with their faces; none where the picture is to blame.
+
+    A file for which something else is to blame (a disk, the memory) is left out: it is tried again
+    the next time.
+    """
+    done = False
+    failure: Exception | None = None
+    for seen in walk(open_batch(files), options, on_error="yield"):
+        for item in seen:
+            file = files[item.index]
+            if item.error is None:
+                done = True
+                yield file, faces_of(item)
+                continue
+            reason = item.error.__cause__ or item.error
+            if _is_picture_to_blame(reason):
+                get_logger().error("Exception while extracting faces from %s: %s", file, reason)
+                if Path(file).exists():
+                    done = True
+                    yield file, []
+            else:
+                get_logger().error("%s is left out this time: %s", file, reason)
+                failure = failure or item.error
+    if failure is not None and not done:
+        raise failure
+
+
+def _is_picture_to_blame(reason: BaseException) -> bool:
+    return isinstance(reason, DeepFaceError) and not isinstance(
+        reason, (WeightsError, MissingPackageError)
+    )
+
+
+def faces_of(item: Seen) -> list[Face]:
+    """A picture's faces, once it has been through the walk."""
+    assert item.embeddings is not None
+    faces = []
+    for face, vector in zip(item.faces, item.embeddings, strict=True):
+        area = facial_area(face.facial_area, item.source)
+        faces.append(Face((area["x"], area["y"], area["w"], area["h"]), np.asarray(vector)))
+    return faces
