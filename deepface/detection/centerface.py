@@ -36,6 +36,7 @@ class CenterFaceDetector(Detector):
 
     name = "centerface"
     landmarks = 5
+    threads = True
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)

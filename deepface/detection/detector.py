@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, overload
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +24,8 @@ class Detector:
 
     * ``_detect_batch(canvases)``: a list in, a list of lists out, one entry per canvas. The faces
       of a canvas must depend on that canvas alone, never on its neighbours in the list.
-    * ``_detect_one(canvas)``: one canvas in, its faces out; the base class loops.
+    * ``_detect_one(canvas)``: one canvas in, its faces out; the base class loops, with ``threads``
+      over several at once.
 
     Coordinates are pixels of the canvas, border included. A class written for the published
     library, which overrides ``detect_faces(img)`` itself, is taken as the second kind.
@@ -36,6 +39,8 @@ class Detector:
     options: ClassVar[tuple[str, ...]] = ()
     #: Whether lists are true batches (set by the base class).
     batched: ClassVar[bool] = False
+    #: Whether ``_detect_one`` may run in several threads at once.
+    threads: ClassVar[bool] = False
     #: Whether it takes pictures that are on the device already; the others are given arrays.
     takes_tensors: ClassVar[bool] = False
 
@@ -60,7 +65,10 @@ class Detector:
         self.device_name = device
 
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
-        return [self._detect_one(canvas) for canvas in canvases]
+        if not self.threads or len(canvases) < 2:
+            return [self._detect_one(canvas) for canvas in canvases]
+        with ThreadPoolExecutor(cv2.getNumThreads()) as pool:
+            return list(pool.map(self._detect_one, canvases))
 
     def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
         raise TypeError(f"{type(self).__name__} implements neither _detect_batch nor _detect_one")

@@ -25,6 +25,7 @@ class YuNetDetector(Detector):
 
     name = "yunet"
     landmarks = 5
+    threads = True
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector, threshold_from_env
@@ -43,6 +45,51 @@ def test_nesting(cls: type[Detector]) -> None:
     assert detector.detect_faces([PICTURE]) == [[face]]
     assert detector.detect_faces(np.stack([PICTURE, PICTURE])) == [[face], [face]]
     assert detector.detect_faces([]) == []
+
+
+class Threaded(OneByOne):
+    """Needs two threads: each picture waits for the other one."""
+
+    threads = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meeting = threading.Barrier(2, timeout=30)
+
+    def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
+        self.meeting.wait()
+        return super()._detect_one(canvas)
+
+
+def test_pictures_of_a_list_are_spread_over_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cv2.getNumThreads", lambda: 2)
+    found = Threaded().detect_faces([PICTURE[:, :width] for width in (30, 10, 20, 25)])
+    assert [face.w for [face] in found] == [30, 10, 20, 25]
+    assert not Threaded.batched
+
+
+class Kinds(Detector):
+    """Notes what each batch is made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[type]] = []
+
+    def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
+        self.batches.append([type(canvas.image) for canvas in canvases])
+        return [[FacialAreaRegion(0, 0, c.width, c.height)] for c in canvases]
+
+
+@pytest.mark.parametrize("takes_tensors", [False, True])
+def test_pictures_on_a_device_among_arrays(takes_tensors: bool) -> None:
+    """What takes arrays only is given arrays; the others get each kind apart. The order is kept."""
+    detector = Kinds()
+    detector.takes_tensors = takes_tensors  # type: ignore[misc]
+    there = torch.zeros((7, 9, 3), dtype=torch.uint8)
+    found = detector.detect_canvases([Canvas(PICTURE), Canvas(there, 1, 2), Canvas(PICTURE)])
+    assert [face.w for [face] in found] == [30, 13, 30]
+    array, tensor = np.ndarray, torch.Tensor
+    assert detector.batches == ([[array, array], [tensor]] if takes_tensors else [[array] * 3])
 
 
 def test_which_of_the_two_can_be_asked() -> None:
