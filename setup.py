@@ -10,7 +10,7 @@ EXTRAS = {
     "yolo": ["ultralytics>=8.3.203,!=8.3.41,!=8.3.42,!=8.3.45,!=8.3.46"],
     "dlib": ["dlib-bin>=19.24", "face_recognition_models>=0.3"],
     "onnx": ["onnxruntime>=1.17"],
-    "ann": ["faiss-cpu>=1.9"],
+    "ann": ["faiss-cpu>=1.13"],
     "tables": ["pandas>=2", "pyarrow>=14"],
     "signing": ["lightdsa>=0.0.3"],
 }

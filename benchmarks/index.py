@@ -50,7 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stored", type=positive, default=100_000, metavar="N", help="faces in the database"
     )
     parser.add_argument("--queries", type=positive, default=200, metavar="N", help="at most 200")
-    parser.add_argument("--edges", type=positive, default=32, help="max_neighbors_per_node")
     parser.add_argument(
         "--cosine", type=float, default=0.6, help="mean cosine of one person's faces (default 0.6)"
     )
@@ -60,8 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print, save."""
     settings = {
-        key: getattr(args, key)
-        for key in ("vectors", "dimensions", "stored", "queries", "edges", "cosine")
+        key: getattr(args, key) for key in ("vectors", "dimensions", "stored", "queries", "cosine")
     }
     report = Report("index", settings=settings)
     report.note("vectors are made: clusters of ten on the unit sphere, as faces of people")
@@ -143,7 +141,7 @@ def _index(settings: Row) -> list[Row]:
     NeighbourIndex.empty(1)  # what importing takes, too
     before, made = memory().rss, 0.0
     start, cpu = time.perf_counter(), time.process_time()
-    index = NeighbourIndex.empty(crowd.dimensions, settings["edges"])
+    index = NeighbourIndex.empty(crowd.dimensions)
     chunks = crowd.chunks()
     while True:
         making = time.process_time()
@@ -230,9 +228,7 @@ def _database(settings: Row) -> list[Row]:
         timed("insert", start, stored_mb=round(path.stat().st_size / 1e6))
         where: dict[str, Any] = {"database_type": "sqlite", "connection_details": str(path)}
         start = time.perf_counter()
-        DeepFace.build_index(
-            "Facenet512", "skip", max_neighbors_per_node=settings["edges"], **where
-        )
+        DeepFace.build_index("Facenet512", "skip", **where)
         timed("build_index", start, stored_mb=round(path.stat().st_size / 1e6))
 
         def search(number: int, method: str) -> float:

@@ -1,9 +1,13 @@
-"""Approximate nearest neighbours inside the process: a graph (HNSW) in faiss.
+"""Approximate nearest neighbours inside the process: one bit per number, by faiss (MIT).
 
-Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using Hierarchical
-Navigable Small World graphs", 2016. faiss (MIT) is what the published library uses, so indexes
-that it stored can be read; it keeps vectors in half precision, which halves the memory, adds and
-searches in several threads, and writes itself in parts of any size.
+Gao and Long, "RaBitQ: Quantizing high-dimensional vectors with a theoretical error bound for
+approximate nearest neighbor search", SIGMOD 2024. Vectors are turned at random and kept as signs;
+all are compared, which takes a few machine instructions each, and of the nearest by signs the
+distances are computed from the vectors themselves, in half precision. There is nothing to build,
+and faces of people who are all equally unlike, among which a graph loses its way, are found as well
+as others.
+
+Graphs (HNSW) that the published library stored are read and continued.
 """
 
 from __future__ import annotations
@@ -16,12 +20,14 @@ from numpy.typing import NDArray
 
 from deepface.errors import DatabaseError, DimensionMismatchError, MissingPackageError
 
-#: Candidates that are kept while a vector is added to the graph, as published.
-_BUILD_EFFORT = 40
-#: Candidates that are kept while the graph is searched: more find more and take longer. Of the ten
-#: nearest of 1,000,000 made faces of 512 numbers (``benchmarks/index.py``) 64 find 90.9 %, 128 find
-#: 98.1 %, 512 find 99.1 %.
-SEARCH_EFFORT = 512
+#: For each neighbour that is looked for, and for so many at least, the distances of so many of the
+#: nearest by signs are computed.
+_CANDIDATES, _LEAST = 32, 8
+#: Most signs per vector: faiss adds their weights up in 16 bits. Longer vectors are projected.
+_MOST_SIGNS = 512
+#: Candidates that a graph keeps while a vector is added to it, as published; and while it is
+#: searched: more find more and take longer.
+_BUILD_EFFORT, SEARCH_EFFORT = 40, 512
 #: Bytes per part of a stored index.
 PART = 32 << 20
 
@@ -35,26 +41,21 @@ class NeighbourIndex:
 
     def __init__(self, index: Any) -> None:
         self._index = index
-        graph = _faiss().downcast_index(index.index)
-        graph.hnsw.efConstruction = _BUILD_EFFORT
-        graph.hnsw.efSearch = SEARCH_EFFORT
+        inner = _faiss().downcast_index(index.index)
+        if hasattr(inner, "k_factor"):
+            inner.k_factor = _CANDIDATES
+        else:
+            inner.hnsw.efConstruction, inner.hnsw.efSearch = _BUILD_EFFORT, SEARCH_EFFORT
         #: Highest id, -1 when there is none.
         self.last_id = int(self.ids.max(initial=-1))
 
     @classmethod
-    def empty(cls, dimensions: int, max_neighbors_per_node: int = 32) -> NeighbourIndex:
-        """An index without vectors.
-
-        Args:
-            dimensions: length of the vectors.
-            max_neighbors_per_node: edges of the graph per vector (twice as many in its lowest
-                layer): more find more, and take more memory.
-        """
+    def empty(cls, dimensions: int) -> NeighbourIndex:
+        """An index without vectors of this length."""
         faiss = _faiss()
-        half = faiss.ScalarQuantizer.QT_fp16
-        graph = faiss.IndexHNSWSQ(dimensions, half, max_neighbors_per_node)
-        graph.is_trained = True  # half precision needs no training
-        return cls(faiss.IndexIDMap(graph))
+        signs = min(_MOST_SIGNS, -(-dimensions // 64) * 64)
+        kind = f"RR{signs},RaBitQfs,Refine(SQfp16)"
+        return cls(faiss.IndexIDMap(faiss.index_factory(dimensions, kind)))
 
     @property
     def dimensions(self) -> int:
@@ -77,7 +78,10 @@ class NeighbourIndex:
             DimensionMismatchError: they are of another length than the others.
         """
         self._check(vectors)
-        self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), ids)
+        floats = np.ascontiguousarray(vectors, dtype=np.float32)
+        if len(floats) and not self._index.is_trained:
+            self._index.train(floats)  # their mean, from which the others are seen
+        self._index.add_with_ids(floats, ids)
         self.last_id = max(self.last_id, int(ids.max(initial=-1)))
 
     def search(self, queries: NDArray[Any], k: int) -> list[list[int]]:
@@ -90,8 +94,9 @@ class NeighbourIndex:
         k = min(k, len(self))
         if not k:
             return [[] for _ in queries]
-        _, found = self._index.search(np.ascontiguousarray(queries, dtype=np.float32), k)
-        return [[int(id_) for id_ in row if id_ >= 0] for row in found]
+        floats = np.ascontiguousarray(queries, dtype=np.float32)
+        _, found = self._index.search(floats, min(max(k, _LEAST), len(self)))
+        return [[int(id_) for id_ in row if id_ >= 0][:k] for row in found]
 
     def _check(self, vectors: NDArray[Any]) -> None:
         if vectors.shape[1] != self.dimensions:
@@ -146,4 +151,9 @@ def _faiss() -> Any:
         raise MissingPackageError(
             "approximate search needs faiss: pip install faiss-cpu (or use search_method='exact')"
         ) from error
+    if not hasattr(faiss, "IndexRaBitQFastScan"):
+        raise MissingPackageError(
+            f"approximate search needs faiss 1.13 or later, not {faiss.__version__}: "
+            "pip install -U faiss-cpu (or use search_method='exact')"
+        )
     return faiss

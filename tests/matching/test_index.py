@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deepface.errors import DatabaseError, DimensionMismatchError
+from deepface.errors import DatabaseError, DimensionMismatchError, MissingPackageError
 from deepface.matching import index as index_module
 from deepface.matching.index import NeighbourIndex
 
@@ -40,6 +40,45 @@ def test_recall() -> None:
     found = built(vectors).search(queries, 10)
     hits = [len(set(own) & set(row.tolist())) for own, row in zip(found, exact, strict=True)]
     assert sum(hits) >= 0.98 * 10 * len(queries)
+
+
+@pytest.mark.parametrize("dimensions", [1, 3, 128, 160, 1500, 4096])
+def test_recall_of_any_length_also_without_negative_numbers(dimensions: int) -> None:
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((100, dimensions))
+    for least in (-np.inf, 0.5):
+        vectors = np.maximum(
+            centres[np.arange(1000) % 100] + 0.5 * rng.standard_normal((1000, dimensions)), least
+        )
+        queries = vectors[::50] + 0.01
+        squares = (vectors**2).sum(1)[None] - 2 * queries @ vectors.T
+        exact = np.sort(squares, axis=1)[:, 9]
+        found = built(vectors).search(queries, 10)
+        hits = [(squares[n, own] <= exact[n] + 1e-2).sum() for n, own in enumerate(found)]
+        assert sum(hits) >= 0.98 * 10 * len(queries)
+
+
+def test_one_query_is_as_many() -> None:
+    vectors = clustered(2000)
+    queries = clustered(40, seed=3)
+    shared = built(vectors)
+    assert shared.search(queries, 10) == [shared.search(query[None], 10)[0] for query in queries]
+
+
+def test_an_index_that_begins_with_one_vector() -> None:
+    vectors = clustered(1500)
+    index = built(vectors[:1])
+    index.add(np.arange(1, 1500), vectors[1:])
+    found = index.search(vectors[::100], 1)
+    assert found == [[n] for n in range(0, 1500, 100)]
+
+
+def test_faiss_of_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    import faiss
+
+    monkeypatch.delattr(faiss, "IndexRaBitQFastScan")
+    with pytest.raises(MissingPackageError, match=r"needs faiss 1\.13 or later.*pip install -U"):
+        NeighbourIndex.empty(4)
 
 
 def test_written_and_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +130,8 @@ def test_the_published_kind_is_read() -> None:
     published.add_with_ids(vectors.astype(np.float32), np.arange(50) + 1)
     read = NeighbourIndex.read(iter([faiss.serialize_index(published).tobytes()]))
     assert read.search(vectors[:3], 1) == [[1], [2], [3]]
+    read.add(np.array([99]), clustered(5, seed=2)[:1])
+    assert read.search(clustered(5, seed=2)[:1], 1) == [[99]]
 
 
 def test_other_lengths_and_small_numbers() -> None:

@@ -220,7 +220,7 @@ class SqlDatabase(Database):
         for page in self.pages(criteria, size, after=int(missing[0]) - 1):
             new = np.isin(page.ids, missing)
             if index is None:
-                index = NeighbourIndex.empty(page.embeddings.shape[1], max_neighbors_per_node)
+                index = NeighbourIndex.empty(page.embeddings.shape[1])
             if new.any():
                 index.add(np.array(page.ids, dtype=np.int64)[new], page.embeddings[new])
         if index is not None:
