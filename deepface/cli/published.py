@@ -34,13 +34,14 @@ def published_command(name: str) -> click.Command | None:
         short_help="",
     )
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    @debug_option
     def command(arguments: tuple[str, ...]) -> None:
         result = call(function, arguments)
         if result is not None:
             click.echo(json.dumps(result, default=_plain))
 
-    return command
+    if "debug" in inspect.signature(function).parameters:
+        return command  # which has that flag for itself
+    return debug_option(command)
 
 
 def _help(function: Callable[..., Any]) -> str:

@@ -202,6 +202,17 @@ def test_published_arguments_of_other_functions(arguments: list[str], expected: 
     assert call(function, arguments) == expected
 
 
+def test_a_function_has_its_own_debug(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def stream(db_path: str = "", debug: bool = False) -> None:
+        given.update(db_path=db_path, debug=debug)
+
+    monkeypatch.setattr(DeepFace, "stream", stream)
+    assert run("stream", "people", "--debug", "True").exit_code == 0
+    assert given == {"db_path": "people", "debug": True}
+
+
 def test_other_public_functions_are_commands() -> None:
     result = run("build_model", "--model_name", "opencv", "--task=face_detector")
     assert result.exit_code == 0, result.stderr
