@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 #: To start with a device takes seconds: PyTorch, CUDA, the first run of each kernel.
 _FASTEST = Fastest(patience=2.0)
+#: Devices on which a search failed for another reason than memory; they are not asked again.
+_FAILED: set[torch.device] = set()
 
 
 class Place(NamedTuple):
@@ -47,7 +49,7 @@ def search(
         images: ``(H, W, 3)``, what is searched.
         device: see :func:`deepface.runtime.device.resolve_device`.
         by_opencv: searches on the CPU.
-        on_device: searches there, or raises that memory is out; then it is OpenCV's turn.
+        on_device: searches there. Where it raises and nobody asked for it, it is OpenCV's turn.
 
     Raises:
         UnimplementedError: ``DEEPFACE_HAAR`` is set to something else than it can be.
@@ -63,17 +65,23 @@ def search(
     if choice == "opencv" or device == "cpu" or not may_have_cuda():
         return by_opencv()
     ways: list[Place | None] = [None]
-    if _FASTEST.tries_others and (resolved := resolve_device(device)).type == "cuda":
-        ways.append(Place(resolved, fused=False))
+    if _FASTEST.tries_others:
+        resolved = resolve_device(device)
+        if resolved.type == "cuda" and resolved not in _FAILED:
+            ways.append(Place(resolved, fused=False))
     pixels = sum(image.shape[0] * image.shape[1] for image in images)
     with _FASTEST.choose((kind, device, pixels.bit_length()), max(1, pixels), ways) as place:
         if place is not None:
             try:
                 return on_device(place)
             except RuntimeError as error:
-                if "out of memory" not in str(error):
-                    raise
-                get_logger().info("out of memory on %s: OpenCV searches instead", place.device)
+                if "out of memory" in str(error):
+                    get_logger().info("out of memory on %s: OpenCV searches instead", place.device)
+                else:
+                    _FAILED.add(place.device)
+                    get_logger().warning(
+                        "the search on %s failed, OpenCV goes on instead: %s", place.device, error
+                    )
         return by_opencv()
 
 

@@ -30,6 +30,7 @@ class Machine:
         monkeypatch.setattr(haar_choice, "may_have_cuda", lambda: True)
         monkeypatch.setattr(haar_choice, "resolve_device", lambda name: torch.device(name or CUDA))
         monkeypatch.setattr(haar_choice, "_FASTEST", Fastest(2.0, lambda: self.now))
+        monkeypatch.setattr(haar_choice, "_FAILED", set())
 
     def search(self, count: int, device: str | None = None) -> str:
         """Eight megapixels take OpenCV a second; the device half a second more than a tenth."""
@@ -87,14 +88,24 @@ def test_opencv_steps_in_where_memory_is_out(machine: Machine) -> None:
     assert machine.now == 30 * 8
 
 
-def test_other_errors_are_raised(machine: Machine) -> None:
+def test_opencv_goes_on_where_a_device_fails(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[Place] = []
+
     def broken(place: Place) -> str:
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        calls.append(place)
+        raise RuntimeError("not implemented for 'Byte'")
 
     machine.search(64)
-    with pytest.raises(RuntimeError, match="illegal"):
-        for _ in range(5):
-            haar_choice.search("faces", [], None, str, broken)
+    assert {haar_choice.search("faces", [], None, lambda: "opencv", broken) for _ in range(9)} == {
+        "opencv"
+    }
+    assert len(calls) == 1, "it is not asked again"
+    assert "the search on cuda:0 failed, OpenCV goes on instead: not implemented" in caplog.text
+    monkeypatch.setenv("DEEPFACE_HAAR", "torch")
+    with pytest.raises(RuntimeError, match="not implemented"):
+        haar_choice.search("faces", [], None, str, broken)
 
 
 def test_what_is_asked_for(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
