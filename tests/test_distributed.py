@@ -21,6 +21,8 @@ from tests.data import package_pictures
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow: pip install deepface[ray]")
 
 OPTIONS: dict[str, Any] = {"detector_backend": "dlib", "model_name": "Dlib"}
+#: Set in the process that the cluster's test has for itself.
+ALONE = "DEEPFACE_TEST_ALONE"
 #: No words home, no package manager, one thread per worker.
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -116,6 +118,22 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.heavy
+def test_a_cluster() -> None:
+    """In a process of its own: Ray forks, and hangs where threads of other tests are in gRPC."""
+    pytest.importorskip("ray", reason="needs Ray: pip install deepface[ray]")
+    if ALONE in os.environ:
+        pytest.skip("this is that process")
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", __file__, "-k", "two_workers"],
+        env={**os.environ, ALONE: "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0 and "1 passed" in result.stdout, result.stdout
+
+
+@pytest.mark.skipif(ALONE not in os.environ, reason="test_a_cluster runs this in a process alone")
 @pytest.mark.usefixtures("cluster")
 def test_two_workers_give_the_vectors_of_one_process() -> None:
     import ray
