@@ -7,7 +7,6 @@ CPU as ever.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -131,10 +130,9 @@ def _torchvision(files: Sequence[bytes], device: torch.device) -> list[Tensor]:
     from torchvision.io import ImageReadMode, decode_jpeg
 
     data = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in files]
-    with warnings.catch_warnings():
-        # torchvision 0.29 announces that TorchCodec will take its place one day.
-        warnings.simplefilter("ignore")
-        pictures: list[Tensor] = decode_jpeg(data, mode=ImageReadMode.RGB, device=device)
+    # torchvision 0.29 announces, by a warning that is not shown by default, that TorchCodec will
+    # take the place of this one day.
+    pictures: list[Tensor] = decode_jpeg(data, mode=ImageReadMode.RGB, device=device)
     return pictures
 
 

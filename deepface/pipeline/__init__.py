@@ -1,6 +1,7 @@
 """The whole walk: sources to pictures to faces to results, one batch after the other.
 
-The only room that knows every other. Nothing here holds more pictures than two batches.
+The only room that knows every other. Nothing here holds more pictures than
+the batches that are being worked on: two, three where a GPU decodes.
 """
 
 from deepface.pipeline.face_pipeline import FacePipeline, StreamItem

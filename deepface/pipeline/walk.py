@@ -29,7 +29,8 @@ _WITHOUT_TORCH = ("skip", "opencv", "dlib", "mediapipe", "yunet")
 def walk(batch: Batch, options: Options, on_error: OnError = "raise") -> Iterator[list[Seen]]:
     """The pictures of a batch with all that ``options`` ask for, a list per step, in order.
 
-    Nothing keeps what was yielded: memory is that of two steps, however many pictures come.
+    Nothing keeps what was yielded: memory is that of two steps, of three where a GPU decodes,
+    however many pictures come.
 
     Args:
         batch: the pictures.
