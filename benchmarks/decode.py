@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, save."""
-    from deepface.runtime.device import resolve_device
+    from deepface.runtime.execution.device import resolve_device
 
     device = resolve_device(args.device)
     settings = {"device": str(device), "size": "{}x{}".format(*args.size), "batch": args.batch}

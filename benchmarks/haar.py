@@ -19,7 +19,7 @@ from benchmarks.measure import Spread, alternate, seconds, speed_up
 from benchmarks.pictures import fill, pictures, read
 from benchmarks.report import Report, Row, table
 from benchmarks.worker import peak_device_memory_mb
-from deepface.detection.cascade import cascade_path
+from deepface.detection.haar.cascade import cascade_path
 from deepface.types import Image
 
 HELP = "the opencv detector's cascades in PyTorch against OpenCV one by one and on all cores"
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, save."""
-    from deepface.runtime.device import resolve_device
+    from deepface.runtime.execution.device import resolve_device
 
     device = str(resolve_device(args.device))
     report = Report(

@@ -131,7 +131,7 @@ def _index(settings: Row) -> list[Row]:
     """The index alone."""
     import psutil
 
-    from deepface.matching.index import NeighbourIndex
+    from deepface.search.index import NeighbourIndex
 
     memory = psutil.Process().memory_info
     crowd = Crowd(settings["vectors"], settings["dimensions"], settings["cosine"])
@@ -199,9 +199,9 @@ def _index(settings: Row) -> list[Row]:
 def _database(settings: Row) -> list[Row]:
     """``search`` of the public door, in the embedded database."""
     from deepface import DeepFace
-    from deepface.matching.databases.base import Criteria, Record
-    from deepface.matching.databases.registry import open_database
     from deepface.runtime.models import cached_models
+    from deepface.search.database.base import Criteria, Record
+    from deepface.search.database.registry import open_database
 
     crowd = Crowd(settings["stored"], settings["dimensions"], settings["cosine"])
     size = {"vectors": crowd.count, "dimensions": crowd.dimensions}

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print, save."""
     from deepface.detection.registry import DETECTORS
-    from deepface.runtime.device import resolve_device
+    from deepface.runtime.execution.device import resolve_device
 
     device = str(resolve_device(args.device))
     report = Report("profile", settings={"size": "1280x720", "rounds": args.repeat})

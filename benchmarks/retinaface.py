@@ -70,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, save."""
-    from deepface.runtime.device import resolve_device
+    from deepface.runtime.execution.device import resolve_device
 
     if unknown := set(args.detector) - set(BACKBONES):
         raise SystemExit(f"no RetinaFace: {', '.join(unknown)}; there are {', '.join(BACKBONES)}")

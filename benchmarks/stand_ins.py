@@ -73,7 +73,7 @@ def _write(detector: str, path: Path) -> None:
 
 def _yolo(detector: str) -> dict[str, Any]:
     """A checkpoint as ultralytics writes it; its heads begin with low scores."""
-    from deepface.detection.ultralytics_import import import_ultralytics
+    from deepface.detection.yolo.ultralytics_import import import_ultralytics
 
     import_ultralytics()
     from ultralytics.nn.tasks import DetectionModel
@@ -88,7 +88,8 @@ def _yolo(detector: str) -> dict[str, Any]:
 def _retinaface(detector: str) -> dict[str, Any]:
     import torch
 
-    from deepface.detection import retinaface, retinaface_pytorch
+    from deepface.detection.retinaface import detector as retinaface
+    from deepface.detection.retinaface import pytorch as retinaface_pytorch
 
     layers: torch.nn.Module
     if detector == "retinaface":
@@ -139,7 +140,7 @@ def _write_onnx(cls: type[NetworkModel], pth: Path) -> None:
     """The network with the weights of ``pth``, beside it; it takes channels last, as published."""
     import torch
 
-    from deepface.runtime.checkpoints import load_into, load_state_dict
+    from deepface.runtime.weights.checkpoints import load_into, load_state_dict
 
     class ChannelsLast(torch.nn.Module):
         def __init__(self, network: torch.nn.Module) -> None:

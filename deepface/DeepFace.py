@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface import __version__, compat, modeling
-from deepface.detection.faces import PUBLISHED_BORDER, Align
+from deepface.cropping.faces import PUBLISHED_BORDER, Align
 from deepface.logger import get_logger
 from deepface.matching.distance import Metric
 from deepface.pipeline import FacePipeline

@@ -32,12 +32,12 @@ MODULES: dict[str, dict[str, str]] = {
     "deepface.modules": {},
     "deepface.modules.detection": {
         "extract_faces": "deepface.DeepFace:extract_faces",
-        "detect_faces": "deepface.detection.faces:detect_faces",
-        "extract_face": "deepface.detection.faces:extract_face",
-        "extract_sub_image": "deepface.detection.alignment:extract_sub_image",
-        "align_img_wrt_eyes": "deepface.detection.alignment:align_img_wrt_eyes",
-        "project_facial_area": "deepface.detection.alignment:project_facial_area",
-        "is_valid_landmark": "deepface.detection.alignment:is_valid_landmark",
+        "detect_faces": "deepface.cropping.faces:detect_faces",
+        "extract_face": "deepface.cropping.faces:extract_face",
+        "extract_sub_image": "deepface.cropping.alignment:extract_sub_image",
+        "align_img_wrt_eyes": "deepface.cropping.alignment:align_img_wrt_eyes",
+        "project_facial_area": "deepface.cropping.alignment:project_facial_area",
+        "is_valid_landmark": "deepface.cropping.alignment:is_valid_landmark",
         "image_utils": "deepface.commons.image_utils",
         "modeling": "deepface.modeling",
         "DetectedFace": "deepface.types:DetectedFace",
@@ -120,9 +120,11 @@ MODULES: dict[str, dict[str, str]] = {
         "initialize_folder": "deepface.runtime.home:initialize_folder",
     },
     "deepface.commons.weight_utils": {
-        "download_weights_if_necessary": "deepface.runtime.weights:download_weights_if_necessary",
+        "download_weights_if_necessary": (
+            "deepface.runtime.weights.store:download_weights_if_necessary"
+        ),
         "download_all_models_in_one_shot": (
-            "deepface.runtime.weights:download_all_models_in_one_shot"
+            "deepface.runtime.weights.store:download_all_models_in_one_shot"
         ),
     },
     "deepface.commons.logger": {

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deepface.attributes.model import FacialAttribute
 from deepface.attributes.vgg import vgg_classifier
-from deepface.runtime.network import Network
+from deepface.runtime.execution.network import Network
 from deepface.types import Pixels
 
 _YEARS = np.arange(101)

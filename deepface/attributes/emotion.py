@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from deepface.attributes.model import FacialAttribute, percentages, to_channels_first
-from deepface.runtime.load import load_weights
-from deepface.runtime.network import Network
+from deepface.runtime.execution.network import Network
+from deepface.runtime.weights.load import load_weights
 from deepface.types import Pixels, on_host
 
 _FILES = ("facial_expression_model_weights.pth", "facial_expression_model_weights.h5")

@@ -9,7 +9,7 @@ from typing import Any
 
 from deepface.attributes.model import FacialAttribute
 from deepface.attributes.vgg import vgg_classifier
-from deepface.runtime.network import Network
+from deepface.runtime.execution.network import Network
 from deepface.types import Pixels
 
 

@@ -15,7 +15,7 @@ from deepface.types import Pixels
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from deepface.runtime.network import Network
+    from deepface.runtime.execution.network import Network
 
 #: Height and width of the faces that ``analyze`` gives to every attribute model.
 FACE_SIZE = (224, 224)

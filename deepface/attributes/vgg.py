@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from deepface.recognition.vgg_face import TRUNK_ORDER, VggTrunk
-from deepface.runtime.load import load_weights
-from deepface.runtime.network import Network
+from deepface.runtime.execution.network import Network
+from deepface.runtime.weights.load import load_weights
 
 
 class VggClassifier(nn.Module):

@@ -179,7 +179,7 @@ def check_device() -> Iterator[Finding]:
     try:
         import torch
 
-        from deepface.runtime.device import resolve_device
+        from deepface.runtime.execution.device import resolve_device
 
         device = resolve_device()
     except ImportError as error:
@@ -209,7 +209,7 @@ def check_device() -> Iterator[Finding]:
 def check_weights() -> Iterator[Finding]:
     """The weights folder: writable, with space, its files complete."""
     from deepface.runtime.home import weights_folder
-    from deepface.runtime.weights_table import WEIGHT_FILES
+    from deepface.runtime.weights.table import WEIGHT_FILES
 
     folder = weights_folder()
     existing = folder

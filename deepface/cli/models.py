@@ -151,7 +151,7 @@ def _row(kind: str, name: str, groups: tuple[tuple[str, ...], ...]) -> Row:
 @options()
 def download(names: tuple[str, ...]) -> None:
     """Download the weights of NAMES: models, weight files, or "all"."""
-    from deepface.runtime.weights import download_all
+    from deepface.runtime.weights.store import download_all
 
     if names == ("all",):
         paths = download_all()
@@ -163,7 +163,7 @@ def download(names: tuple[str, ...]) -> None:
 
 
 def _files_of(name: str) -> list[str]:
-    from deepface.runtime.weights_table import WEIGHT_FILES
+    from deepface.runtime.weights.table import WEIGHT_FILES
 
     if name in WEIGHT_FILES:
         return [name]

@@ -48,7 +48,7 @@ def verify(pictures: tuple[str, ...], **values: Any) -> None:
     from deepface import DeepFace
     from deepface.cli.attempts import attempts
     from deepface.cli.run import Run
-    from deepface.runtime.batching import DEFAULT_BATCH_SIZE
+    from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
 
     many = pictures == ("-",)
     pairs = _pairs_of_stdin() if many else iter([_pair(pictures, values)])

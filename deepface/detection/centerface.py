@@ -16,8 +16,8 @@ from torchvision.ops import nms
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector, threshold_from_env
-from deepface.runtime.object_pool import ObjectPool
-from deepface.runtime.weights import ensure_weight
+from deepface.runtime.concurrency.object_pool import ObjectPool
+from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion
 
 #: Heat map (1 channel), log size (height, width), offset (y, x), landmarks (five times y, x).

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas
 from deepface.errors import DataTypeError
-from deepface.runtime.batching import group_indices
+from deepface.runtime.execution.batching import group_indices
 from deepface.types import FacialAreaRegion, Image
 
 

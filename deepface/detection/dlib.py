@@ -8,9 +8,9 @@ from typing import Any
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
 from deepface.errors import MissingPackageError
-from deepface.runtime.object_pool import ObjectPool
+from deepface.runtime.concurrency.object_pool import ObjectPool
 from deepface.runtime.packages import package_file
-from deepface.runtime.weights import ensure_weight
+from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion, Point
 
 _SHAPE_MODEL = "shape_predictor_5_face_landmarks.dat"

@@ -9,8 +9,8 @@ from typing import Any
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector, threshold_from_env
 from deepface.errors import MissingPackageError, UnimplementedError
-from deepface.runtime.object_pool import ObjectPool
-from deepface.runtime.weights import ensure_weight
+from deepface.runtime.concurrency.object_pool import ObjectPool
+from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion, Point
 
 #: What ``MEDIAPIPE_MODEL_SELECTION`` chooses from.

@@ -23,10 +23,10 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
 from deepface.errors import MissingPackageError, WeightsError
 from deepface.images.resample import PixelTable, resized
-from deepface.runtime.checkpoints import LOAD_ERROR
-from deepface.runtime.fusion import FusedConv2d, FusedNorm, fused
-from deepface.runtime.network import Network
-from deepface.runtime.weights import ensure_weight
+from deepface.runtime.execution.fusion import FusedConv2d, FusedNorm, fused
+from deepface.runtime.execution.network import Network
+from deepface.runtime.weights.checkpoints import LOAD_ERROR
+from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion, Image, Rectangle
 
 #: Description and weights; their hashes are not published.

@@ -6,8 +6,8 @@ import cv2
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector, threshold_from_env
-from deepface.runtime.object_pool import ObjectPool
-from deepface.runtime.weights import ensure_weight
+from deepface.runtime.concurrency.object_pool import ObjectPool
+from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion
 
 #: Larger pictures are shrunk until their longer side has so many pixels.

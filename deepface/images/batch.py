@@ -21,7 +21,7 @@ from deepface.images.header import is_plain_jpeg
 from deepface.images.load import item_name, read_item, reads_from_elsewhere
 from deepface.images.pil import is_pil_image
 from deepface.images.video import Frame
-from deepface.runtime.batching import DEFAULT_BATCH_SIZE
+from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
 from deepface.types import Image
 
 #: Most pixels in a chunk (192 MB), unless its only image has more.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.matching.distance import METRICS, Metric, find_distance
-from deepface.runtime.device import resolve_device
+from deepface.runtime.execution.device import resolve_device
 
 if TYPE_CHECKING:
     import torch

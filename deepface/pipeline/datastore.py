@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deepface.detection.faces import LANDMARKS_ALIGNMENT
+from deepface.cropping.faces import LANDMARKS_ALIGNMENT
 from deepface.errors import (
     DuplicateEntryError,
     FaceNotDetected,
@@ -22,20 +22,20 @@ from deepface.errors import (
 from deepface.images.batch import Batch, open_batch
 from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
-from deepface.matching.databases.base import Criteria, Database, Record, Vectors
-from deepface.matching.databases.nearest import (
-    Hit,
-    check_length,
-    find_approximately,
-    find_exactly,
-)
-from deepface.matching.databases.registry import DEFAULT, open_database
 from deepface.matching.distance import METRICS, find_distance
 from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.face_pipeline import FacePipeline
 from deepface.pipeline.faces import Seen
 from deepface.pipeline.representation import describe_embeddings
 from deepface.pipeline.walk import walk
+from deepface.search.database.base import Criteria, Database, Record, Vectors
+from deepface.search.database.nearest import (
+    Hit,
+    check_length,
+    find_approximately,
+    find_exactly,
+)
+from deepface.search.database.registry import DEFAULT, open_database
 
 #: Faces that are stored in one transaction.
 _CHUNK = 100
@@ -47,7 +47,7 @@ _TABLES = ("pandas", "dict")
 
 @dataclass(frozen=True)
 class Place:
-    """Where the database is; see :func:`deepface.matching.databases.registry.open_database`."""
+    """Where the database is; see :func:`deepface.search.database.registry.open_database`."""
 
     database_type: str = DEFAULT
     connection_details: Any = None

@@ -8,7 +8,7 @@ from typing import Any
 from deepface.attributes.model import FACE_SIZE, FacialAttribute
 from deepface.pipeline.faces import Seen, facial_area
 from deepface.pipeline.representation import network_inputs
-from deepface.runtime.batching import chunks
+from deepface.runtime.execution.batching import chunks
 
 #: Faces per step: 64 letterboxed faces are 39 MB.
 _FACES_PER_STEP = 64

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.detection import alignment
-from deepface.detection import faces as detection
+from deepface.cropping import alignment
+from deepface.cropping import faces as detection
 from deepface.errors import FaceNotDetected, ImgNotFound, SpoofDetected
 from deepface.images.batch import FailedImage, LoadedImage
 from deepface.images.jpeg import DeviceImage

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepface.detection.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER
+from deepface.cropping.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER
 from deepface.detection.registry import DETECTORS
 from deepface.errors import (
     DeepFaceError,
@@ -21,11 +21,11 @@ from deepface.errors import (
 )
 from deepface.images.batch import open_batch
 from deepface.logger import get_logger
-from deepface.matching.gallery import Datastore, Face, Gallery, refresh
 from deepface.pipeline.faces import Seen, facial_area
 from deepface.pipeline.options import Options
 from deepface.pipeline.walk import walk
 from deepface.recognition.registry import RECOGNIZERS
+from deepface.search.folder import Datastore, Face, Gallery, refresh
 
 
 def open_gallery(

@@ -7,13 +7,13 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, TypeAlias
 
 from deepface.attributes.registry import ATTRIBUTES
-from deepface.detection.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER, Align, CropOptions
+from deepface.cropping.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER, Align, CropOptions
 from deepface.detection.registry import DETECTORS
 from deepface.errors import UnimplementedError
 from deepface.recognition.preprocessing import NORMALIZATIONS
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.recognition.templates import template_of
-from deepface.runtime.device import check_names
+from deepface.runtime.execution.device import check_names
 
 #: Action -> name of its network.
 ACTIONS = {"emotion": "Emotion", "age": "Age", "gender": "Gender", "race": "Race"}

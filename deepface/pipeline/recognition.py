@@ -19,7 +19,6 @@ from deepface.images.sources import open_sources
 from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
 from deepface.matching.distance import Metric
-from deepface.matching.gallery import Face, Gallery
 from deepface.matching.ranking import Ranked
 from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.face_pipeline import FacePipeline, check_on_error
@@ -27,6 +26,7 @@ from deepface.pipeline.faces import Seen
 from deepface.pipeline.gallery import faces_of, open_gallery
 from deepface.pipeline.options import Options
 from deepface.pipeline.walk import walk
+from deepface.search.folder import Face, Gallery
 
 RETURN_TYPES = ("pandas", "dict")
 

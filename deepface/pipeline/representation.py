@@ -14,7 +14,7 @@ from deepface.pipeline.options import Options
 from deepface.recognition.model import FacialRecognition
 from deepface.recognition.normalization import normalize_embedding_l2, normalize_embedding_minmax
 from deepface.recognition.preprocessing import normalize_input, resize_image
-from deepface.runtime.batching import chunks
+from deepface.runtime.execution.batching import chunks
 from deepface.types import Pixels, on_host
 
 #: Faces that are letterboxed and embedded at a time: bounds memory for pictures of crowds.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.detection.faces import Align
+from deepface.cropping.faces import Align
 from deepface.errors import DataTypeError, DimensionMismatchError, FaceNotDetected
 from deepface.images.batch import open_batch
 from deepface.matching.confidence import find_confidence

@@ -17,9 +17,9 @@ from deepface.pipeline.faces import Seen, find_faces, judge_liveness, refuse_spo
 from deepface.pipeline.options import ACTIONS, Options
 from deepface.pipeline.representation import embed_faces
 from deepface.recognition.registry import RECOGNIZERS
-from deepface.runtime.ahead import ahead
-from deepface.runtime.batching import DEFAULT_BATCH_SIZE
-from deepface.runtime.device import automatic_batch_size, resolve_device
+from deepface.runtime.concurrency.prefetch import ahead
+from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
+from deepface.runtime.execution.device import automatic_batch_size, resolve_device
 
 _Step = Callable[[list[Seen]], None]
 #: Detectors that run without torch: their users need not wait for its import.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from deepface.errors import MissingPackageError
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.packages import package_file
-from deepface.runtime.weights import ensure_weight
+from deepface.runtime.weights.store import ensure_weight
 
 _FILE = "dlib_face_recognition_resnet_model_v1.dat"
 

@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from deepface.recognition.network_model import NetworkModel
-from deepface.runtime.keras_h5 import Layout
+from deepface.runtime.weights.keras_h5 import Layout
 
 
 class LocallyConnected(nn.Module):
@@ -36,7 +36,7 @@ class LocallyConnected(nn.Module):
         return _locally_connected(x, self.weight, self.bias, self.kernel, self.stride)
 
     def keras_layout(self) -> Layout:
-        """See :class:`deepface.runtime.keras_h5.HasKerasLayout`."""
+        """See :class:`deepface.runtime.weights.keras_h5.HasKerasLayout`."""
         return {
             "kernel": ("weight", self._from_keras),
             "bias": ("bias", lambda bias: bias.permute(2, 0, 1)),

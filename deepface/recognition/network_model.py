@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from deepface.errors import InvalidEmbeddingsShapeError
 from deepface.recognition.model import FacialRecognition
-from deepface.runtime.device import resolve_device, resolve_precision
-from deepface.runtime.load import load_weights
-from deepface.runtime.network import Network
-from deepface.runtime.tracing import for_inference
+from deepface.runtime.execution.device import resolve_device, resolve_precision
+from deepface.runtime.execution.graph import for_inference
+from deepface.runtime.execution.network import Network
+from deepface.runtime.weights.load import load_weights
 from deepface.types import Pixels
 
 

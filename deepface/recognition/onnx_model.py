@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from deepface.errors import InvalidEmbeddingsShapeError, MissingPackageError, WeightsError
 from deepface.recognition.model import FacialRecognition
-from deepface.runtime.checkpoints import LOAD_ERROR
-from deepface.runtime.device import resolve_device
-from deepface.runtime.weights import ensure_weight
+from deepface.runtime.execution.device import resolve_device
+from deepface.runtime.weights.checkpoints import LOAD_ERROR
+from deepface.runtime.weights.store import ensure_weight
 
 
 class OnnxModel(FacialRecognition):

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from deepface.recognition.layers import conv_bn
 from deepface.recognition.network_model import NetworkModel
-from deepface.runtime.fusion import FusedConv2d
+from deepface.runtime.execution.fusion import FusedConv2d
 
 _LRN_ALPHA, _LRN_RADIUS = 1e-4, 5
 

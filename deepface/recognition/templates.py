@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.detection.alignment import cut
-from deepface.detection.faces import FaceCut
-from deepface.detection.landmarks import Template
+from deepface.cropping.faces import FaceCut
+from deepface.cropping.landmarks import Template
+from deepface.detection.canvas import cut
 from deepface.errors import UnimplementedError
 from deepface.types import FacialAreaRegion
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from deepface.errors import UnimplementedError
-from deepface.runtime.device import resolve_device
+from deepface.runtime.execution.device import resolve_device
 
 M = TypeVar("M")
 

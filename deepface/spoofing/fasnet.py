@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from torch import Tensor, nn
 
-from deepface.runtime.load import load_weights
-from deepface.runtime.network import Network
+from deepface.runtime.execution.network import Network
+from deepface.runtime.weights.load import load_weights
 from deepface.spoofing.fasnet_networks import layers_in_order, mini_fasnet_v1se, mini_fasnet_v2
 from deepface.types import Image, Liveness
 

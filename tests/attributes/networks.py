@@ -12,7 +12,7 @@ from torch import nn
 
 from deepface.attributes.model import FacialAttribute
 from deepface.attributes.registry import ATTRIBUTES
-from deepface.runtime.network import Network
+from deepface.runtime.execution.network import Network
 from tests.data import data
 
 #: Name of the weight files, without their endings.

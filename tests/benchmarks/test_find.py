@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks import find
 from benchmarks.find import _link, _write_random
 from deepface.images.files import list_images
-from deepface.matching.gallery import Datastore
+from deepface.search.folder import Datastore
 from tests.stand_ins import ColorModel, cached
 
 

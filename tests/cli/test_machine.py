@@ -11,7 +11,7 @@ from deepface.cli import models as shelf
 from deepface.cli.models import MODEL_FILES
 from deepface.modeling import AVAILABLE_MODELS
 from deepface.runtime.home import weights_folder
-from deepface.runtime.weights_table import WEIGHT_FILES
+from deepface.runtime.weights.table import WEIGHT_FILES
 from tests.cli.command import ROOT, lines, run
 from tests.data import package_pictures, weight
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from deepface.detection.alignment import cut
+from deepface.detection.canvas import cut
 from deepface.images import resample
 from deepface.images.resample import UNTURNED, PixelTable, Turn, resized, resized_real, turned
 from deepface.types import Image, Rectangle

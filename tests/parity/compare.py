@@ -24,8 +24,8 @@ import numpy as np
 import torch
 
 from deepface import DeepFace
-from deepface.detection.frame import Frame
 from deepface.detection.registry import DETECTORS
+from deepface.detection.retinaface.frame import Frame
 from tests.data import DATA, WEIGHTS, package_pictures
 from tests.parity.originals import LOW_THRESHOLD
 from tests.recognition.reference import reference

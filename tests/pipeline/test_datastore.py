@@ -154,7 +154,7 @@ def test_search_finds_whom_it_should(filled: Doors, method: str) -> None:
 def test_exact_search_is_the_loop_over_all(
     doors: Doors, metric: str, normalized: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepface.matching.databases.nearest._PAGE", 5)
+    monkeypatch.setattr("deepface.search.database.nearest._PAGE", 5)
     faces = [face(n) for n in range(12)]
     doors.register(faces, img_name=[str(n) for n in range(12)], l2_normalize=normalized)
     used = "euclidean_l2" if normalized and metric == "euclidean" else metric

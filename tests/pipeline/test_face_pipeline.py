@@ -32,7 +32,8 @@ from deepface.errors import (
 )
 from deepface.images.decode import Encoded
 from deepface.pipeline import FacePipeline
-from deepface.runtime import ahead, device
+from deepface.runtime.concurrency import prefetch as ahead
+from deepface.runtime.execution import device
 from deepface.types import FacialAreaRegion, Image
 from tests.data import package_pictures, weight
 from tests.images.pictures import picture

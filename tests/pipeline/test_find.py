@@ -27,12 +27,12 @@ from deepface.errors import (
     UnimplementedError,
 )
 from deepface.matching.distance import METRICS
-from deepface.matching.gallery import datastore
 from deepface.matching.ranking import Ranking
 from deepface.pipeline import FacePipeline, GallerySearch, Query
 from deepface.pipeline.gallery import datastore_name
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.models import cached_models
+from deepface.search.folder import datastore
 from tests.data import data, package_pictures
 
 COLUMNS = [

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from deepface import DeepFace
 from deepface.errors import MissingPackageError, SpoofDetected, WeightsError
 from deepface.recognition.registry import RECOGNIZERS
+from deepface.runtime.execution.network import Network
 from deepface.runtime.models import cached_models
-from deepface.runtime.network import Network
 from deepface.spoofing.fasnet import FasNet, surroundings
 from deepface.spoofing.fasnet_networks import mini_fasnet_v1se, mini_fasnet_v2
 from deepface.spoofing.registry import SPOOF_DETECTORS

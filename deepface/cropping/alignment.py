@@ -1,0 +1,154 @@
+"""From a detected box to an upright crop: expand, cut, rotate, project, crop.
+
+The numbers are those of the published library, pixel for pixel on a CPU. The black border that
+it adds around a picture is never drawn here: what lies outside a picture is black either way.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.detection.canvas import cut
+from deepface.types import FacialAreaRegion, Point
+
+Array = NDArray[Any]
+Box = tuple[int, int, int, int]
+
+
+def extract_sub_image(img: Array, facial_area: Box) -> tuple[Array, int, int]:
+    """The box ``(x, y, w, h)`` with half its size more on every side, black outside ``img``.
+
+    Returns the sub-image and what was added to the left and to the top, in pixels.
+    """
+    x, y, w, h = facial_area
+    relative_x, relative_y = int(0.5 * w), int(0.5 * h)
+    sub: Array = cut(img, x - relative_x, y - relative_y, w + 2 * relative_x, h + 2 * relative_y)
+    return sub, relative_x, relative_y
+
+
+def align_img_wrt_eyes(
+    img: Array, left_eye: Point | None, right_eye: Point | None
+) -> tuple[Array, float]:
+    """Rotate ``img`` about its centre so that the line between the eyes becomes horizontal.
+
+    Returns the rotated image, of the same size with black corners, and the angle in degrees.
+    Without both eyes, or without an area, the image comes back as it is, with angle 0.
+    """
+    height, width = img.shape[:2]
+    rotation, angle = rotation_wrt_eyes((height, width), left_eye, right_eye)
+    if rotation is None:
+        return img, angle
+    rotated = cv2.warpAffine(
+        np.ascontiguousarray(img),
+        rotation,
+        (width, height),
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(0, 0, 0),
+    )
+    return rotated, angle
+
+
+def rotation_wrt_eyes(
+    size: tuple[int, int], left_eye: Point | None, right_eye: Point | None
+) -> tuple[NDArray[np.float64] | None, float]:
+    """The matrix ``(2, 3)`` and the angle of :func:`align_img_wrt_eyes`.
+
+    ``size`` is the image's height and width; there is no matrix where it comes back as it is.
+    """
+    if left_eye is None or right_eye is None or 0 in size:
+        return None, 0.0
+    angle = math.degrees(math.atan2(left_eye[1] - right_eye[1], left_eye[0] - right_eye[0]))
+    matrix = cv2.getRotationMatrix2D((size[1] // 2, size[0] // 2), angle, 1.0)
+    return matrix, angle  # type: ignore[return-value]
+
+
+def project_facial_area(facial_area: Box, angle: float, size: tuple[int, int]) -> Box:
+    """Where a box is after its image was rotated by ``angle``.
+
+    Args:
+        facial_area: corners ``(x1, y1, x2, y2)`` before the rotation.
+        angle: in degrees, as :func:`align_img_wrt_eyes` gives it.
+        size: ``(height, width)`` of the image.
+
+    Returns:
+        Corners of a box of the same size around the rotated centre, clipped to the image.
+    """
+    direction = 1 if angle >= 0 else -1
+    degrees = abs(angle) % 360
+    if degrees == 0:
+        return facial_area
+    theta = math.radians(degrees)
+    height, width = size
+    x1, y1, x2, y2 = facial_area
+    x = x1 + (x2 - x1) / 2 - width / 2
+    y = y1 + (y2 - y1) / 2 - height / 2
+    new_x = x * math.cos(theta) + y * direction * math.sin(theta) + width / 2
+    new_y = -x * direction * math.sin(theta) + y * math.cos(theta) + height / 2
+    left, top = new_x - (x2 - x1) / 2, new_y - (y2 - y1) / 2
+    right, bottom = new_x + (x2 - x1) / 2, new_y + (y2 - y1) / 2
+    return (
+        max(int(left), 0),
+        max(int(top), 0),
+        min(int(right), width),
+        min(int(bottom), height),
+    )
+
+
+def is_valid_landmark(coord: Point | None, width: int, height: int) -> bool:
+    """Whether a landmark exists and lies inside an image of that size."""
+    if coord is None:
+        return False
+    x, y = coord
+    return 0 <= x < width and 0 <= y < height
+
+
+def expand_box(box: Box, percentage: int, width: int, height: int) -> Box:
+    """Grow ``(x, y, w, h)`` by ``percentage`` about its centre, then clip it to the image.
+
+    Args:
+        box: in pixels; may lie partly outside.
+        percentage: 20 makes the box 20 % wider and higher; 0 clips only.
+        width: of the image (with its border, where it has one), in pixels.
+        height: likewise.
+    """
+    x, y, w, h = box
+    if percentage > 0:
+        expanded_w = w + int(w * percentage / 100)
+        expanded_h = h + int(h * percentage / 100)
+        x = max(0, x - int((expanded_w - w) / 2))
+        y = max(0, y - int((expanded_h - h) / 2))
+        w, h = min(width - x, expanded_w), min(height - y, expanded_h)
+    w = max(0, min(width, x + w) - max(0, x))
+    h = max(0, min(height, y + h) - max(0, y))
+    return max(0, x), max(0, y), w, h
+
+
+def expand_region(
+    region: FacialAreaRegion, percentage: int, width: int, height: int
+) -> FacialAreaRegion:
+    """:func:`expand_box` for a face; landmarks stay where they are."""
+    box = (region.x, region.y, region.w, region.h)
+    x, y, w, h = expand_box(box, percentage, width, height)
+    return replace(region, x=x, y=y, w=w, h=h)
+
+
+def aligned_crop(img: Array, region: FacialAreaRegion) -> Array:
+    """The face upright: sub-image, rotation by the eye line, projected box, crop.
+
+    Args:
+        img: the picture without border.
+        region: a face in pixels of that picture; its box may reach outside.
+    """
+    box = (region.x, region.y, region.w, region.h)
+    sub, relative_x, relative_y = extract_sub_image(img, box)
+    rotated, angle = align_img_wrt_eyes(sub, region.left_eye, region.right_eye)
+    corners = (relative_x, relative_y, relative_x + region.w, relative_y + region.h)
+    x1, y1, x2, y2 = project_facial_area(corners, angle, (sub.shape[0], sub.shape[1]))
+    return rotated[y1:y2, x1:x2]

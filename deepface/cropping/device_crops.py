@@ -1,0 +1,45 @@
+"""Upright crops of faces whose pictures are on a device, all faces of a batch together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from deepface.cropping.alignment import project_facial_area, rotation_wrt_eyes
+from deepface.images.resample import UNTURNED, PixelTable, Turn, turned
+from deepface.types import FacialAreaRegion, Rectangle
+
+
+def aligned_crops(
+    sources: Sequence[Tensor], found: Sequence[Sequence[FacialAreaRegion]]
+) -> list[list[Tensor]]:
+    """:func:`deepface.cropping.alignment.aligned_crop` for each face of each picture, bit for bit.
+
+    Args:
+        sources: BGR ``uint8`` ``(H, W, 3)``, on one device.
+        found: the faces of each; boxes may reach outside.
+    """
+    turns = [
+        _turn(position, region) for position, regions in enumerate(found) for region in regions
+    ]
+    if not turns:
+        return [[] for _ in found]
+    crops = iter(turned(PixelTable(sources), turns))
+    return [[next(crops) for _ in regions] for regions in found]
+
+
+def _turn(picture: int, region: FacialAreaRegion) -> Turn:
+    across, down = int(0.5 * region.w), int(0.5 * region.h)
+    part = Rectangle(
+        region.y - down,
+        region.x - across,
+        max(0, region.h + 2 * down),
+        max(0, region.w + 2 * across),
+    )
+    size = (part.height, part.width)
+    matrix, angle = rotation_wrt_eyes(size, region.left_eye, region.right_eye)
+    box = (across, down, across + region.w, down + region.h)
+    x1, y1, x2, y2 = project_facial_area(box, angle, size)
+    wanted = Rectangle(y1, x1, max(0, y2 - y1), max(0, x2 - x1))
+    return Turn(picture, part, UNTURNED if matrix is None else matrix, wanted)

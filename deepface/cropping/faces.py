@@ -1,0 +1,282 @@
+"""Detect and cut out: the walk from pictures to aligned faces, for a whole batch at once."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.cropping.alignment import aligned_crop, expand_region
+from deepface.detection.canvas import Canvas, cut
+from deepface.detection.detector import Detector
+from deepface.detection.registry import DETECTORS
+from deepface.errors import UnimplementedError
+from deepface.logger import get_logger
+from deepface.types import DetectedFace, FacialAreaRegion, Pixels, on_host
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: The black border that the published library adds, as a fraction of height and width.
+PUBLISHED_BORDER = 0.5
+#: The value of ``align`` that cuts faces as their recognition network was trained to see them.
+LANDMARKS_ALIGNMENT = "landmarks"
+Align: TypeAlias = bool | Literal["landmarks"]
+
+
+class FaceCut(Protocol):
+    """Cuts faces out of their pictures as one recognition network was trained to see them."""
+
+    def crops(
+        self, sources: Sequence[NDArray[Any]], regions: Sequence[FacialAreaRegion]
+    ) -> list[NDArray[Any]]:
+        """The faces ``(height, width, 3)``, one per region and its picture ``(H, W, 3)``."""
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """What happens around detection; see :func:`detect_faces` for the fields."""
+
+    align: Align = True
+    expand_percentage: int = 0
+    max_faces: int | None = None
+    border: float = PUBLISHED_BORDER
+    face_cut: FaceCut | None = None
+
+    def __post_init__(self) -> None:
+        check_align(self.align)
+        if (self.align == LANDMARKS_ALIGNMENT) is not (self.face_cut is not None):
+            raise UnimplementedError(
+                "align='landmarks' is for represent, verify and find: how a face is cut depends on "
+                "the recognition model"
+            )
+        if not 0 <= self.border <= 2:
+            raise ValueError(
+                f"border is a fraction of the image's size from 0 to 2, but it is {self.border}"
+            )
+        if self.expand_percentage < 0:
+            get_logger().warning(
+                "expand_percentage %s is negative; using 0", self.expand_percentage
+            )
+            object.__setattr__(self, "expand_percentage", 0)
+
+
+def check_align(align: object) -> None:
+    """Raise ``UnimplementedError`` for something else than a truth value or ``"landmarks"``."""
+    if isinstance(align, str) and align != LANDMARKS_ALIGNMENT:
+        raise UnimplementedError(f"unknown align {align!r}: use True, False or 'landmarks'")
+
+
+def detect_faces(
+    detector_backend: str,
+    img: NDArray[Any] | Sequence[Pixels],
+    align: Align = True,
+    expand_percentage: int = 0,
+    max_faces: int | None = None,
+    *,
+    sources: Sequence[Pixels] | None = None,
+    border: float = PUBLISHED_BORDER,
+    face_cut: FaceCut | None = None,
+    device: str | None = None,
+    **detector_options: Any,
+) -> list[DetectedFace] | list[list[DetectedFace]]:
+    """Find faces and cut them out.
+
+    Args:
+        detector_backend: a detector's name.
+        img: one BGR ``uint8`` array ``(H, W, 3)``, a list of them or a 4-D array. A list may hold
+            tensors on the device, too; their crops are tensors there.
+        align: rotate each crop so that the eyes are level; the detector is then shown the
+            picture with a black border. ``"landmarks"`` cuts by ``face_cut`` instead.
+        expand_percentage: how much wider and higher than found a box becomes, in percent.
+        max_faces: keep only so many faces per image, the largest first.
+        sources: what the crops are cut from, one array per image with its height and width, when
+            that is not ``img`` itself (a float picture, say, whose ``uint8`` form is ``img``).
+        border: width of the black border as a fraction of the image's height and width. 0.5 is
+            what the published library does; 0 finds small faces better and is faster.
+        face_cut: how faces are cut with ``align="landmarks"``.
+        device: where the detector runs, e.g. ``"cpu"`` or ``"cuda:0"``.
+        detector_options: options of the detector, e.g. ``min_face_size``.
+
+    Returns:
+        The faces of the image, or one list of faces per image of a batch.
+    """
+    options = CropOptions(align, expand_percentage, max_faces, border, face_cut)
+    detector = DETECTORS.build(detector_backend, device, **detector_options)
+    single = isinstance(img, np.ndarray) and img.ndim != 4
+    images: list[Pixels] = [img] if single else list(img)  # type: ignore[list-item]
+    faces = crop_faces(detector, images, images if sources is None else sources, options)
+    return faces[0] if single else faces
+
+
+def crop_faces(
+    detector: Detector,
+    images: Sequence[Pixels],
+    sources: Sequence[Pixels],
+    options: CropOptions,
+) -> list[list[DetectedFace]]:
+    """The faces of each image.
+
+    Args:
+        detector: finds them.
+        images: BGR ``uint8``, what the detector sees; tensors are those of a device.
+        sources: what is cut, of the same height and width as its image; another type than
+            ``uint8`` is kept.
+        options: see :func:`detect_faces`.
+    """
+    if options.face_cut is not None:
+        _check_landmarks(detector)
+    border = options.border if options.align else 0.0
+    canvases = [Canvas.with_border(image, border) for image in images]
+    found = [
+        [
+            expand_region(region, options.expand_percentage, canvas.width, canvas.height).shifted(
+                -canvas.left, -canvas.top
+            )
+            for region in _largest(regions, options.max_faces)
+        ]
+        for canvas, regions in zip(canvases, _detect(detector, canvases), strict=True)
+    ]
+    if options.face_cut is not None:
+        return _cut_by_landmarks(detector, sources, found, options.face_cut)
+    if getattr(detector, "name", "") != "opencv":
+        _fill_in_eyes(images, found, getattr(detector, "device_name", None))
+    return _cut_out(sources, found, bool(options.align))
+
+
+def extract_face(
+    facial_area: FacialAreaRegion,
+    img: NDArray[Any],
+    align: bool,
+    expand_percentage: int,
+    width_border: int,
+    height_border: int,
+    detector_backend: str,
+) -> DetectedFace:
+    """Cut one face out of a picture with a border: the published building block.
+
+    Args:
+        facial_area: a face in pixels of ``img``.
+        img: BGR ``(H, W, 3)``, its border included.
+        align: rotate the crop so that the eyes are level.
+        expand_percentage: how much wider and higher the box becomes, in percent.
+        width_border: what the border adds on the left, in pixels; subtracted from the result.
+        height_border: what it adds on top.
+        detector_backend: who found the face; eyes that another than ``"opencv"`` left open are
+            searched for.
+    """
+    height, width = img.shape[:2]
+    region = expand_region(facial_area, expand_percentage, width, height)
+    found = [[region]]
+    if detector_backend != "opencv":
+        _fill_in_eyes([img], found)
+    face = _cut_out([img], found, align)[0][0]
+    return replace(face, facial_area=face.facial_area.shifted(-width_border, -height_border))
+
+
+def _detect(detector: Any, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
+    if isinstance(detector, Detector):
+        return detector.detect_canvases(canvases)
+    # A stand-in that a script has put into cached_models: it knows single images only.
+    return [detector.detect_faces(canvas.pixels()) for canvas in canvases]
+
+
+def _largest(regions: list[FacialAreaRegion], count: int | None) -> list[FacialAreaRegion]:
+    if count is None or count >= len(regions):
+        return regions
+    return heapq.nlargest(count, regions, key=lambda region: region.w * region.h)
+
+
+def _fill_in_eyes(
+    images: Sequence[Pixels], found: list[list[FacialAreaRegion]], device: str | None = None
+) -> None:
+    """Let OpenCV's eye cascade find the eyes that a detector did not give, for all faces at once.
+
+    ``found`` is changed in place.
+    """
+    missing = [
+        (image, faces, position)
+        for image, faces in zip(images, found, strict=True)
+        for position, face in enumerate(faces)
+        if face.left_eye is None or face.right_eye is None
+    ]
+    if not missing:
+        return
+    from deepface.detection.haar.opencv import find_eyes
+
+    crops = [
+        cut(image, face.x, face.y, face.w, face.h)
+        for image, faces, position in missing
+        for face in [faces[position]]
+    ]
+    for (_, faces, position), (left, right) in zip(missing, find_eyes(crops, device), strict=True):
+        face = faces[position]
+        if face.left_eye is None and left is not None:
+            face = replace(face, left_eye=(face.x + left[0], face.y + left[1]))
+        if face.right_eye is None and right is not None:
+            face = replace(face, right_eye=(face.x + right[0], face.y + right[1]))
+        faces[position] = face
+
+
+def _check_landmarks(detector: Any) -> None:
+    if getattr(detector, "landmarks", 0) != 5:
+        able = [name for name, entry in DETECTORS.entries.items() if entry.load().landmarks == 5]
+        raise UnimplementedError(
+            f"align='landmarks' needs five landmarks per face, which the detector {detector.name} "
+            f"does not give. Detectors that do: {', '.join(able)}"
+        )
+
+
+def _cut_by_landmarks(
+    detector: Any,
+    sources: Sequence[Pixels],
+    found: list[list[FacialAreaRegion]],
+    face_cut: FaceCut,
+) -> list[list[DetectedFace]]:
+    """All faces of a batch, as their recognition network was trained to see them."""
+    flat = [
+        (array, region)
+        for source, regions in zip(sources, found, strict=True)
+        for array in ([on_host(source)] if regions else [])
+        for region in regions
+    ]
+    if any(region.five_points is None for _, region in flat):
+        raise UnimplementedError(
+            f"align='landmarks' needs five landmarks per face, and these weights of the detector "
+            f"{detector.name} give none"
+        )
+    crops = iter(face_cut.crops([source for source, _ in flat], [region for _, region in flat]))
+    return [
+        [DetectedFace(next(crops), region, region.confidence or 0) for region in regions]
+        for regions in found
+    ]
+
+
+def _cut_out(
+    sources: Sequence[Pixels], found: Sequence[Sequence[FacialAreaRegion]], align: bool
+) -> list[list[DetectedFace]]:
+    crops: dict[int, Sequence[Pixels]] = {}
+    on_device: dict[int, Tensor] = {}
+    for position, (source, regions) in enumerate(zip(sources, found, strict=True)):
+        if not align:
+            crops[position] = [cut(source, face.x, face.y, face.w, face.h) for face in regions]
+        elif isinstance(source, np.ndarray):
+            crops[position] = [aligned_crop(source, face) for face in regions]
+        else:
+            on_device[position] = source
+    if on_device:
+        from deepface.cropping.device_crops import aligned_crops
+
+        upright = aligned_crops([*on_device.values()], [found[position] for position in on_device])
+        crops.update(zip(on_device, upright, strict=True))
+    return [
+        [
+            DetectedFace(crop, region, region.confidence or 0)
+            for crop, region in zip(crops[position], regions, strict=True)
+        ]
+        for position, regions in enumerate(found)
+    ]

@@ -1,0 +1,1 @@
+"""OpenCV's Haar cascades: the detector ``opencv``, and the search for eyes."""

@@ -1,0 +1,392 @@
+"""Pyramids of many pictures at once, packed into few large ones: atlases.
+
+A cascade looks at pictures of all sizes in some forty sizes each. On a GPU thousands of small jobs
+are slow and a few large ones are fast; so all sizes of all pictures are laid out side by side, and
+each step of a search runs over the whole atlas. OpenCV lays out the sizes of one picture likewise.
+
+Nothing depends on a picture's place in an atlas: sums are of whole numbers, and rectangles lie
+within one block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepface.detection.haar.cascade import pyramid
+from deepface.types import Image
+
+Array: TypeAlias = NDArray[Any]
+#: See :func:`resampled`.
+Resample: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
+
+#: Greatest height of an atlas. Column sums run down every column at once, so wide and low is fast.
+_ATLAS_HEIGHT = 1024
+#: A piece cut off a block has so many rows of windows at least: each cut costs pixels that both
+#: pieces hold.
+_LEAST_ROWS = 32
+#: Weights of the interpolation are in 256ths.
+_ONE = 256
+#: What blue, green and red weigh in grey, in 32768ths.
+_BLUE, _GREEN, _RED, _GRAY_ONE = 3735, 19235, 9798, 1 << 15
+
+
+@dataclass(frozen=True)
+class View:
+    """A rectangle of a picture, in its pixels; what lies outside of the picture is black."""
+
+    picture: int
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Pictures:
+    """Grey pictures on a device, behind one another in one tensor.
+
+    Pictures of the host become grey before they travel, a third of the bytes, by OpenCV itself.
+    Each picture has a frame of one black pixel: what is outside is read there.
+
+    Args:
+        images: BGR ``uint8`` arrays ``(H, W, 3)`` of any sizes, or such tensors on the device.
+        device: where they go.
+    """
+
+    def __init__(self, images: Sequence[Image | Tensor], device: torch.device) -> None:
+        self.shapes = np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2)
+        self.starts = np.concatenate([[0], (self.shapes + 2).prod(axis=1).cumsum()])
+        there = any(isinstance(image, Tensor) for image in images)
+        pixels = torch.empty(
+            int(self.starts[-1]),
+            dtype=torch.uint8,
+            device=device if there else "cpu",
+            pin_memory=device.type == "cuda" and not there,
+        )
+        starts = self.starts.tolist()
+        for image, (height, width), start, end in zip(
+            images, self.shapes.tolist(), starts, starts[1:], strict=False
+        ):
+            framed = pixels[start:end].view(height + 2, width + 2)
+            framed[0] = framed[-1] = framed[:, 0] = framed[:, -1] = 0
+            inner = framed[1:-1, 1:-1]
+            if isinstance(image, Tensor):
+                inner.copy_(_gray(image))
+            elif there:
+                inner.copy_(torch.from_numpy(_gray_by_opencv(image)))
+            else:
+                _gray_by_opencv(image, inner.numpy())
+        self.pixels = pixels.to(device, non_blocking=True)
+
+
+def _gray_by_opencv(image: Image, out: Array | None = None) -> Array:
+    if not image.size:
+        return np.empty(image.shape[:2], np.uint8)
+    return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY, dst=out)
+
+
+def _gray(image: Tensor) -> Tensor:
+    """The same numbers as ``cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)``, as int32 ``(H, W)``."""
+    blue, green, red = image.unbind(2)
+    gray = blue.int().mul_(_BLUE).add_(green, alpha=_GREEN).add_(red, alpha=_RED)
+    return gray.add_(_GRAY_ONE // 2).div_(_GRAY_ONE, rounding_mode="floor")
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Some blocks of pyramids side by side, black between them.
+
+    Attributes:
+        pixels: ``(height, width)`` ``uint8``.
+        step: between windows, in pixels; blocks lie at multiples of it.
+        strips: for each column, the strip it belongs to.
+        blocks: for each row and strip the block that lies there, one past the last where none does.
+        places: for each block, rows and columns of windows and where it begins in the atlas and in
+            its level: ``(n + 1, 6)`` as rows, columns, y, x, level y, level x. The last has none.
+        views: for each block, the view it shows.
+        scales: for each block, pixels of the view per pixel, float32.
+    """
+
+    pixels: Tensor
+    step: int
+    strips: Tensor
+    blocks: Tensor
+    places: Tensor
+    views: Tensor
+    scales: Tensor
+
+
+def atlases(
+    pictures: Pictures, views: Sequence[View], window: int, resample: Resample, most: int
+) -> Iterator[Atlas]:
+    """All sizes of all views that a cascade searches, as far as they show their picture.
+
+    Args:
+        pictures: what is looked at.
+        views: of it.
+        window: side of the cascade's window.
+        resample: :func:`resampled`, or what gives the same.
+        most: pixels of an atlas, about; a single strip of it may have more.
+    """
+    seen = np.array([(v.picture, v.x, v.y, v.width, v.height) for v in views], np.int64)
+    blocks = _blocks(pictures, views, window)
+    for step in (2, 1):
+        for pieces, layout in _packed(blocks[blocks["step"] == step], step, window, most):
+            yield _atlas(pictures, seen, pieces, layout, step, resample)
+
+
+#: A size of a view, or a piece of one. ``y`` and ``x``: where it begins in its level;
+#: ``rows`` and ``columns``: of windows; ``height`` and ``width``: in pixels.
+_BLOCK = np.dtype(
+    [("view", np.int64), ("scale", np.float32), ("step", np.int64)]
+    + [(name, np.int64) for name in ("level_height", "level_width", "y", "x")]
+    + [(name, np.int64) for name in ("rows", "columns", "height", "width")]
+)
+
+
+def _blocks(pictures: Pictures, views: Sequence[View], window: int) -> Array:
+    parts = [np.empty(0, _BLOCK)]
+    for number, view in enumerate(views):
+        height, width = pictures.shapes[view.picture].tolist()
+        top, rows = _overlap(view.y, view.height, height)
+        left, columns = _overlap(view.x, view.width, width)
+        inside = (top, left, rows, columns)
+        part = _blocks_of((view.height, view.width), inside, window).copy()
+        part["view"] = number
+        parts.append(part)
+    return np.concatenate(parts)
+
+
+def _overlap(start: int, size: int, end: int) -> tuple[int, int]:
+    """Where ``0 ... end`` lies in ``start ... start + size``: first pixel from there, and size."""
+    first = min(max(0, -start), size)
+    return first, max(first, min(size, end - start)) - first
+
+
+@lru_cache(maxsize=256)
+def _blocks_of(shape: tuple[int, int], inside: tuple[int, int, int, int], window: int) -> Array:
+    """The sizes of a view; see :func:`pyramid`."""
+    found = []
+    for level in pyramid(shape, inside, window):
+        rows = -(-(level.bottom - level.top) // level.step)
+        columns = (level.right - level.left - window) // level.step + 1
+        if rows > 0 and columns > 0:
+            size = ((count - 1) * level.step + window for count in (rows, columns))
+            found.append(
+                (
+                    *(0, level.scale, level.step, level.height, level.width),
+                    *(level.top, level.left, rows, columns, *size),
+                )
+            )
+    return np.array(found, _BLOCK)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Where the blocks of an atlas lie: ``y``, ``x`` and strip of each; where strips begin."""
+
+    y: Array
+    x: Array
+    strip: Array
+    strips: Array
+    height: int
+    width: int
+
+
+def _packed(blocks: Array, step: int, window: int, most: int) -> Iterator[tuple[Array, _Layout]]:
+    """Fill strips as wide as their widest block, from the widest block to the narrowest.
+
+    A block that is higher than what is left of its strip goes on in the next one: pieces of blocks
+    come out, as blocks of their own.
+    """
+    order = np.lexsort((-blocks["height"], -blocks["width"]))
+    pieces: list[tuple[int, int, int, int, int]] = []
+    strips: list[int] = []
+    y = right = 0
+    for block, rows, width in zip(
+        order.tolist(),
+        blocks["rows"][order].tolist(),
+        (-(-blocks["width"][order] // step) * step).tolist(),
+        strict=True,
+    ):
+        done = 0
+        while done < rows:
+            room = (_ATLAS_HEIGHT - y - window) // step + 1
+            if not strips or (y and room < min(rows - done, _LEAST_ROWS)):
+                if strips and (right + width) * _ATLAS_HEIGHT > most:
+                    yield _laid_out(blocks, pieces, strips, right, step, window)
+                    pieces, strips, right = [], [], 0
+                strips.append(right)
+                y, right = 0, right + width
+                continue
+            taken = min(room, rows - done)
+            pieces.append((block, done, taken, y, len(strips) - 1))
+            done += taken
+            y += -(-((taken - 1) * step + window) // step) * step
+    if pieces:
+        yield _laid_out(blocks, pieces, strips, right, step, window)
+
+
+def _laid_out(
+    blocks: Array,
+    pieces: list[tuple[int, int, int, int, int]],
+    strips: list[int],
+    width: int,
+    step: int,
+    window: int,
+) -> tuple[Array, _Layout]:
+    """Pieces: block, first row of windows, number of rows, y in the atlas, strip."""
+    block, first, rows, y, strip = np.array(pieces, np.int64).T
+    cut = blocks[block]
+    cut["y"] += first * step
+    cut["rows"] = rows
+    cut["height"] = (rows - 1) * step + window
+    begins = np.array(strips)
+    return cut, _Layout(y, begins[strip], strip, begins, int((y + cut["height"]).max()), width)
+
+
+def _atlas(
+    pictures: Pictures, seen: Array, blocks: Array, layout: _Layout, step: int, resample: Resample
+) -> Atlas:
+    """Tell each pixel of an atlas where it comes from, and take it from there.
+
+    Args:
+        pictures: what is looked at.
+        seen: of each view its picture, x, y, width and height, ``(views, 5)``.
+        blocks: what lies in the atlas.
+        layout: where.
+        step: between windows.
+        resample: :func:`resampled`, or what gives the same.
+    """
+    device, count = pictures.pixels.device, len(blocks)
+    picture, view_x, view_y, view_width, view_height = seen[blocks["view"]].T
+    picture_height, picture_width = pictures.shapes[picture].T
+    known = [blocks[name] for name in ("view", "rows", "columns", "height", "width", "y", "x")]
+    known += [blocks["level_height"], blocks["level_width"], layout.y, layout.x, layout.strip]
+    known += [view_y, view_x, view_height, view_width, picture_height, picture_width]
+    known.append(pictures.starts[picture])
+    table = _uploaded(np.stack(known), device)
+    view, rows, columns, heights, widths, y, x, level_height, level_width = table[:9]
+    at_y, at_x, strip, view_y, view_x, view_height, view_width = table[9:16]
+    picture_height, picture_width, start = table[16:]
+
+    # For each row of a strip: its block, the two rows of a picture that it is mixed of, the weight
+    # of the second, and the columns of its block. Where there is no block, all of it is black.
+    ends = (widths + 1).cumsum(0)
+    first = ends - widths - 1
+    total = int(blocks["width"].sum()) + count
+    block, row = _each(heights, int(blocks["height"].sum()))
+    upper, lower, weight = _taps(
+        y[block] + row,
+        *(view_height[block], level_height[block], view_y[block], picture_height[block]),
+    )
+    stride, beginning = picture_width[block] + 2, start[block]
+    shape = (6, layout.height, len(layout.strips))
+    lines = torch.zeros(shape, dtype=torch.int32, device=device)
+    lines[0], lines[4] = count, total
+    lines[:, at_y[block] + row, strip[block]] = torch.stack(
+        [
+            *(block, beginning + upper * stride, beginning + lower * stride),
+            *(weight, first[block], widths[block]),
+        ]
+    ).int()
+    # For each column of a block likewise, and one behind its last that is black.
+    block, column = _each(widths, total - count)
+    taps = torch.zeros((3, total + 1), dtype=torch.int32, device=device)
+    taps[:, first[block] + column] = torch.stack(
+        _taps(
+            x[block] + column,
+            *(view_width[block], level_width[block], view_x[block], picture_width[block]),
+        )
+    ).int()
+
+    sizes = _uploaded(np.diff(layout.strips, append=layout.width), device)
+    strips, offsets = _each(sizes, layout.width)
+    places = torch.stack([rows, columns, at_y, at_x, y, x], 1)
+    return Atlas(
+        pixels=resample(pictures.pixels, lines, taps, strips.int(), offsets.int()),
+        step=step,
+        strips=strips,
+        blocks=lines[0],
+        places=torch.cat([places, places.new_zeros((1, 6))]),
+        views=view,
+        scales=_uploaded(np.ascontiguousarray(blocks["scale"]), device),
+    )
+
+
+def _uploaded(array: Array, device: torch.device) -> Tensor:
+    """On the device, without waiting for what it still does: CUDA copies small arrays at once."""
+    return torch.from_numpy(array).to(device, non_blocking=True)
+
+
+def _each(counts: Tensor, total: int) -> tuple[Tensor, Tensor]:
+    """``0 0 0 1 1 ...`` and ``0 1 2 0 1 ...`` for the counts ``3 2 ...``."""
+    numbers = torch.arange(len(counts), device=counts.device)
+    owner = numbers.repeat_interleave(counts, output_size=total)
+    return owner, torch.arange(total, device=counts.device) - (counts.cumsum(0) - counts)[owner]
+
+
+def _taps(
+    at: Tensor, size: Tensor, level_size: Tensor, start: Tensor, picture_size: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The two pixels that a pixel of a level is mixed of, and the weight of the second in 256ths.
+
+    This is OpenCV's ``INTER_LINEAR_EXACT``: positions in 64 bits, weights rounded to whole numbers.
+
+    Args:
+        at: pixel of the level.
+        size: of the view.
+        level_size: of the level.
+        start: of the view in its picture.
+        picture_size: of the picture; pixels outside of it become ones of its frame.
+    """
+    scale = 1 / (level_size.double() / size.double())
+    position = scale * (at.double() + 0.5) - 0.5
+    whole = position.floor()
+    weight = ((position - whole) * _ONE).round().long()
+    whole = whole.long()
+    weight.masked_fill_((whole < 0) | (whole >= size - 1), 0)
+    whole = torch.minimum(whole.clamp(min=0), size - 1)
+    first, second = (
+        torch.minimum((torch.minimum(near, size - 1) + start).clamp(min=-1), picture_size) + 1
+        for near in (whole, whole + 1)
+    )
+    return first, second, weight
+
+
+def resampled(
+    gray: Tensor, rows: Tensor, columns: Tensor, strips: Tensor, offsets: Tensor
+) -> Tensor:
+    """The pixels of an atlas, bit for bit as ``cv2.resize(..., cv2.INTER_LINEAR_EXACT)``.
+
+    Args:
+        gray: all pictures, flat.
+        rows: block, start of upper and of lower row in ``gray``, weight of the lower one, first
+            column and number of columns, ``(6, height, strips)``.
+        columns: left and right column, weight of the right one, ``(3, n)``.
+        strips: of the atlas's columns.
+        offsets: of the atlas's columns within their strips.
+    """
+    _, upper, lower, below, first, width = (table.index_select(1, strips) for table in rows)
+    at = first.add_(torch.minimum(width, offsets)).view(-1)
+    left, right, beside = (table.index_select(0, at).view_as(upper) for table in columns)
+
+    def mixed(row: Tensor) -> Tensor:
+        """Two pixels of a row of the picture; 256 times as large."""
+        a, b = (
+            gray.index_select(0, (row + column).view(-1)).view_as(row).int()
+            for column in (left, right)
+        )
+        return (b - a).mul_(beside).add_(a, alpha=_ONE)
+
+    above = mixed(upper)
+    whole = (mixed(lower) - above).mul_(below).add_(above, alpha=_ONE)
+    return whole.add_(_ONE * _ONE // 2).div_(_ONE * _ONE, rounding_mode="floor").to(torch.uint8)

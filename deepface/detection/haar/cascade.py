@@ -1,0 +1,308 @@
+"""OpenCV's Haar cascades over a picture with a black border, without searching the black.
+
+``CascadeClassifier.detectMultiScale3`` shrinks its picture step by step by 1.1, and slides a window
+over every size. Here the same sizes are made with the same resampling and searched one at a time,
+cut to the windows that touch the picture. What is found is equal to the last bit (Viola and Jones,
+"Rapid object detection using a boosted cascade of simple features", 2001, as in OpenCV 4), but
+
+* the border, three quarters of the area, costs next to nothing;
+* a search holds some bytes per pixel of the padded picture, and not some fifty;
+* threads can share the sizes of one picture, and the order of faces does not depend on which of
+  them was first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.detection.canvas import Canvas
+from deepface.errors import MissingPackageError
+from deepface.runtime.concurrency.object_pool import ObjectPool
+from deepface.runtime.weights.store import ensure_weight
+from deepface.types import on_host
+
+#: ``map``, or that of an executor.
+Spread: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+
+_SCALE_FACTOR = 1.1
+#: Pixels searched in one go: bounds the memory of a search.
+_BAND_PIXELS = 1 << 18
+#: A pixel of the picture can colour so many pixels of a smaller size beyond its own place.
+_BLUR = 2
+#: Rectangles are one face when their sides differ by less than this fraction of their size.
+GROUP_EPS = 0.2
+#: A face is where more windows than this agree (the published library's ``minNeighbors``).
+MIN_NEIGHBORS = 10
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Windows that passed a cascade: boxes ``(n, 4)`` as x, y, w, h in pixels, weights ``(n,)``.
+
+    The weight is the sum of the last stage: the higher, the surer.
+    """
+
+    boxes: NDArray[np.int64]
+    weights: NDArray[np.float64]
+
+
+class Cascade:
+    """A cascade for any number of threads.
+
+    Args:
+        file: one of those that come with OpenCV; where it did not, it is downloaded.
+
+    Raises:
+        MissingPackageError: this OpenCV (version 5) has no cascades any more.
+        WeightsError: the file did not come with OpenCV, nor can it be downloaded.
+    """
+
+    def __init__(self, file: str) -> None:
+        if not hasattr(cv2, "CascadeClassifier"):
+            raise MissingPackageError(
+                f"OpenCV {cv2.__version__} has no cascade classifier; install a version that has "
+                'one: pip install "opencv-python<5"'
+            )
+        path = str(cascade_path(file))
+        self._classifiers = ObjectPool(lambda: cv2.CascadeClassifier(path))
+        with self.classifier() as classifier:
+            self.window = classifier.getOriginalWindowSize()[0]
+
+    def classifier(self) -> AbstractContextManager[cv2.CascadeClassifier]:
+        """A classifier that nobody else uses meanwhile."""
+        return self._classifiers.borrow()
+
+    def search(self, canvas: Canvas, spread: Spread = map) -> Candidates:
+        """The windows that pass, as ``detectMultiScale3(canvas.pixels(), 1.1)`` collects them.
+
+        Args:
+            canvas: the picture and its border.
+            spread: how the sizes of the pyramid are searched: one after the other, or by the
+                threads of an executor.
+        """
+        gray = cv2.copyMakeBorder(
+            cv2.cvtColor(np.ascontiguousarray(on_host(canvas.image)), cv2.COLOR_BGR2GRAY),
+            *(canvas.top, canvas.top, canvas.left, canvas.left),
+            cv2.BORDER_CONSTANT,
+            value=0,
+        )
+        inside = (canvas.top, canvas.left, *canvas.image.shape[:2])
+        levels = pyramid(canvas.shape, inside, self.window)
+        found = list(spread(lambda level: self._search(gray, level), levels))
+        return Candidates(
+            np.concatenate([np.empty((0, 4), np.int64), *(part.boxes for part in found)]),
+            np.concatenate([np.empty(0), *(part.weights for part in found)]),
+        )
+
+    def _search(self, gray: Any, level: Level) -> Candidates:
+        shrunk = cv2.resize(
+            gray, (level.width, level.height), interpolation=cv2.INTER_LINEAR_EXACT
+        )[:, level.left : level.right]
+        rows = max(3 * self.window, _BAND_PIXELS // shrunk.shape[1])
+        rows -= rows % level.step
+        places, weights = [np.empty((0, 2), np.int64)], [np.empty(0)]
+        with self.classifier() as classifier:
+            for top in range(level.top, level.bottom, rows):
+                bottom = min(top + rows, level.bottom) + self.window - 1
+                at, sums = _windows(classifier, shrunk[top:bottom], self.window, level.step)
+                places.append(at + np.array([level.left, top]))
+                weights.append(sums)
+        corners = np.rint(np.concatenate(places).astype(np.float32) * level.scale)
+        size = np.full_like(corners, round(float(level.scale * np.float32(self.window))))
+        boxes = np.concatenate([corners, size], axis=1).astype(np.int64)
+        return Candidates(boxes, np.concatenate(weights))
+
+
+def cascade_path(file: str) -> Path:
+    """Where the cascade's XML is: with OpenCV, or else in the weights folder."""
+    folder = getattr(getattr(cv2, "data", None), "haarcascades", None)
+    if folder is not None and (path := Path(folder, file)).is_file():
+        return path
+    return ensure_weight(file)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One size of the pyramid, and the windows in it that touch the picture.
+
+    ``scale`` is how many pixels of the canvas one pixel here is. Windows start in rows
+    ``top <= y < bottom``, and lie in columns ``left <= x < right``.
+    """
+
+    scale: np.float32
+    height: int
+    width: int
+    step: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+@lru_cache(maxsize=256)
+def pyramid(
+    shape: tuple[int, int], inside: tuple[int, int, int, int], window: int
+) -> tuple[Level, ...]:
+    """The sizes that OpenCV searches; its arithmetic is in 32 bits, and so is this.
+
+    Args:
+        shape: height and width of what is searched, black border included.
+        inside: top, left, height and width of the part that is not border.
+        window: side of the cascade's window.
+    """
+    levels = []
+    factor = 1.0
+    stripes = math.ceil((shape[1] - window + 1) / 32)
+    while round(window * factor) <= min(shape):
+        scale = np.float32(factor)
+        height, width = (round(float(np.float32(side) / scale)) for side in shape)
+        step = 1 if scale >= 2 else 2
+        # OpenCV cuts the rows into stripes of whole steps, which may leave out the last row.
+        rows = height - window + 1
+        rows = min(rows, stripes * max((rows // step + stripes - 1) // stripes, 1) * step)
+        top, bottom = _touching(inside[0], inside[2], shape[0] / height)
+        left, right = _touching(inside[1], inside[3], shape[1] / width)
+        # Rows and columns are skipped in whole steps, so that the windows stay on their grid.
+        top, left = (max(0, start - window + 1) // step * step for start in (top, left))
+        levels.append(
+            Level(
+                *(scale, height, width, step),
+                *(top, min(bottom, rows), left, min(right + window - 1, width)),
+            )
+        )
+        factor *= _SCALE_FACTOR
+    return tuple(levels)
+
+
+def _touching(start: int, size: int, scale: float) -> tuple[int, int]:
+    """Where ``start ... start + size`` of the canvas lies in a size of the pyramid, generously."""
+    return math.floor(start / scale) - _BLUR, math.ceil((start + size) / scale) + _BLUR
+
+
+def _windows(
+    classifier: cv2.CascadeClassifier, gray: Any, window: int, step: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Corners and weights of the windows of one size that pass, on a grid of ``step`` pixels.
+
+    OpenCV steps by two pixels up to a scale of 2 and by one from there. For one pixel, every pixel
+    is doubled, and searched at scale 2, where OpenCV takes the mean of two equal pixels.
+    """
+    if step == 1:
+        gray = cv2.resize(gray, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
+    elif (gray.shape[0] - window + 1) % 2:
+        # With an odd number of rows OpenCV may leave out the last one, see pyramid.
+        gray = cv2.copyMakeBorder(gray, 0, 1, 0, 0, cv2.BORDER_CONSTANT, value=0)
+    zoom = 2 // step
+    size = (window * zoom, window * zoom)
+    boxes, _, weights = classifier.detectMultiScale3(
+        gray,
+        scaleFactor=2.0,
+        minNeighbors=0,
+        minSize=size,
+        maxSize=size,
+        outputRejectLevels=True,
+    )
+    corners = np.asarray(boxes, np.int64).reshape(-1, 4)[:, :2] // zoom
+    return corners, np.asarray(weights, np.float64).reshape(-1)
+
+
+def group(found: Candidates, shape: tuple[int, int]) -> Candidates:
+    """Merge the windows that show the same face, as OpenCV does when it gives weights.
+
+    More than ten similar windows become one box, their mean, with the highest of their weights. A
+    box inside one of more windows is dropped. Boxes are clipped to ``shape`` (height, width).
+
+    The surest face comes first; of equally sure ones the larger, then the upper, then the left.
+    """
+    groups = list(_components(found.boxes))
+    return merge(
+        np.array([found.boxes[members].sum(axis=0) for members in groups]).reshape(-1, 4),
+        np.array([len(members) for members in groups]),
+        np.array([found.weights[members].max() for members in groups]),
+        shape,
+    )
+
+
+def met(boxes: Any) -> Any:
+    """Weights by which windows come in the order in which OpenCV meets them on one thread.
+
+    From small to large, from the top to the bottom, from left to right. Of the boxes that similar
+    windows become, the one comes first whose first window does.
+
+    Args:
+        boxes: x, y, w, h, array or tensor ``(n, 4)`` int64.
+
+    Returns:
+        ``(n,)`` int64; float64 holds them exactly.
+    """
+    return -((boxes[:, 2] << 36) + (boxes[:, 1] << 18) + boxes[:, 0])
+
+
+def merge(
+    sums: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    shape: tuple[int, int],
+) -> Candidates:
+    """One box for each group of similar windows; see :func:`group`.
+
+    Args:
+        sums: of the windows' x, y, w, h, ``(n, 4)``.
+        counts: of the windows, ``(n,)``.
+        weights: the highest of theirs, ``(n,)``.
+        shape: height and width of what was searched.
+    """
+    many = counts > MIN_NEIGHBORS
+    if not many.any():
+        return Candidates(np.empty((0, 4), np.int64), np.empty(0))
+    sums, counts, weights = sums[many], counts[many], weights[many]
+    shares = 1 / counts.astype(np.float32)
+    boxes = np.rint(sums.astype(np.float32) * shares[:, None]).astype(np.int64)
+
+    kept = ~_inside_stronger(boxes, counts)
+    boxes, weights = boxes[kept], weights[kept]
+    start, end = boxes[:, :2].clip(0), np.minimum(boxes[:, :2] + boxes[:, 2:], shape[::-1])
+    boxes = np.concatenate([start, end - start], axis=1)
+    x, y, w, h = boxes.T
+    order = np.lexsort((x, y, -w * h, -weights))
+    return Candidates(boxes[order], weights[order])
+
+
+def _components(boxes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Indices of the boxes that are similar, directly or through others."""
+    rest = np.arange(len(boxes))
+    while len(rest):
+        frontier, rest = rest[:1], rest[1:]
+        members = [frontier]
+        while len(frontier) and len(rest):
+            similar = _similar(boxes[frontier, None], boxes[None, rest]).any(axis=0)
+            frontier, rest = rest[similar], rest[~similar]
+            members.append(frontier)
+        yield np.concatenate(members)
+
+
+def _similar(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether all four sides of two squares (x, y, w, h) are close, element by element."""
+    delta = GROUP_EPS * np.minimum(a[..., 2:], b[..., 2:])
+    near = np.abs(a[..., :2] - b[..., :2]) <= delta
+    far = np.abs(a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) <= delta
+    return (near & far).all(axis=-1)  # type: ignore[no-any-return]
+
+
+def _inside_stronger(boxes: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which boxes lie in one of more windows, with a margin of a fifth of that one's size."""
+    start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    margin = np.rint(boxes[:, 2:] * GROUP_EPS).astype(np.int64)
+    inside = (start[:, None] >= (start - margin)) & (end[:, None] <= (end + margin))
+    stronger = counts > counts[:, None]
+    return (inside.all(axis=-1) & stronger).any(axis=1)  # type: ignore[no-any-return]

@@ -1,0 +1,92 @@
+"""Who searches pictures with a Haar cascade: OpenCV on the CPU, or a CUDA device.
+
+Both find the same to the last bit, so the faster one is taken, as measured in the running process:
+which one that is depends on the device, on the cores beside it, and on how much there is to search
+at a time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from deepface.errors import UnimplementedError
+from deepface.logger import get_logger
+from deepface.runtime.execution.device import may_have_cuda, resolve_device
+from deepface.runtime.execution.fastest import Fastest
+from deepface.types import Pixels
+
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+
+#: To start with a device takes seconds: PyTorch, CUDA, the first run of each kernel.
+_FASTEST = Fastest(patience=2.0)
+#: Devices on which a search failed for another reason than memory; they are not asked again.
+_FAILED: set[torch.device] = set()
+
+
+class Place(NamedTuple):
+    """A device that searches; whether by Triton kernels of its own or by PyTorch's operations."""
+
+    device: torch.device
+    fused: bool
+
+
+def search(
+    kind: str,
+    images: Sequence[Pixels],
+    device: str | None,
+    by_opencv: Callable[[], T],
+    on_device: Callable[[Place], T],
+) -> T:
+    """The result of one of two functions that give the same.
+
+    Args:
+        kind: of pictures: how much there is to find in a pixel.
+        images: ``(H, W, 3)``, what is searched.
+        device: see :func:`deepface.runtime.execution.device.resolve_device`.
+        by_opencv: searches on the CPU.
+        on_device: searches there. Where it raises and nobody asked for it, it is OpenCV's turn.
+
+    Raises:
+        UnimplementedError: ``DEEPFACE_HAAR`` is set to something else than it can be.
+    """
+    choice = os.environ.get("DEEPFACE_HAAR") or "auto"
+    if choice not in ("auto", "opencv", "torch", "triton"):
+        raise UnimplementedError(
+            f"environment variable DEEPFACE_HAAR={choice!r}: use 'opencv', 'torch' or 'triton', or "
+            "leave it out to let what is faster decide"
+        )
+    if choice in ("torch", "triton"):
+        return on_device(_forced(device, choice == "triton"))
+    if choice == "opencv" or device == "cpu" or not may_have_cuda():
+        return by_opencv()
+    ways: list[Place | None] = [None]
+    if _FASTEST.tries_others:
+        resolved = resolve_device(device)
+        if resolved.type == "cuda" and resolved not in _FAILED:
+            ways.append(Place(resolved, fused=False))
+    pixels = sum(image.shape[0] * image.shape[1] for image in images)
+    with _FASTEST.choose((kind, device, pixels.bit_length()), max(1, pixels), ways) as place:
+        if place is not None:
+            try:
+                return on_device(place)
+            except RuntimeError as error:
+                if "out of memory" in str(error):
+                    get_logger().info("out of memory on %s: OpenCV searches instead", place.device)
+                else:
+                    _FAILED.add(place.device)
+                    get_logger().warning(
+                        "the search on %s failed, OpenCV goes on instead: %s", place.device, error
+                    )
+        return by_opencv()
+
+
+def _forced(name: str | None, fused: bool) -> Place:
+    device = resolve_device(name)
+    if fused and device.type != "cuda":
+        raise UnimplementedError(f"DEEPFACE_HAAR=triton needs a CUDA device, not {device.type!r}")
+    return Place(device, fused)

@@ -1,0 +1,152 @@
+"""The stages of a cascade as operations of PyTorch, for any device.
+
+The variance and the first two stages are computed for every window of an atlas, from sums over
+rectangles; nine windows of ten end there. For those that are left the pixels themselves are
+multiplied with the features of some stages at a time, and the rest goes on to the next ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepface.detection.haar.atlas import resampled
+from deepface.detection.haar.cascade_file import HaarCascade, Stage
+from deepface.detection.haar.grid import GridStage, Windows
+
+#: Stages that are computed for every window, and after which the windows that are left are gathered
+#: anew. A stage lets half of them pass in the beginning, and most in the end; each gathering makes
+#: the device wait for the host once.
+_GROUP_ENDS = (2, 3, 4, 5, 6, 7, 8, 10, 13, 17)
+#: Bytes that the windows which a stage looks at together take, about: so many, or in a large atlas
+#: so many per pixel of it.
+_STAGE_BYTES, _STAGE_BYTES_PER_PIXEL = 1 << 28, 16
+#: OpenCV takes a window for constant when the inverse of its deviation is larger.
+_FLAT = 0.1
+
+
+class Plain:
+    """The steps of a search; see :class:`deepface.detection.haar.search.Steps`."""
+
+    def __init__(self, cascade: HaarCascade, device: torch.device) -> None:
+        self._window = cascade.window
+        ends = [*(end for end in _GROUP_ENDS if end < len(cascade.stages)), len(cascade.stages)]
+        self._first = [GridStage.of(stage) for stage in cascade.stages[: ends[0]]]
+        self._groups = [
+            _Stages.of(cascade.stages[start:end], device) for start, end in pairwise(ends)
+        ]
+        self.groups = range(len(self._groups))
+
+    def resampled(
+        self, gray: Tensor, rows: Tensor, columns: Tensor, strips: Tensor, offsets: Tensor
+    ) -> Tensor:
+        """The pixels of an atlas."""
+        return resampled(gray, rows, columns, strips, offsets)
+
+    def grid(self, sums: Tensor, squares: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The first two stages."""
+        return _grid(sums, squares, self._first, self._window, step)
+
+    def source(self, pixels: Tensor, sums: Tensor) -> Tensor:
+        """Every window's pixels, ``(rows, columns, window, window)``: a view."""
+        return pixels.float().unfold(0, self._window, 1).unfold(1, self._window, 1)
+
+    def look(self, source: Tensor, windows: Windows, group: int) -> tuple[Tensor, Tensor]:
+        """Some stages."""
+        stages = self._groups[group]
+        pixels = source.shape[0] * source.shape[1]
+        room = max(_STAGE_BYTES, _STAGE_BYTES_PER_PIXEL * pixels)
+        sums = torch.cat(
+            [
+                stages.sums(source[some.y, some.x].flatten(1), some.norms)
+                for some in _split(windows, stages.kernels, room)
+            ]
+        )
+        return (sums >= stages.thresholds).all(1), sums[:, -1]
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """Some stages on the device; see :class:`deepface.detection.haar.cascade_file.Stage`.
+
+    Attributes:
+        kernels: ``(pixels, f)`` float32.
+        splits: ``(f,)`` float32.
+        votes: left minus right, in the column of the feature's stage, ``(f, stages)`` float64.
+        right: sum of the right votes, ``(stages,)`` float64.
+        thresholds: ``(stages,)`` float64.
+    """
+
+    kernels: Tensor
+    splits: Tensor
+    votes: Tensor
+    right: Tensor
+    thresholds: Tensor
+
+    @classmethod
+    def of(cls, stages: Sequence[Stage], device: torch.device) -> _Stages:
+        kernels = np.concatenate([stage.kernels for stage in stages])
+        votes = np.zeros((len(kernels), len(stages)))
+        start = 0
+        for column, stage in enumerate(stages):
+            votes[start : start + len(stage.splits), column] = stage.left - stage.right
+            start += len(stage.splits)
+        arrays = (
+            kernels.reshape(len(kernels), -1).T.copy(),
+            np.concatenate([stage.splits for stage in stages]),
+            votes,
+            np.array([stage.right.sum() for stage in stages]),
+            np.array([stage.threshold for stage in stages]),
+        )
+        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
+
+    def sums(self, patches: Tensor, norms: Tensor) -> Tensor:
+        """The votes ``(n, stages)`` on windows ``(n, pixels)``."""
+        values = (patches @ self.kernels).mul_(norms[:, None])
+        return (values < self.splits).double() @ self.votes + self.right
+
+
+def _grid(
+    sums: Tensor, squares: Tensor, stages: Sequence[GridStage], window: int, step: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    rows, columns = ((size - 1 - window) // step + 1 for size in sums.shape)
+
+    def corner(table: Tensor, y: int, x: int) -> Tensor:
+        return table[y : y + rows * step : step, x : x + columns * step : step][:rows, :columns]
+
+    def inner(table: Tensor) -> Tensor:
+        """Sums over all windows without their outermost pixels."""
+        a, b = 1, window - 1
+        whole = corner(table, b, b) - corner(table, a, b)
+        return whole.sub_(corner(table, b, a)).add_(corner(table, a, a))
+
+    area = (window - 2) ** 2
+    deviations = (inner(squares).double() * area).sub_(inner(sums).double().square_())
+    norms = deviations.sqrt_().reciprocal_().float()
+    # Of a constant window the norm is infinite or not a number.
+    textured = norms.double() * area < _FLAT
+    calm, passed = ~textured, textured
+    for number, stage in enumerate(stages):
+        votes = torch.full_like(norms, stage.right, dtype=torch.float64)
+        for (first, *others), split, difference in stage.features:
+            value = corner(sums, *first[:2]) * first[2]
+            for y, x, weight in others:
+                value.add_(corner(sums, y, x), alpha=weight)
+            votes.add_(value.float().mul_(norms) < split, alpha=difference)
+        passed = passed & (votes >= stage.threshold)
+        if number == 0:
+            calm |= passed
+    return norms, calm, passed
+
+
+def _split(windows: Windows, kernels: Tensor, room: int) -> Iterator[Windows]:
+    """As many windows at a time as take ``room`` bytes."""
+    pixels, features = kernels.shape
+    size = max(1, room // (4 * pixels + 16 * features))
+    for start in range(0, max(1, len(windows.y)), size):
+        yield windows[slice(start, start + size)]

@@ -1,0 +1,1 @@
+"""MTCNN: ``mtcnn`` and ``fastmtcnn``."""

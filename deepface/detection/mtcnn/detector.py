@@ -1,0 +1,344 @@
+"""MTCNN, as the packages ``mtcnn`` 1.0.0 and ``facenet-pytorch`` 2.6.0 run it, in true batches.
+
+Both walk the same three networks over an image pyramid, and differ in nearly everything around
+them: how levels and crops are resized, when boxes are corrected, which overlaps are suppressed.
+
+Each picture has its own pyramid; levels of equal shape are stacked. The second and the third
+network see the candidates of all pictures together.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from deepface.detection.boxes import area, clipped, nms, regress, squared, survivors
+from deepface.detection.canvas import Canvas
+from deepface.detection.detector import Detector
+from deepface.detection.mtcnn.crops import AreaCrops, BilinearCrops, Crops
+from deepface.detection.mtcnn.networks import STRIDE, WINDOW, ONet, PNet, RNet, read_weights
+from deepface.detection.mtcnn.pyramid import Axis, averaged, exact_axis, transposed, whole_axis
+from deepface.runtime.execution.batching import chunks, group_indices
+from deepface.runtime.execution.network import Network
+from deepface.types import FacialAreaRegion, Pixels
+
+_MIN_FACE = 20
+_FACTOR = 0.709
+#: More levels than any picture has.
+_LEVELS = 64
+
+
+@dataclass
+class _Found:
+    """``n`` boxes, of all pictures of a batch."""
+
+    image: Tensor  #: (n,) position of the picture in the batch
+    boxes: Tensor  #: (n, 4) pixels of the canvas
+    logits: Tensor  #: (n,) how likely a face
+    offsets: Tensor  #: (n, 4) corrections in box sizes; (n, 14) from ONet, with the landmarks
+
+    def __getitem__(self, rows: Tensor) -> _Found:
+        return _Found(self.image[rows], self.boxes[rows], self.logits[rows], self.offsets[rows])
+
+
+class _Cascade(Detector):
+    """What the two have in common: the walk through the networks."""
+
+    landmarks = 5
+    takes_tensors = True
+    #: Least probability that PNet, RNet and ONet must give.
+    thresholds: ClassVar[tuple[float, float, float]]
+    #: How candidates are cut out and resized.
+    crops: ClassVar[type[Crops]]
+
+    def __init__(self, device: str | None = None) -> None:
+        super().__init__(device)
+        pnet = PNet().load(read_weights("pnet"))
+        self._pnet, self._correct = Network(pnet, device), pnet.box
+        self._rnet = Network(RNet().load(read_weights("rnet")), device, chunk_size=512)
+        self._onet = Network(ONet().load(read_weights("onet")), device, chunk_size=256)
+        self._least = [math.log(p / (1 - p)) for p in self.thresholds]
+        # Pixels of pictures, and of a level, that are worked on together: on a CPU what bounds
+        # its memory, on a GPU what fills it.
+        cpu = self._pnet.device.type == "cpu"
+        self._picture_pixels, self._level_pixels = (2**21, 2**18) if cpu else (2**26, 2**25)
+        # Boxes are float64, as in the package; Apple's GPUs do not have it.
+        self._real = torch.float32 if self._pnet.device.type == "mps" else torch.float64
+
+    @torch.inference_mode()
+    def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
+        pictures = [self._pnet.upload(_tensor(canvas.image)) for canvas in canvases]
+        faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
+        found = self._propose(pictures, canvases)
+        if not len(found.image):
+            return faces
+        crops = self.crops(pictures, canvases)
+        found = self._refine(self._judge(self._rnet, 24, self._least[1], crops, found))
+        found = self._judge(self._onet, 48, self._least[2], crops, found)
+
+        size = found.boxes[:, 2:] - found.boxes[:, :2] + 1
+        shares = found.offsets[:, 4:].view(-1, 2, 5)
+        points = found.boxes[:, :2, None] + shares * size[:, :, None] - 1
+        found.boxes = regress(found.boxes, found.offsets[:, :4], 1)
+        order = self._rank(found)
+        image, boxes = found.image[order], self._bounded(found.boxes, found.image, canvases)[order]
+        boxes[:, 2:] -= boxes[:, :2]
+        points = points[order].transpose(1, 2)
+        for position, box, whole, exact, score in zip(
+            image.tolist(),
+            self._whole(boxes).tolist(),
+            self._whole(points).tolist(),
+            points.tolist(),
+            found.logits[order].sigmoid().tolist(),
+            strict=True,
+        ):
+            faces[position].append(_face(box, whole, exact, score))
+        return faces
+
+    def _propose(self, pictures: Sequence[Tensor], canvases: Sequence[Canvas]) -> _Found:
+        """PNet's candidates in all pictures, as squares."""
+        none = torch.zeros((0, 4), dtype=self._real, device=self._pnet.device)
+        found = [_Found(none[:, 0].long(), none, none[:, 0].float(), none)]
+        levels = [found[0].image]
+        shapes = [(canvas.image.shape, canvas.top, canvas.left) for canvas in canvases]
+        for positions in group_indices(shapes).values():
+            canvas = canvases[positions[0]]
+            together = self._picture_pixels // max(1, canvas.image.shape[0] * canvas.image.shape[1])
+            for part in chunks(positions, max(1, together)):
+                stack = torch.stack([pictures[position] for position in part])
+                image = torch.tensor(part, device=stack.device)
+                for number, windows in self._scan(stack, canvas):
+                    windows.image = image[windows.image]
+                    found.append(windows)
+                    levels.append(windows.image * _LEVELS + number)
+        fields = zip(*((f.image, f.boxes, f.logits, f.offsets) for f in found), strict=True)
+        return self._merge(_Found(*map(torch.cat, fields)), torch.cat(levels))
+
+    def _scan(self, stack: Tensor, canvas: Canvas) -> Iterator[tuple[int, _Found]]:
+        """Candidates of each level of pictures of one shape, ``(B, h, w, 3)`` uint8."""
+        height, width = stack.shape[1:3]
+        scales = self._scales(min(canvas.shape))
+        columns = transposed(stack).float() if scales else stack
+        for number, scale in enumerate(scales):
+            x = self._axis(canvas.width, canvas.left, width, self._side(canvas.width, scale))
+            y = self._axis(canvas.height, canvas.top, height, self._side(canvas.height, scale))
+            level = averaged(transposed(averaged(columns, x)), y)
+            corner = torch.tensor([x.first, y.first], device=stack.device)
+            for hit, logits, offsets in self._windows(level):
+                first = hit[:, [2, 1]] * STRIDE + corner
+                offsets = offsets.to(self._real)
+                yield number, _Found(hit[:, 0], self._box(first, offsets, scale), logits, offsets)
+
+    def _windows(self, level: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """PNet over levels ``(B, h, w, 3)``, a strip at a time.
+
+        Yields:
+            Of the windows that it takes for faces: picture, row and column, logits, offsets.
+        """
+        batch, height, width, _ = level.shape
+        overlap = WINDOW - STRIDE
+        rows = max(1, self._level_pixels // (batch * width * STRIDE))
+        for first in range(0, -(-(height - overlap) // STRIDE), rows):
+            strip = level[:, STRIDE * first : STRIDE * (first + rows) + overlap]
+            logits, features = self._pnet(
+                strip.permute(0, 3, 1, 2), prepare=lambda pixels: (pixels - 127.5) / 128
+            )
+            hit = (logits > self._least[0]).nonzero()
+            at = hit.unbind(1)
+            hit_in_level = hit + hit.new_tensor([0, first, 0])
+            yield hit_in_level, logits[at], self._correct(features[at])
+
+    def _judge(
+        self, network: Network, size: int, least: float, crops: Crops, found: _Found
+    ) -> _Found:
+        """What ``network`` thinks of the candidates; those that it takes for faces."""
+        rows = torch.cat([found.image[:, None].to(found.boxes), found.boxes], 1)
+        logits, *offsets = network(
+            rows, prepare=lambda part: crops.cut(part[:, 0].long(), part[:, 1:], size)
+        )
+        found = _Found(found.image, found.boxes, logits, torch.cat(offsets, 1).to(found.boxes))
+        return found[logits > least]
+
+    @abstractmethod
+    def _scales(self, shorter: int) -> list[float]:
+        """Scale of each level for a canvas whose shorter side is this long, largest first."""
+
+    @abstractmethod
+    def _side(self, length: int, scale: float) -> int:
+        """Height or width of a level."""
+
+    @abstractmethod
+    def _axis(self, canvas: int, start: int, size: int, level: int) -> Axis:
+        """How a level is averaged, see :mod:`deepface.detection.mtcnn.pyramid`."""
+
+    @abstractmethod
+    def _box(self, first: Tensor, offsets: Tensor, scale: float) -> Tensor:
+        """Boxes on the canvas for windows that begin at ``first`` ``(n, 2)`` (x, y) in a level."""
+
+    @abstractmethod
+    def _merge(self, found: _Found, level: Tensor) -> _Found:
+        """Fewer and square boxes from PNet's; ``level`` differs for each level and picture."""
+
+    @abstractmethod
+    def _refine(self, found: _Found) -> _Found:
+        """Corrected, fewer and square boxes from RNet's."""
+
+    @abstractmethod
+    def _rank(self, found: _Found) -> Tensor:
+        """Which of ONet's boxes are faces, in the order in which they are to be given."""
+
+    @abstractmethod
+    def _bounded(self, boxes: Tensor, image: Tensor, canvases: Sequence[Canvas]) -> Tensor:
+        """Final boxes, clipped to the canvas or not."""
+
+    @abstractmethod
+    def _whole(self, values: Tensor) -> Tensor:
+        """Whole pixels, int64."""
+
+
+class MtcnnDetector(_Cascade):
+    """MTCNN as in ``mtcnn`` 1.0.0 for a single picture."""
+
+    name = "mtcnn"
+    thresholds = (0.6, 0.7, 0.8)
+    crops = BilinearCrops
+
+    def _scales(self, shorter: int) -> list[float]:
+        if shorter < WINDOW:
+            return []
+        count = round(math.log(WINDOW / shorter) / math.log(_FACTOR) - 1)
+        return [WINDOW / _MIN_FACE * _FACTOR**number for number in range(count)]
+
+    def _side(self, length: int, scale: float) -> int:
+        return int(length * scale)
+
+    def _axis(self, canvas: int, start: int, size: int, level: int) -> Axis:
+        return exact_axis(canvas, start, size, level)
+
+    def _box(self, first: Tensor, offsets: Tensor, scale: float) -> Tensor:
+        corner = (first + 1).to(offsets)
+        return regress(torch.cat([corner, corner + WINDOW - 1], 1), offsets) / scale
+
+    def _merge(self, found: _Found, level: Tensor) -> _Found:
+        return self._fewer(found[self._unsuppressed(found, level, 0.5)])
+
+    def _refine(self, found: _Found) -> _Found:
+        found.boxes = regress(found.boxes, found.offsets, 1)
+        return self._fewer(found)
+
+    def _fewer(self, found: _Found) -> _Found:
+        found = found[self._unsuppressed(found, found.image, 0.7)]
+        found.boxes = squared(found.boxes)
+        return found
+
+    def _rank(self, found: _Found) -> Tensor:
+        return self._unsuppressed(found, found.image, 0.7, of_smaller=True)
+
+    def _unsuppressed(
+        self, found: _Found, groups: Tensor, threshold: float, of_smaller: bool = False
+    ) -> Tensor:
+        """Positions of the boxes that stay, by group and falling probability.
+
+        Float32 probabilities near 1 are often equal; which of several boxes on a large face then
+        stays is up to numpy's sort, which is not stable. Hence the package's own sort, by group.
+        """
+        scores = found.logits.sigmoid().double().cpu().numpy()
+        keys = groups.cpu().numpy()
+        rows = np.argsort(keys, kind="stable")
+        bounds = np.flatnonzero(np.diff(keys[rows])) + 1
+        ranked = [part[np.argsort(scores[part])[::-1]] for part in np.split(rows, bounds)]
+        order = torch.from_numpy(np.concatenate(ranked)).to(groups.device)
+        # In the package a box that is itself suppressed still suppresses others. Greedy
+        # suppression, torchvision's, gives another box for every fifth face.
+        return order[
+            survivors(
+                found.boxes[order], groups[order], threshold, greedy=False, of_smaller=of_smaller
+            )
+        ]
+
+    def _bounded(self, boxes: Tensor, image: Tensor, canvases: Sequence[Canvas]) -> Tensor:
+        sizes = torch.tensor([canvas.shape for canvas in canvases], device=image.device)[image]
+        return clipped(boxes, sizes[:, 0] - 1, sizes[:, 1] - 1)
+
+    def _whole(self, values: Tensor) -> Tensor:
+        return values.round().long()
+
+
+class FastMtcnnDetector(_Cascade):
+    """MTCNN as in ``facenet-pytorch`` 2.6.0, which is not needed for it."""
+
+    name = "fastmtcnn"
+    thresholds = (0.6, 0.7, 0.7)
+    crops = AreaCrops
+
+    def _scales(self, shorter: int) -> list[float]:
+        scale = WINDOW / _MIN_FACE
+        side, scales = shorter * scale, []
+        while side >= WINDOW:
+            scales.append(scale)
+            scale, side = scale * _FACTOR, side * _FACTOR
+        return scales
+
+    def _side(self, length: int, scale: float) -> int:
+        return int(length * scale + 1)
+
+    def _axis(self, canvas: int, start: int, size: int, level: int) -> Axis:
+        return whole_axis(canvas, start, size, level)
+
+    def _box(self, first: Tensor, offsets: Tensor, scale: float) -> Tensor:
+        # In float32 as in the package, because rounding down would tell the difference.
+        corners = torch.cat([first + 1, first + WINDOW], 1).float()
+        return (corners / scale).floor().to(offsets)
+
+    def _merge(self, found: _Found, level: Tensor) -> _Found:
+        found = found[nms(found.boxes, found.logits, level, 0.5)]
+        found = found[nms(found.boxes, found.logits, found.image, 0.7)]
+        found.boxes = squared(regress(found.boxes, found.offsets))
+        return found
+
+    def _refine(self, found: _Found) -> _Found:
+        found = found[nms(found.boxes, found.logits, found.image, 0.7)]
+        found.boxes = squared(regress(found.boxes, found.offsets, 1))
+        return found
+
+    def _rank(self, found: _Found) -> Tensor:
+        order = torch.argsort(found.logits, descending=True, stable=True)
+        order = order[torch.argsort(found.image[order], stable=True)]
+        boxes, image = found.boxes[order], found.image[order]
+        order = order[survivors(boxes, image, 0.7, of_smaller=True, extra=1)]
+        return order[torch.argsort(area(found.boxes[order]), descending=True, stable=True)]
+
+    def _bounded(self, boxes: Tensor, image: Tensor, canvases: Sequence[Canvas]) -> Tensor:
+        return boxes
+
+    def _whole(self, values: Tensor) -> Tensor:
+        return values.long()
+
+
+def _tensor(image: Pixels) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(image)) if isinstance(image, np.ndarray) else image
+
+
+def _face(
+    box: list[int], whole: list[list[int]], exact: list[list[float]], score: float
+) -> FacialAreaRegion:
+    """A face; its five points are in the networks' order, which is that of ``FIVE_POINTS``."""
+    x, y, w, h = box
+    (right_x, right_y), (left_x, left_y) = whole[:2]
+    return FacialAreaRegion(
+        x,
+        y,
+        w,
+        h,
+        left_eye=(left_x, left_y),
+        right_eye=(right_x, right_y),
+        confidence=score,
+        five_points=tuple((x, y) for x, y in exact),
+    )

@@ -1,0 +1,1 @@
+"""YOLO for faces: checkpoints, networks, letterboxes, the detector."""

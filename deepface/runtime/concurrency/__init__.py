@@ -1,0 +1,1 @@
+"""Threads: iterators that run ahead, objects for one thread at a time."""

@@ -1,0 +1,116 @@
+"""Where networks run and in which precision."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from deepface.errors import UnimplementedError
+from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
+
+if TYPE_CHECKING:
+    import torch
+
+_DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+_UNKNOWN_DEVICE = (
+    "unknown device {!r}: use 'cpu', 'cuda', 'cuda:N' or 'mps' (argument device or environment "
+    "variable DEEPFACE_DEVICE)"
+)
+#: Signs of an NVIDIA driver: the usual one, those of WSL and of Jetson boards.
+_DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/nvgpu")
+#: What the activations of the largest detector take for one picture, generously.
+_BYTES_PER_IMAGE = 256_000_000
+_LARGEST_BATCH = 256
+_PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def check_names(device: object, precision: object) -> None:
+    """Refuse names that are none, without asking whether the device is there.
+
+    Raises:
+        UnimplementedError: for such a name.
+    """
+    if isinstance(device, str):
+        name = device.strip().lower()
+        if name not in ("", "auto") and not _DEVICE.fullmatch(name):
+            raise UnimplementedError(_UNKNOWN_DEVICE.format(device))
+    if isinstance(precision, str) and precision.lower() not in _PRECISIONS:
+        raise UnimplementedError(
+            f"unknown precision {precision!r}: use one of {sorted(_PRECISIONS)}"
+        )
+
+
+def resolve_device(device: str | torch.device | None = None) -> torch.device:
+    """The device to run on.
+
+    Args:
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``. ``None`` takes
+            ``$DEEPFACE_DEVICE``, and without it CUDA where there is one, else the CPU.
+
+    Raises:
+        UnimplementedError: for another name.
+        RuntimeError: when that device is not on this machine.
+    """
+    import torch
+
+    name = str(device or os.environ.get("DEEPFACE_DEVICE") or "auto").strip().lower()
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not _DEVICE.fullmatch(name):
+        raise UnimplementedError(_UNKNOWN_DEVICE.format(name))
+    resolved = torch.device(name)
+    if resolved.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        index = resolved.index or 0
+        if index >= count:
+            raise RuntimeError(
+                f"device {name!r} is not available: torch {torch.__version__} sees {count} CUDA "
+                "device(s). Use device='cpu', or install a torch build for your driver."
+            )
+        return torch.device("cuda", index)
+    if resolved.type == "mps" and not torch.backends.mps.is_available():
+        raise RuntimeError("device 'mps' is not available on this machine; use device='cpu'")
+    return resolved
+
+
+def may_have_cuda() -> bool:
+    """Whether asking torch for CUDA is worth its import, which takes seconds.
+
+    False only where it is certain: on Linux every NVIDIA driver shows itself in the file system.
+    """
+    if "torch" in sys.modules or not sys.platform.startswith("linux"):
+        return True
+    return any(Path(path).exists() for path in _DRIVERS)
+
+
+def automatic_batch_size(device: str | torch.device | None = None) -> int:
+    """Images per step where the caller does not say.
+
+    The default; on CUDA more, as free memory allows. Where that was too many after all, the
+    network runner halves what it runs at a time.
+    """
+    if not may_have_cuda():
+        return DEFAULT_BATCH_SIZE
+    import torch
+
+    resolved = resolve_device(device)
+    if resolved.type != "cuda":
+        return DEFAULT_BATCH_SIZE
+    free, _ = torch.cuda.mem_get_info(resolved)
+    return int(min(_LARGEST_BATCH, max(DEFAULT_BATCH_SIZE, free // _BYTES_PER_IMAGE)))
+
+
+def resolve_precision(precision: str | torch.dtype | None = None) -> torch.dtype:
+    """``"fp32"`` (default), ``"bf16"`` or ``"fp16"`` as a torch dtype."""
+    import torch
+
+    if isinstance(precision, torch.dtype):
+        return precision
+    check_names(None, precision)
+    name = (precision or "fp32").lower()
+    dtype = getattr(torch, _PRECISIONS[name])
+    assert isinstance(dtype, torch.dtype)
+    return dtype

@@ -1,0 +1,150 @@
+"""A convolution and what follows it as one step.
+
+Batch norm is folded into the weights, in float64. On a CPU, oneDNN adds and activates while it
+writes the result: without that, a residual network spends a fifth of its time re-reading memory.
+Networks are made of these steps by hand, or from their layers by
+:func:`deepface.runtime.execution.graph.for_inference`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class FusedConv2d(nn.Module):
+    """A convolution with bias, then an optional sum and an optional (leaky) ReLU.
+
+    Its tensors are derived from those of a weight file and are no part of a state dict.
+
+    Args:
+        weight: as in ``nn.Conv2d``.
+        bias: likewise.
+        conv: gives stride, padding (zeros), dilation and groups.
+        slope: of the activation below zero; 0 is ReLU, ``None`` no activation.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor, conv: nn.Conv2d, slope: float | None = None
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight, persistent=False)
+        self.register_buffer("bias", bias, persistent=False)
+        self.stride, self.dilation, self.groups = [*conv.stride], [*conv.dilation], conv.groups
+        self.padding = [int(size) for size in conv.padding]
+        self.slope = slope
+        # An opaque tensor is no buffer: it can be neither cast nor moved.
+        self._packed: tuple[Tensor, ...] = ()
+
+    def pack(self, size: Iterable[int]) -> None:
+        """Lay the weights out as oneDNN wants them for inputs of a size; other sizes do, too.
+
+        Else they are brought into that layout at every call, which takes longer than the
+        arithmetic when the batch is one face. The module must stay on the CPU afterwards.
+        """
+        if not _has_onednn(self.weight):
+            return
+        geometry = (self.padding, self.stride, self.dilation, self.groups)
+        self._packed = (
+            torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
+                self.weight.to_mkldnn(), *geometry, [*size]
+            ),
+        )
+        self.weight = self.weight.new_empty(0)
+
+    def scale_(self, factor: float) -> None:
+        """Multiply what comes before the sum by a constant."""
+        self.weight.mul_(factor)
+        self.bias.mul_(factor)
+
+    def forward(self, x: Tensor, add: Tensor | None = None) -> Tensor:
+        """The result for ``x``; ``add``, of the result's shape, is added and overwritten."""
+        weight = self._packed[0] if self._packed else self.weight
+        if not _has_onednn(x):
+            y = F.conv2d(
+                x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+            )
+            return self._activated(y if add is None else add.add_(y))
+        geometry = (self.padding, self.stride, self.dilation, self.groups)
+        relu = "relu" if self.slope == 0 else None
+        if add is not None and x.dtype == torch.float32:
+            y = torch.ops.mkldnn._convolution_pointwise_.binary(
+                add, x, weight, self.bias, *geometry, "add", None, relu, [], ""
+            )
+            return y if relu else self._activated(y)  # it has no leaky sum
+        unary = "leaky_relu" if self.slope else relu or "none"
+        if add is not None:  # in bfloat16 it has no sum for every shape
+            unary = "none"
+        slopes = [self.slope] if unary == "leaky_relu" else []
+        y = torch.ops.mkldnn._convolution_pointwise.default(
+            x, weight, self.bias, *geometry, unary, slopes, ""
+        )
+        return y if add is None else self._activated(add.add_(y))
+
+    def _activated(self, y: Tensor) -> Tensor:
+        return y if self.slope is None else F.leaky_relu(y, self.slope, inplace=True)
+
+
+def fused(
+    conv: nn.Conv2d, bn: nn.BatchNorm2d | None = None, slope: float | None = None
+) -> FusedConv2d:
+    """``conv``, the evaluation form of ``bn`` and a (leaky) ReLU as one step."""
+    weight = conv.weight.detach().double()
+    bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach().double()
+    if bn is not None:
+        scale, shift = scale_and_shift(bn)
+        weight, bias = weight * scale[:, None, None, None], bias * scale + shift
+    return FusedConv2d(weight.float(), bias.float(), conv, slope)
+
+
+class FusedNorm(nn.Module):
+    """A batch norm in its evaluation form, where no convolution comes before, and maybe ReLU."""
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, bn: nn.BatchNorm2d, relu: bool) -> None:
+        super().__init__()
+        scale, shift = scale_and_shift(bn)
+        self.register_buffer("scale", scale.float().view(1, -1, 1, 1))
+        self.register_buffer("shift", shift.float().view(1, -1, 1, 1))
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The result for ``x``."""
+        x = torch.addcmul(self.shift, x, self.scale)
+        return x.relu_() if self.relu else x
+
+
+def scale_and_shift(bn: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """The evaluation form of a batch norm: ``x * scale + shift`` per channel, float64."""
+    assert bn.running_mean is not None and bn.running_var is not None
+    scale = bn.weight.detach().double() / (bn.running_var.double() + bn.eps).sqrt()
+    return scale, bn.bias.detach().double() - bn.running_mean.double() * scale
+
+
+def _has_onednn(x: Tensor) -> bool:
+    # Whoever traces (an export to ONNX, say) knows no such operators.
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and _operators_exist()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    )
+
+
+@cache
+def _operators_exist() -> bool:
+    # The operators that torch.compile uses; they have no public name.
+    return (
+        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
+        and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
+    )

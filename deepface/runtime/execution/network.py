@@ -1,0 +1,137 @@
+"""The network runner: device, precision, memory format, chunks, out-of-memory back-off."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deepface.logger import get_logger
+from deepface.runtime.execution.device import resolve_device, resolve_precision
+from deepface.runtime.execution.tf32 import exact_convolutions
+
+#: Just below the largest block that glibc's allocator adapts to.
+_LARGEST_KEPT = 32 * 2**20 - 2**16
+
+
+@contextlib.contextmanager
+def _inference(device: torch.device) -> Iterator[None]:
+    """No autograd, and float32 that is float32."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        if device.type == "cuda":
+            stack.enter_context(torch.cuda.device(device))
+            stack.enter_context(exact_convolutions())
+        yield
+
+
+class Network:
+    """A ``torch.nn.Module`` ready to run on one device in one precision.
+
+    Args:
+        module: the network; it is put into evaluation mode and moved.
+        device: see :func:`deepface.runtime.execution.device.resolve_device`.
+        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"``; inputs are cast to it, outputs come back
+            as float32.
+        chunk_size: most items per forward pass.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        device: str | torch.device | None = None,
+        precision: str | torch.dtype | None = None,
+        chunk_size: int = 64,
+    ) -> None:
+        self.device = resolve_device(device)
+        self.dtype = resolve_precision(precision)
+        self.chunk_size = chunk_size
+        if self.device.type == "cpu":
+            _keep_freed_memory()
+        module = module.eval().requires_grad_(False).to(device=self.device, dtype=self.dtype)
+        # Channels-last is the faster layout for convolutions on both CPU and CUDA.
+        self.module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def __call__(
+        self,
+        batch: Tensor | np.ndarray[Any, Any],
+        prepare: Callable[[Tensor], Tensor] | None = None,
+        **arguments: Any,
+    ) -> Any:
+        """Run ``batch`` ``(N, ...)`` in chunks.
+
+        ``prepare`` turns an uploaded chunk (as it was given, e.g. ``uint8`` NHWC) into the
+        network's input on the device, so that bytes travel as ``uint8``. ``arguments`` are passed
+        on to the module.
+
+        Returns what the module returns (a tensor, or a tuple or list of tensors) for all N items,
+        as float32 on the device.
+        """
+        tensor = (
+            torch.from_numpy(np.ascontiguousarray(batch))
+            if isinstance(batch, np.ndarray)
+            else batch
+        )
+        outputs: list[Any] = []
+        start, size = 0, max(1, self.chunk_size)
+        with _inference(self.device):
+            while start < len(tensor) or not outputs:
+                try:
+                    outputs.append(self._forward(tensor[start : start + size], prepare, arguments))
+                except torch.cuda.OutOfMemoryError:
+                    if size == 1:
+                        raise
+                    size = max(1, min(size, len(tensor) - start) // 2)
+                    torch.cuda.empty_cache()
+                    get_logger().info("out of memory on %s; going on with %d", self.device, size)
+                    continue
+                start += size
+            return _concatenate(outputs)
+
+    def _forward(
+        self,
+        chunk: Tensor,
+        prepare: Callable[[Tensor], Tensor] | None,
+        arguments: dict[str, Any],
+    ) -> Any:
+        chunk = self.upload(chunk)
+        if prepare is not None:
+            chunk = prepare(chunk)
+        chunk = chunk.to(dtype=self.dtype)
+        if chunk.ndim == 4:
+            chunk = chunk.contiguous(memory_format=torch.channels_last)
+        return _as_float32(self.module(chunk, **arguments))
+
+    def upload(self, tensor: Tensor) -> Tensor:
+        """``tensor`` on the device, through pinned memory for CUDA."""
+        if self.device.type == "cuda" and tensor.device.type == "cpu":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+
+def _keep_freed_memory() -> None:
+    """Have maps of up to 32 MB allocated from memory that the process has already.
+
+    glibc gives larger blocks back to the system when they are freed, and large is what it has not
+    seen freed yet. The next call gets fresh pages, and zeroing these takes up to a third of a
+    small network's time. Other allocators do not mind.
+    """
+    torch.empty(_LARGEST_KEPT, dtype=torch.uint8)
+
+
+def _as_float32(output: Any) -> Any:
+    if isinstance(output, Tensor):
+        return output.float()
+    return tuple(_as_float32(part) for part in output)
+
+
+def _concatenate(outputs: list[Any]) -> Any:
+    if len(outputs) == 1:
+        return outputs[0]
+    if isinstance(outputs[0], Tensor):
+        return torch.cat(outputs)
+    return tuple(_concatenate(list(parts)) for parts in zip(*outputs, strict=True))

@@ -1,0 +1,1 @@
+"""Weight files: the table, downloads, verification, readers of ``.pth`` and ``.h5``."""

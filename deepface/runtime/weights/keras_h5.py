@@ -1,0 +1,229 @@
+"""Keras weight files (``.h5``) read into PyTorch modules, without Keras.
+
+A file is a list of layers, each a list of arrays. As in Keras itself, layers are matched by order,
+never by name (names are numbered differently from run to run); number, kinds and shapes are
+checked. A network states its order as module paths; how arrays become tensors follows from the
+type of each module.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deepface.errors import WeightsError
+from deepface.runtime.weights.checkpoints import LOAD_ERROR, load_into
+
+#: Kind of a Keras array (``"kernel"``, ``"bias"`` ...), in Keras' order, to the name of the
+#: module's tensor and the conversion between their layouts.
+Layout: TypeAlias = dict[str, tuple[str, Callable[[Tensor], Tensor]]]
+
+_KINDS = {"kernel", "depthwise_kernel", "bias", "alpha"}
+_KINDS |= {"gamma", "beta", "moving_mean", "moving_variance"}
+
+
+@runtime_checkable
+class HasKerasLayout(Protocol):
+    """A module of a type that is not known here says itself how it is filled."""
+
+    def keras_layout(self) -> Layout:
+        """Its arrays in a Keras file, in order, and what becomes of them."""
+
+
+@dataclass(frozen=True)
+class KerasLayer:
+    """A layer with weights: its arrays by name, in order, as datasets of an open file."""
+
+    name: str
+    weights: dict[str, Any]
+
+
+@contextmanager
+def open_layers(path: str | Path) -> Iterator[list[KerasLayer]]:
+    """The layers with weights of a Keras file, in order; arrays are read when indexed.
+
+    Takes files of ``model.save_weights`` and of ``model.save``.
+
+    Raises:
+        WeightsError: the file is damaged or of another kind.
+    """
+    import h5py
+
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise WeightsError(f"{LOAD_ERROR} {path}: no HDF5 file, or damaged ({error})") from error
+    with file:
+        root = file.get("model_weights", file)
+        if "layer_names" not in root.attrs:
+            raise WeightsError(
+                f"{LOAD_ERROR} {path}: no Keras weights in it; it holds {sorted(file)[:5]}"
+            )
+        backend = _text(root.attrs.get("backend", "tensorflow"))
+        if backend != "tensorflow":  # others keep kernels in another layout
+            raise WeightsError(f"{LOAD_ERROR} {path}: written by the Keras backend {backend!r}")
+        try:
+            layers = [
+                KerasLayer(name, _datasets(root[name]))
+                for name in map(_text, root.attrs["layer_names"])
+            ]
+        except KeyError as error:
+            raise WeightsError(f"{LOAD_ERROR} {path}: an array is missing ({error})") from error
+        yield [layer for layer in layers if layer.weights]
+
+
+def load_keras_weights(
+    module: nn.Module,
+    path: str | Path,
+    order: Sequence[str | None],
+    flatten: Mapping[str, tuple[int, int, int]] | None = None,
+) -> None:
+    """Fill ``module`` from a Keras file.
+
+    Args:
+        module: the network, built; also under ``torch.device("meta")``.
+        path: the ``.h5`` file.
+        order: for each layer with weights of the file, in its order, the path of the module that
+            takes it; ``None`` for a layer that the network does not have.
+        flatten: ``(height, width, channels)`` before the flattening that feeds a linear layer, by
+            its path: Keras flattens in that order, PyTorch channels first.
+
+    Raises:
+        WeightsError: the file is damaged, or of another network; the message names the layer and
+            the shapes. The module is unchanged then.
+    """
+    load_into(module, read_state_dict(module, path, order, flatten), path)
+
+
+def read_state_dict(
+    module: nn.Module,
+    path: str | Path,
+    order: Sequence[str | None],
+    flatten: Mapping[str, tuple[int, int, int]] | None = None,
+) -> dict[str, Tensor]:
+    """The state dict that a Keras file gives for ``module``; see :func:`load_keras_weights`."""
+    state: dict[str, Tensor] = {}
+    with open_layers(path) as layers:
+        if len(layers) != len(order):
+            raise WeightsError(
+                f"{LOAD_ERROR} {path}: it has {len(layers)} layers with weights, the network "
+                f"{type(module).__name__} {len(order)}: it is of another network"
+            )
+        for number, (layer, target) in enumerate(zip(layers, order, strict=True), start=1):
+            if target is None:
+                continue
+            part = module.get_submodule(target)
+            try:
+                tensors = _convert(layer, part, (flatten or {}).get(target))
+            except (ValueError, OSError) as error:  # OSError: bytes that HDF5 cannot read
+                raise WeightsError(
+                    f"{LOAD_ERROR} {path}: layer {number}, {layer.name!r}, cannot become "
+                    f"{target!r} ({type(part).__name__}): {error}"
+                ) from error
+            state |= {f"{target}.{name}": tensor for name, tensor in tensors.items()}
+    return state
+
+
+def _convert(
+    layer: KerasLayer, module: nn.Module, hwc: tuple[int, int, int] | None
+) -> dict[str, Tensor]:
+    """The layer's tensors by their names in ``module``; ``ValueError`` where they do not fit."""
+    layout = _layout(module, hwc)
+    tensors = {}
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        tensors["num_batches_tracked"] = torch.tensor(0)
+        if len(layer.weights) == 3:  # built with scale=False
+            layout.pop("gamma")
+            tensors["weight"] = torch.ones(module.num_features)
+    kinds = [_kind(name) for name in layer.weights]
+    if len(kinds) != len(layout) or any(
+        kind != wanted for kind, wanted in zip(kinds, layout, strict=False) if kind in _KINDS
+    ):
+        raise ValueError(f"it has the arrays {list(layer.weights)} instead of {list(layout)}")
+    own = module.state_dict()
+    for (array, dataset), (name, convert) in zip(
+        layer.weights.items(), layout.values(), strict=True
+    ):
+        shape = tuple(own[name].shape)
+        misfit = f"{array} has shape {dataset.shape}, {name} needs one that becomes {shape}"
+        if dataset.size != own[name].numel():  # before anything is read
+            raise ValueError(misfit)
+        values = torch.from_numpy(np.asarray(dataset[()], dtype=np.float32))
+        tensor = convert(values).contiguous()
+        if tensor.shape != shape:
+            raise ValueError(misfit)
+        tensors[name] = tensor
+    return tensors
+
+
+def _layout(module: nn.Module, hwc: tuple[int, int, int] | None) -> Layout:
+    if isinstance(module, HasKerasLayout):
+        return module.keras_layout()
+    if isinstance(module, nn.Conv2d):
+        layout: Layout = {"kernel": ("weight", lambda kernel: kernel.permute(3, 2, 0, 1))}
+        if module.groups > 1:
+            layout = {"depthwise_kernel": ("weight", _depthwise)}
+    elif isinstance(module, nn.Linear):
+        layout = {"kernel": ("weight", lambda kernel: _dense(kernel, hwc))}
+    elif isinstance(module, nn.PReLU):
+        return {"alpha": ("weight", torch.flatten)}
+    elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return {
+            "gamma": ("weight", _same),
+            "beta": ("bias", _same),
+            "moving_mean": ("running_mean", _same),
+            "moving_variance": ("running_var", _same),
+        }
+    else:
+        raise TypeError(f"{type(module).__name__} has no method keras_layout()")
+    if module.bias is not None:
+        layout["bias"] = ("bias", _same)
+    return layout
+
+
+def _same(values: Tensor) -> Tensor:
+    return values
+
+
+def _depthwise(kernel: Tensor) -> Tensor:
+    """``(h, w, channels, multiplier)`` -> ``(channels * multiplier, 1, h, w)``."""
+    return kernel.permute(2, 3, 0, 1).flatten(0, 1).unsqueeze(1)
+
+
+def _dense(kernel: Tensor, hwc: tuple[int, int, int] | None) -> Tensor:
+    """``(inputs, outputs)`` -> ``(outputs, inputs)``, inputs from ``H, W, C`` to ``C, H, W``."""
+    if hwc is None:
+        return kernel.t()
+    return kernel.reshape(*hwc, -1).permute(3, 2, 0, 1).flatten(1)
+
+
+def _datasets(group: Any) -> dict[str, Any]:
+    import h5py
+
+    datasets = {}
+    for name in map(_text, group.attrs.get("weight_names", ())):
+        dataset = group[name]
+        if not isinstance(dataset, h5py.Dataset):
+            raise KeyError(f"{name} is no array")
+        # HDF5 can refer to bytes of any other file: a weight file has no business there.
+        if dataset.file != group.file or dataset.external or dataset.is_virtual:
+            raise KeyError(f"{name} lies in another file")
+        datasets[name] = dataset
+    return datasets
+
+
+def _kind(name: str) -> str:
+    """``"conv2d_1/kernel_2:0"`` -> ``"kernel"``."""
+    return re.sub(r"(_\d+)?(:\d+)?$", "", name.split("/")[-1])
+
+
+def _text(name: Any) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)

@@ -1,0 +1,42 @@
+"""Fill a network from whichever of its weight files is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from deepface.runtime.weights.checkpoints import load_into, load_state_dict
+from deepface.runtime.weights.keras_h5 import load_keras_weights
+from deepface.runtime.weights.store import first_available
+
+
+def load_weights(
+    module: nn.Module,
+    names: Sequence[str],
+    keras_order: Sequence[str | None],
+    flatten: Mapping[str, tuple[int, int, int]] | None = None,
+    ignore: Sequence[str] = (),
+) -> Path:
+    """Load the first of ``names`` that is on disk; the first is downloaded when none is.
+
+    Args:
+        module: the network.
+        names: weight files, ``.pth`` or Keras ``.h5``, the preferred one first.
+        keras_order: see :func:`deepface.runtime.weights.keras_h5.load_keras_weights`.
+        flatten: likewise.
+        ignore: see :func:`deepface.runtime.weights.checkpoints.load_into`.
+
+    Returns:
+        The file that was taken.
+
+    Raises:
+        WeightsError: none can be had, or the file does not fit the network.
+    """
+    path = first_available(names)
+    if path.suffix == ".h5":
+        load_keras_weights(module, path, keras_order, flatten)
+    else:
+        load_into(module, load_state_dict(path), path, ignore)
+    return path

@@ -1,0 +1,303 @@
+"""Weight files on disk: found in the weights folder, or downloaded there, verified either way.
+
+A file appears under its name only when it is complete and verified. A download goes to a hidden
+file beside it, under a lock (an empty hidden file, which stays) that other threads and processes
+wait for. A killed process leaves at most the hidden file: it is never opened, and the next try
+overwrites it.
+
+A file on disk whose published hash is known is verified before its path is first given out. One
+that is too short counts as an interrupted download of an older program: it is downloaded anew and
+kept as ``NAME.bad``. Any other difference is refused, and the file left alone.
+
+Environment, read at each call:
+
+``DEEPFACE_HOME``
+    the folder that holds ``.deepface/weights`` (default: the home directory).
+``DEEPFACE_OFFLINE``
+    ``1``: never download.
+``DEEPFACE_ALLOW_UNKNOWN_WEIGHTS``
+    for weights of your own under a published name: ``1`` skips the verification of every file on
+    disk, names separated by commas that of these files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from deepface.errors import UnimplementedError, WeightsError
+from deepface.logger import get_logger
+from deepface.runtime.home import weights_folder
+from deepface.runtime.weights.download import DownloadError, fetch, unpack_bz2, unpack_zip
+from deepface.runtime.weights.table import WEIGHT_FILES, WeightFile
+
+#: Rounds over a file's URLs, and seconds of pause after the first; each further pause is double.
+TRIES = 3
+PAUSE = 1.0
+
+_ON = {"1", "true", "yes", "on"}
+
+
+def ensure_weight(name: str) -> Path:
+    """The path of a known weight file, which is downloaded when it is not on disk.
+
+    Args:
+        name: a key of :data:`deepface.runtime.weights.table.WEIGHT_FILES`.
+
+    Raises:
+        WeightsError: it cannot be downloaded, or the file on disk is not the published one; the
+            message says what to do.
+    """
+    return _ensure(_known(name), threading.Event())
+
+
+def first_available(names: Sequence[str]) -> Path:
+    """The first of several alternatives (``.pth``, ``.h5``) that is on disk.
+
+    When none is, the first is downloaded.
+    """
+    for name in names:
+        if (weights_folder() / name).is_file():
+            return ensure_weight(name)
+    return ensure_weight(names[0])
+
+
+def download_all(names: Iterable[str] | None = None) -> list[Path]:
+    """Bring weight files to disk, four at a time.
+
+    Args:
+        names: which; ``None`` is all of the table but the ``.h5`` files, each of which has a
+            ``.pth`` counterpart.
+
+    Returns:
+        Their paths, in order.
+
+    Raises:
+        WeightsError: some could not be had. The others are on disk then; the message has the
+            reasons for each.
+    """
+    if names is None:
+        names = [name for name in WEIGHT_FILES if not name.endswith(".h5")]
+    files = [_known(name) for name in names]
+    paths, failures = [], []
+    stop = threading.Event()
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        try:
+            for future in [pool.submit(_ensure, file, stop) for file in files]:
+                try:
+                    paths.append(future.result())
+                except WeightsError as error:
+                    failures.append(str(error))
+        except BaseException:  # Ctrl-C above all: it must not wait for gigabytes
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if failures:
+        raise WeightsError(
+            f"{len(failures)} of {len(files)} weight files are not available:\n"
+            + "\n".join(failures)
+        )
+    return paths
+
+
+def download_all_models_in_one_shot() -> None:
+    """The published name of :func:`download_all`."""
+    download_all()
+
+
+def download_weights_if_necessary(
+    file_name: str,
+    source_url: str | Sequence[str],
+    compress_type: Literal["zip", "bz2"] | None = None,
+) -> str:
+    """The path of a file of the weights folder, downloaded from ``source_url`` when missing.
+
+    Args:
+        file_name: its path below the weights folder.
+        source_url: one URL, or several that are tried in order.
+        compress_type: how the download is packed; from a zip the member called ``file_name`` is
+            taken.
+
+    Raises:
+        UnimplementedError: another ``compress_type``.
+        WeightsError: as :func:`ensure_weight`.
+    """
+    if compress_type not in (None, "zip", "bz2"):
+        raise UnimplementedError(f"compress_type must be None, 'zip' or 'bz2': {compress_type!r}")
+    urls = (source_url,) if isinstance(source_url, str) else tuple(source_url)
+    known = WEIGHT_FILES.get(file_name, WeightFile(file_name, ()))
+    file = WeightFile(file_name, urls, known.licence, known.size, known.sha256, compress_type)
+    return str(_ensure(file, threading.Event()))
+
+
+def _known(name: str) -> WeightFile:
+    if name not in WEIGHT_FILES:
+        raise WeightsError(f"{name!r} is no known weight file; known: {', '.join(WEIGHT_FILES)}")
+    return WEIGHT_FILES[name]
+
+
+def _ensure(file: WeightFile, stop: threading.Event) -> Path:
+    path = weights_folder() / file.name
+    if Path(file.name).is_absolute() or ".." in Path(file.name).parts:
+        raise WeightsError(f"weight file {file.name!r} leads out of {weights_folder()}")
+    if not _is_usable(file, path):
+        try:
+            _download(file, path, stop)
+        except OSError as error:
+            reason = f"{path.parent} cannot be written: {error}"
+            raise _failure(file, path, [reason]) from error
+    return path
+
+
+def _is_usable(file: WeightFile, path: Path) -> bool:
+    """Whether ``path`` can be opened; ``False`` when it is missing or incomplete.
+
+    Raises:
+        WeightsError: it is a file, but not the published one.
+    """
+    if not path.is_file():
+        return False
+    if _is_allowed(file.name):
+        return True
+    size = path.stat().st_size
+    if size < (file.size or 1):
+        return False
+    if file.sha256 is None or _sha256(path) == file.sha256:
+        return True
+    raise WeightsError(
+        f"{path} is not the published {file.name}: it has {size} bytes and sha256 {_sha256(path)} "
+        f"instead of {file.size} bytes and {file.sha256}. If it is damaged, delete it and it will "
+        "be downloaded anew. If it is a file of your own, allow it: set the environment variable "
+        f"DEEPFACE_ALLOW_UNKNOWN_WEIGHTS={file.name} (several names: with commas; all: 1)."
+    )
+
+
+def _is_allowed(name: str) -> bool:
+    setting = os.environ.get("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "")
+    return setting.strip().lower() in _ON or name in [part.strip() for part in setting.split(",")]
+
+
+def _sha256(path: Path) -> str:
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
+@cache
+def _digest(path: Path, size: int, modified: int) -> str:
+    """The hash, computed once per process as long as the file looks the same."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _download(file: WeightFile, path: Path, stop: threading.Event) -> None:
+    if os.environ.get("DEEPFACE_OFFLINE", "").strip().lower() in _ON:
+        raise _failure(file, path, ["DEEPFACE_OFFLINE is set: nothing is downloaded"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path), _scratch(path, "part") as part, _scratch(path, "unpacked") as unpacked:
+        if _is_usable(file, path):  # another thread or process was faster
+            return
+        complete = _from_any_url(file, path, part, unpacked, stop)
+        with complete.open("rb+") as written:
+            os.fsync(written.fileno())  # a power failure must not leave a name without content
+        if path.exists():
+            aside = path.with_name(f"{path.name}.bad")
+            get_logger().warning("%s was incomplete; it is %s now", path, aside.name)
+            path.replace(aside)
+        complete.replace(path)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        get_logger().info("waiting for %s, which is being downloaded already", path.name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _scratch(path: Path, ending: str) -> Iterator[Path]:
+    """A file name beside ``path``, gone at the end. Its owner is whoever holds the lock."""
+    scratch = path.with_name(f".{path.name}.{ending}")
+    try:
+        yield scratch
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _from_any_url(
+    file: WeightFile, path: Path, part: Path, unpacked: Path, stop: threading.Event
+) -> Path:
+    """Try the URLs in order, and those that may recover again after a pause."""
+    get_logger().info(
+        "downloading %s (licence: %s) to %s", file.name, file.licence or "not stated", path.parent
+    )
+    reasons: dict[str, str] = {}
+    urls = list(file.urls)
+    for attempt in range(TRIES):
+        if attempt and stop.wait(PAUSE * 2 ** (attempt - 1)):
+            raise KeyboardInterrupt
+        for url in tuple(urls):
+            try:
+                fetch(url, part, path.name, stop)
+                return _checked(file, _unpack(file, path.name, part, unpacked))
+            except DownloadError as error:
+                reasons[url] = f"{url}: {error}"
+                if not error.again:
+                    urls.remove(url)
+        if not urls:
+            break
+    raise _failure(file, path, reasons.values())
+
+
+def _unpack(file: WeightFile, name: str, part: Path, unpacked: Path) -> Path:
+    if file.archive is None:
+        return part
+    if file.archive == "zip":
+        unpack_zip(part, name, unpacked)
+    else:
+        unpack_bz2(part, unpacked)
+    return unpacked
+
+
+def _checked(file: WeightFile, complete: Path) -> Path:
+    size = complete.stat().st_size
+    if size == 0 or (file.size is not None and size != file.size):
+        raise DownloadError(f"it gives {size} bytes instead of {file.size or 'some'}")
+    if file.sha256 is not None and (found := _sha256(complete)) != file.sha256:
+        raise DownloadError(f"it gives a file with sha256 {found} instead of {file.sha256}")
+    return complete
+
+
+def _failure(file: WeightFile, path: Path, reasons: Iterable[str]) -> WeightsError:
+    urls = file.urls[0] if len(file.urls) == 1 else list(file.urls)
+    lines = [f"An exception occurred while downloading {file.name} from {urls}:"]
+    if path.is_file():
+        size = path.stat().st_size
+        lines.append(
+            f"  {path} is there, but incomplete: {size} of {file.size or '?'} bytes (if it is a "
+            f"file of your own, set DEEPFACE_ALLOW_UNKNOWN_WEIGHTS={file.name})"
+        )
+    lines += [f"  {reason}" for reason in reasons]
+    unpacked = f", unpack the {file.archive}," if file.archive else ""
+    lines.append(
+        f"To put it there by hand: download one of these URLs{unpacked} and save it as {path}"
+    )
+    return WeightsError("\n".join(lines))

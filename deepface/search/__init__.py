@@ -1,0 +1,1 @@
+"""Finding faces again: in a folder of pictures, or in a database."""

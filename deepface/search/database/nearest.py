@@ -1,0 +1,153 @@
+"""The closest records of a database: by comparing with all, or with those that an index names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.errors import DimensionMismatchError
+from deepface.matching.distance import (
+    find_angular_distance,
+    find_cosine_distance,
+    find_euclidean_distance,
+    l2_normalize,
+)
+from deepface.matching.ranking import Ranking
+from deepface.search.database.base import (
+    Criteria,
+    Database,
+    Id,
+    Vectors,
+    nothing_registered,
+)
+
+#: Records that an exact search compares with at a time.
+_PAGE = 5000
+#: Neighbours of an approximate search when the caller does not say, as published.
+_NEIGHBOURS = 20
+#: Rounding of the distances of :class:`Ranking`.
+_ROUNDING = 1e-6
+
+
+class Hit(NamedTuple):
+    """A record, and how far it is. The distance is not rounded, as published."""
+
+    distance: float
+    id: Id
+    name: str
+
+
+def find_exactly(
+    database: Database,
+    criteria: Criteria,
+    probes: Vectors,
+    metric: str,
+    limit: float,
+    k: int | None,
+) -> list[list[Hit]]:
+    """Compare with every record, a page at a time: memory does not grow with the database.
+
+    Args:
+        database: where to look.
+        criteria: of the records, and of the probes.
+        probes: vectors ``(m, d)``.
+        metric: one of :data:`deepface.matching.distance.METRICS`.
+        limit: largest distance, itself included.
+        k: at most so many hits per probe; ``None`` for all.
+
+    Returns:
+        Per probe its hits, closest first.
+
+    Raises:
+        EmptyDatasource: there are no such records.
+        DimensionMismatchError: they have another length than the probes.
+    """
+    found: list[list[Hit]] = [[] for _ in probes]
+    page = None
+    for page in database.pages(criteria, _PAGE):
+        check_length(probes, page.embeddings)
+        ranking = Ranking(page.embeddings, np.ones(len(page.ids), np.bool_))
+        ranked = ranking.closest(probes, metric, limit + _ROUNDING, k) if len(probes) else ()
+        for number, (rows, _) in enumerate(ranked):
+            records = ((page.ids[row], page.names[row], page.embeddings[row]) for row in rows)
+            hits = _hits(probes[number], records, metric, limit)
+            found[number] = _closest(found[number] + hits, k)
+    if page is None:
+        raise nothing_registered(criteria, "search")
+    return found
+
+
+def find_approximately(
+    database: Database,
+    criteria: Criteria,
+    probes: Vectors,
+    metric: str,
+    limit: float,
+    k: int | None,
+) -> list[list[Hit]]:
+    """Compare with the neighbours that the index names; arguments as for :func:`find_exactly`.
+
+    Distances are exact. ``k`` is 20 when it is ``None``.
+    """
+    first = next(database.pages(criteria, 1), None)
+    if first is None:
+        raise nothing_registered(criteria, "search")
+    check_length(probes, first.embeddings)
+    wanted = asked = _NEIGHBOURS if k is None else k
+    found: list[list[Hit]] = [[] for _ in probes]
+    pending = list(range(len(probes))) if wanted else []
+    while pending:
+        named = database.neighbours(criteria, probes[pending], asked)
+        page = database.fetch(criteria, list(dict.fromkeys(id_ for own in named for id_ in own)))
+        rows = {id_: row for row, id_ in enumerate(page.ids)}
+        again = []
+        for number, own in zip(pending, named, strict=True):
+            kept = [rows[id_] for id_ in own if id_ in rows][:wanted]
+            records = ((page.ids[row], page.names[row], page.embeddings[row]) for row in kept)
+            found[number] = _closest(_hits(probes[number], records, metric, limit), k)
+            # The index may name records that were deleted since: there are others to ask for.
+            if len(kept) < wanted and len(own) == asked:
+                again.append(number)
+        pending = again
+        asked *= 2
+    return found
+
+
+def check_length(probes: Vectors, embeddings: Vectors) -> None:
+    """Raise ``DimensionMismatchError`` for probes of another length than what is stored."""
+    if len(probes) and probes.shape[-1] != embeddings.shape[-1]:
+        raise DimensionMismatchError(
+            f"the database holds vectors of {embeddings.shape[-1]} dimensions, but those of the "
+            f"picture have {probes.shape[-1]}: was another network registered under this name?"
+        )
+
+
+def _hits(
+    probe: Vectors, records: Iterable[tuple[Id, str, Vectors]], metric: str, limit: float
+) -> list[Hit]:
+    """Pair by pair, so that a distance depends on nothing but the pair."""
+    hits = []
+    for id_, name, vector in records:
+        distance = float(_DISTANCES[metric](vector, probe))
+        if distance <= limit:
+            hits.append(Hit(distance, id_, name))
+    return hits
+
+
+def _closest(hits: list[Hit], k: int | None) -> list[Hit]:
+    return sorted(hits, key=lambda hit: hit.distance)[:k]
+
+
+def _euclidean_l2(a: NDArray[Any], b: NDArray[Any]) -> Any:
+    return find_euclidean_distance(l2_normalize(a), l2_normalize(b))
+
+
+_DISTANCES: dict[str, Callable[[NDArray[Any], NDArray[Any]], Any]] = {
+    "cosine": find_cosine_distance,
+    "angular": find_angular_distance,
+    "euclidean": find_euclidean_distance,
+    "euclidean_l2": _euclidean_l2,
+}

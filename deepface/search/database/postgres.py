@@ -1,0 +1,173 @@
+"""PostgreSQL, through psycopg 3, in the published tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg import pq
+from psycopg.adapt import Loader
+from psycopg.conninfo import conninfo_to_dict
+
+from deepface.errors import DatabaseError
+from deepface.search.database.base import Criteria, Vectors
+from deepface.search.database.sql import SqlDatabase
+
+#: Seconds to wait for a server that does not answer.
+_PATIENCE = 10
+#: Key of the lock that whoever writes holds, so that ids become visible in their order.
+_LOCK = 0x64656570
+_TABLES = {
+    "embeddings": """CREATE TABLE embeddings (
+        id BIGSERIAL PRIMARY KEY,
+        img_name TEXT NOT NULL,
+        face BYTEA NOT NULL,
+        face_shape INT[] NOT NULL,
+        model_name TEXT NOT NULL,
+        detector_backend TEXT NOT NULL,
+        aligned BOOLEAN DEFAULT true,
+        l2_normalized BOOLEAN DEFAULT false,
+        embedding FLOAT8[] NOT NULL,
+        created_at TIMESTAMPTZ DEFAULT now(),
+        face_hash TEXT NOT NULL,
+        embedding_hash TEXT NOT NULL,
+        UNIQUE (face_hash, embedding_hash)
+    )""",
+    "embeddings_index": """CREATE TABLE embeddings_index (
+        id SERIAL PRIMARY KEY,
+        model_name TEXT,
+        detector_backend TEXT,
+        align BOOLEAN,
+        l2_normalized BOOLEAN,
+        index_data BYTEA,
+        created_at TIMESTAMPTZ DEFAULT now(),
+        updated_at TIMESTAMPTZ DEFAULT now(),
+        UNIQUE (model_name, detector_backend, align, l2_normalized)
+    )""",
+    "embeddings_index_parts": """CREATE TABLE embeddings_index_parts (
+        version TEXT NOT NULL,
+        part INT NOT NULL,
+        data BYTEA NOT NULL,
+        PRIMARY KEY (version, part)
+    )""",
+}
+_INDEX = """CREATE INDEX embeddings_criteria
+    ON embeddings (model_name, detector_backend, aligned, l2_normalized, id)"""
+_FLOAT8_ARRAY = psycopg.adapters.types["float8"].array_oid
+#: An element of an array of numbers as the server sends it, after 20 bytes about the array.
+_ELEMENT = np.dtype([("size", ">i4"), ("value", ">f8")])
+
+
+class _Vector(Loader):
+    """``float8[]`` without a Python object per number."""
+
+    format = pq.Format.BINARY
+
+    def load(self, data: Any) -> NDArray[np.float64]:
+        return np.frombuffer(bytes(data), dtype=_ELEMENT, offset=20)["value"].astype(np.float64)
+
+
+class Postgres(SqlDatabase):
+    """A PostgreSQL server.
+
+    Args:
+        details: a URI (``postgresql://user:password@host:port/database``), a ``key=value`` string,
+            or a dict of these keys.
+        connection: a ``psycopg.Connection`` of the caller's. What is written is committed, unless
+            a transaction was open already.
+    """
+
+    driver_errors: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
+
+    def __init__(self, details: Any = None, connection: Any = None) -> None:
+        self._connection: psycopg.Connection[Any] = connection or _connect(details)
+        idle = self._connection.info.transaction_status == pq.TransactionStatus.IDLE
+        self._commits = idle and not self._connection.autocommit
+
+    def close(self) -> None:
+        """See the base class."""
+        self._connection.close()
+
+    @classmethod
+    def explain(cls, error: Exception, details: Any) -> Exception:
+        """See the base class."""
+        text = _without_secrets(str(error).strip())
+        if "password authentication failed" in text:
+            return DatabaseError(
+                f"PostgreSQL refused the user or the password. Check connection_details or "
+                f"DEEPFACE_POSTGRES_URI. ({text})"
+            )
+        if isinstance(error, psycopg.OperationalError):
+            return DatabaseError(
+                f"PostgreSQL cannot be reached: is the server running, and is the address in "
+                f"connection_details or DEEPFACE_POSTGRES_URI right? ({text})"
+            )
+        return DatabaseError(f"PostgreSQL: {text}")
+
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See the base class."""
+        with self._connection.cursor(binary=True) as cursor:
+            cursor.adapters.register_loader(_FLOAT8_ARRAY, _Vector)
+            cursor.execute(statement.replace("?", "%s").encode(), parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """See the base class."""
+        with self._connection.transaction():
+            self.run("SELECT pg_advisory_xact_lock(?)", [_LOCK])
+            yield
+        if self._commits:
+            self._connection.commit()
+
+    def has_table(self, name: str) -> bool:
+        """See the base class."""
+        return self.run("SELECT to_regclass(?) IS NOT NULL", [name])[0][0] is True
+
+    def create_tables(self, criteria: Criteria, dimensions: int) -> None:
+        """See the base class. An account that may not create tables can use those there are."""
+        for name, statement in _TABLES.items():
+            if not self.has_table(name):
+                self.run(statement)
+                if name == "embeddings":
+                    self.run(_INDEX)
+
+    def place(self) -> str:
+        """See the base class."""
+        info = self._connection.info
+        return f"postgres {info.host}:{info.port}/{info.dbname}"
+
+    def to_vector(self, vector: Vectors) -> Any:
+        """See the base class."""
+        return vector.tolist()
+
+    def from_vector(self, value: Any) -> NDArray[Any]:
+        """See the base class."""
+        return np.asarray(value)
+
+    def to_shape(self, shape: tuple[int, ...]) -> Any:
+        """See the base class."""
+        return list(shape)
+
+
+def _connect(details: Any) -> psycopg.Connection[Any]:
+    try:
+        given = details if isinstance(details, dict) else conninfo_to_dict(str(details))
+    except psycopg.ProgrammingError:  # whose message quotes the address, with its password
+        raise DatabaseError(
+            "connection_details is no PostgreSQL address: it is like postgresql://user:password"
+            "@host:port/database. For a file use database_type='sqlite'."
+        ) from None
+    options = dict(given)
+    options.setdefault("connect_timeout", _PATIENCE)
+    return psycopg.connect(**options, autocommit=True)
+
+
+def _without_secrets(text: str) -> str:
+    text = re.sub(r"(://[^:/@\s]*):[^@\s]*@", r"\1:***@", text)
+    return re.sub(r"(password\s*=\s*)('[^']*'|\S+)", r"\1***", text)

@@ -1,0 +1,91 @@
+"""Databases by name, and where they are when the caller does not say."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from deepface.errors import MissingPackageError, UnimplementedError
+from deepface.search.database.base import Database
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where an adapter is, the variable that says where its database is, and its driver."""
+
+    path: str
+    variable: str
+    driver: str = ""
+
+
+_HERE = "deepface.search.database"
+EMBEDDED = "sqlite"
+#: The published default. Without connection details anywhere the embedded database takes its place.
+DEFAULT = "postgres"
+DATABASES = {
+    "postgres": Entry(f"{_HERE}.postgres:Postgres", "DEEPFACE_POSTGRES_URI", "psycopg[binary]"),
+    "pgvector": Entry(f"{_HERE}.pgvector:PgVector", "DEEPFACE_POSTGRES_URI", "psycopg[binary]"),
+    "sqlite": Entry(f"{_HERE}.sqlite:SQLite", "DEEPFACE_SQLITE_PATH"),
+    "qdrant": Entry(f"{_HERE}.qdrant:Qdrant", "DEEPFACE_QDRANT_URL", "qdrant-client"),
+    "milvus": Entry(f"{_HERE}.milvus:Milvus", "DEEPFACE_MILVUS_URI", "pymilvus[milvus_lite]"),
+}
+
+
+@contextmanager
+def open_database(
+    database_type: str = DEFAULT, details: Any = None, connection: Any = None
+) -> Iterator[Database]:
+    """A database for the length of a ``with`` block.
+
+    Args:
+        database_type: a key of :data:`DATABASES`.
+        details: where it is; ``None`` takes the type's environment variable. The default type
+            without either is the embedded database.
+        connection: a connection of the caller's to use instead; it stays open.
+
+    Raises:
+        UnimplementedError: an unknown type, or nothing says where the database is.
+        MissingPackageError: its driver is not installed.
+        DatabaseError: it cannot be reached, opened, read or written.
+    """
+    if database_type not in DATABASES:
+        raise UnimplementedError(
+            f"Unsupported database type: {database_type}. Databases: {', '.join(DATABASES)}"
+        )
+    if connection is None and details is None:
+        details = os.environ.get(DATABASES[database_type].variable) or None
+        if details is None and database_type == DEFAULT:
+            database_type = EMBEDDED
+            details = os.environ.get(DATABASES[EMBEDDED].variable) or None
+        if details is None and database_type != EMBEDDED:
+            raise UnimplementedError(
+                f"nothing says where the database {database_type!r} is: pass connection_details or "
+                f"set {DATABASES[database_type].variable}"
+            )
+    adapter = _adapter(database_type)
+    database: Database | None = None
+    try:
+        database = adapter(details, connection)
+        yield database
+    except adapter.driver_errors as error:
+        place = details if connection is None else connection
+        raise adapter.explain(error, place) from None
+    finally:
+        if database is not None and connection is None:
+            database.close()
+
+
+def _adapter(database_type: str) -> type[Database]:
+    entry = DATABASES[database_type]
+    module, name = entry.path.split(":")
+    try:
+        adapter: type[Database] = getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"the database {database_type!r} needs {entry.driver}: pip install '{entry.driver}'"
+        ) from error
+    return adapter

@@ -1,0 +1,178 @@
+"""SQLite: the embedded database, one file and nothing to set up. The default.
+
+Files of the published library are read and continued. In tables made here the pixels of faces are
+the last column: they are large, and a search reads vectors only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.errors import DatabaseError
+from deepface.logger import get_logger
+from deepface.runtime.home import get_deepface_home
+from deepface.search.database.base import Criteria, Vectors
+from deepface.search.database.sql import SqlDatabase
+
+#: Seconds to wait for another process that writes.
+_PATIENCE = 60
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS embeddings (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        img_name TEXT NOT NULL,
+        model_name TEXT NOT NULL,
+        detector_backend TEXT NOT NULL,
+        aligned INTEGER DEFAULT 1,
+        l2_normalized INTEGER DEFAULT 0,
+        embedding BLOB NOT NULL,
+        created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        face_hash TEXT NOT NULL,
+        embedding_hash TEXT NOT NULL,
+        face_shape TEXT NOT NULL,
+        face BLOB NOT NULL,
+        UNIQUE (face_hash, embedding_hash)
+    )""",
+    """CREATE TABLE IF NOT EXISTS embeddings_index (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        model_name TEXT,
+        detector_backend TEXT,
+        align INTEGER,
+        l2_normalized INTEGER,
+        index_data BLOB,
+        created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
+        UNIQUE (model_name, detector_backend, align, l2_normalized)
+    )""",
+    """CREATE TABLE IF NOT EXISTS embeddings_index_parts (
+        version TEXT NOT NULL,
+        part INTEGER NOT NULL,
+        data BLOB NOT NULL,
+        PRIMARY KEY (version, part)
+    )""",
+    """CREATE INDEX IF NOT EXISTS embeddings_criteria
+        ON embeddings (model_name, detector_backend, aligned, l2_normalized)""",
+)
+_told: set[str] = set()
+
+
+def default_path() -> Path:
+    """Where the embedded database is when nobody says where: ``$DEEPFACE_HOME/.deepface``."""
+    return Path(get_deepface_home(), ".deepface", "faces.db")
+
+
+class SQLite(SqlDatabase):
+    """A database file.
+
+    Args:
+        details: its path (``":memory:"`` for none), a dict of arguments of ``sqlite3.connect``, or
+            ``None`` for :func:`default_path`, which is logged once.
+        connection: a ``sqlite3.Connection`` of the caller's.
+    """
+
+    driver_errors: ClassVar[tuple[type[Exception], ...]] = (sqlite3.Error,)
+
+    def __init__(self, details: Any = None, connection: Any = None) -> None:
+        self._connection: sqlite3.Connection = connection or _connect(details)
+
+    def close(self) -> None:
+        """See the base class."""
+        self._connection.close()
+
+    @classmethod
+    def explain(cls, error: Exception, details: Any) -> Exception:
+        """See the base class."""
+        what, text = "your database connection", str(error)
+        if not isinstance(details, sqlite3.Connection):
+            what = f"the database file {_path(details)}"
+        if "not a database" in text or "malformed" in text:
+            return DatabaseError(
+                f"{what} is damaged or no SQLite file ({text}). It was left as it is: restore a "
+                "copy, or name another file."
+            )
+        if "readonly" in text:
+            return DatabaseError(f"{what} cannot be written ({text}): check its permissions")
+        if "unable to open" in text:
+            return DatabaseError(
+                f"{what} cannot be opened: check that its folder exists and that you may use it"
+            )
+        if "locked" in text:
+            return DatabaseError(f"{what} is being written by another program ({text}): try again")
+        return DatabaseError(f"{what}: {text}")
+
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """See the base class."""
+        return self._connection.execute(statement, parameters).fetchall()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """See the base class. Inside a transaction of the caller's, a part of it."""
+        begin, commit, undo = "BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",)
+        if self._connection.in_transaction:
+            begin, commit = "SAVEPOINT deepface", "RELEASE deepface"
+            undo = ("ROLLBACK TO deepface", "RELEASE deepface")  # type: ignore[assignment]
+        self.run(begin)
+        try:
+            yield
+        except BaseException:
+            for statement in undo if self._connection.in_transaction else ():
+                self.run(statement)
+            raise
+        self.run(commit)
+
+    def has_table(self, name: str) -> bool:
+        """See the base class."""
+        return bool(
+            self.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [name])
+        )
+
+    def create_tables(self, criteria: Criteria, dimensions: int) -> None:
+        """See the base class."""
+        for statement in _TABLES:
+            self.run(statement)
+
+    def place(self) -> str:
+        """See the base class."""
+        return str(self.run("PRAGMA database_list")[0][2])
+
+    def to_vector(self, vector: Vectors) -> Any:
+        """See the base class."""
+        return vector.astype("<f8").tobytes()
+
+    def from_vector(self, value: Any) -> NDArray[Any]:
+        """See the base class."""
+        return np.frombuffer(value, dtype="<f8")
+
+    def to_shape(self, shape: tuple[int, ...]) -> Any:
+        """See the base class."""
+        return json.dumps(list(shape))
+
+
+def _path(details: Any) -> str:
+    if isinstance(details, dict):
+        return str(details.get("database", details.get("path", "")))
+    return os.fspath(default_path() if details is None else details)
+
+
+def _connect(details: Any) -> sqlite3.Connection:
+    path = _path(details)
+    if details is None:
+        default_path().parent.mkdir(parents=True, exist_ok=True)
+    if path not in _told and path != ":memory:":
+        _told.add(path)
+        get_logger().info("Faces are kept in the database file %s", Path(path).absolute())
+    options = dict(details) if isinstance(details, dict) else {}
+    options.pop("path", None)
+    # Without an isolation level, transactions begin and end where the code says so.
+    options |= {"database": path, "isolation_level": None}
+    options.setdefault("timeout", _PATIENCE)
+    connection: sqlite3.Connection = sqlite3.connect(**options)
+    return connection

@@ -1,0 +1,111 @@
+"""Alignment, against golden values of the published library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepface.cropping import alignment
+from deepface.cropping.faces import extract_face
+from deepface.detection.canvas import cut
+from deepface.types import FacialAreaRegion
+from tests.data import golden
+
+PICTURE = np.random.default_rng(7).integers(1, 256, (60, 80, 3)).astype(np.uint8)
+
+
+def functions(name: str) -> Any:
+    return golden("spec", "golden_functions.json")[name]
+
+
+def test_angle_of_the_eye_line() -> None:
+    for left_eye, right_eye, expected in functions("align_angle"):
+        _, angle = alignment.align_img_wrt_eyes(PICTURE, tuple(left_eye), tuple(right_eye))
+        assert angle == pytest.approx(expected, abs=1e-12)
+
+
+def test_projected_box() -> None:
+    cases = functions("project_facial_area")
+    assert len(cases) == 28
+    for box, angle, size, expected in cases:
+        assert alignment.project_facial_area(tuple(box), angle, tuple(size)) == tuple(expected)
+
+
+def test_sub_image_size() -> None:
+    for case in functions("extract_sub_image"):
+        sub, rx, ry = alignment.extract_sub_image(PICTURE, tuple(case["facial_area"]))
+        assert [list(sub.shape), rx, ry] == [case["shape"], case["rx"], case["ry"]]
+
+
+def test_face_box_and_size() -> None:
+    for case in functions("extract_face"):
+        x, y, w, h = case["in"]
+        eyes: Any = {k: case[k] and tuple(case[k]) for k in ("left_eye", "right_eye")}
+        face = extract_face(
+            FacialAreaRegion(x, y, w, h, **eyes),
+            PICTURE,
+            case["align"],
+            case["expand"],
+            width_border=0,
+            height_border=0,
+            detector_backend="opencv",
+        )
+        area = face.facial_area
+        assert [area.x, area.y, area.w, area.h] == case["out"]
+        assert list(face.img.shape) == case["img_shape"]
+
+
+@given(st.integers(-100, 100), st.integers(-100, 100), st.integers(0, 150), st.integers(0, 150))
+def test_cut_equals_a_slice_of_the_padded_picture(x: int, y: int, w: int, h: int) -> None:
+    padded = cv2.copyMakeBorder(PICTURE, 100, 250, 100, 250, cv2.BORDER_CONSTANT, value=0)
+    expected = padded[y + 100 : y + 100 + h, x + 100 : x + 100 + w]
+    np.testing.assert_array_equal(cut(PICTURE, x, y, w, h), expected)
+
+
+@given(
+    st.integers(-40, 110),
+    st.integers(-30, 80),
+    st.integers(1, 80),
+    st.integers(1, 60),
+    st.sampled_from([0, 20, 100]),
+)
+def test_expanded_box_lies_inside(x: int, y: int, w: int, h: int, percentage: int) -> None:
+    left, top, width, height = alignment.expand_box((x, y, w, h), percentage, 80, 60)
+    assert left >= 0
+    assert top >= 0
+    assert width >= 0
+    assert height >= 0
+    if width:
+        assert left + width <= 80
+    if height:
+        assert top + height <= 60
+
+
+@pytest.mark.parametrize(
+    ("point", "expected"),
+    [(None, False), ((0, 0), True), ((79, 59), True), ((80, 10), False), ((10, -1), False)],
+)
+def test_valid_landmark(point: tuple[int, int] | None, expected: bool) -> None:
+    assert alignment.is_valid_landmark(point, 80, 60) is expected
+
+
+def test_level_eyes_change_nothing() -> None:
+    rotated, angle = alignment.align_img_wrt_eyes(PICTURE, (50, 20), (30, 20))
+    assert angle == 0
+    np.testing.assert_array_equal(rotated, PICTURE)
+
+
+def test_rotation_levels_the_eyes() -> None:
+    picture = np.zeros((200, 200, 3), np.uint8)
+    cv2.circle(picture, (130, 110), 4, (255, 0, 0), -1)  # the left eye, lower
+    cv2.circle(picture, (70, 80), 4, (0, 255, 0), -1)
+    rotated, angle = alignment.align_img_wrt_eyes(picture, (130, 110), (70, 80))
+    left = np.argwhere(rotated[:, :, 0] > 128).mean(0)
+    right = np.argwhere(rotated[:, :, 1] > 128).mean(0)
+    assert angle > 0
+    assert left[0] == pytest.approx(right[0], abs=0.5)

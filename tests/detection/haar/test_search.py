@@ -1,0 +1,347 @@
+"""The cascades in PyTorch: equal to OpenCV's, window by window, whatever they are batched with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from deepface.detection.canvas import Canvas
+from deepface.detection.haar import atlas as haar_atlas
+from deepface.detection.haar import grouping as haar_grouping
+from deepface.detection.haar import opencv
+from deepface.detection.haar import search as haar
+from deepface.detection.haar import stages as haar_plain
+from deepface.detection.haar.atlas import Pictures, View, atlases, resampled
+from deepface.detection.haar.cascade import Candidates, Cascade, cascade_path, group
+from deepface.detection.haar.cascade_file import read_cascade
+from deepface.detection.haar.grid import integrals, looked_at
+from deepface.detection.haar.grouping import group_all
+from deepface.detection.haar.opencv import OpenCvDetector, find_eyes
+from deepface.detection.haar.search import HaarSearch
+from deepface.errors import MissingPackageError
+from deepface.types import Image
+from tests import laws
+from tests.data import data, package_pictures
+from tests.detection.haar.test_opencv import rows, shrunk
+
+FACES, EYES = "haarcascade_frontalface_default.xml", "haarcascade_eye.xml"
+CPU = torch.device("cpu")
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+
+
+@cache
+def search(file: str) -> HaarSearch:
+    return HaarSearch(file, CPU)
+
+
+@cache
+def pictures() -> list[Image]:
+    """A portrait, two men, a street, all small and of odd sizes."""
+    portrait, several, street = package_pictures()
+    return [shrunk(portrait, 151), shrunk(several, 317)[:, 3:], shrunk(street, 201)[1:]]
+
+
+def whole(images: list[Image]) -> list[View]:
+    return [View(i, 0, 0, image.shape[1], image.shape[0]) for i, image in enumerate(images)]
+
+
+def assert_equal(found: Candidates, expected: Candidates) -> None:
+    np.testing.assert_array_equal(found.boxes, expected.boxes)
+    np.testing.assert_array_equal(found.weights, expected.weights)
+
+
+@pytest.mark.parametrize(
+    ("file", "window", "features"), [(FACES, 24, [9, 16, 27]), (EYES, 20, [6, 12, 9])]
+)
+def test_cascades_are_such_that_nothing_is_rounded(
+    file: str, window: int, features: list[int]
+) -> None:
+    cascade = read_cascade(cascade_path(file))
+    assert cascade.window == window
+    assert [len(stage.splits) for stage in cascade.stages[:3]] == features
+    for stage in cascade.stages:
+        # Features are sums of whole numbers that float32 holds in any order of adding.
+        assert (stage.kernels == stage.kernels.round()).all()
+        assert np.abs(stage.kernels).sum(axis=(1, 2)).max() * 255 < 2**24
+        # Votes are multiples of 2**-44, and their sums are below 2**9: 53 bits.
+        votes = np.concatenate([stage.left, stage.right, stage.left - stage.right])
+        assert (votes * 2**44 == (votes * 2**44).round()).all()
+        assert np.maximum(abs(stage.left), abs(stage.right)).sum() < 2**8
+
+
+def test_a_file_that_is_no_haar_cascade(tmp_path: Path) -> None:
+    path = tmp_path / "other.xml"
+    path.write_text("<?xml version='1.0'?><opencv_storage><a>1</a></opencv_storage>")
+    with pytest.raises(ValueError, match="no Haar cascade"):
+        read_cascade(path)
+
+
+@pytest.mark.parametrize("border", [0.0, 0.07, 0.5])
+def test_equal_to_opencv(border: float) -> None:
+    canvases = [Canvas.with_border(image, border) for image in pictures()]
+    views = [View(i, -c.left, -c.top, c.width, c.height) for i, c in enumerate(canvases)]
+    found = search(FACES).find(Pictures(pictures(), CPU), views)
+    cascade = Cascade(FACES)
+    for candidates, canvas in zip(found, canvases, strict=True):
+        assert_equal(candidates, group(cascade.search(canvas), canvas.shape))
+    assert sum(len(candidates.boxes) for candidates in found) >= 2
+
+
+def test_memory_limits_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Pictures(pictures(), CPU)
+    expected = search(FACES).find(held, whole(pictures()))
+    small = HaarSearch(FACES, CPU)
+    monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 100)
+    monkeypatch.setattr(small, "_atlas_pixels", 40_000)
+    monkeypatch.setattr(haar_plain, "_STAGE_BYTES", 1 << 18)
+    for rows_, pairs in ((7, 1 << 26), (2048, 1000)):
+        monkeypatch.setattr(haar_grouping, "_ROWS", rows_)
+        monkeypatch.setattr(haar_grouping, "_PAIRS", pairs)
+        for found, wanted in zip(small.find(held, whole(pictures())), expected, strict=True):
+            assert_equal(found, wanted)
+    monkeypatch.setattr(opencv, "_DEVICE_PIXELS", 20_000)
+    assert list(opencv._runs([(100, 100, 3), (100, 100, 3), (1, 1, 3), (300, 300, 3)])) == [
+        slice(0, 2),
+        slice(2, 3),
+        slice(3, 4),
+    ]
+
+
+class Full:
+    """A device whose memory holds no atlas of more than ``most`` pixels."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.failures = most, 0
+
+    def __call__(self, gray: Any, rows: Any, columns: Any, strips: Any, offsets: Any) -> Any:
+        if rows.shape[1] * len(strips) > self.most:
+            self.failures += 1
+            raise torch.OutOfMemoryError("no room")
+        return resampled(gray, rows, columns, strips, offsets)
+
+
+def test_out_of_memory_halves_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Pictures(pictures(), CPU)
+    expected = search(FACES).find(held, whole(pictures()))
+    small, full = HaarSearch(FACES, CPU), Full(200_000)
+    monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 200)
+    monkeypatch.setattr(haar, "_LEAST_PIXELS", 40_000)
+    monkeypatch.setattr(small, "_atlas_pixels", 640_000)
+    monkeypatch.setattr(small._steps, "resampled", full)
+    for _ in range(2):
+        for found, wanted in zip(small.find(held, whole(pictures())), expected, strict=True):
+            assert_equal(found, wanted)
+    assert full.failures == 2, "the second call knows"
+    assert small._atlas_pixels == 160_000
+    full.most = 0
+    with pytest.raises(torch.OutOfMemoryError):
+        small.find(held, whole(pictures()))
+    assert small._atlas_pixels <= 40_000
+
+
+def test_atlases_that_fit_into_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = 80 << 30
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
+    assert haar._fitting(torch.device("cuda", 0)) == 1 << 26
+    free = 8 << 30
+    assert 1 << 24 < haar._fitting(torch.device("cuda", 0)) < 1 << 25
+    free = 0
+    assert haar._fitting(torch.device("cuda", 0)) == 1 << 20
+
+
+def test_the_number_of_operations_does_not_grow_with_the_pictures() -> None:
+    counts = []
+    for times in (1, 6):
+        images = pictures()[:1] * times
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            search(FACES).find(Pictures(images, CPU), whole(images))
+        counts.append({event.key: event.count for event in profiled.key_averages()})
+    one, six = (sum(count.values()) for count in counts)
+    assert six < 1.1 * one
+    assert counts[1]["aten::nonzero"] < 40, "where the host waits for the device"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_grouping(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    shapes = [(150, 200), (150, 200), (400, 90), (50, 50)]
+    centres = generator.integers(0, 120, (12, 3))
+    picked = centres[generator.integers(0, 12, 700)] + generator.integers(-4, 5, (700, 3))
+    boxes = np.stack([picked[:, 0], picked[:, 1], *(abs(picked[:, 2]) + 9,) * 2], axis=1)
+    weights, owners = generator.normal(size=700), generator.integers(0, 3, 700)
+    found = group_all(
+        torch.from_numpy(owners), torch.from_numpy(boxes), torch.from_numpy(weights), shapes
+    )
+    assert len(found) == 4
+    for view, (candidates, shape) in enumerate(zip(found, shapes, strict=True)):
+        mine = owners == view
+        assert_equal(candidates, group(Candidates(boxes[mine], weights[mine]), shape))
+    assert sum(len(candidates.boxes) for candidates in found) > 3
+    assert len(found[3].boxes) == 0
+
+
+@pytest.fixture
+def forced(monkeypatch: pytest.MonkeyPatch) -> OpenCvDetector:
+    monkeypatch.setenv("DEEPFACE_HAAR", "torch")
+    return OpenCvDetector("cpu")
+
+
+def test_detector(forced: OpenCvDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    portrait = shrunk(package_pictures()[0], 301)
+    canvases = [Canvas.with_border(image, 0.5) for image in [portrait, *pictures()[1:]]]
+    found = forced.detect_canvases(canvases)
+    monkeypatch.setenv("DEEPFACE_HAAR", "opencv")
+    assert [rows(faces) for faces in found] == [
+        rows(faces) for faces in forced.detect_canvases(canvases)
+    ]
+    assert found[0][0].left_eye is not None
+
+
+def test_eyes(forced: OpenCvDetector, monkeypatch: pytest.MonkeyPatch) -> None:
+    portrait = shrunk(package_pictures()[0], 301)
+    crops = [portrait[20:140, 90:220], portrait[25:125, 100:200], portrait[:, ::-1]]
+    crops += [np.zeros((40, 0, 3), np.uint8), np.zeros((3, 5, 3), np.uint8), portrait[20:40, 3:23]]
+    found = find_eyes(crops, "cpu")
+    monkeypatch.setenv("DEEPFACE_HAAR", "opencv")
+    assert found == find_eyes(crops)
+    assert found[0] != (None, None)
+    assert found[3:5] == [(None, None)] * 2
+
+
+@pytest.mark.parametrize("implementation", ["torch", "opencv"])
+def test_tensors(implementation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPFACE_HAAR", implementation)
+    detector = OpenCvDetector("cpu")
+    images = [shrunk(package_pictures()[0], 301), pictures()[2]]
+    tensors = [torch.from_numpy(image) for image in images]
+    found, expected = (
+        detector.detect_canvases([Canvas.with_border(image, 0.5) for image in some])
+        for some in (tensors, images)
+    )
+    assert [rows(faces) for faces in found] == [rows(faces) for faces in expected]
+    assert found[0]
+    crops = [(slice(20, 140), slice(90, 220)), (slice(5, 5), slice(0, 9))]
+    eyes = find_eyes([tensors[0][crop] for crop in crops], "cpu")
+    assert eyes == find_eyes([images[0][crop] for crop in crops], "cpu")
+    assert eyes[0] != (None, None)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (23, 300), (24, 24), (25, 49), (300, 24)])
+def test_tiny_pictures(
+    forced: OpenCvDetector, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    found = rows(forced.detect_faces(image))  # type: ignore[arg-type]
+    monkeypatch.setenv("DEEPFACE_HAAR", "opencv")
+    assert found == rows(forced.detect_faces(image))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "law",
+    [laws.single_equals_any_batch, laws.permutation_permutes, laws.duplicates_are_equal],
+)
+def test_laws(forced: OpenCvDetector, law: Any) -> None:
+    portrait, several, _ = pictures()
+    mirrored = np.ascontiguousarray(portrait[:, ::-1])
+    law(forced.detect_faces, [portrait, several[:, :170], mirrored], laws.same_regions)
+
+
+def test_no_pictures_and_two_threads(forced: OpenCvDetector) -> None:
+    laws.empty_gives_nothing(forced.detect_faces)
+    laws.threads_agree(forced.detect_faces, pictures()[:1], laws.same_regions)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("border", [0.0, 0.5])
+def test_crowds(forced: OpenCvDetector, border: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = [shrunk(path, 511) for path in sorted(data("images", "crowd").glob("*.jpg"))]
+    canvases = [Canvas.with_border(image, border) for image in images]
+    found = [rows(faces) for faces in forced.detect_canvases(canvases)]
+    monkeypatch.setenv("DEEPFACE_HAAR", "opencv")
+    assert found == [rows(faces) for faces in forced.detect_canvases(canvases)]
+    assert sum(map(len, found)) > 30
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(torch.cuda.is_available(), reason="test_on_a_gpu runs the kernels themselves")
+def test_kernels() -> None:
+    """In a process of its own: Triton decides when it is imported whether it interprets."""
+    pytest.importorskip("triton", reason="pip install triton: it comes with PyTorch for CUDA only")
+    if INTERPRETED:
+        pytest.skip("this is that process")
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", __file__, "-k", "interpreter"],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert result.returncode == 0 and "2 passed" in result.stdout, result.stdout
+
+
+@pytest.mark.skipif(not INTERPRETED, reason="test_kernels runs this in a process of its own")
+@pytest.mark.parametrize("file", [FACES, EYES])
+def test_kernels_in_the_interpreter(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deepface.detection.haar import kernels as haar_kernels
+
+    monkeypatch.setattr(haar_kernels, "_GROUP_ENDS", (2, 4, 6))
+    monkeypatch.setattr(haar_kernels, "_BLOCK", 1024)
+    monkeypatch.setattr(haar_plain, "_GROUP_ENDS", (2, 4, 6))
+    cascade = read_cascade(cascade_path(file))
+    plain, fused = haar_plain.Plain(cascade, CPU), haar_kernels.Fused(cascade, CPU)
+    monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 52)  # few programs: each takes its time
+    image: Image = cv2.resize(pictures()[0][:120, 20:130], (50, 52))  # type: ignore[assignment]
+    held = Pictures([image], CPU)
+    for atlas, other in zip(
+        *(
+            atlases(held, whole([image]), cascade.window, s.resampled, 1 << 24)
+            for s in (plain, fused)
+        ),
+        strict=True,
+    ):
+        assert torch.equal(atlas.pixels, other.pixels)
+        sums, squares = integrals(atlas.pixels)
+        norms, calm, passed = plain.grid(sums, squares, atlas.step)
+        windows = looked_at(atlas, norms, calm, passed)
+        norms_, calm_, passed_ = fused.grid(sums, squares, atlas.step)
+        assert torch.equal(norms_.view(-1)[passed.view(-1)], norms.view(-1)[passed.view(-1)])
+        assert torch.equal(calm_, calm)
+        found = looked_at(atlas, norms_, calm_, passed_)
+        assert torch.equal(found.x, windows.x) and torch.equal(found.y, windows.y)
+        expected, votes = plain.look(plain.source(atlas.pixels, sums), windows, 0)
+        passing, votes_ = fused.look(sums, windows, 0)
+        assert torch.equal(passing, expected)
+        assert torch.equal(votes_[expected], votes[expected])
+
+
+def test_kernels_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "deepface.detection.haar.kernels", None)
+    with pytest.raises(MissingPackageError, match="DEEPFACE_HAAR=torch does without"):
+        HaarSearch(EYES, CPU, fused=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("border", [0.0, 0.5])
+@pytest.mark.parametrize("implementation", ["torch", "triton"])
+def test_on_a_gpu(implementation: str, border: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    detector = OpenCvDetector("cuda")
+    canvases = [
+        Canvas.with_border(shrunk(path, longest), border)
+        for path in package_pictures()
+        for longest in (301, 640)
+    ]
+    monkeypatch.setenv("DEEPFACE_HAAR", implementation)
+    found = [rows(faces) for faces in detector.detect_canvases(canvases)]
+    monkeypatch.setenv("DEEPFACE_HAAR", "opencv")
+    assert found == [rows(faces) for faces in detector.detect_canvases(canvases)]
+    assert sum(map(len, found)) > 3

@@ -1,0 +1,143 @@
+"""The network runner: chunks, back-off, precision; devices; models built once."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from deepface.errors import UnimplementedError
+from deepface.runtime.execution.batching import chunks, map_grouped
+from deepface.runtime.execution.device import resolve_device, resolve_precision
+from deepface.runtime.execution.network import Network
+from deepface.runtime.models import cached_models, get_or_build
+
+
+class Doubles(nn.Module):
+    """Twice the input; notes the sizes of its batches and can run out of memory."""
+
+    def __init__(self, room: int = 1000) -> None:
+        super().__init__()
+        self.room = room
+        self.sizes: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > self.room:
+            raise torch.cuda.OutOfMemoryError("no room")
+        self.sizes.append(len(x))
+        return 2 * x
+
+
+def test_chunks_and_order() -> None:
+    module = Doubles()
+    batch = np.arange(7, dtype=np.float32).reshape(7, 1)
+    np.testing.assert_array_equal(Network(module, "cpu", chunk_size=3)(batch), 2 * batch)
+    assert module.sizes == [3, 3, 1]
+
+
+def test_out_of_memory_halves_and_goes_on() -> None:
+    module = Doubles(room=2)
+    batch = np.arange(9, dtype=np.float32).reshape(9, 1)
+    np.testing.assert_array_equal(Network(module, "cpu", chunk_size=8)(batch), 2 * batch)
+    assert module.sizes == [2, 2, 2, 2, 1]
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        Network(Doubles(room=0), "cpu")(batch)
+
+
+def test_preparation_and_precision() -> None:
+    module = Doubles()
+    bytes_ = np.full((2, 4, 4, 3), 255, np.uint8)
+    found = Network(module, "cpu", "bf16")(bytes_, lambda x: x.permute(0, 3, 1, 2) / 255)
+    assert found.dtype == torch.float32
+    assert found.shape == (2, 3, 4, 4)
+    assert not found.requires_grad
+    assert float(found.max()) == 2
+
+
+def test_grouping_restores_the_order() -> None:
+    groups: list[list[str]] = []
+
+    def run(items: list[str]) -> list[str]:
+        groups.append(items)
+        return [item.upper() for item in items]
+
+    words = ["a", "bb", "c", "dd", "e"]
+    assert map_grouped(words, len, run, chunk_size=2) == ["A", "BB", "C", "DD", "E"]
+    assert groups == [["a", "c"], ["e"], ["bb", "dd"]]
+    with pytest.raises(ValueError, match="at least 1"):
+        list(chunks(words, 0))
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPFACE_DEVICE", "cpu")
+    assert resolve_device() == torch.device("cpu")
+    with pytest.raises(UnimplementedError, match="unknown device 'gpu'"):
+        resolve_device("gpu")
+    with pytest.raises(RuntimeError, match="'cuda:99' is not available"):
+        resolve_device("cuda:99")
+    with pytest.raises(UnimplementedError, match="unknown precision 'int4'"):
+        resolve_precision("int4")
+
+
+def test_threads_build_a_model_once() -> None:
+    built: list[int] = []
+
+    def build() -> Any:
+        built.append(1)
+        time.sleep(0.05)
+        return object()
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            calls = [pool.submit(get_or_build, "test-task", "m", build) for _ in range(4)]
+            assert len({id(call.result()) for call in calls}) == 1
+        assert len(built) == 1
+        with pytest.raises(ZeroDivisionError):
+            get_or_build("test-task", "broken", lambda: 1 / 0)
+        assert "broken" not in cached_models["test-task"]
+    finally:
+        cached_models.pop("test-task", None)
+
+
+def test_torch_is_not_imported_to_learn_that_there_is_no_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from deepface.runtime.execution import device
+
+    assert device.may_have_cuda()  # torch is there already
+    monkeypatch.delitem(sys.modules, "torch")
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(device, "_DRIVERS", ("/no/such/driver",))
+    assert not device.may_have_cuda()
+    monkeypatch.setattr(device, "_DRIVERS", ("/no/such/driver", "/"))
+    assert device.may_have_cuda()
+    monkeypatch.setattr(device, "_DRIVERS", ())
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert device.may_have_cuda()
+
+
+_WHERE = """
+import torch
+from deepface.runtime.execution.network import Network
+Network(torch.nn.Identity(), "cpu")
+block = torch.empty(20 * 2**20, dtype=torch.uint8)
+heap = next(line for line in open("/proc/self/maps") if "[heap]" in line)
+low, high = (int(end, 16) for end in heap.split()[0].split("-"))
+print(low <= block.data_ptr() < high)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about glibc's allocator")
+def test_large_maps_are_not_mapped_anew_at_every_call() -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", _WHERE], capture_output=True, check=True, text=True
+    )
+    assert found.stdout.strip() == "True"

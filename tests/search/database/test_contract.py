@@ -1,0 +1,176 @@
+"""What is promised of every database, asked of each."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from deepface.errors import DimensionMismatchError, DuplicateEntryError
+from deepface.search import index
+from deepface.search.database.sql import SqlDatabase
+from tests.search.database.conftest import CRITERIA, UNIT, Opener, records, stored_names
+
+
+def test_what_was_stored_comes_back(opener: Opener) -> None:
+    many = records(25)
+    with opener() as database:
+        database.insert(CRITERIA, many[:10])
+        database.insert(CRITERIA, many[10:])
+    with opener() as database:
+        pages = list(database.pages(CRITERIA, size=7))
+        found = {
+            name: vector
+            for page in pages
+            for name, vector in zip(page.names, page.embeddings, strict=True)
+        }
+        assert {len(page.ids) for page in pages} <= set(range(1, 8))
+        assert len({id_ for page in pages for id_ in page.ids}) == 25
+        for record in many:
+            np.testing.assert_allclose(found[record.img_name], record.embedding, atol=1e-6)
+        ids = [*pages[0].ids, *pages[-1].ids]
+        fetched = database.fetch(CRITERIA, ids)
+        assert sorted(map(str, fetched.ids)) == sorted(map(str, ids))
+        stored = database.get(CRITERIA, ids[0])
+        assert stored is not None
+        assert (stored.id, stored.img_name, stored.criteria) == (
+            ids[0],
+            pages[0].names[0],
+            CRITERIA,
+        )
+        np.testing.assert_allclose(stored.embedding, pages[0].embeddings[0])
+
+
+@pytest.mark.parametrize("identity", [999_999, "no-such-id", None, -1, ""])
+def test_unknown_records(opener: Opener, identity: object) -> None:
+    with opener() as database:
+        assert database.get(CRITERIA, identity) is None
+        database.insert(CRITERIA, records(1))
+        assert database.get(CRITERIA, identity) is None
+
+
+def test_empty(opener: Opener) -> None:
+    with opener() as database:
+        assert list(database.pages(CRITERIA)) == []
+
+
+def test_criteria_are_kept_apart(opener: Opener) -> None:
+    with opener() as database:
+        database.insert(CRITERIA, records(3, seed=1))
+        database.insert(UNIT, records(2, seed=2, unit=True))
+        database.insert(replace(CRITERIA, aligned=False), records(1, seed=3))
+        assert stored_names(database) == ["1-0.jpg", "1-1.jpg", "1-2.jpg"]
+        assert stored_names(database, UNIT) == ["2-0.jpg", "2-1.jpg"]
+
+
+def test_a_duplicate_stores_nothing_of_its_chunk(opener: Opener) -> None:
+    first, second, third = records(3)
+    # Embedded in another batch: the same face, other last bits.
+    again = replace(first, img_name="again.jpg", embedding=first.embedding + 1e-6)
+    with opener() as database:
+        database.insert(CRITERIA, [first])
+        with pytest.raises(DuplicateEntryError, match=r"again\.jpg"):
+            database.insert(CRITERIA, [second, again])
+        with pytest.raises(DuplicateEntryError, match="Duplicate detected"):
+            database.insert(CRITERIA, [third, third])
+        assert stored_names(database) == [first.img_name]
+        # The same face made in another way is another record.
+        unit = first.embedding / np.linalg.norm(first.embedding)
+        database.insert(UNIT, [replace(first, embedding=unit)])
+        assert stored_names(database, UNIT) == [first.img_name]
+
+
+def test_vectors_of_another_length_are_refused(opener: Opener) -> None:
+    with opener() as database:
+        with pytest.raises(DimensionMismatchError, match="8, 16"):
+            database.insert(CRITERIA, [*records(1, 16), *records(1, 8, seed=1)])
+        database.insert(CRITERIA, records(2, 16))
+        with pytest.raises(DimensionMismatchError, match="8, 16"):
+            database.insert(CRITERIA, records(1, 8, seed=1))
+        assert len(stored_names(database)) == 2
+
+
+@pytest.mark.parametrize("criteria", [CRITERIA, UNIT])
+def test_neighbours_are_the_nearest(opener: Opener, criteria: object) -> None:
+    unit = criteria is UNIT
+    used = UNIT if unit else CRITERIA
+    many = records(200, unit=unit)
+    queries = np.array([record.embedding for record in records(5, seed=9, unit=unit)])
+    with opener() as database:
+        database.insert(used, many[:150])
+        database.build_index(used, 32, 40)
+        database.insert(used, many[150:])  # newer than the index
+        named = database.neighbours(used, queries, 10)
+        page = database.fetch(used, [id_ for own in named for id_ in own])
+        names = dict(zip(page.ids, page.names, strict=True))
+    vectors = np.array([record.embedding for record in many])
+    for query, own in zip(queries, named, strict=True):
+        order = np.argsort(np.linalg.norm(vectors - query, axis=1))[:10]
+        expected = [many[row].img_name for row in order]
+        assert [names[id_] for id_ in own][:5] == expected[:5]
+        assert len(set(expected) & {names[id_] for id_ in own}) >= 9
+
+
+def test_building_again_changes_nothing(opener: Opener) -> None:
+    with opener() as database:
+        database.insert(CRITERIA, records(20))
+        database.build_index(CRITERIA, 16, 1000)
+        before = database.neighbours(CRITERIA, np.ones((1, 16)), 5)
+        database.build_index(CRITERIA, 16, 1000)
+        assert database.neighbours(CRITERIA, np.ones((1, 16)), 5) == before
+
+
+def test_threads_that_register_the_same_faces(sql_opener: Opener) -> None:
+    """Each face is stored once, and whoever comes later is told."""
+    many = records(12)
+    told = []
+
+    def register() -> None:
+        with sql_opener() as database:
+            for record in many:
+                try:
+                    database.insert(CRITERIA, [record])
+                except DuplicateEntryError:
+                    told.append(record.img_name)
+
+    threads = [threading.Thread(target=register) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with sql_opener() as database:
+        assert stored_names(database) == sorted(record.img_name for record in many)
+    assert len(told) == 3 * len(many)
+
+
+def test_searching_while_the_index_is_replaced(
+    sql_opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "PART", 500)
+    monkeypatch.setattr(SqlDatabase, "_cache", {})
+    with sql_opener() as database:
+        database.insert(CRITERIA, records(20))
+        database.build_index(CRITERIA, 8, 100)
+    done = threading.Event()
+    errors: list[Exception] = []
+
+    def search() -> None:
+        with sql_opener() as database:
+            while not done.is_set():
+                try:
+                    SqlDatabase._cache.clear()
+                    assert len(database.neighbours(CRITERIA, np.ones((1, 16)), 10)[0]) == 10
+                except Exception as error:
+                    errors.append(error)
+
+    thread = threading.Thread(target=search)
+    thread.start()
+    with sql_opener() as database:
+        for seed in range(1, 20):
+            database.insert(CRITERIA, records(5, seed=seed))
+            database.build_index(CRITERIA, 8, 100)
+    done.set()
+    thread.join()
+    assert errors == []

@@ -1,0 +1,74 @@
+"""An index finds what a comparison with all records finds, whatever happened before."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from deepface.errors import DimensionMismatchError, EmptyDatasource
+from deepface.search.database.nearest import find_approximately, find_exactly
+from deepface.search.database.sql import SqlDatabase
+from tests.search.database.conftest import CRITERIA, Opener, records
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_registered_deleted_and_built_in_any_order(sql_opener: Opener, seed: int) -> None:
+    """Few enough records that the index finds all neighbours."""
+    rng = random.Random(seed)
+    probes = np.array([record.embedding for record in records(3, seed=1000)])
+    with sql_opener() as database:
+        assert isinstance(database, SqlDatabase)
+        database.insert(CRITERIA, records(2, seed=999))
+        database.build_index(CRITERIA, 8, 3)
+        for step in range(30):
+            action = rng.choice(["register", "register", "delete", "build"])
+            if action == "register":
+                database.insert(CRITERIA, records(rng.randint(1, 4), seed=step))
+            elif action == "build":
+                database.build_index(CRITERIA, 8, rng.randint(1, 9))
+            else:
+                ids = [id_ for page in database.pages(CRITERIA) for id_ in page.ids]
+                gone = rng.sample(ids, rng.randint(0, max(0, len(ids) - 1)) // 2)
+                with database.writing():
+                    for id_ in gone:
+                        database.run("DELETE FROM embeddings WHERE id = ?", [id_])
+            k = rng.randint(1, 8)
+            limit = rng.choice([math.inf, 5.0])
+            exact = find_exactly(database, CRITERIA, probes, "euclidean", limit, k)
+            assert find_approximately(database, CRITERIA, probes, "euclidean", limit, k) == exact
+            for probe, own in zip(probes, exact, strict=True):  # whoever else is looked for
+                alone = find_approximately(database, CRITERIA, probe[None], "euclidean", limit, k)
+                assert alone == [own]
+
+
+def test_all_deleted(sql_opener: Opener) -> None:
+    with sql_opener() as database:
+        assert isinstance(database, SqlDatabase)
+        database.insert(CRITERIA, records(5))
+        database.build_index(CRITERIA, 8, 3)
+        with database.writing():
+            database.run("DELETE FROM embeddings")
+        for find in (find_approximately, find_exactly):
+            with pytest.raises(EmptyDatasource):
+                find(database, CRITERIA, np.ones((1, 16)), "euclidean", math.inf, 3)
+
+
+def test_probes_of_another_length(opener: Opener) -> None:
+    with opener() as database:
+        database.insert(CRITERIA, records(5))
+        database.build_index(CRITERIA, 8, 3)
+        for find in (find_approximately, find_exactly):
+            with pytest.raises(DimensionMismatchError, match="16 dimensions"):
+                find(database, CRITERIA, np.ones((1, 8)), "euclidean", math.inf, 3)
+
+
+def test_index_and_comparison_agree(opener: Opener) -> None:
+    probes = np.array([record.embedding for record in records(4, seed=1)])
+    with opener() as database:
+        database.insert(CRITERIA, records(40))
+        database.build_index(CRITERIA, 8, 3)
+        exact = find_exactly(database, CRITERIA, probes, "euclidean", math.inf, 3)
+        assert find_approximately(database, CRITERIA, probes, "euclidean", math.inf, 3) == exact

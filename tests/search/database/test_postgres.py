@@ -1,0 +1,158 @@
+"""What only a server can do wrong, and what a caller's connection may expect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from deepface.errors import DatabaseError, DuplicateEntryError
+from deepface.search.database.registry import open_database
+from tests.search.database.conftest import CRITERIA, fresh_schema, records, stored_names
+
+psycopg = pytest.importorskip("psycopg", reason="pip install 'psycopg[binary]'")
+SECRET = "s3cret-w0rd"
+
+
+@pytest.fixture
+def uri(postgres_uri: str) -> str:
+    return fresh_schema(postgres_uri, "test_postgres")
+
+
+def message(details: Any, database_type: str = "postgres") -> str:
+    """What a user reads of a connection that fails; the traceback holds no password either."""
+    with pytest.raises(DatabaseError) as caught, open_database(database_type, details) as database:
+        stored_names(database)
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert SECRET not in str(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return str(caught.value)
+
+
+def test_server_that_is_not_there() -> None:
+    assert "is the server running" in message(f"postgresql://me:{SECRET}@127.0.0.1:1/faces")
+
+
+def test_wrong_password(postgres_uri: str) -> None:
+    user, rest = postgres_uri.split("@")
+    assert "user or the password" in message(f"postgresql://tester:{SECRET}@{rest}")
+    assert "user or the password" in message(
+        f"host=127.0.0.1 port={rest.split(':')[1].split('/')[0]} user=nobody password={SECRET} "
+        "dbname=postgres"
+    )
+    assert user.startswith("postgresql://tester:")
+
+
+@pytest.mark.parametrize(
+    "details",
+    ["faces.db", f"me:{SECRET}@host/faces", f"postgresql://me:{SECRET}@host/faces?nonsense=1"],
+)
+def test_no_address(details: str) -> None:
+    text = message(details)
+    assert "postgresql://user:password@host:port/database" in text
+    assert "database_type='sqlite'" in text
+
+
+def test_unknown_database(postgres_uri: str) -> None:
+    assert "nowhere" in message(postgres_uri.replace("/postgres", "/nowhere"))
+
+
+def test_variable_and_dict(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default type, with a server in the environment, is that server."""
+    monkeypatch.setenv("DEEPFACE_POSTGRES_URI", uri)
+    with open_database() as database:
+        database.insert(CRITERIA, records(2))
+    details = psycopg.conninfo.conninfo_to_dict(uri)
+    with open_database("postgres", details) as database:
+        assert len(stored_names(database)) == 2
+
+
+@pytest.fixture(params=[False, True], ids=["transactions", "autocommit"])
+def connection(request: pytest.FixtureRequest, uri: str) -> Iterator[Any]:
+    with psycopg.connect(uri, autocommit=request.param) as found:
+        yield found
+
+
+def test_a_connection_of_the_caller(uri: str, connection: Any) -> None:
+    """What is stored is there for others; the connection stays open."""
+    with open_database("postgres", connection=connection) as database:
+        assert stored_names(database) == []
+        database.insert(CRITERIA, records(3))
+        with pytest.raises(DuplicateEntryError):
+            database.insert(CRITERIA, records(3))
+        database.insert(CRITERIA, records(1, seed=1))
+        database.build_index(CRITERIA, 8, 100)
+    with open_database("postgres", uri) as database:
+        assert len(stored_names(database)) == 4
+        assert len(database.neighbours(CRITERIA, np.ones((1, 16)), 9)[0]) == 4
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_transaction_of_the_caller(uri: str) -> None:
+    """Is his to commit."""
+    with psycopg.connect(uri) as connection:
+        connection.execute("SELECT 1")
+        with open_database("postgres", connection=connection) as database:
+            database.insert(CRITERIA, records(3))
+            assert len(stored_names(database)) == 3
+        connection.rollback()
+    with open_database("postgres", uri) as database:
+        assert stored_names(database) == []
+
+
+def test_an_account_that_may_only_use_the_tables(uri: str) -> None:
+    with open_database("postgres", uri) as database:
+        database.insert(CRITERIA, records(1))
+    with psycopg.connect(uri, autocommit=True) as admin:
+        admin.execute("DROP ROLE IF EXISTS clerk")
+        admin.execute(f"CREATE ROLE clerk LOGIN PASSWORD '{SECRET}'".encode())
+        admin.execute("GRANT USAGE ON SCHEMA test_postgres TO clerk")
+        admin.execute("GRANT SELECT ON ALL TABLES IN SCHEMA test_postgres TO clerk")
+        clerk = uri.replace(uri[: uri.index("@")], f"postgresql://clerk:{SECRET}")
+        with open_database("postgres", clerk) as database:
+            assert len(stored_names(database)) == 1
+        with (
+            pytest.raises(DatabaseError, match="permission denied"),
+            open_database("postgres", clerk) as database,
+        ):
+            database.insert(CRITERIA, records(1, seed=1))
+        admin.execute("GRANT INSERT ON ALL TABLES IN SCHEMA test_postgres TO clerk")
+        admin.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA test_postgres TO clerk")
+        with open_database("postgres", clerk) as database:
+            database.insert(CRITERIA, records(1, seed=1))
+            assert len(stored_names(database)) == 2
+        admin.execute("DROP OWNED BY clerk")
+        admin.execute("DROP ROLE clerk")
+
+
+def test_a_server_without_pgvector(uri: str) -> None:
+    with psycopg.connect(uri) as connection:
+        found = connection.execute(
+            "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"
+        ).fetchone()
+    if found:
+        pytest.skip("this server has pgvector")
+    with (
+        pytest.raises(DatabaseError, match="lacks the extension pgvector"),
+        open_database("pgvector", uri) as database,
+    ):
+        database.insert(CRITERIA, records(1))
+
+
+def test_vectors_that_pgvector_cannot_index(pgvector_uri: str) -> None:
+    with open_database("pgvector", fresh_schema(pgvector_uri, "test_vector_long")) as database:
+        database.insert(CRITERIA, records(30, dimensions=4096))
+        database.build_index(CRITERIA, 8, 100)
+        query = records(30, dimensions=4096)[7].embedding
+        named = database.neighbours(CRITERIA, query[None], 1)[0]
+        assert database.fetch(CRITERIA, named).names == ["0-7.jpg"]
+
+
+def test_more_neighbours_than_the_index_can_keep(pgvector_uri: str) -> None:
+    with open_database("pgvector", fresh_schema(pgvector_uri, "test_vector_many")) as database:
+        for start in range(12):
+            database.insert(CRITERIA, records(100, dimensions=4, seed=start))
+        assert len(database.neighbours(CRITERIA, np.ones((1, 4)), 1100)[0]) == 1100
