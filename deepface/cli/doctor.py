@@ -22,7 +22,7 @@ from deepface.cli.options import Command, options
 REQUIRED = {
     "certifi": "",
     "click": "8.2.1",
-    "filelock": "3.12",
+    "filelock": "3.21.2",
     "h5py": "3.8",
     "mtcnn": "1.0.0",
     "numpy": "1.24",

@@ -1,0 +1,116 @@
+"""Writing into folders that others can write to: through no link, and into regular files only.
+
+A link that stands where a file is about to be written would lead the writing to a file elsewhere,
+and a pipe would hold it up. Only the last part of a path is looked at: which folder it is in is the
+caller's choice. What is refused is an ``OSError`` that says why and has the file's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from filelock import FileLock
+
+#: Not every system has each of them.
+_SAFELY = sum(
+    getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK")
+)
+_NEW = os.O_CREAT | os.O_EXCL | _SAFELY
+_EXISTING = {"rb": os.O_RDONLY, "r+b": os.O_RDWR, "ab": os.O_WRONLY | os.O_APPEND}
+
+
+def create(path: Path) -> IO[bytes]:
+    """Open a new file to write and read; the file or link that has its name is removed.
+
+    Whoever may create the same file at the same time needs a lock: see :func:`locked`.
+    """
+    _check_name(path, link_is_fine=True)
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_RDWR | _NEW, 0o666), "w+b")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Open a new file that takes the place of ``path`` at the block's end, unless that fails.
+
+    It has a name of its own beside ``path``: readers of ``path`` see what was there, or all of what
+    is new. A link there is replaced, not followed.
+    """
+    scratch = path.with_name(f".{secrets.token_hex(8)}.new")  # short: names have a longest length
+    try:
+        with create(scratch) as file:
+            yield file
+        _check_name(path, link_is_fine=True)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write(path: Path, content: bytes) -> None:
+    """:func:`replacing`, for content that is at hand."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def open_existing(path: Path, mode: str) -> IO[bytes]:
+    """Open a file, ``"rb"``, ``"r+b"`` or ``"ab"``, without a buffer. To write, it has one name."""
+    _check_name(path)
+    descriptor = os.open(path, _EXISTING[mode] | _SAFELY)
+    try:  # again, because another file may have the name by now
+        _check(os.fstat(descriptor), path, one_name=mode != "rb")
+        file: Any = os.fdopen(descriptor, mode, buffering=0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return file  # type: ignore[no-any-return]
+
+
+def open_to_append(path: Path) -> IO[bytes]:
+    """Open a file to append to it, a new one where there is none, without a buffer."""
+    try:
+        return open_existing(path, "ab")
+    except FileNotFoundError:
+        return os.fdopen(os.open(path, _EXISTING["ab"] | _NEW, 0o666), "ab", buffering=0)
+
+
+@contextlib.contextmanager
+def locked(path: Path, timeout: float = -1) -> Iterator[None]:
+    """Hold the lock file ``path``, which is gone afterwards.
+
+    Raises:
+        filelock.Timeout: somebody else has it for longer than ``timeout`` seconds.
+        OSError: it cannot be made here, or it is something else.
+    """
+    _check_name(path, one_name=True)
+    with FileLock(path, timeout=timeout, thread_local=False):
+        try:
+            yield
+        finally:
+            # While it is held: who waits for it notices, and makes a new one. Windows removes no
+            # file that is open.
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _check_name(path: Path, link_is_fine: bool = False, one_name: bool = False) -> None:
+    """Refuse what has the name, unless nothing has."""
+    with contextlib.suppress(FileNotFoundError):
+        found = path.lstat()
+        if not (link_is_fine and stat.S_ISLNK(found.st_mode)):
+            _check(found, path, one_name)
+
+
+def _check(found: os.stat_result, path: Path, one_name: bool) -> None:
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(errno.ELOOP, "a symbolic link has the name", str(path))
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "what has the name is no regular file", str(path))
+    if one_name and found.st_nlink > 1:
+        raise OSError(errno.EMLINK, "the file has another name, too (a hard link)", str(path))
