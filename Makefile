@@ -19,13 +19,13 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-$(VENV)/.demo: $(BIN)/python setup.py requirements.txt
+$(VENV)/.demo: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[demo]"
 	touch $@
 
 # mediapipe would bring opencv-contrib-python beside opencv-python: it comes without its
 # dependencies, and those that its face detector imports are named.
-$(VENV)/.test: $(BIN)/python setup.py requirements.txt
+$(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[all,test]" absl-py flatbuffers
 	$(BIN)/python -m pip install --quiet --no-deps "mediapipe>=1.0"
 	touch $@

@@ -44,7 +44,7 @@ class Worker:
             environment.setdefault("DEEPFACE_BACKEND_ENGINE", "pytorch")
         if device is not None:
             environment["DEEPFACE_DEVICE"] = device
-        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - see __exit__
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - see __exit__
         self._process = subprocess.Popen(
             [published or sys.executable, str(Path(__file__).with_name("worker.py"))],
             stdin=subprocess.PIPE,

@@ -105,7 +105,7 @@ def _trace(detector: Any, images: list[Any], rounds: int, device: str) -> list[d
                     synchronize()
         path = Path(folder, "trace.json")
         profiler.export_chrome_trace(str(path))
-        events: list[dict[str, Any]] = json.loads(path.read_text())["traceEvents"]
+        events: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["traceEvents"]
     return events
 
 

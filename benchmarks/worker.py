@@ -38,7 +38,9 @@ def peak_memory_mb() -> float:
     status = Path("/proc/self/status")
     if status.exists():
         # Not ru_maxrss: on Linux a child process starts with its parent's value.
-        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        line = next(
+            x for x in status.read_text(encoding="utf-8").splitlines() if x.startswith("VmHWM")
+        )
         return int(line.split()[1]) * 1024 / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

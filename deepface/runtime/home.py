@@ -7,8 +7,17 @@ from pathlib import Path
 
 
 def get_deepface_home() -> str:
-    """``$DEEPFACE_HOME``, or the user's home directory. The variable is read at each call."""
-    return os.environ.get("DEEPFACE_HOME") or str(Path.home())
+    """``$DEEPFACE_HOME``, or the user's home directory. The variable is read at each call.
+
+    A ``~`` that no shell has replaced (in a service's file, say) means the home directory.
+    """
+    return path_from_env("DEEPFACE_HOME") or str(Path.home())
+
+
+def path_from_env(variable: str) -> str | None:
+    """A path or URL in an environment variable, a leading ``~`` expanded; ``None`` if unset."""
+    # Not Path.expanduser: the variables of databases may hold URLs.
+    return os.path.expanduser(os.environ.get(variable, "")) or None  # noqa: PTH111
 
 
 def weights_folder() -> Path:

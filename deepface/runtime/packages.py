@@ -7,9 +7,11 @@ from pathlib import Path
 
 
 def package_file(package: str, relative: str) -> Path | None:
-    """The path of a package's file; ``None`` without the package or the file."""
+    """The path of a package's file; ``None`` without the package or the file.
+
+    In a frozen program a package may be a folder of files only, without code.
+    """
     spec = find_spec(package)
-    if spec is None or spec.origin is None:
-        return None
-    path = Path(spec.origin).parent / relative
-    return path if path.is_file() else None
+    folders = (spec and spec.submodule_search_locations) or ()
+    paths = (Path(folder, relative) for folder in folders)
+    return next((path for path in paths if path.is_file()), None)

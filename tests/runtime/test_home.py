@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from deepface.runtime.home import get_deepface_home, initialize_folder, weights_folder
+from deepface.search.database.registry import open_database
+from deepface.search.database.sqlite import default_path
 
 
 def test_home_is_read_at_each_call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -31,3 +33,26 @@ def test_folder_is_made_only_when_asked_for(
     initialize_folder()
     initialize_folder()
     assert weights_folder().is_dir()
+
+
+@pytest.mark.parametrize("written", ["~/x", "~", "~/a/~b"])
+def test_a_tilde_that_no_shell_has_replaced(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("DEEPFACE_HOME", written)
+    assert get_deepface_home() == str(tmp_path / written[2:])
+    assert weights_folder().is_relative_to(tmp_path)
+    assert default_path().is_relative_to(tmp_path)
+
+
+def test_a_tilde_in_the_place_of_a_database(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("DEEPFACE_SQLITE_PATH", "~/faces.db")
+    with open_database("sqlite"):
+        pass
+    assert (tmp_path / "faces.db").is_file()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from deepface.errors import MissingPackageError, UnimplementedError
+from deepface.runtime.home import path_from_env
 from deepface.search.database.base import Database
 
 
@@ -57,10 +57,10 @@ def open_database(
             f"Unsupported database type: {database_type}. Databases: {', '.join(DATABASES)}"
         )
     if connection is None and details is None:
-        details = os.environ.get(DATABASES[database_type].variable) or None
+        details = path_from_env(DATABASES[database_type].variable)
         if details is None and database_type == DEFAULT:
             database_type = EMBEDDED
-            details = os.environ.get(DATABASES[EMBEDDED].variable) or None
+            details = path_from_env(DATABASES[EMBEDDED].variable)
         if details is None and database_type != EMBEDDED:
             raise UnimplementedError(
                 f"nothing says where the database {database_type!r} is: pass connection_details or "
