@@ -9,29 +9,16 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Literal
 
 import click
+from packaging.requirements import Requirement
 
 from deepface import __version__
 from deepface.cli.models import MODEL_FILES, file_on_disk
 from deepface.cli.options import Command, options
 
-#: Distribution -> oldest version; those of requirements.txt.
-REQUIRED = {
-    "certifi": "",
-    "click": "8.2.1",
-    "filelock": "3.21.2",
-    "h5py": "3.8",
-    "mtcnn": "1.0.0",
-    "numpy": "1.24",
-    "pillow": "10",
-    "requests": "2.28",
-    "torch": "2.6",
-    "torchvision": "0.21",
-    "tqdm": "4.64",
-}
 _OPTIONAL = {
     "ultralytics": ("YOLO detectors", "pip install ultralytics"),
     "dlib-bin": ("detector dlib, model Dlib", "pip install dlib-bin face_recognition_models"),
@@ -51,6 +38,7 @@ _OPENCV = (
 )
 _ONNX = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
 _REPAIR_OPENCV = 'pip install "opencv-python>=4.8,<5"'
+_REPAIR_OWN = "pip install PATH_OF_THE_CHECKOUT"
 #: Less free space than the weights of the default models need is told.
 _LITTLE_SPACE = 1_000_000_000
 
@@ -86,18 +74,38 @@ def check_python() -> Iterator[Finding]:
 
 
 def check_required() -> Iterator[Finding]:
-    """Packages that everything needs."""
+    """Packages that everything needs, as the installed metadata says."""
     good = []
-    for name, oldest in REQUIRED.items():
-        found = installed(name)
+    try:
+        needed = requirements()
+    except PackageNotFoundError:
+        yield Finding("broken", "deepface runs from a folder, but is not installed", _REPAIR_OWN)
+        return
+    for requirement in needed:
+        found = installed(requirement.name)
+        fix = f'pip install "{requirement}"'
         if found is None:
-            yield Finding("broken", f"{name} is missing", f"pip install {name}")
-        elif _numbers(found) < _numbers(oldest):
-            fix = f'pip install "{name}>={oldest}"'
-            yield Finding("broken", f"{name} {found} is older than {oldest}", fix)
+            yield Finding("broken", f"{requirement.name} is missing", fix)
+        elif not requirement.specifier.contains(found, prereleases=True):
+            what = f"{requirement.name} {found} does not satisfy {requirement.specifier}"
+            yield Finding("broken", what, fix)
         else:
-            good.append(f"{name} {found}")
+            good.append(f"{requirement.name} {found}")
     yield Finding("ok", ", ".join(good))
+
+
+def requirements() -> list[Requirement]:
+    """What deepface needs without extras on this machine, but OpenCV, which has a check of its own.
+
+    Raises:
+        PackageNotFoundError: deepface is not installed.
+    """
+    return [
+        requirement
+        for requirement in map(Requirement, requires("deepface") or ())
+        if requirement.name not in _OPENCV
+        and (requirement.marker is None or requirement.marker.evaluate({"extra": ""}))
+    ]
 
 
 def check_opencv() -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from deepface.cli.models import MODEL_FILES
 from deepface.modeling import AVAILABLE_MODELS
 from deepface.runtime.home import weights_folder
 from deepface.runtime.weights.table import WEIGHT_FILES
-from tests.cli.command import ROOT, lines, run
+from tests.cli.command import lines, run
 from tests.data import package_pictures, weight
 
 YUNET = "face_detection_yunet_2023mar.onnx"
@@ -65,15 +66,6 @@ def test_download() -> None:
     assert "DEEPFACE_OFFLINE" in result.stderr
 
 
-def test_doctor_checks_what_is_required() -> None:
-    wanted = {}
-    for line in (ROOT / "requirements.txt").read_text().split():
-        name, _, oldest = line.partition(",")[0].partition(">=")
-        wanted[name] = oldest
-    assert wanted.pop("opencv-python") == "4.8"
-    assert wanted == clinic.REQUIRED
-
-
 def test_doctor_finds_nothing_broken_here() -> None:
     result = run("doctor")
     assert result.exit_code == 0, result.stdout
@@ -106,12 +98,25 @@ def test_doctor_on_opencv(
     assert finding.fix in result.stdout
 
 
-def test_doctor_on_required_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    versions = dict.fromkeys(clinic.REQUIRED, "99") | {"torch": "2.5.1+cpu"}
-    del versions["h5py"]
-    monkeypatch.setattr(clinic, "installed", versions.get)
-    broken = [finding for finding in _findings("check_required") if finding.state == "broken"]
-    assert [finding.fix for finding in broken] == ["pip install h5py", 'pip install "torch>=2.6"']
+def test_doctor_reads_requirements_from_the_metadata(monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = ["numpy>=2", "h5py>=3.8", "opencv-python<5", 'ray; extra == "ray"', "torch>=2.6"]
+    metadata += ['tomli; python_version < "3"']
+    monkeypatch.setattr(clinic, "requires", lambda name: metadata)
+    monkeypatch.setattr(clinic, "installed", {"torch": "2.5.1+cpu", "numpy": "2.5.0rc1"}.get)
+    *broken, good = _findings("check_required")
+    fixes = ['pip install "h5py>=3.8"', 'pip install "torch>=2.6"']
+    assert [(finding.state, finding.fix) for finding in broken] == [("broken", f) for f in fixes]
+    assert good == clinic.Finding("ok", "numpy 2.5.0rc1")
+
+
+def test_doctor_where_deepface_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def requires(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(clinic, "requires", requires)
+    (finding,) = _findings("check_required")
+    assert finding.state == "broken"
+    assert "not installed" in finding.what
 
 
 def test_doctor_on_two_onnx_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
