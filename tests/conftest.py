@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data import WEIGHTS
+from tests.data import WEIGHTS, package_weights
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,10 +29,11 @@ def deepface_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("home")
     folder = home / ".deepface" / "weights"
     folder.mkdir(parents=True)
+    files = package_weights()
     if WEIGHTS.is_dir():
-        for file in WEIGHTS.iterdir():
-            if file.is_file():
-                (folder / file.name).symlink_to(file)
+        files |= {file.name: file for file in WEIGHTS.iterdir() if file.is_file()}
+    for name, file in files.items():
+        (folder / name).symlink_to(file)
     before = {k: os.environ.get(k) for k in ("DEEPFACE_HOME", "DEEPFACE_OFFLINE")}
     os.environ.update(DEEPFACE_HOME=str(home), DEEPFACE_OFFLINE="1")
     yield home

@@ -1,10 +1,9 @@
-"""CenterFace: maps with known faces, the authors' rule, and the whole way with a made network.
-
-The published weights are not at hand here: that it finds faces is not tested.
-"""
+"""CenterFace: maps with known faces, the authors' rule, a made network, what is published."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from deepface import DeepFace
 from deepface.detection.centerface import CenterFaceDetector, decode
 from deepface.errors import WeightsError
+from tests.data import photo, weight
 
 Array = NDArray[Any]
 
@@ -179,3 +180,48 @@ def test_missing_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match=r"centerface\.onnx"):
         CenterFaceDetector()
+
+
+@pytest.fixture(scope="module")
+def detector() -> CenterFaceDetector:
+    weight("centerface.onnx")
+    return CenterFaceDetector()
+
+
+#: What the published library's detector finds in the photographs (version 0.0.103, OpenCV 4.14):
+#: x, y, w, h, left eye, right eye, confidence.
+GOLDEN = json.loads(Path(__file__).with_name("golden_centerface.json").read_text())
+#: Those that are quick: under half a megapixel, and every other shape.
+QUICK = ("img11.jpg", "img16.jpg", "img17.jpg", "img25.jpg", "img44.jpg", "selfie-many-people.jpg")
+
+
+def assert_as_published(detector: CenterFaceDetector, names: Iterable[str]) -> None:
+    for name in names:
+        found, expected = detector.detect_faces(photo(name)), GOLDEN[name]
+        assert len(found) == len(expected), name
+        for face, (*numbers, confidence) in zip(found, expected, strict=True):
+            assert face.left_eye and face.right_eye
+            got = [face.x, face.y, face.w, face.h, *face.left_eye, *face.right_eye]
+            np.testing.assert_allclose(got, numbers, atol=1, err_msg=name)
+            assert face.confidence == pytest.approx(confidence, abs=1e-3), name
+
+
+def test_goldens(detector: CenterFaceDetector) -> None:
+    assert_as_published(detector, QUICK)
+
+
+@pytest.mark.heavy
+def test_all_goldens(detector: CenterFaceDetector) -> None:
+    assert_as_published(detector, GOLDEN)
+
+
+@pytest.mark.parametrize(
+    ("name", "box", "confidence"),
+    [("img17.jpg", (365, 94, 225, 292), 0.93), ("img2.jpg", (554, 157, 454, 552), 0.98)],
+)
+def test_published_with_alignment(
+    detector: CenterFaceDetector, name: str, box: tuple[int, ...], confidence: float
+) -> None:
+    [face]: Any = DeepFace.extract_faces(photo(name), detector_backend="centerface", align=True)
+    assert tuple(face["facial_area"][key] for key in "xywh") == box
+    assert face["confidence"] == confidence
