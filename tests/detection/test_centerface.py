@@ -222,6 +222,7 @@ def test_all_goldens(detector: CenterFaceDetector) -> None:
 def test_published_with_alignment(
     detector: CenterFaceDetector, name: str, box: tuple[int, ...], confidence: float
 ) -> None:
-    [face]: Any = DeepFace.extract_faces(photo(name), detector_backend="centerface", align=True)
+    faces: Any = DeepFace.extract_faces(photo(name), detector_backend="centerface", align=True)
+    [face] = faces
     assert tuple(face["facial_area"][key] for key in "xywh") == box
     assert face["confidence"] == confidence
