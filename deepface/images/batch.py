@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.errors import with_item
+from deepface.errors import as_ours, with_item
 from deepface.images.arrays import is_float_picture, to_bgr
 from deepface.images.decode import Encoded
 from deepface.images.header import is_plain_jpeg
@@ -154,9 +154,10 @@ class Batch:
             try:
                 image: Attempt = _loaded(0, item, name, read_item(item, name), leave_jpeg)
             except Exception as error:
+                ours = as_ours(error, f"Exception while loading {name}")
                 if strict:
-                    raise
-                image = FailedImage(0, name, error)
+                    raise ours from ours.__cause__
+                image = FailedImage(0, name, ours)
             yield [image]
 
     def _many(
@@ -235,7 +236,6 @@ class _Item:
 
     def fail(self, error: Exception) -> None:
         named = with_item(error, self.index, self.name)
-        named.__cause__ = error
         self.result.set_result(FailedImage(self.index, self.name, named))
 
 

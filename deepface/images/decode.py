@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from deepface.errors import DeepFaceError
+from deepface.errors import InvalidImage, fault_of
 from deepface.images.header import detect_image_format, image_size, is_animated_png
 from deepface.images.limits import check_bytes, check_pixels
 from deepface.images.pil import decode_with_pillow
@@ -37,12 +37,12 @@ class Encoded:
 
         Raises:
             ImageTooLarge: it exceeds a limit.
-            DeepFaceError: it is empty, or in no format that is known here.
+            InvalidImage: it is empty, or in no format that is known here.
         """
         check_bytes(len(data), name)
         size = image_size(data, name)
         if size is None:
-            raise DeepFaceError(
+            raise InvalidImage(
                 f"Exception while loading {name}: Failed to decode image: {_unknown(data)}"
             )
         check_pixels(*size, name)
@@ -56,7 +56,8 @@ class Encoded:
         (a warning is logged). What OpenCV cannot decode is given to Pillow.
 
         Raises:
-            DeepFaceError: neither can decode it.
+            InvalidImage: neither can decode it.
+            MachineError: there is too little memory.
         """
         image = None
         if not is_animated_png(self.data):  # cv2.imdecode (4.14) gives a later frame of these
@@ -71,7 +72,9 @@ class Encoded:
 def _opencv(data: bytes) -> Image | None:
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)  # type: ignore[return-value]
-    except cv2.error:
+    except cv2.error as error:
+        if fault_of(error) == "machine":
+            raise
         return None
 
 

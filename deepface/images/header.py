@@ -6,7 +6,7 @@ import io
 import struct
 from collections.abc import Iterator
 
-from deepface.errors import ImageTooLarge
+from deepface.errors import ImageTooLarge, fault_of
 from deepface.images.limits import PIXELS_VARIABLE
 
 _JPEG = b"\xff\xd8\xff"
@@ -134,5 +134,7 @@ def _pillow_size(data: bytes, name: str) -> tuple[int, int] | None:
             f"{name} is too large: {error} The limits are the environment variable "
             f"{PIXELS_VARIABLE} and Pillow's own, twice PIL.Image.MAX_IMAGE_PIXELS."
         ) from error
-    except Exception:  # Pillow's readers raise whatever a damaged header leads them to
+    except Exception as error:  # Pillow's readers raise whatever a damaged header leads them to
+        if fault_of(error) == "machine":
+            raise
         return None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from deepface.errors import UnimplementedError, with_item
+from deepface.errors import UnimplementedError, as_ours, with_item
 from deepface.images.batch import Attempt, EncodedImage, FailedImage, LoadedImage
 from deepface.images.header import has_exif
 from deepface.images.pil import orientation
@@ -141,10 +141,9 @@ def _decoded_by_the_cpu(image: EncodedImage, single: bool) -> LoadedImage | Fail
         pixels = image.content.decode()
     except Exception as error:
         if single:
-            return FailedImage(image.index, image.name, error)
-        named = with_item(error, image.index, image.name)
-        named.__cause__ = error
-        return FailedImage(image.index, image.name, named)
+            ours = as_ours(error, f"Exception while loading {image.name}")
+            return FailedImage(image.index, image.name, ours)
+        return FailedImage(image.index, image.name, with_item(error, image.index, image.name))
     return LoadedImage(image.index, image.name, pixels, pixels)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import errno
 import inspect
 import io
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.errors import DataTypeError, DeepFaceError, ImgNotFound
+from deepface.errors import DataTypeError, DeepFaceError, ImgNotFound, InvalidImage, as_ours
 from deepface.images.decode import Encoded
 from deepface.images.header import detect_image_format
 from deepface.images.limits import check_bytes, read_limited
@@ -26,6 +28,16 @@ from deepface.types import Image
 _DATA_URI = "data:image/"
 #: Longest part of a caller's string that messages repeat: some pass base64 where a path belongs.
 _LONGEST_NAME = 300
+#: What else than a regular file a path can lead to.
+_KINDS = {
+    stat.S_IFREG: "",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_NO_SUCH_FILE = frozenset([errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP])
 
 
 def load_image(img: Any) -> tuple[NDArray[Any], str]:
@@ -46,11 +58,18 @@ def load_image(img: Any) -> tuple[NDArray[Any], str]:
         DataTypeError: an object of another type, or a data URI with another format.
         ImageTooLarge: above one of the limits in :mod:`deepface.images.limits`.
         ImageFetchError: the URL is refused or does not answer with a file.
-        DeepFaceError: what was read is no picture, or a damaged one.
+        InvalidImage: what was read is no picture, or a damaged one.
+        MachineError: the memory or a disk failed.
+        DeepFaceError: it may not be read.
     """
     name = item_name(img)
-    content = read_item(img, name)
-    return (content.decode() if isinstance(content, Encoded) else content), name
+    try:
+        content = read_item(img, name)
+        return (content.decode() if isinstance(content, Encoded) else content), name
+    except DeepFaceError:
+        raise
+    except Exception as error:
+        raise as_ours(error, f"Exception while loading {name}") from error
 
 
 def load_image_from_base64(uri: str) -> Image:
@@ -146,18 +165,29 @@ def _is_stream(img: Any) -> bool:
 
 def _read_file(path: str, name: str) -> bytes:
     try:
-        exists = Path(path).is_file()
-    except (OSError, ValueError):  # a name too long, or with a null byte
-        exists = False
-    if not exists:
-        hint = f"; an encoded picture in a string must start with {_DATA_URI}"
-        raise ImgNotFound(f"Confirm that {name} exists{hint if len(path) > _LONGEST_NAME else ''}")
-    try:
+        kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode), "not a file")  # noqa: PTH116 - Path("") is "."
+        if kind:
+            raise ImgNotFound(f"Confirm that {name} exists as a file: it is {kind}")
         with Path(path).open("rb", buffering=0) as file:
             check_bytes(os.fstat(file.fileno()).st_size, name)
             return read_limited(file.read, name)
-    except OSError as error:
-        raise DeepFaceError(f"Exception while loading {name}: {error.strerror}") from error
+    except DeepFaceError:
+        raise
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_SUCH_FILE:
+            raise as_ours(error, f"Exception while loading {name}") from error
+        raise ImgNotFound(f"Confirm that {name} exists{_hint(path)}") from error
+
+
+def _hint(path: str) -> str:
+    """What a string that names no file may have been meant to be."""
+    scheme, separator, _ = path.partition("://")
+    if separator and scheme.isalnum():
+        other = "pass its path" if scheme.lower() == "file" else "only http and https are fetched"
+        return f"; {scheme}:// is no address of a picture here: {other}"
+    if len(path) > _LONGEST_NAME:
+        return f"; an encoded picture in a string must start with {_DATA_URI}"
+    return ""
 
 
 def _read_url(url: str, name: str) -> Encoded:
@@ -169,11 +199,11 @@ def _read_url(url: str, name: str) -> Encoded:
 def _read_base64(uri: str, name: str) -> bytes:
     _, comma, text = uri.partition(",")
     if not comma:
-        raise DeepFaceError(f"format error in {name}: there is no comma before the data")
+        raise InvalidImage(f"format error in {name}: there is no comma before the data")
     try:
         data = base64.b64decode(text)
     except (binascii.Error, ValueError) as error:
-        raise DeepFaceError(f"format error in {name}: {error}") from error
+        raise InvalidImage(f"format error in {name}: {error}") from error
     if detect_image_format(data) is None:
         raise DataTypeError(f"Input image can be jpg or png, but it is {data[:8]!r}... in {name}")
     return data

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.errors import DeepFaceError
+from deepface.errors import DeepFaceError, InvalidImage, as_ours, fault_of
 from deepface.images.arrays import to_bgr
 from deepface.images.limits import check_pixels
 from deepface.types import Image
@@ -33,7 +33,8 @@ def pil_to_bgr(image: PilImage, name: str) -> Image:
     Alpha is dropped and 16-bit values lose their low byte, as when OpenCV reads the file.
 
     Raises:
-        DeepFaceError: Pillow cannot decode or convert it.
+        InvalidImage: Pillow cannot decode or convert it.
+        MachineError: the memory or the disk failed.
         ImageTooLarge: it exceeds the limit on pixels.
     """
     check_pixels(*image.size, name)
@@ -42,9 +43,7 @@ def pil_to_bgr(image: PilImage, name: str) -> Image:
     except DeepFaceError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever damaged data leads them to
-        raise DeepFaceError(
-            f"Exception while loading {name}: Failed to decode image: {error}"
-        ) from error
+        raise _undecodable(error, name) from error
     return to_bgr(pixels)
 
 
@@ -55,11 +54,15 @@ def decode_with_pillow(data: bytes, name: str) -> Image:
     try:
         image = PIL.Image.open(io.BytesIO(data))
     except Exception as error:
-        raise DeepFaceError(
-            f"Exception while loading {name}: Failed to decode image: {error}"
-        ) from error
+        raise _undecodable(error, name) from error
     with image:
         return pil_to_bgr(image, name)
+
+
+def _undecodable(error: Exception, name: str) -> DeepFaceError:
+    if fault_of(error) == "machine":
+        return as_ours(error, f"Exception while loading {name}")
+    return InvalidImage(f"Exception while loading {name}: Failed to decode image: {error}")
 
 
 def orientation(data: bytes) -> int:
@@ -69,7 +72,9 @@ def orientation(data: bytes) -> int:
     try:
         with PIL.Image.open(io.BytesIO(data)) as image:
             return _orientation(image)
-    except Exception:  # what is wrong with it shows when it is decoded
+    except Exception as error:  # what is wrong with it shows when it is decoded
+        if fault_of(error) == "machine":
+            raise
         return 1
 
 
@@ -82,7 +87,9 @@ def _orientation(image: PilImage) -> int:
         # does not read.
         exif.load(image.info.get("exif") or b"")
         value = exif.get(_ORIENTATION)
-    except Exception:  # damaged EXIF: OpenCV goes on without it, too
+    except Exception as error:  # damaged EXIF: OpenCV goes on without it, too
+        if fault_of(error) == "machine":
+            raise
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from deepface.cropping import alignment
 from deepface.cropping import faces as detection
-from deepface.errors import FaceNotDetected, ImgNotFound, SpoofDetected
+from deepface.errors import FaceNotDetected, FaceOutsideImage, SpoofDetected
 from deepface.images.batch import FailedImage, LoadedImage
 from deepface.images.jpeg import DeviceImage
 from deepface.pipeline.options import Options
@@ -68,7 +68,7 @@ def find_faces(seen: list[Seen], options: Options) -> None:
         if kept:
             item.faces = kept
         elif options.enforce_detection is True and faces:
-            item.error = ImgNotFound(f"no face of {item.name} has an area inside the picture")
+            item.error = FaceOutsideImage(f"no face of {item.name} has an area inside the picture")
         elif options.enforce_detection is True and options.detector_backend != "skip":
             item.error = FaceNotDetected(
                 f"Face could not be detected in {item.name}. Is it a photograph of a face? Another "

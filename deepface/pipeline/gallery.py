@@ -12,13 +12,7 @@ import numpy as np
 
 from deepface.cropping.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER
 from deepface.detection.registry import DETECTORS
-from deepface.errors import (
-    DeepFaceError,
-    EmptyDatasource,
-    MissingPackageError,
-    PathNotFound,
-    WeightsError,
-)
+from deepface.errors import EmptyDatasource, PathNotFound, fault_of
 from deepface.images.batch import open_batch
 from deepface.logger import get_logger
 from deepface.pipeline.faces import Seen, facial_area
@@ -137,7 +131,7 @@ def _embed(files: Sequence[str], options: Options) -> Iterator[tuple[str, list[F
                 yield file, faces_of(item)
                 continue
             reason = item.error.__cause__ or item.error
-            if _is_picture_to_blame(reason):
+            if fault_of(item.error) == "picture":
                 get_logger().error("Exception while extracting faces from %s: %s", file, reason)
                 if Path(file).exists():
                     done = True
@@ -147,12 +141,6 @@ def _embed(files: Sequence[str], options: Options) -> Iterator[tuple[str, list[F
                 failure = failure or item.error
     if failure is not None and not done:
         raise failure
-
-
-def _is_picture_to_blame(reason: BaseException) -> bool:
-    return isinstance(reason, DeepFaceError) and not isinstance(
-        reason, (WeightsError, MissingPackageError)
-    )
 
 
 def faces_of(item: Seen) -> list[Face]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from deepface.attributes.registry import ATTRIBUTES
 from deepface.detection.registry import DETECTORS
-from deepface.errors import with_item
+from deepface.errors import as_ours, fault_of, with_item
 from deepface.images.batch import Batch, OnError
 from deepface.images.jpeg import check_decoder, decoded
 from deepface.pipeline.demography import estimate_attributes
@@ -117,7 +117,10 @@ def _later_steps(options: Options) -> list[_Step]:
 
 
 def _apply(step: _Step, seen: list[Seen], on_error: OnError, single: bool) -> None:
-    """One step for the pictures that have had no error."""
+    """One step for the pictures that have had no error.
+
+    A step that fails for a batch is repeated for each picture alone: one of them is to blame.
+    """
     well = [item for item in seen if item.error is None]
     failed = len(seen) - len(well)
     if failed and on_error == "raise":  # one that could not be loaded, before or after the others
@@ -125,27 +128,36 @@ def _apply(step: _Step, seen: list[Seen], on_error: OnError, single: bool) -> No
     if well:
         try:
             step(well)
-        except Exception:
-            if on_error == "raise":
+        except Exception as error:
+            if fault_of(error) == "call":
                 raise
-            for item in well:
-                try:
-                    step([item])
-                except Exception as error:
-                    item.error = error
+            if len(well) == 1:
+                well[0].error = error
+            else:
+                _apply_to_each(step, well, on_error)
     for item in well:
-        if item.error is not None and not single:
-            item.error = _named(item.error, item)
+        if item.error is not None:
+            item.error = _named(item.error, item, single)
     if on_error == "raise":
         for item in seen:
             if item.error is not None:
                 raise item.error
 
 
-def _named(error: Exception, item: Seen) -> Exception:
-    named = with_item(error, item.index, item.name)
-    named.__cause__ = error
-    return named
+def _apply_to_each(step: _Step, well: list[Seen], on_error: OnError) -> None:
+    for item in well:
+        try:
+            step([item])
+        except Exception as error:
+            item.error = error
+            if on_error == "raise":
+                return
+
+
+def _named(error: Exception, item: Seen, single: bool) -> Exception:
+    if single:
+        return as_ours(error, f"Exception while processing {item.name}")
+    return with_item(error, item.index, item.name)
 
 
 def _progress_bar(batch: Batch, options: Options) -> contextlib.AbstractContextManager[Any]:

@@ -209,8 +209,9 @@ def test_a_picture_that_breaks_its_batch_is_found_out(corners: Corners, colors: 
     items = list(pipeline.stream(some, on_error="yield"))
     assert [len(item.faces) for item in items] == [1, 2, 0, 3]
     assert str(items[2].error) == "item 2 (numpy array): thirteen"
-    with pytest.raises(RuntimeError, match="thirteen"):
+    with pytest.raises(DeepFaceError, match=r"^item 2 \(numpy array\): thirteen$") as caught:
         list(pipeline.stream(some))
+    assert type(caught.value.__cause__) is RuntimeError
 
 
 def test_raise_stops_at_the_first_error_in_input_order(corners: Corners) -> None:
