@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Sequence
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -16,11 +17,12 @@ from deepface.cropping.faces import PUBLISHED_BORDER, Align
 from deepface.logger import get_logger
 from deepface.matching.distance import Metric
 from deepface.pipeline import FacePipeline
-from deepface.pipeline import datastore as _datastore
+from deepface.pipeline import database as _database
+from deepface.pipeline.find import find as _find
 from deepface.pipeline.options import Decode, EnforceDetection
-from deepface.pipeline.recognition import Query
-from deepface.pipeline.recognition import find as _find
 from deepface.pipeline.verification import verify as _verify
+from deepface.search.database.registry import open_database
+from deepface.search.query import Query
 
 __all__ = [
     "__version__",
@@ -672,8 +674,8 @@ def register(
         precision=precision,
         progress=progress,
     )
-    place = _datastore.Place(database_type, connection_details, connection)
-    return _datastore.register(pipeline, img, img_name, place)
+    opened = partial(open_database, database_type, connection_details, connection)
+    return _database.register(pipeline, img, img_name, opened)
 
 
 def search(
@@ -763,11 +765,15 @@ def search(
         precision=precision,
         progress=progress,
     )
-    options = _datastore.SearchOptions(
-        distance_metric, similarity_search, k, search_method, return_type
+    query = Query(
+        distance_metric,
+        similarity_search=similarity_search,
+        k=k,
+        return_type=return_type,
+        search_method=search_method,
     )
-    place = _datastore.Place(database_type, connection_details, connection)
-    return _datastore.search(pipeline, img, options, place)
+    opened = partial(open_database, database_type, connection_details, connection)
+    return _database.search(pipeline, img, query, opened)
 
 
 def identify(
@@ -835,8 +841,8 @@ def identify(
         device=device,
         precision=precision,
     )
-    place = _datastore.Place(database_type, connection_details, connection)
-    return _datastore.identify(pipeline, img, identity_id, distance_metric, place)
+    opened = partial(open_database, database_type, connection_details, connection)
+    return _database.identify(pipeline, img, identity_id, distance_metric, opened)
 
 
 def build_index(
@@ -875,9 +881,9 @@ def build_index(
         DatabaseError: as for :func:`register`.
     """
     pipeline = FacePipeline(detector_backend, model_name, align=align, l2_normalize=l2_normalize)
-    place = _datastore.Place(database_type, connection_details, connection)
-    _datastore.build_index(
-        _datastore.criteria_of(pipeline), place, max_neighbors_per_node, batch_size
+    opened = partial(open_database, database_type, connection_details, connection)
+    _database.build_index(
+        _database.criteria_of(pipeline), opened, max_neighbors_per_node, batch_size
     )
 
 

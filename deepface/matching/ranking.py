@@ -65,6 +65,8 @@ class Ranking:
         threshold: float = math.inf,
         k: int | None = None,
         device: str | None = None,
+        *,
+        stacked: bool = False,
     ) -> Iterator[Ranked]:
         """The rows within ``threshold`` of each probe, the ``k`` closest of them.
 
@@ -76,12 +78,14 @@ class Ranking:
             k: at most so many rows; ``None`` for all.
             device: where the product runs; the default is a GPU where there is one and the
                 gallery is large.
+            stacked: a function is given the gallery ``(n, d)`` and some probes ``(m, d)`` at once
+                and gives ``(m, n)``, instead of pair by pair.
 
         Yields:
             One :class:`Ranked` per probe.
 
         Raises:
-            ValueError: an unknown metric.
+            ValueError: an unknown metric, or a function that does not give ``(m, n)`` numbers.
         """
         if not callable(metric) and metric not in METRICS:
             raise ValueError(
@@ -90,10 +94,11 @@ class Ranking:
             )
         count = len(self._embedding) if k is None else min(k, len(self._embedding))
         if callable(metric):
-            for probe in probes:
-                yield _sorted(
-                    np.arange(len(self._embedding)), self._all(probe, metric), threshold, count
-                )
+            every = np.arange(len(self._embedding))
+            compare = self._stacked if stacked else self._paired
+            for some in _blocks(len(probes), len(self._embedding)):
+                for distances in compare(probes[some], metric):
+                    yield _sorted(every, distances, threshold, count)
             return
         for some in _blocks(len(probes), len(self._embedding)):
             block = np.asarray(probes[some], dtype=np.float64)
@@ -158,15 +163,32 @@ class Ranking:
         distances[self._missing[rows]] = np.inf
         return distances
 
-    def _all(self, probe: NDArray[Any], metric: Metric) -> NDArray[np.float64]:
+    def _paired(self, probes: NDArray[Any], metric: Metric) -> Iterator[NDArray[np.float64]]:
         """A metric of the caller's own, pair by pair."""
-        return np.array(
-            [
-                np.inf if missing else float(find_distance(vector, probe, metric))
-                for vector, missing in zip(self._embedding, self._missing, strict=True)
-            ],
-            dtype=np.float64,
-        )
+        for probe in probes:
+            yield np.array(
+                [
+                    np.inf if missing else float(find_distance(vector, probe, metric))
+                    for vector, missing in zip(self._embedding, self._missing, strict=True)
+                ],
+                dtype=np.float64,
+            )
+
+    def _stacked(self, probes: NDArray[Any], metric: Metric) -> NDArray[np.float64]:
+        """A metric of the caller's own, all pairs at once."""
+        vectors = self._embedding[~self._missing]
+        shape = (len(probes), len(vectors))
+        distances = np.full((len(probes), len(self._missing)), np.inf)
+        found = np.asarray(find_distance(vectors, probes, metric))
+        if found.shape != shape or found.dtype.kind not in "fiub":
+            raise ValueError(
+                f"the metric was given the gallery's vectors {vectors.shape} and {len(probes)} of "
+                f"other faces {probes.shape}: it must give an array of numbers of shape {shape}, "
+                f"but gave {found.dtype} of shape {found.shape}. With return_type='pandas' it is "
+                "called pair by pair."
+            )
+        distances[:, ~self._missing] = found
+        return distances
 
 
 def _blocks(count: int, width: int) -> Iterator[slice]:

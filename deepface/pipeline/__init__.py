@@ -5,7 +5,8 @@ the batches that are being worked on: two, three where a GPU decodes.
 """
 
 from deepface.pipeline.face_pipeline import FacePipeline, StreamItem
+from deepface.pipeline.find import Found, GallerySearch
 from deepface.pipeline.options import Options
-from deepface.pipeline.recognition import Found, GallerySearch, Query
+from deepface.search.query import Query
 
 __all__ = ["FacePipeline", "Found", "GallerySearch", "Options", "Query", "StreamItem"]

@@ -21,7 +21,8 @@ from deepface.logger import get_logger
 from deepface.matching.distance import Metric
 from deepface.pipeline import overlay
 from deepface.pipeline.face_pipeline import FacePipeline
-from deepface.pipeline.recognition import Query, find
+from deepface.pipeline.find import find
+from deepface.search.query import Query
 from deepface.types import Image
 
 #: Faces up to so many pixels wide are ignored: the published library's limit.

@@ -91,7 +91,7 @@ def test_find_opens_the_folder_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         opened.append(args)
         return open_gallery(*args, **kwargs)
 
-    monkeypatch.setattr("deepface.pipeline.recognition.open_gallery", note)
+    monkeypatch.setattr("deepface.pipeline.find.open_gallery", note)
     people, probes = grey_pictures(tmp_path / "people", 3), grey_pictures(tmp_path / "probes", 40)
     for number in (0, 17, 39):
         (probes / f"{number:03}.png").write_bytes(b"broken")

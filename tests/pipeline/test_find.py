@@ -142,7 +142,7 @@ def test_ways_to_ask_for_dicts(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert find(picture(0), folder, return_type=None, batched=True) == expected
     (frame,) = find(picture(0), folder, return_type="pandas", batched=True)
     assert hasattr(frame, "columns")
-    monkeypatch.setattr("deepface.pipeline.recognition.find_spec", lambda name: None)
+    monkeypatch.setattr("deepface.search.query.find_spec", lambda name: None)
     assert find(picture(0), folder, return_type=None) == expected
     with pytest.raises(ImportError, match="pip install pandas"):
         find(picture(0), folder, return_type="pandas")
@@ -199,14 +199,46 @@ def test_threshold_and_k(folder: Path) -> None:
 
 
 def test_a_metric_of_ones_own(folder: Path) -> None:
-    def city_block(a: NDArray[Any], b: NDArray[Any]) -> Any:
-        return np.abs(a - b).sum()
+    """As published: for frames pair by pair, for dicts the gallery and the queries at once."""
+    cv2.imwrite(str(folder / "plain.png"), np.zeros((64, 64, 3), np.uint8))
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")  # a row without a vector
+    shapes: list[tuple[Any, ...]] = []
 
-    (rows,) = find(picture(0), folder, distance_metric=city_block, threshold=0.5)
-    assert names(rows)[0] == "0.png"
-    assert all(row["distance"] <= 0.5 and row["confidence"] in (51, 100) for row in rows)
+    def city_block(gallery: NDArray[Any], queries: NDArray[Any]) -> Any:
+        shapes.append((gallery.shape, queries.shape))
+        if gallery.ndim == 1:
+            return np.abs(gallery - queries).sum()
+        return np.abs(gallery[None] - queries[:, None]).sum(axis=2)
+
+    wanted = {"distance_metric": city_block, "threshold": 0.5}
+    pictures = [picture(0), picture(3)]
+    found = find(pictures, folder, **wanted)
+    assert shapes == [((10, 16), (2, 16))]
+    assert [names(rows)[0] for (rows,) in found] == ["0.png", "3.png"]
+    for (rows,) in found:
+        assert all(row["distance"] <= 0.5 and row["confidence"] in (51, 100) for row in rows)
+    shapes.clear()
+    if find_spec("pandas"):
+        frames = find(pictures, folder, return_type="pandas", **wanted)
+        assert set(shapes) == {((16,), (16,))} and len(shapes) == 20
+        for (frame,), (rows,) in zip(frames, found, strict=True):
+            assert list(frame.identity) == [row["identity"] for row in rows]
+            np.testing.assert_allclose(
+                frame.distance, [row["distance"] for row in rows], atol=1e-5
+            )
+    (ranked,) = find(picture(0), folder, similarity_search=True, **wanted)
+    assert len(ranked) == 11 and ranked[-1]["distance"] == np.inf
     with pytest.raises(ValueError, match="Threshold must be specified"):
         find(picture(0), folder, distance_metric=city_block)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [lambda a, b: 0.0, lambda a, b: np.zeros((len(a), len(b) + 1)), lambda a, b: [["x"] * 9]],
+)
+def test_a_metric_that_gives_something_else(metric: Any, folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"it must give an array of numbers of shape \(1, 9\)"):
+        find(picture(0), folder, distance_metric=metric, threshold=1)
 
 
 def test_many_pictures(folder: Path) -> None:
@@ -430,18 +462,31 @@ def test_credentials(folder: Path) -> None:
         ({"img": None}, DataTypeError, "img must be numpy array or str"),
         ({"img": "nowhere.jpg"}, DeepFaceError, "nowhere.jpg"),
         ({"distance_metric": "cosinus"}, ValueError, "cosinus"),
-        ({"return_type": "list"}, ValueError, "unknown return_type 'list'; use one of pandas"),
+        ({"return_type": "list"}, UnimplementedError, "unknown return_type 'list'; use one of pan"),
         ({"datastore_format": "pkl"}, ValueError, "unknown datastore_format 'pkl'"),
         ({"k": -1}, ValueError, "k must be at least 0"),
+        ({"k": 1.5}, ValueError, "k must be a whole number, but it is 1.5"),
+        ({"k": "3"}, ValueError, "k must be a whole number, but it is '3'"),
+        ({"threshold": float("nan")}, ValueError, "threshold must be a number, but it is nan"),
+        ({"threshold": "0.4"}, ValueError, "threshold must be a number, but it is '0.4'"),
+        ({"distance_metric": None}, UnimplementedError, "unknown distance_metric None"),
+        ({"credentials": {"key": 1}}, ValueError, "algorithm_name"),
+        ({"credentials": "secret"}, DataTypeError, "credentials"),
         ({"model_name": "Nobody"}, UnimplementedError, "Nobody"),
         ({"detector_backend": "nobody"}, UnimplementedError, "nobody"),
     ],
 )
 def test_wrong_arguments(
-    arguments: dict[str, Any], error: type[Exception], message: str, folder: Path
+    arguments: dict[str, Any],
+    error: type[Exception],
+    message: str,
+    folder: Path,
+    model: StandIn,
 ) -> None:
+    """They are refused before the folder is worked on."""
     with pytest.raises(error, match=message):
         find(**{"img": picture(0), "folder": folder, **arguments})
+    assert model.count == 0 or "img" in arguments
 
 
 def test_an_empty_folder(tmp_path: Path, model: StandIn) -> None:

@@ -172,8 +172,8 @@ def test_the_closest_person_is_recognised(
         return frame
 
     monkeypatch.setattr(overlay, "mark_results", note)
-    monkeypatch.setattr("deepface.pipeline.recognition.find_threshold", lambda *a, **k: 0.1)
-    monkeypatch.setattr("deepface.pipeline.recognition.find_confidence", lambda *a, **k: 99.0)
+    monkeypatch.setattr("deepface.pipeline.find.find_threshold", lambda *a, **k: 0.1)
+    monkeypatch.setattr("deepface.pipeline.find.find_confidence", lambda *a, **k: 99.0)
     analysis = Analysis("bright", "colors", db_path=str(gallery), frame_threshold=1).prepare()
     list(analysis.annotate(frames([255]), 1))
     [(lines, people)] = drawn
@@ -184,7 +184,7 @@ def test_the_closest_person_is_recognised(
 def test_a_folder_without_faces_is_no_obstacle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deepface.pipeline.recognition.find_threshold", lambda *a, **k: 0.1)
+    monkeypatch.setattr("deepface.pipeline.find.find_threshold", lambda *a, **k: 0.1)
     empty = Analysis("bright", "colors", db_path=str(tmp_path)).prepare()
     assert empty.db_path == ""
     with pytest.raises(PathNotFound):

@@ -7,7 +7,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
@@ -43,6 +43,11 @@ class Criteria:
             f"model_name={self.model_name!r}, detector_backend={self.detector_backend!r}, "
             f"align={self.aligned}, l2_normalize={self.l2_normalized}"
         )
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """As in the published tables."""
+        return asdict(self)
 
     @property
     def collection(self) -> str:
@@ -128,6 +133,8 @@ class Database(ABC):
 
     #: What the driver raises; :meth:`explain` makes errors of ours of it.
     driver_errors: ClassVar[tuple[type[Exception], ...]] = ()
+    #: Type of the ids of its records.
+    id_type: ClassVar[type] = int
 
     @abstractmethod
     def __init__(self, details: Any, connection: Any = None) -> None: ...

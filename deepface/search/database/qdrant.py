@@ -40,6 +40,7 @@ class Qdrant(Database):
     """
 
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (ApiException,)
+    id_type: ClassVar[type] = str
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._client: QdrantClient = connection or _connect(details)

@@ -6,19 +6,16 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from os import PathLike
 from typing import Any
 
 import numpy as np
 
-from deepface.errors import MissingPackageError
 from deepface.images.batch import Batch, OnError, open_batch
 from deepface.images.load import item_name
 from deepface.images.sources import open_sources
 from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
-from deepface.matching.distance import Metric
 from deepface.matching.ranking import Ranked
 from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.face_pipeline import FacePipeline, check_on_error
@@ -26,39 +23,9 @@ from deepface.pipeline.faces import Seen
 from deepface.pipeline.gallery import faces_of, open_gallery
 from deepface.pipeline.options import Options
 from deepface.pipeline.walk import walk
-from deepface.search.folder import Face, Gallery
-
-RETURN_TYPES = ("pandas", "dict")
-
-
-@dataclass(frozen=True)
-class Query:
-    """What is looked for, and how it is given back; the arguments of ``find``."""
-
-    distance_metric: str | Metric = "cosine"
-    threshold: float | None = None
-    similarity_search: bool = False
-    k: int | None = None
-    return_type: str | None = None
-
-    def __post_init__(self) -> None:
-        if callable(self.distance_metric) and self.threshold is None:
-            raise ValueError(
-                "Threshold must be specified when using custom distance metrics: pass threshold="
-            )
-        if self.k is not None and self.k < 0:
-            raise ValueError(f"k must be at least 0, but it is {self.k}")
-        if self.return_type is None:
-            kind = "pandas" if find_spec("pandas") else "dict"
-            object.__setattr__(self, "return_type", kind)
-        elif self.return_type not in RETURN_TYPES:
-            raise ValueError(
-                f"unknown return_type {self.return_type!r}; use one of {', '.join(RETURN_TYPES)}"
-            )
-        elif self.return_type == "pandas" and not find_spec("pandas"):
-            raise MissingPackageError(
-                "return_type='pandas' needs pandas: pip install pandas (or use return_type='dict')"
-            )
+from deepface.search.folder import Face
+from deepface.search.query import Query
+from deepface.search.table import FIND, table
 
 
 @dataclass(frozen=True)
@@ -157,18 +124,39 @@ class GallerySearch:
             math.inf if query.similarity_search else self._threshold,
             query.k,
             self._pipeline.device,
+            stacked=query.return_type == "dict",
         )
         for probe in probes:
             tables = [self._table(next(ranked), face) for face in probe.faces]
             yield Found(probe.index, probe.name, tables, probe.error, probe.seconds)
 
     def _table(self, ranked: Ranked, face: Face) -> Any:
-        query = self._query
+        query, gallery = self._query, self._gallery
         # As published: dicts of a similarity search are judged by no threshold at all.
         unjudged = query.similarity_search and query.return_type == "dict"
         threshold = math.inf if unjudged else self._threshold
-        columns = _columns(self._gallery, ranked, face, threshold, query, self._pipeline)
-        return _table(columns, str(query.return_type))
+        rows, distances = ranked
+        count = len(rows)
+        areas = zip("xywh", gallery.area[rows].T, face.area, strict=True)
+        values: dict[str, Any] = {
+            "identity": gallery.identity[rows],
+            "hash": gallery.hash[rows],
+            "threshold": [threshold] * count,
+            "distance": distances,
+            "confidence": [
+                find_confidence(
+                    distance,
+                    str(self._pipeline.model_name),
+                    distance <= threshold,
+                    query.distance_metric,
+                    align=self._pipeline.align,
+                )
+                for distance in distances.tolist()
+            ],
+        }
+        for side, there, here in areas:
+            values[f"target_{side}"], values[f"source_{side}"] = there, [here] * count
+        return table(FIND, values, str(query.return_type))
 
 
 @dataclass(frozen=True)
@@ -200,6 +188,7 @@ def find(
 ) -> list[Any]:
     """See :func:`deepface.DeepFace.find`; ``pipeline`` embeds the pictures."""
     start = time.perf_counter()
+    single = open_batch(img_path).single  # what is no picture is refused before the folder is read
     search = GallerySearch(
         replace(pipeline, progress=not silent),
         db_path,
@@ -210,56 +199,9 @@ def find(
         credentials=credentials,
     )
     if not silent:
-        what = item_name(img_path) if open_batch(img_path).single else "pictures"
+        what = item_name(img_path) if single else "pictures"
         get_logger().info("Searching %s in %d length datastore", what, len(search))
     results = search(img_path)
     if not silent:
         get_logger().info("find function duration %s seconds", time.perf_counter() - start)
     return results
-
-
-def _columns(
-    gallery: Gallery,
-    ranked: Ranked,
-    face: Face,
-    threshold: float,
-    query: Query,
-    options: Options,
-) -> dict[str, Any]:
-    rows, distances = ranked
-    count = len(rows)
-    columns: dict[str, Any] = {"identity": gallery.identity[rows], "hash": gallery.hash[rows]}
-    for name, values in zip("xywh", gallery.area[rows].T, strict=True):
-        columns[f"target_{name}"] = values
-    columns["threshold"] = np.full(count, threshold)
-    for name, value in zip("xywh", face.area, strict=True):
-        columns[f"source_{name}"] = np.full(count, value, dtype=np.int64)
-    columns["distance"] = distances
-    columns["confidence"] = np.array(
-        [
-            find_confidence(
-                distance,
-                str(options.model_name),
-                distance <= threshold,
-                query.distance_metric,
-                align=options.align,
-            )
-            for distance in distances.tolist()
-        ],
-        dtype=np.float64,
-    )
-    return columns
-
-
-def _table(columns: dict[str, Any], return_type: str) -> Any:
-    if return_type == "pandas":
-        import pandas as pd
-
-        return pd.DataFrame(
-            {
-                name: values.tolist() if values.dtype.kind == "U" else values
-                for name, values in columns.items()
-            }
-        )
-    values = [column.tolist() for column in columns.values()]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]

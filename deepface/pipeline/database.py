@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,12 @@ from deepface.cropping.faces import LANDMARKS_ALIGNMENT
 from deepface.errors import (
     DuplicateEntryError,
     FaceNotDetected,
-    MissingPackageError,
     UnimplementedError,
 )
 from deepface.images.batch import Batch, open_batch
 from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
-from deepface.matching.distance import METRICS, find_distance
+from deepface.matching.distance import find_distance
 from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.face_pipeline import FacePipeline
 from deepface.pipeline.faces import Seen
@@ -35,81 +33,34 @@ from deepface.search.database.nearest import (
     find_approximately,
     find_exactly,
 )
-from deepface.search.database.registry import DEFAULT, open_database
+from deepface.search.query import Query, check_metric
+from deepface.search.table import SEARCH, table
 
 #: Faces that are stored in one transaction.
 _CHUNK = 100
 #: Endings of names that become the name of a record.
 _PICTURES = (".jpg", ".jpeg", ".png")
-_METHODS = ("exact", "ann")
-_TABLES = ("pandas", "dict")
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the database is; see :func:`deepface.search.database.registry.open_database`."""
-
-    database_type: str = DEFAULT
-    connection_details: Any = None
-    connection: Any = None
-
-    def open(self) -> Any:
-        """The database, for a ``with`` block."""
-        return open_database(self.database_type, self.connection_details, self.connection)
+#: Opens the database, for a ``with`` block.
+Open = Callable[[], AbstractContextManager[Database]]
 
 
-@dataclass(frozen=True)
-class SearchOptions:
-    """What is looked for, and how it is given back; the arguments of ``search``."""
-
-    distance_metric: str = "cosine"
-    similarity_search: bool = False
-    k: int | None = None
-    search_method: str = "exact"
-    return_type: str | None = None
-
-    def __post_init__(self) -> None:
-        check_metric(self.distance_metric)
-        if self.search_method not in _METHODS:
-            raise UnimplementedError(
-                f"Unsupported search method: {self.search_method}. Use one of {', '.join(_METHODS)}"
-            )
-        if self.k is not None and self.k < 0:
-            raise ValueError(f"k must be at least 0, but it is {self.k}")
-        if self.return_type is None:
-            kind = "pandas" if find_spec("pandas") else "dict"
-            object.__setattr__(self, "return_type", kind)
-        elif self.return_type not in _TABLES:
-            raise UnimplementedError(
-                f"Unsupported return_type: {self.return_type}. Use one of {', '.join(_TABLES)}"
-            )
-        elif self.return_type == "pandas" and not find_spec("pandas"):
-            raise MissingPackageError(
-                "return_type='pandas' needs pandas: pip install pandas (or use return_type='dict')"
-            )
-
-    def metric(self, l2_normalized: bool) -> str:
-        """The metric that is used, as published: an index has one, and so have unit vectors."""
-        metric = self.distance_metric
-        if self.search_method == "ann":
-            metric = "cosine" if l2_normalized else "euclidean"
-        elif l2_normalized and metric == "euclidean":
-            metric = "euclidean_l2"
-        if metric != self.distance_metric:
-            get_logger().warning(
-                "Overwriting distance_metric to %r since vectors are %sL2-normalized",
-                metric,
-                "" if l2_normalized else "not ",
-            )
-        return metric
-
-
-def check_metric(metric: object) -> None:
-    """Raise ``UnimplementedError`` for a metric that databases are not searched by."""
-    if metric not in METRICS:
-        raise UnimplementedError(
-            f"Unsupported distance metric: {metric}. Use one of {', '.join(METRICS)}"
+def metric_of(query: Query, l2_normalized: bool) -> str:
+    """The metric that is used, as published: an index has one, and so have unit vectors."""
+    check_metric(query.distance_metric)
+    metric = str(query.distance_metric)
+    if query.search_method == "ann":
+        metric = "cosine" if l2_normalized else "euclidean"
+    elif l2_normalized and metric == "euclidean":
+        metric = "euclidean_l2"
+    if metric != query.distance_metric:
+        get_logger().warning(
+            "Overwriting distance_metric to %r since vectors are %sL2-normalized",
+            metric,
+            "" if l2_normalized else "not ",
         )
+    return metric
 
 
 def criteria_of(pipeline: FacePipeline) -> Criteria:
@@ -128,11 +79,11 @@ def criteria_of(pipeline: FacePipeline) -> Criteria:
 
 
 def register(
-    pipeline: FacePipeline, img: Any, img_name: str | Sequence[str] | None, place: Place
+    pipeline: FacePipeline, img: Any, img_name: str | Sequence[str] | None, opened: Open
 ) -> dict[str, int]:
     """See :func:`deepface.DeepFace.register`; ``pipeline`` embeds, with ``return_face``."""
     criteria = criteria_of(pipeline)
-    with place.open() as database:
+    with opened() as database:
         batch = open_batch(img)
         _check_names(img_name, batch)
         inserted = 0
@@ -187,28 +138,34 @@ def _records(item: Seen, name: str) -> Iterator[Record]:
         yield Record(name, face, np.asarray(vector, dtype=np.float64))
 
 
-def search(pipeline: FacePipeline, img: Any, options: SearchOptions, place: Place) -> list[Any]:
+def search(pipeline: FacePipeline, img: Any, query: Query, opened: Open) -> list[Any]:
     """See :func:`deepface.DeepFace.search`."""
     criteria = criteria_of(pipeline)
-    metric = options.metric(criteria.l2_normalized)
+    metric = metric_of(query, criteria.l2_normalized)
     threshold = find_threshold(criteria.model_name, metric)
+    approximate = query.search_method == "ann"
     results: list[Any] = []
-    with place.open() as database:
+    with opened() as database:
         batch = open_batch(img)
         for seen in walk(batch, pipeline):
             faces = [describe_embeddings(item, pipeline) for item in seen]
             probes = _vectors([face["embedding"] for found in faces for face in found])
-            find = find_approximately if options.search_method == "ann" else find_exactly
-            limit = math.inf if options.similarity_search else threshold
-            hits = iter(find(database, criteria, probes, metric, limit, options.k))
+            find = find_approximately if approximate else find_exactly
+            limit = math.inf if query.similarity_search else threshold
+            hits = iter(find(database, criteria, probes, metric, limit, query.k))
+            columns = {**SEARCH, "id": database.id_type}
             for found in faces:
-                tables = [
-                    _rows(next(hits), face["facial_area"], criteria, options, metric, threshold)
+                values = [
+                    _values(next(hits), face["facial_area"], criteria, query, metric, threshold)
                     for face in found
                 ]
-                if options.search_method == "ann":  # as published
-                    tables = [rows for rows in tables if rows]
-                results.append([_table(rows, str(options.return_type)) for rows in tables])
+                results.append(
+                    [
+                        table(columns, rows, str(query.return_type))
+                        for rows in values
+                        if rows["id"] or not approximate  # as published
+                    ]
+                )
     return results[0] if batch.single else results
 
 
@@ -216,55 +173,36 @@ def _vectors(embeddings: list[list[float]]) -> Vectors:
     return np.array(embeddings, dtype=np.float64) if embeddings else np.zeros((0, 0))
 
 
-def _rows(
+def _values(
     hits: list[Hit],
     area: dict[str, Any],
     criteria: Criteria,
-    options: SearchOptions,
+    query: Query,
     metric: str,
     threshold: float,
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": hit.id,
-            "img_name": hit.name,
-            "model_name": criteria.model_name,
-            "detector_backend": criteria.detector_backend,
-            "aligned": criteria.aligned,
-            "l2_normalized": criteria.l2_normalized,
-            "search_method": options.search_method,
-            "target_x": area["x"],
-            "target_y": area["y"],
-            "target_w": area["w"],
-            "target_h": area["h"],
-            "threshold": threshold,
-            "distance_metric": metric,
-            "distance": hit.distance,
-            "confidence": find_confidence(
-                hit.distance, criteria.model_name, hit.distance <= threshold, metric
-            ),
-        }
-        for hit in hits
-    ]
-
-
-_COLUMNS = (
-    "id", "img_name", "model_name", "detector_backend", "aligned", "l2_normalized",
-    "search_method", "target_x", "target_y", "target_w", "target_h", "threshold",
-    "distance_metric", "distance", "confidence",
-)  # fmt: skip
-
-
-def _table(rows: list[dict[str, Any]], return_type: str) -> Any:
-    if return_type == "dict":
-        return rows
-    import pandas as pd
-
-    return pd.DataFrame(rows, columns=list(_COLUMNS))
+) -> dict[str, list[Any]]:
+    """The columns of a face's table."""
+    same = {
+        **criteria.columns,
+        "search_method": query.search_method,
+        **{f"target_{side}": area[side] for side in "xywh"},
+        "threshold": threshold,
+        "distance_metric": metric,
+    }
+    return {
+        **{name: [value] * len(hits) for name, value in same.items()},
+        "id": [hit.id for hit in hits],
+        "img_name": [hit.name for hit in hits],
+        "distance": [hit.distance for hit in hits],
+        "confidence": [
+            find_confidence(hit.distance, criteria.model_name, hit.distance <= threshold, metric)
+            for hit in hits
+        ],
+    }
 
 
 def identify(
-    pipeline: FacePipeline, img: Any, identity_id: Any, distance_metric: str, place: Place
+    pipeline: FacePipeline, img: Any, identity_id: Any, distance_metric: str, opened: Open
 ) -> dict[str, Any]:
     """See :func:`deepface.DeepFace.identify`."""
     start = time.perf_counter()
@@ -276,7 +214,7 @@ def identify(
             "identify expects a single image: call it for each, or use search for many"
         )
     threshold = find_threshold(criteria.model_name, distance_metric)
-    with place.open() as database:
+    with opened() as database:
         stored = database.get(criteria, identity_id)
         if stored is None:
             raise ValueError(
@@ -333,7 +271,7 @@ def _check_comparable(identity_id: Any, stored: Criteria, asked: Criteria) -> No
 
 
 def build_index(
-    criteria: Criteria, place: Place, max_neighbors_per_node: int, batch_size: int
+    criteria: Criteria, opened: Open, max_neighbors_per_node: int, batch_size: int
 ) -> None:
     """See :func:`deepface.DeepFace.build_index`."""
     for name, value in (
@@ -342,5 +280,5 @@ def build_index(
     ):
         if value < 1:
             raise ValueError(f"{name} must be at least 1, but it is {value}")
-    with place.open() as database:
+    with opened() as database:
         database.build_index(criteria, max_neighbors_per_node, batch_size)

@@ -228,7 +228,7 @@ def test_names(doors: Doors, tmp_path: Path) -> None:
 
 
 def test_duplicates(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepface.pipeline.datastore._CHUNK", 3)
+    monkeypatch.setattr("deepface.pipeline.database._CHUNK", 3)
     assert doors.register(face(0)) == {"inserted": 1}
     assert doors.register(face(0)) == {"inserted": 0}  # a warning only
     assert doors.register([face(0)]) == {"inserted": 0}
@@ -306,7 +306,7 @@ def test_pandas(filled: Doors) -> None:
 
 def test_without_pandas(filled: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    monkeypatch.setattr("deepface.pipeline.datastore.find_spec", lambda name: None)
+    monkeypatch.setattr("deepface.search.query.find_spec", lambda name: None)
     assert isinstance(filled.search(face(2), return_type=None)[0], list)
     with pytest.raises(MissingPackageError, match="pip install pandas"):
         filled.search(face(2), return_type="pandas")
@@ -315,10 +315,10 @@ def test_without_pandas(filled: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        ({"search_method": "guess"}, UnimplementedError, "Unsupported search method: guess"),
-        ({"return_type": "x"}, UnimplementedError, "Unsupported return_type: x"),
-        ({"distance_metric": "foo"}, UnimplementedError, "Unsupported distance metric: foo"),
-        ({"distance_metric": len}, UnimplementedError, "Unsupported distance metric"),
+        ({"search_method": "guess"}, UnimplementedError, "unknown search_method .guess."),
+        ({"return_type": "x"}, UnimplementedError, "unknown return_type .x."),
+        ({"distance_metric": "foo"}, UnimplementedError, "unknown distance_metric .foo."),
+        ({"distance_metric": len}, UnimplementedError, "unknown distance_metric"),
         ({"k": -1}, ValueError, "k must be at least 0"),
         ({"database_type": "foo"}, UnimplementedError, "Unsupported database type: foo"),
         ({"model_name": "foo"}, UnimplementedError, "foo"),

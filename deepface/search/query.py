@@ -1,0 +1,86 @@
+"""What is looked for, in a folder or in a database, and how it is given back."""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from numbers import Real
+from typing import Any
+
+from deepface.errors import MissingPackageError, UnimplementedError
+from deepface.matching.distance import METRICS, Metric
+
+METHODS = ("exact", "ann")
+RETURN_TYPES = ("pandas", "dict")
+
+
+@dataclass(frozen=True)
+class Query:
+    """The arguments of ``find`` and ``search`` that have to do with what is looked for.
+
+    All are checked here, before any work: an unknown name is an ``UnimplementedError``, a number
+    out of range a ``ValueError``.
+
+    Args:
+        distance_metric: one of :data:`deepface.matching.distance.METRICS`; for folders also a
+            function of vectors.
+        threshold: largest distance; ``None`` takes that of model and metric.
+        similarity_search: give the most similar faces, also those beyond the threshold.
+        k: at most so many rows per face; ``None`` for all.
+        return_type: ``"pandas"`` or ``"dict"``; ``None`` is pandas where it is installed.
+        search_method: ``"exact"``, or ``"ann"`` for the index of a database.
+    """
+
+    distance_metric: str | Metric = "cosine"
+    threshold: float | None = None
+    similarity_search: bool = False
+    k: int | None = None
+    return_type: str | None = None
+    search_method: str = "exact"
+
+    def __post_init__(self) -> None:
+        if not callable(self.distance_metric):
+            _check_name("distance_metric", self.distance_metric, METRICS)
+        elif self.threshold is None:
+            raise ValueError(
+                "Threshold must be specified when using custom distance metrics: pass threshold="
+            )
+        _check_name("search_method", self.search_method, METHODS)
+        if self.threshold is not None and not _is_number(self.threshold):
+            raise ValueError(f"threshold must be a number, but it is {self.threshold!r}")
+        if self.k is not None:
+            object.__setattr__(self, "k", _count("k", self.k))
+        if self.return_type is None:
+            kind = "pandas" if find_spec("pandas") else "dict"
+            object.__setattr__(self, "return_type", kind)
+        _check_name("return_type", self.return_type, RETURN_TYPES)
+        if self.return_type == "pandas" and not find_spec("pandas"):
+            raise MissingPackageError(
+                "return_type='pandas' needs pandas: pip install pandas (or use return_type='dict')"
+            )
+
+
+def check_metric(metric: object) -> None:
+    """Raise ``UnimplementedError`` for a metric that databases are not searched by."""
+    _check_name("distance_metric", metric, METRICS)
+
+
+def _check_name(option: str, value: object, known: tuple[str, ...]) -> None:
+    if not isinstance(value, str) or value not in known:
+        raise UnimplementedError(f"unknown {option} {value!r}; use one of {', '.join(known)}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not math.isnan(value)
+
+
+def _count(option: str, value: Any) -> int:
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{option} must be a whole number, but it is {value!r}") from None
+    if count < 0:
+        raise ValueError(f"{option} must be at least 0, but it is {count}")
+    return count
