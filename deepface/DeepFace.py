@@ -22,7 +22,7 @@ from deepface.pipeline.find import find as _find
 from deepface.pipeline.options import Decode, EnforceDetection
 from deepface.pipeline.verification import verify as _verify
 from deepface.search.database.registry import open_database
-from deepface.search.query import Query
+from deepface.search.query import Query, check_metric
 
 __all__ = [
     "__version__",
@@ -765,6 +765,7 @@ def search(
         precision=precision,
         progress=progress,
     )
+    check_metric(distance_metric)
     query = Query(
         distance_metric,
         similarity_search=similarity_search,

@@ -21,7 +21,6 @@ from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.face_pipeline import FacePipeline, check_on_error
 from deepface.pipeline.faces import Seen
 from deepface.pipeline.gallery import faces_of, open_gallery
-from deepface.pipeline.options import Options
 from deepface.pipeline.walk import walk
 from deepface.search.folder import Face
 from deepface.search.query import Query

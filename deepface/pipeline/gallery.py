@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy as np
 
 from deepface.cropping.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER
 from deepface.detection.registry import DETECTORS
-from deepface.errors import EmptyDatasource, PathNotFound, fault_of
+from deepface.errors import DataTypeError, EmptyDatasource, PathNotFound, fault_of
 from deepface.images.batch import open_batch
 from deepface.logger import get_logger
 from deepface.pipeline.faces import Seen, facial_area
@@ -20,6 +22,8 @@ from deepface.pipeline.options import Options
 from deepface.pipeline.walk import walk
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.search.folder import Datastore, Face, Gallery, refresh
+from deepface.search.folder.formats import check_format
+from deepface.search.folder.signature import signer
 
 
 def open_gallery(
@@ -40,8 +44,10 @@ def open_gallery(
     Raises:
         ValueError: as ``find``, where the folder or its datastore is to blame.
     """
-    model = RECOGNIZERS.build(str(options.model_name), options.device, precision=options.precision)
     folder, name = _folder(db_path), datastore_name(options)
+    check_format(datastore_format)
+    credentials = signer(credentials)
+    model = RECOGNIZERS.build(str(options.model_name), options.device, precision=options.precision)
     store = Datastore(folder, name, datastore_format, model.output_shape, credentials)
     if refresh_database:
         pickled = store.path.with_suffix(".pkl")
@@ -104,13 +110,23 @@ def datastore_name(options: Options) -> str:
 
 
 def _folder(db_path: str | PathLike[str]) -> str:
-    folder = fspath(db_path)
+    try:
+        folder = os.fsdecode(db_path)
+    except TypeError:
+        raise DataTypeError(f"db_path must be a folder's path, but it is {db_path!r}") from None
     if "://" in folder:
         raise ValueError(
             f"db_path {folder} is an address: pictures are read from folders only. Copy them into "
             "one, or mount it."
         )
-    if not Path(folder).is_dir():
+    try:
+        is_folder = stat.S_ISDIR(os.stat(folder).st_mode)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        is_folder = False
+    except (OSError, ValueError) as error:  # a name too long, a folder that may not be entered
+        reason = getattr(error, "strerror", None) or error
+        raise PathNotFound(f"db_path {folder!r} cannot be opened: {reason}") from error
+    if not is_folder:
         raise PathNotFound(f"Passed path {folder} does not exist! db_path must be a folder.")
     return folder
 

@@ -4,7 +4,7 @@ number of rows, none included.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ SEARCH: Columns = {
 FACES: Columns = {name: SEARCH[name] for name in list(SEARCH)[:6]}
 
 
-def table(columns: Columns, values: Mapping[str, Sequence[Any]], return_type: str) -> Any:
+def table(columns: Columns, values: Mapping[str, Any], return_type: str) -> Any:
     """A ``pandas.DataFrame`` (``"pandas"``), or a list with a dict of Python's own types per row.
 
     ``values`` has a sequence or an array per column, all of one length.
@@ -61,7 +61,7 @@ def table(columns: Columns, values: Mapping[str, Sequence[Any]], return_type: st
     return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
-def _plain(values: Sequence[Any]) -> list[Any]:
+def _plain(values: Any) -> list[Any]:
     return values.tolist() if isinstance(values, np.ndarray) else list(values)
 
 

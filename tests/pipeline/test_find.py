@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 import shutil
 import weakref
 from collections.abc import Iterator
@@ -137,6 +138,35 @@ def test_frames(folder: Path) -> None:
 
 
 @needs_pandas
+def test_types_do_not_depend_on_the_number_of_rows(folder: Path) -> None:
+    frames = [
+        find(picture(0), folder, return_type="pandas", **wanted)[0]
+        for wanted in ({}, {"k": 0}, {"k": 1}, {"threshold": -1}, {"similarity_search": True})
+    ]
+    assert [len(frame) for frame in frames] == [4, 0, 1, 0, 9]
+    for frame in frames:
+        assert frame.dtypes.to_dict() == frames[0].dtypes.to_dict()
+        assert frame["identity"].str.endswith(".png").all()
+
+
+@needs_pandas
+@pytest.mark.parametrize("kind", ["npz", "feather", "parquet"])
+def test_names_that_are_no_utf_8(folder: Path, kind: str, model: StandIn) -> None:
+    if kind != "npz":
+        pytest.importorskip("pyarrow")
+    try:
+        (folder / "0.png").rename(folder / os.fsdecode(b"caf\xe9 \xff.png"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    for _ in range(2):
+        (frame,) = find(picture(0), folder, return_type="pandas", datastore_format=kind)
+        assert Path(frame["identity"][0]).exists() and frame["distance"][0] == 0
+        count, model.count = model.count, 0
+        datastore._kept.clear()
+    assert count == 1, "it is known the second time"
+
+
+@needs_pandas
 def test_ways_to_ask_for_dicts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = find(picture(0), folder)
     assert find(picture(0), folder, return_type=None, batched=True) == expected
@@ -223,9 +253,7 @@ def test_a_metric_of_ones_own(folder: Path) -> None:
         assert set(shapes) == {((16,), (16,))} and len(shapes) == 20
         for (frame,), (rows,) in zip(frames, found, strict=True):
             assert list(frame.identity) == [row["identity"] for row in rows]
-            np.testing.assert_allclose(
-                frame.distance, [row["distance"] for row in rows], atol=1e-5
-            )
+            np.testing.assert_allclose(frame.distance, [row["distance"] for row in rows], atol=1e-5)
     (ranked,) = find(picture(0), folder, similarity_search=True, **wanted)
     assert len(ranked) == 11 and ranked[-1]["distance"] == np.inf
     with pytest.raises(ValueError, match="Threshold must be specified"):

@@ -39,9 +39,7 @@ def test_frames(name: str) -> None:
 
 
 def test_dicts_hold_types_of_python() -> None:
-    arrays = {
-        name: np.array([VALUES[kind]] * 3) for name, kind in FIND.items()
-    }
+    arrays = {name: np.array([VALUES[kind]] * 3) for name, kind in FIND.items()}
     rows = table(FIND, arrays, "dict")
     assert len(rows) == 3 and list(rows[0]) == list(FIND)
     assert {name: type(value) for name, value in rows[0].items()} == dict(FIND)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from deepface.errors import DeepFaceError, DimensionMismatchError
+from deepface.errors import DeepFaceError, DimensionMismatchError, MissingPackageError
 from deepface.logger import get_logger
+from deepface.runtime import safe_files
 from deepface.search.folder import formats
-from deepface.search.folder.faces import Gallery
+from deepface.search.folder.faces import Face, Gallery
 from deepface.search.folder.journal import Journal
-from deepface.search.folder.signature import Signatures
+from deepface.search.folder.signature import SignatureError, Signatures
 
 #: Galleries that are kept in memory, ready for the next query.
 _MOST_KEPT = 4
@@ -62,8 +63,10 @@ class Datastore:
 
         Raises:
             DeepFaceError: the file is damaged, something else, of another model, or its signature
-                is not valid. It is left as it is.
+                is not valid, or there are no credentials to check it by. It is left as it is.
         """
+        if not self._is_signed:
+            self._signatures.refuse_unsigned()
         version = self._version()
         with _kept_lock:
             kept = _kept.get(self._key)
@@ -76,7 +79,7 @@ class Datastore:
         return gallery
 
     def save(self, gallery: Gallery) -> bool:
-        """Put a gallery in place of the one that is there.
+        """Put a gallery in place of the one that is there, while :meth:`locked`.
 
         Where that cannot be done, the gallery is kept in memory for this process, with a warning,
         and the result is false.
@@ -87,32 +90,45 @@ class Datastore:
         except OSError as error:
             self.warn(error)
             saved = False
-        self._keep(gallery, self._version())
+        self.keep(gallery)
         return saved
+
+    def keep(self, gallery: Gallery) -> None:
+        """Keep a gallery in memory, for this process and as long as the file is what it is."""
+        self._keep(gallery, self._version())
 
     @contextmanager
     def locked(self) -> Iterator[bool]:
         """Keep other processes and threads from changing the file.
 
         Gives whether that is possible; it is not where the folder cannot be written to.
-
-        Raises:
-            DeepFaceError: the datastore is signed, and there are no credentials to sign the next.
         """
-        if not self._is_signed:
-            self._signatures.refuse_unsigned()
-        lock = FileLock(self._beside("lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            get_logger().warning("another process is working on %s: waiting for it", self.path)
-            lock.acquire()
-        except OSError as error:
-            self.warn(error)
-        try:
-            yield lock.is_locked
-        finally:
-            lock.release()
+        with ExitStack() as stack:
+            held = True
+            path = self._beside("lock")
+            try:
+                try:
+                    stack.enter_context(safe_files.locked(path, timeout=0))
+                except Timeout:
+                    get_logger().warning(
+                        "another process is working on %s: waiting for it", self.path
+                    )
+                    stack.enter_context(safe_files.locked(path))
+            except OSError as error:
+                self.warn(error)
+                held = False
+            yield held
+
+    def problem(self, faces: Sequence[Face]) -> str | None:
+        """Why these faces are not to get into the datastore; nothing where they may."""
+        for face in faces:
+            if face.embedding.shape != (self._dimensions,):
+                return (
+                    f"a vector of it is of shape {face.embedding.shape}, not of {self._dimensions}"
+                )
+            if not np.isfinite(face.embedding).all():
+                return "it has a vector with values that are not finite"
+        return None
 
     def warn(self, error: OSError) -> None:
         """Say that nothing can be written, and what follows from it."""
@@ -124,16 +140,21 @@ class Datastore:
         )
 
     def _read(self) -> Gallery:
-        with self.path.open("rb") as file:
-            if self._is_signed:
-                self._signatures.verify(file)
-            try:
+        try:
+            if not self.path.is_file():
+                raise DeepFaceError("it is no regular file")
+            with self.path.open("rb") as file:
+                if self._is_signed:
+                    self._signatures.verify(file)
                 gallery, notes = formats.read(file, self._kind)
-            except DeepFaceError as error:
-                raise type(error)(
-                    f"datastore {self.path} cannot be used: {error}. Consider to delete it; it is "
-                    "then built anew."
-                ) from error
+        except (MissingPackageError, SignatureError):
+            raise
+        except (DeepFaceError, OSError) as error:
+            raise DeepFaceError(
+                f"datastore {self.path} cannot be used: "
+                f"{(error.strerror if isinstance(error, OSError) else None) or error}. Consider to "
+                "delete it; it is then built anew."
+            ) from error
         if notes.get("settings", self._name) != self._name:
             raise DeepFaceError(
                 f"datastore {self.path} was made as {notes['settings']}, with another model or "
@@ -150,12 +171,14 @@ class Datastore:
         notes = {"settings": self._name, "prefix": self._prefix}
         temporary = self._beside("tmp")  # one name for all: whoever writes has the lock
         try:
-            with temporary.open("w+b") as file:
+            with safe_files.create(temporary) as file:
                 formats.write(gallery, notes, self._kind, file)
                 file.flush()
                 os.fsync(file.fileno())
                 if self._is_signed:
                     self._signatures.sign(file)
+                else:
+                    self._signatures.delete()  # that of a datastore that is no more
             temporary.replace(self.path)
         except OSError:
             with suppress(OSError):

@@ -125,7 +125,8 @@ class Gallery:
 
 def compact(embedding: NDArray[Any]) -> NDArray[Any]:
     """As float32 where that loses nothing: what networks give is float32, what is stored is not."""
-    smaller = embedding.astype(np.float32)
+    with np.errstate(over="ignore"):
+        smaller = embedding.astype(np.float32)
     return smaller if np.array_equal(smaller, embedding) else embedding
 
 

@@ -6,10 +6,13 @@ Files of the published library are read, and it reads ours. Nothing is ever unpi
 from __future__ import annotations
 
 import json
+import math
+import os
 import zipfile
 from typing import IO, Any
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from deepface.errors import DeepFaceError, MissingPackageError
@@ -20,6 +23,11 @@ AREA = ("target_x", "target_y", "target_w", "target_h")
 _COLUMNS = ("identity", "hash", "embedding", *AREA)
 #: Where our own notes about a file are kept. The published library overlooks it.
 _NOTES = "deepface"
+
+#: Notes of the Arrow formats: names that are no UTF-8, row -> name.
+_ODD_NAMES = "odd_names"
+#: A file may unpack to so many bytes, and so many times its size.
+_UNPACKED, _RATIO = 64 << 20, 20
 
 Columns = dict[str, Any]
 
@@ -57,53 +65,102 @@ def read(file: IO[bytes], kind: str) -> tuple[Gallery, dict[str, str]]:
         columns, notes = _read_npz(file) if kind == "npz" else _read_arrow(file, kind)
         if missing := [name for name in _COLUMNS if name not in columns]:
             raise DeepFaceError(f"it does not have the columns {', '.join(missing)}")
-        return _gallery(columns), dict(json.loads(notes)) if notes else {}
-    except MissingPackageError:
+        return _gallery(columns), _notes(notes)
+    except DeepFaceError:
         raise
-    except (ValueError, TypeError, KeyError, OverflowError, EOFError, zipfile.BadZipFile) as error:
-        raise DeepFaceError(str(error)) from error
+    except Exception as error:  # whatever the parsers make of bytes that somebody else wrote
+        raise DeepFaceError(f"{type(error).__name__}: {error}") from error
+
+
+def _notes(text: str) -> dict[str, str]:
+    notes = json.loads(text) if text else {}
+    if not isinstance(notes, dict) or not all(isinstance(note, str) for note in notes.values()):
+        raise DeepFaceError("its notes are none of ours")
+    return notes
 
 
 def _gallery(columns: Columns) -> Gallery:
-    embedding = np.asarray(columns["embedding"], dtype=np.float64)
+    embedding = _array(columns, "embedding", "fiu", np.float64)
     gallery = Gallery(
-        identity=np.asarray(columns["identity"], dtype=np.str_),
-        hash=np.asarray(columns["hash"], dtype=np.str_),
-        area=np.stack([np.asarray(columns[name], dtype=np.int64) for name in AREA], axis=-1),
+        identity=_array(columns, "identity", "U", np.str_),
+        hash=_array(columns, "hash", "U", np.str_),
+        area=np.stack([_array(columns, name, "iu", np.int64) for name in AREA], axis=-1),
         embedding=compact(embedding),
-        has_embedding=np.asarray(columns["has_embedding"], dtype=bool),
+        has_embedding=_array(columns, "has_embedding", "b", np.bool_),
     )
     count = len(gallery.identity)
-    shapes = (gallery.hash.shape, gallery.has_embedding.shape, gallery.area.shape[:1])
+    shapes = (gallery.identity.shape, gallery.hash.shape, gallery.has_embedding.shape)
     if embedding.ndim != 2 or {*shapes, embedding.shape[:1]} != {(count,)}:
+        raise DeepFaceError("its columns differ in length")
+    if gallery.area.shape != (count, 4):
         raise DeepFaceError("its columns differ in length")
     if not np.isfinite(embedding).all():
         raise DeepFaceError("it has vectors with values that are not finite")
+    # Code points that are none are found here, not at the first search.
+    gallery.identity.tolist(), gallery.hash.tolist()
     return gallery
+
+
+def _array(columns: Columns, name: str, kinds: str, dtype: Any) -> NDArray[Any]:
+    array = np.asarray(columns[name])
+    if array.dtype.kind not in kinds and array.size:
+        raise DeepFaceError(f"its column {name} is of type {array.dtype}")
+    return array.astype(dtype, copy=False)
 
 
 def _read_npz(file: IO[bytes]) -> tuple[Columns, str]:
     if not zipfile.is_zipfile(file):
         raise DeepFaceError("it is no npz file, or a part of one")
-    file.seek(0)
-    with np.load(file, allow_pickle=False) as arrays:
-        columns = {name: arrays[name] for name in (*_COLUMNS, "has_embedding") if name in arrays}
-        notes = str(arrays[_NOTES]) if _NOTES in arrays else ""
+    with zipfile.ZipFile(file) as archive:
+        _check_sizes(sum(info.file_size for info in archive.infolist()), file)
+        names = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+        columns = {
+            name: _read_array(archive, names[name])
+            for name in (*_COLUMNS, "has_embedding")
+            if name in names
+        }
+        notes = str(_read_array(archive, names[_NOTES])) if _NOTES in names else ""
     if "has_embedding" not in columns:
         raise DeepFaceError("it does not have the column has_embedding")
     return columns, notes
 
 
+def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    """An array that is as large as its file in the archive: its header promises no more."""
+    with archive.open(info) as member:
+        version = npy.read_magic(member)
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read_header(member)
+        if dtype.hasobject:
+            raise DeepFaceError("it has pickled objects (allow_pickle is off)")
+        if math.prod(shape) * dtype.itemsize != info.file_size - member.tell():
+            raise DeepFaceError(f"its column {info.filename} is not as large as it says")
+        array = np.frombuffer(member.read(), dtype)
+    return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _check_sizes(declared: int, file: IO[bytes]) -> None:
+    """A file that unpacks to much more than itself was made to fill the memory."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if declared > _UNPACKED + _RATIO * size:
+        raise DeepFaceError(f"its {size} bytes would unpack to {declared}")
+
+
 def _write_arrow(columns: Columns, notes: dict[str, str], kind: str, file: IO[bytes]) -> None:
     pa = _pyarrow()
     has_embedding = columns.pop("has_embedding")
+    identity = columns.pop("identity").tolist()
+    odd = {str(row): name for row, name in enumerate(identity) if _utf8(name) != name}
+    if odd:
+        notes = {**notes, _ODD_NAMES: json.dumps(odd)}
     vectors = [
         vector if there else None
         for vector, there in zip(columns.pop("embedding"), has_embedding, strict=True)
     ]
     table = pa.table(
         {
-            "identity": pa.array(columns.pop("identity").tolist(), pa.string()),
+            "identity": pa.array([_utf8(name) for name in identity], pa.string()),
             "hash": pa.array(columns.pop("hash").tolist(), pa.string()),
             "embedding": pa.array(vectors, pa.list_(pa.float64())),
             **columns,
@@ -130,7 +187,12 @@ def _read_arrow(file: IO[bytes], kind: str) -> tuple[Columns, str]:
         else:
             from pyarrow import parquet
 
+            declared = parquet.read_metadata(file)
+            groups = [declared.row_group(n) for n in range(declared.num_row_groups)]
+            values = sum(g.column(n).num_values for g in groups for n in range(g.num_columns))
+            _check_sizes(8 * values, file)
             table = parquet.read_table(file)
+        table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise DeepFaceError(f"it is no {kind} file, or a part of one ({error})") from error
     columns = {name: table.column(name) for name in _COLUMNS if name in table.column_names}
@@ -143,7 +205,17 @@ def _read_arrow(file: IO[bytes], kind: str) -> tuple[Columns, str]:
         vectors = columns["embedding"].to_pylist()
         arrays["has_embedding"] = np.array([vector is not None for vector in vectors], dtype=bool)
         arrays["embedding"] = _stacked(vectors)
-    return arrays, (table.schema.metadata or {}).get(_NOTES.encode(), b"").decode()
+    notes = (table.schema.metadata or {}).get(_NOTES.encode(), b"").decode()
+    if odd := _notes(notes).get(_ODD_NAMES):
+        names = dict(enumerate(arrays["identity"].tolist()))
+        names |= {int(row): str(name) for row, name in json.loads(odd).items()}
+        arrays["identity"] = np.array(list(names.values()), dtype=np.str_)
+    return arrays, notes
+
+
+def _utf8(name: str) -> str:
+    """A name as these formats can hold it: bytes that are no UTF-8 become escapes."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _stacked(vectors: list[list[float] | None]) -> NDArray[np.float64]:

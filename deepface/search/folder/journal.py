@@ -7,6 +7,8 @@ not written.
 from __future__ import annotations
 
 import base64
+import contextlib
+import io
 import json
 import zlib
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from deepface.runtime import safe_files
 from deepface.search.folder.faces import Face, Picture
 
 
@@ -28,25 +31,26 @@ class Journal:
 
     def read(self) -> list[Picture]:
         """The pictures that an earlier build has left; a damaged end is cut off."""
-        if not self._path.exists():
+        try:
+            raw = safe_files.open_existing(self._path, "r+b")
+        except FileNotFoundError:
             return []
         pictures = []
         intact = 0
-        with self._path.open("rb") as file:
+        with raw, io.BufferedReader(raw) as file:  # type: ignore[type-var]
             for line in file:
                 picture = self._parse(line)
                 if picture is None:
                     break
                 pictures.append(picture)
                 intact += len(line)
-        with self._path.open("r+b") as file:
-            file.truncate(intact)
+            raw.truncate(intact)
         return pictures
 
     def append(self, picture: Picture) -> None:
         """Add a picture; it is in the file, for other processes to see, when this returns."""
         if self._file is None:
-            self._file = self._path.open("ab", buffering=0)
+            self._file = safe_files.open_to_append(self._path)
         self._file.write(self._line(picture))
 
     def close(self) -> None:
@@ -58,7 +62,8 @@ class Journal:
     def delete(self) -> None:
         """Remove the file, when what is in it has been kept elsewhere."""
         self.close()
-        self._path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is of no more use, and in nobody's way
+            self._path.unlink()
 
     def _line(self, picture: Picture) -> bytes:
         record = {
@@ -78,13 +83,15 @@ class Journal:
             return None
         try:
             record = json.loads(text)
-            return Picture(
-                self._prefix + record["path"], record["hash"], list(_faces(record["faces"]))
-            )
-        except (ValueError, TypeError, KeyError):  # a whole line, but not one of ours
+            path, digest = record["path"], record["hash"]
+            if not (isinstance(path, str) and isinstance(digest, str)):
+                return None
+            return Picture(self._prefix + path, digest, list(_faces(record["faces"])))
+        except Exception:  # a whole line, but not one of ours, whatever it is
             return None
 
 
 def _faces(records: list[Any]) -> Iterator[Face]:
-    for x, y, w, h, vector in records:
+    for *area, vector in records:
+        x, y, w, h = (int(np.int64(value)) for value in area)
         yield Face((x, y, w, h), np.frombuffer(base64.b64decode(vector), dtype="<f8"))

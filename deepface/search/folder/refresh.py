@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.errors import EmptyDatasource
-from deepface.images.files import begins_as_image, named_as_images
+from deepface.errors import DeepFaceError, EmptyDatasource
 from deepface.logger import get_logger
 from deepface.search.folder.datastore import Datastore
 from deepface.search.folder.faces import Face, Gallery, Picture
+from deepface.search.folder.scan import Scan, scan
 
 #: Picture files -> each with its faces, none where none can be found in it; in any order.
 Embed = Callable[[list[str]], Iterable[tuple[str, list[Face]]]]
@@ -24,12 +23,12 @@ Embed = Callable[[list[str]], Iterable[tuple[str, list[Face]]]]
 class Changes:
     """What a folder and its gallery differ in.
 
-    ``files`` are the folder's pictures, path to hash, in the order of the gallery to be;
-    ``kept`` the rows ``(n,)`` that stay.
+    ``kept`` are the rows ``(n,)`` that stay, ``hidden`` those of them that cannot be looked at now.
     """
 
-    files: dict[str, str]
+    scan: Scan
     kept: NDArray[np.intp]
+    hidden: NDArray[np.intp]
     new: list[str]
     replaced: list[str]
     removed: list[str]
@@ -42,47 +41,43 @@ class Changes:
     @classmethod
     def between(cls, folder: str, gallery: Gallery) -> Changes:
         """Compare; only files that are new or changed are opened."""
-        files = {}
         stored = gallery.hashes
-        for file in named_as_images(folder):
-            digest = file_hash(file)
-            if digest is not None and (stored.get(file) == digest or begins_as_image(file)):
-                files[file] = digest
+        found = scan(folder, stored)
+        files = found.files
+        hidden = {identity for identity in stored if found.hides(identity)} if found.unread else ()
+        identities = gallery.identity.tolist()
         kept = [
             row
             for row, (identity, digest) in enumerate(
-                zip(gallery.identity.tolist(), gallery.hash.tolist(), strict=True)
+                zip(identities, gallery.hash.tolist(), strict=True)
             )
-            if files.get(identity) == digest
+            if files.get(identity) == digest or identity in hidden
         ]
         return cls(
-            files=files,
+            scan=found,
             kept=np.array(kept, dtype=np.intp),
+            hidden=np.array([row for row in kept if identities[row] in hidden], dtype=np.intp),
             new=[file for file in files if file not in stored],
             replaced=[file for file in files if file in stored and stored[file] != files[file]],
-            removed=[file for file in stored if file not in files],
+            removed=[file for file in stored if file not in files and file not in hidden],
         )
 
-
-def file_hash(file: str) -> str | None:
-    """SHA-1 of size and times of a file, as published; ``None`` when it is gone.
-
-    The contents are not read: a changed file has another time.
-    """
-    try:
-        stat = Path(file).stat()
-    except OSError:
-        return None
-    times = f"{stat.st_size}-{stat.st_ctime}-{stat.st_mtime}"
-    return hashlib.sha1(times.encode(), usedforsecurity=False).hexdigest()
+    def shown(self, gallery: Gallery) -> Gallery:
+        """What of the gallery is searched now."""
+        if not len(self.hidden):
+            return gallery
+        hides = {identity for identity in gallery.hashes if self.scan.hides(identity)}
+        rows = [row for row, name in enumerate(gallery.identity.tolist()) if name not in hides]
+        return gallery.rows(np.array(rows, dtype=np.intp))
 
 
 def refresh(store: Datastore, embed: Embed, silent: bool = False) -> Gallery:
     """The gallery of a folder as it is now: what is new or changed is embedded, the rest is kept.
 
-    The rows stand in the order of :func:`deepface.images.files.yield_images`, whatever the order
-    in which the pictures came. Work is kept picture by picture; when it is cut off, the next
-    call goes on from there.
+    The rows stand in the order of :func:`deepface.search.folder.scan.scan`, whatever the order in
+    which the pictures came. Work is kept picture by picture; when it is cut off, the next call goes
+    on from there. Pictures that cannot be looked at for the moment keep their vectors, and are not
+    among the rows.
 
     Raises:
         EmptyDatasource: the folder has no picture.
@@ -91,13 +86,13 @@ def refresh(store: Datastore, embed: Embed, silent: bool = False) -> Gallery:
     gallery = store.load()
     changes = _changes(store, gallery)
     if not changes.any:
-        return gallery
+        return changes.shown(gallery)
     with store.locked() as writable:
         if writable:  # another process may have done it in the meantime
             gallery = store.load()
             changes = _changes(store, gallery)
             if not changes.any:
-                return gallery
+                return changes.shown(gallery)
         if not silent:
             get_logger().info(
                 "Found %d newly added image(s), %d removed image(s), %d replaced image(s).",
@@ -106,24 +101,25 @@ def refresh(store: Datastore, embed: Embed, silent: bool = False) -> Gallery:
                 len(changes.replaced),
             )
         pictures = _embedded(store, changes, embed, writable, silent)
-        refreshed = _in_order(
-            Gallery.joined([gallery.rows(changes.kept), Gallery.of(pictures)]), changes.files
-        )
-        saved = store.save(refreshed)
-        if saved and store.journal is not None:
+        refreshed = _in_order(Gallery.joined([gallery.rows(changes.kept), Gallery.of(pictures)]))
+        if not writable:
+            store.keep(refreshed)
+        elif store.save(refreshed) and store.journal is not None:
             store.journal.delete()
     if not silent:
         get_logger().info("There are now %d representations in %s", len(refreshed), store.path.name)
-    return refreshed
+    return changes.shown(refreshed)
 
 
 def _changes(store: Datastore, gallery: Gallery) -> Changes:
     changes = Changes.between(store.folder, gallery)
-    if not changes.files:
+    if not changes.scan.files:
+        left_out = changes.scan.explanation()
         raise EmptyDatasource(
             f"No item found in {store.folder}: neither the folder nor those below it have "
-            "pictures (.jpg, .jpeg, .png)"
+            f"pictures (.jpg, .jpeg, .png){'; ' if left_out else ''}{left_out}"
         )
+    changes.scan.tell()
     return changes
 
 
@@ -134,29 +130,59 @@ def _embedded(
     journal = store.journal if writable else None
     todo = dict.fromkeys(changes.new + changes.replaced)
     pictures = []
-    for picture in journal.read() if journal is not None else []:
-        if picture.identity in todo and changes.files[picture.identity] == picture.hash:
+    refused = ""
+    for picture in _done_before(store) if journal is not None else []:
+        if picture.identity in todo and changes.scan.files[picture.identity] == picture.hash:
             del todo[picture.identity]
             pictures.append(picture)
     if pictures and not silent:
         get_logger().info("%d of them are done already, by a call that was cut off", len(pictures))
     try:
         for file, faces in embed(list(todo)) if todo else ():
-            picture = Picture(file, changes.files[file], faces)
+            if (problem := store.problem(faces)) is not None:
+                refused = f"{file} is left out this time: {problem}"
+                get_logger().error("%s", refused)
+                continue
+            picture = Picture(file, changes.scan.files[file], faces)
             pictures.append(picture)
             if journal is not None:
                 try:
                     journal.append(picture)
                 except OSError as error:
-                    store.warn(error)
+                    _tell_no_journal(store, error)
                     journal = None
     finally:
         if journal is not None:
             journal.close()
+    if refused and not pictures:
+        raise DeepFaceError(refused)
     return pictures
 
 
-def _in_order(gallery: Gallery, files: dict[str, str]) -> Gallery:
-    position = {file: number for number, file in enumerate(files)}
-    keys = np.array([position[identity] for identity in gallery.identity.tolist()], dtype=np.intp)
-    return gallery.rows(np.argsort(keys, kind="stable"))
+def _done_before(store: Datastore) -> list[Picture]:
+    assert store.journal is not None
+    try:
+        return [p for p in store.journal.read() if store.problem(p.faces) is None]
+    except OSError as error:
+        _tell_no_journal(store, error)
+        return []
+
+
+def _tell_no_journal(store: Datastore, error: OSError) -> None:
+    get_logger().warning(
+        "what is done for %s is not noted (%s): a build that is cut off starts over",
+        store.path,
+        error,
+    )
+
+
+def _in_order(gallery: Gallery) -> Gallery:
+    identities = gallery.identity.tolist()
+    order = sorted(range(len(identities)), key=lambda row: _place(identities[row]))
+    return gallery.rows(np.array(order, dtype=np.intp))
+
+
+def _place(identity: str) -> list[tuple[bool, str]]:
+    """Where the walk comes to a file: folders come after the files beside them."""
+    parts = identity.split(os.sep)  # noqa: PTH206 - a Path per picture is slow
+    return [*((True, folder) for folder in parts[:-1]), (False, parts[-1])]

@@ -4,10 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from deepface.errors import DeepFaceError
+from deepface.errors import DataTypeError, DeepFaceError, MissingPackageError
+from deepface.runtime import safe_files
+
+
+class SignatureError(DeepFaceError):
+    """A datastore is not signed as it should be."""
+
+
+def signer(credentials: Any) -> Any:
+    """What signs and verifies: ``credentials`` itself, or made of a dict of its arguments.
+
+    Raises:
+        DataTypeError: it cannot sign.
+        DeepFaceError: a dict that is not enough for a ``lightdsa.LightDSA`` object.
+        MissingPackageError: a dict, and ``lightdsa`` is not installed.
+    """
+    if not isinstance(credentials, Mapping):
+        able = all(callable(getattr(credentials, name, None)) for name in ("sign", "verify"))
+        if credentials is None or able:
+            return credentials
+        raise DataTypeError(
+            "credentials must be a lightdsa.LightDSA object, or a dict of what makes one, but is "
+            f"{type(credentials).__name__}"
+        )
+    if "algorithm_name" not in credentials:
+        raise DeepFaceError(
+            "credentials lack algorithm_name: pass a lightdsa.LightDSA object, or a dict with "
+            "algorithm_name, public_key, private_key, and form_name and curve_name where the "
+            "algorithm has them"
+        )
+    try:
+        from lightdsa import LightDSA
+    except ModuleNotFoundError as error:
+        raise MissingPackageError("credentials need lightdsa: pip install lightdsa") from error
+    made = {k: credentials.get(k) for k in ("algorithm_name", "form_name", "curve_name")}
+    keys = credentials.get("keys", {k: v for k, v in credentials.items() if k.endswith("_key")})
+    if not keys:
+        raise DeepFaceError("credentials lack public_key, and private_key for those who sign")
+    try:
+        return LightDSA(**made, keys=keys)
+    except Exception as error:  # whatever a library makes of keys that are none
+        raise DeepFaceError(f"credentials make no key: {error!r}") from error
 
 
 class Signatures:
@@ -30,15 +72,17 @@ class Signatures:
             ValueError: the credentials have no private key.
         """
         signatures = [self._credentials.sign(_digest(file)), self._valid]
-        temporary = self._path.with_name(self._path.name + ".tmp")
-        temporary.write_text(json.dumps(signatures))
-        temporary.replace(self._path)
+        safe_files.write(self._path, json.dumps(signatures).encode())
+
+    def delete(self) -> None:
+        """Remove the signatures, if there are any."""
+        self._path.unlink(missing_ok=True)
 
     def verify(self, file: IO[bytes]) -> None:
         """Check the datastore before it is read.
 
         Raises:
-            DeepFaceError: it is not signed, or not with these credentials, or was changed since.
+            SignatureError: it is not signed, or not with these credentials, or was changed since.
         """
         digest = _digest(file)
         file.seek(0)
@@ -46,29 +90,30 @@ class Signatures:
         self._valid = next((s for s in signatures if self._is_valid(digest, s)), None)
         if self._valid is None:
             state = "no longer fits its signature" if signatures else "has no signature"
-            raise DeepFaceError(
+            raise SignatureError(
                 f"datastore {self._datastore} {state} by these credentials, so it is not used. "
                 "Delete it to have it built anew, if that is what you want."
             )
 
     def refuse_unsigned(self) -> None:
-        """Without credentials: raise an error rather than replace a datastore that is signed."""
+        """Without credentials: raise ``SignatureError`` for a datastore that is signed."""
         if self._path.exists() and self._datastore.exists():
-            raise DeepFaceError(
-                f"datastore {self._datastore} is signed, and the pictures have changed: pass the "
-                "credentials, or refresh_database=False to use it as it is"
+            raise SignatureError(
+                f"Credentials not provided, but datastore {self._datastore} is signed "
+                f"({self._path.name} exists): pass the credentials. If the datastore is not to be "
+                "signed any more, delete both files; it is then built anew."
             )
 
     def _is_valid(self, digest: str, signature: Any) -> bool:
         try:
             return bool(self._credentials.verify(digest, signature))
-        except (ValueError, TypeError, ArithmeticError):  # what it raises for a wrong signature
+        except Exception:  # whatever it makes of a signature that is none
             return False
 
     def _read(self) -> list[Any]:
         try:
             signatures = json.loads(self._path.read_text())
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return []
         return signatures if isinstance(signatures, list) else []
 
