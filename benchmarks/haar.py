@@ -37,7 +37,6 @@ ONE_BY_ONE = "OpenCV one by one"
 ALL_CORES = "OpenCV, all cores"
 OURS_CPU = "ours, OpenCV"
 OURS = "ours, PyTorch"
-KERNELS = "ours, Triton"
 #: Pictures that are run one by one, and in small batches, at least.
 _FEW, _SOME = 4, 16
 #: How many times faster than OpenCV on all cores a GPU should be.
@@ -88,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         raise SystemExit(f"a batch of {count} needs as many pictures, but there are {len(images)}")
     report.settings["pictures"] = len(images)
     runs = _runs(images, args.border, args.batch, device)
-    found, times = _measure(runs, args.repeat, args.seconds, report.note)
+    found, times = _measure(runs, args.repeat, args.seconds)
     report.rows = _rows(runs, found, times)
     report.settings["rounds"] = min(map(len, times.values()))
     report.settings["device_memory_mb"] = peak_device_memory_mb()
@@ -109,8 +108,6 @@ def _runs(
         (ALL_CORES, len(images)): (len(images), partial(_all_cores, images, border)),
     }
     ways = {OURS_CPU: ("opencv", "cpu"), OURS: ("torch", device)}
-    if device.startswith("cuda"):
-        ways[KERNELS] = ("triton", device)
     for batch in batches:
         some = images[: math.ceil(_SOME / batch) * batch]
         for name, way in ways.items():
@@ -122,18 +119,12 @@ def _measure(
     runs: dict[Key, tuple[int, Callable[[], list[bool]]]],
     rounds: int,
     limit: float,
-    note: Callable[[str], None],
 ) -> tuple[dict[Key, list[bool]], dict[Key, list[float]]]:
     """What each way found when it was warmed up, and its seconds per picture in each round."""
     end = time.perf_counter() + limit
     found = {}
     for key, (_, warm_up) in runs.items():
-        try:
-            found[key] = warm_up()
-        except Exception as error:
-            if key[0] != KERNELS:  # an option; all the others must run
-                raise
-            note(f"{key[0]}, batch {key[1]}, failed: {type(error).__name__}: {error}")
+        found[key] = warm_up()
     labels = {f"{name} {batch}": (name, batch) for name, batch in found}
     times: dict[Key, list[float]] = {key: [] for key in found}
     for number in range(rounds):
@@ -171,7 +162,7 @@ def _goal(rows: Sequence[Row], batch: int) -> str:
     ours = [
         f"{row['run']} {row['to_all_cores']} ×"
         for row in rows
-        if row["batch"] == batch and row["run"] in (OURS, KERNELS)
+        if row["batch"] == batch and row["run"] == OURS
     ]
     return f"batch {batch} to OpenCV on all cores: {', '.join(ours)} (goal on a GPU: {_GOAL} ×)"
 

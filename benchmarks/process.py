@@ -38,7 +38,9 @@ class Worker:
         if engine is not None:
             environment["DEEPFACE_BACKEND_ENGINE"] = engine
         if published is None:
-            environment["PYTHONPATH"] = str(_ROOT)
+            # In front of what leads to packages that are not installed but carried along.
+            others = [environment["PYTHONPATH"]] if environment.get("PYTHONPATH") else []
+            environment["PYTHONPATH"] = os.pathsep.join([str(_ROOT), *others])
         else:
             environment.pop("PYTHONPATH", None)  # it could lead to this library
             environment.setdefault("DEEPFACE_BACKEND_ENGINE", "pytorch")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from deepface.errors import UnimplementedError
-from deepface.runtime.execution.device import resolve_device
+from deepface.runtime.execution.device import requested_device, resolve_device
 
 M = TypeVar("M")
 
@@ -46,6 +46,14 @@ class Entry:
         cls = getattr(importlib.import_module(module), name)
         assert isinstance(cls, type)
         return cls
+
+
+def _place(device: str | None) -> str:
+    """What tells models on another device than the automatic one apart from those on that."""
+    wanted = requested_device(device)
+    if wanted == "auto" or (where := resolve_device(wanted)) == resolve_device("auto"):
+        return ""
+    return f"@{where}"
 
 
 class Registry(Generic[M]):
@@ -87,7 +95,9 @@ class Registry(Generic[M]):
 
         Args:
             name: one of ``entries``.
-            device: where its network runs; ``None`` is the default device.
+            device: where its network runs; ``None`` is the default device, for which the
+                environment is asked each time. Whoever names the device that would be chosen
+                without being named gets the same model.
             options: the model's own options; those that are ``None`` count as not given.
 
         Raises:
@@ -98,11 +108,16 @@ class Registry(Generic[M]):
             return cached_models[self.task][name]  # type: ignore[no-any-return]
         entry = self.entry(name)
         options = {k: v for k, v in options.items() if v is not None}
-        key = name
-        if device is not None:
-            key += f"@{resolve_device(device)}"
-        key += "".join(f" {k}={options[k]}" for k in sorted(options))
-        return get_or_build(self.task, key, lambda: self._construct(name, entry, device, options))
+        return get_or_build(
+            self.task,
+            self.key(name, device, **options),
+            lambda: self._construct(name, entry, device, options),
+        )
+
+    def key(self, name: str, device: str | None = None, **options: Any) -> str:
+        """Where ``cached_models`` has what :meth:`build` gives for the same arguments."""
+        given = sorted((k, v) for k, v in options.items() if v is not None)
+        return name + _place(device) + "".join(f" {k}={v}" for k, v in given)
 
     def _construct(self, name: str, entry: Entry, device: str | None, options: Any) -> M:
         cls = entry.load()

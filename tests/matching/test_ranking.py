@@ -110,13 +110,15 @@ def test_an_unknown_metric() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("tf32", [False, True])
-def test_a_gpu_gives_the_same(metric: str, tf32: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_gives_the_same(
+    metric: str, tf32: bool, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     import torch
 
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     monkeypatch.setattr(ranking, "_GPU_PAYS", 0)
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", tf32)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    request.addfinalizer(lambda: torch.set_float32_matmul_precision(before))
     vectors, probes = gallery(1, 5000, 512), gallery(2, 50, 512)
     there = np.ones(len(vectors), bool)
     for k in (None, 10):

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from deepface import DeepFace
+from deepface.attributes.registry import ATTRIBUTES
 from deepface.detection.canvas import Canvas
 from deepface.detection.registry import DETECTORS
 from deepface.errors import DeepFaceError, FaceNotDetected, UnimplementedError
@@ -23,6 +24,8 @@ from deepface.pipeline import FacePipeline, walk
 from deepface.pipeline.representation import network_inputs
 from deepface.recognition.device_inputs import network_inputs_on_device
 from deepface.recognition.preprocessing import NORMALIZATIONS
+from deepface.recognition.registry import RECOGNIZERS
+from deepface.types import on_host
 from tests.attributes.networks import small_model
 from tests.data import package_pictures, read, weight
 from tests.images.pictures import encoded, picture
@@ -56,7 +59,7 @@ class Tensors(ColorModel):
 
     def embed(self, batch: Any) -> Any:
         self.given.append(type(batch))
-        return super().embed(np.asarray(batch))
+        return super().embed(on_host(batch))
 
 
 @pytest.fixture
@@ -168,7 +171,7 @@ def test_eyes_that_a_detector_does_not_give_are_found(files: list[Path]) -> None
 
 def test_alignment_by_landmarks(files: list[Path]) -> None:
     model = Tensors()
-    with cached("facial_recognition", "Dlib@cpu", model):
+    with cached("facial_recognition", RECOGNIZERS.key("Dlib", "cpu"), model):
         found, expected = both(
             files, detector_backend="mtcnn", model_name="Dlib", align="landmarks"
         )
@@ -178,8 +181,8 @@ def test_alignment_by_landmarks(files: list[Path]) -> None:
 
 def test_attributes_are_the_same(files: list[Path]) -> None:
     with (
-        cached("facial_attribute", "Emotion@cpu", small_model("Emotion")),
-        cached("facial_attribute", "Age@cpu", small_model("Age")),
+        cached("facial_attribute", ATTRIBUTES.key("Emotion", "cpu"), small_model("Emotion")),
+        cached("facial_attribute", ATTRIBUTES.key("Age", "cpu"), small_model("Age")),
     ):
         found, expected = both(files, detector_backend="mtcnn", actions=["emotion", "age"])
     assert_same(found, expected)

@@ -10,7 +10,7 @@ within one block.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -25,8 +25,6 @@ from deepface.detection.haar.cascade import pyramid
 from deepface.types import Image
 
 Array: TypeAlias = NDArray[Any]
-#: See :func:`resampled`.
-Resample: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 #: Greatest height of an atlas. Column sums run down every column at once, so wide and low is fast.
 _ATLAS_HEIGHT = 1024
@@ -124,23 +122,20 @@ class Atlas:
     scales: Tensor
 
 
-def atlases(
-    pictures: Pictures, views: Sequence[View], window: int, resample: Resample, most: int
-) -> Iterator[Atlas]:
+def atlases(pictures: Pictures, views: Sequence[View], window: int, most: int) -> Iterator[Atlas]:
     """All sizes of all views that a cascade searches, as far as they show their picture.
 
     Args:
         pictures: what is looked at.
         views: of it.
         window: side of the cascade's window.
-        resample: :func:`resampled`, or what gives the same.
         most: pixels of an atlas, about; a single strip of it may have more.
     """
     seen = np.array([(v.picture, v.x, v.y, v.width, v.height) for v in views], np.int64)
     blocks = _blocks(pictures, views, window)
     for step in (2, 1):
         for pieces, layout in _packed(blocks[blocks["step"] == step], step, window, most):
-            yield _atlas(pictures, seen, pieces, layout, step, resample)
+            yield _atlas(pictures, seen, pieces, layout, step)
 
 
 #: A size of a view, or a piece of one. ``y`` and ``x``: where it begins in its level;
@@ -253,9 +248,7 @@ def _laid_out(
     return cut, _Layout(y, begins[strip], strip, begins, int((y + cut["height"]).max()), width)
 
 
-def _atlas(
-    pictures: Pictures, seen: Array, blocks: Array, layout: _Layout, step: int, resample: Resample
-) -> Atlas:
+def _atlas(pictures: Pictures, seen: Array, blocks: Array, layout: _Layout, step: int) -> Atlas:
     """Tell each pixel of an atlas where it comes from, and take it from there.
 
     Args:
@@ -264,7 +257,6 @@ def _atlas(
         blocks: what lies in the atlas.
         layout: where.
         step: between windows.
-        resample: :func:`resampled`, or what gives the same.
     """
     device, count = pictures.pixels.device, len(blocks)
     picture, view_x, view_y, view_width, view_height = seen[blocks["view"]].T
@@ -312,7 +304,7 @@ def _atlas(
     strips, offsets = _each(sizes, layout.width)
     places = torch.stack([rows, columns, at_y, at_x, y, x], 1)
     return Atlas(
-        pixels=resample(pictures.pixels, lines, taps, strips.int(), offsets.int()),
+        pixels=resampled(pictures.pixels, lines, taps, strips.int(), offsets.int()),
         step=step,
         strips=strips,
         blocks=lines[0],

@@ -14,7 +14,7 @@ cut to the windows that touch the picture. What is found is equal to the last bi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.haar.grouping import Candidates
 from deepface.errors import MissingPackageError
 from deepface.runtime.concurrency.object_pool import ObjectPool
 from deepface.runtime.weights.store import ensure_weight
@@ -39,21 +40,6 @@ _SCALE_FACTOR = 1.1
 _BAND_PIXELS = 1 << 18
 #: A pixel of the picture can colour so many pixels of a smaller size beyond its own place.
 _BLUR = 2
-#: Rectangles are one face when their sides differ by less than this fraction of their size.
-GROUP_EPS = 0.2
-#: A face is where more windows than this agree (the published library's ``minNeighbors``).
-MIN_NEIGHBORS = 10
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Windows that passed a cascade: boxes ``(n, 4)`` as x, y, w, h in pixels, weights ``(n,)``.
-
-    The weight is the sum of the last stage: the higher, the surer.
-    """
-
-    boxes: NDArray[np.int64]
-    weights: NDArray[np.float64]
 
 
 class Cascade:
@@ -214,95 +200,3 @@ def _windows(
     )
     corners = np.asarray(boxes, np.int64).reshape(-1, 4)[:, :2] // zoom
     return corners, np.asarray(weights, np.float64).reshape(-1)
-
-
-def group(found: Candidates, shape: tuple[int, int]) -> Candidates:
-    """Merge the windows that show the same face, as OpenCV does when it gives weights.
-
-    More than ten similar windows become one box, their mean, with the highest of their weights. A
-    box inside one of more windows is dropped. Boxes are clipped to ``shape`` (height, width).
-
-    The surest face comes first; of equally sure ones the larger, then the upper, then the left.
-    """
-    groups = list(_components(found.boxes))
-    return merge(
-        np.array([found.boxes[members].sum(axis=0) for members in groups]).reshape(-1, 4),
-        np.array([len(members) for members in groups]),
-        np.array([found.weights[members].max() for members in groups]),
-        shape,
-    )
-
-
-def met(boxes: Any) -> Any:
-    """Weights by which windows come in the order in which OpenCV meets them on one thread.
-
-    From small to large, from the top to the bottom, from left to right. Of the boxes that similar
-    windows become, the one comes first whose first window does.
-
-    Args:
-        boxes: x, y, w, h, array or tensor ``(n, 4)`` int64.
-
-    Returns:
-        ``(n,)`` int64; float64 holds them exactly.
-    """
-    return -((boxes[:, 2] << 36) + (boxes[:, 1] << 18) + boxes[:, 0])
-
-
-def merge(
-    sums: NDArray[np.int64],
-    counts: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    shape: tuple[int, int],
-) -> Candidates:
-    """One box for each group of similar windows; see :func:`group`.
-
-    Args:
-        sums: of the windows' x, y, w, h, ``(n, 4)``.
-        counts: of the windows, ``(n,)``.
-        weights: the highest of theirs, ``(n,)``.
-        shape: height and width of what was searched.
-    """
-    many = counts > MIN_NEIGHBORS
-    if not many.any():
-        return Candidates(np.empty((0, 4), np.int64), np.empty(0))
-    sums, counts, weights = sums[many], counts[many], weights[many]
-    shares = 1 / counts.astype(np.float32)
-    boxes = np.rint(sums.astype(np.float32) * shares[:, None]).astype(np.int64)
-
-    kept = ~_inside_stronger(boxes, counts)
-    boxes, weights = boxes[kept], weights[kept]
-    start, end = boxes[:, :2].clip(0), np.minimum(boxes[:, :2] + boxes[:, 2:], shape[::-1])
-    boxes = np.concatenate([start, end - start], axis=1)
-    x, y, w, h = boxes.T
-    order = np.lexsort((x, y, -w * h, -weights))
-    return Candidates(boxes[order], weights[order])
-
-
-def _components(boxes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Indices of the boxes that are similar, directly or through others."""
-    rest = np.arange(len(boxes))
-    while len(rest):
-        frontier, rest = rest[:1], rest[1:]
-        members = [frontier]
-        while len(frontier) and len(rest):
-            similar = _similar(boxes[frontier, None], boxes[None, rest]).any(axis=0)
-            frontier, rest = rest[similar], rest[~similar]
-            members.append(frontier)
-        yield np.concatenate(members)
-
-
-def _similar(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether all four sides of two squares (x, y, w, h) are close, element by element."""
-    delta = GROUP_EPS * np.minimum(a[..., 2:], b[..., 2:])
-    near = np.abs(a[..., :2] - b[..., :2]) <= delta
-    far = np.abs(a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) <= delta
-    return (near & far).all(axis=-1)  # type: ignore[no-any-return]
-
-
-def _inside_stronger(boxes: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which boxes lie in one of more windows, with a margin of a fifth of that one's size."""
-    start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-    margin = np.rint(boxes[:, 2:] * GROUP_EPS).astype(np.int64)
-    inside = (start[:, None] >= (start - margin)) & (end[:, None] <= (end + margin))
-    stronger = counts > counts[:, None]
-    return (inside.all(axis=-1) & stronger).any(axis=1)  # type: ignore[no-any-return]

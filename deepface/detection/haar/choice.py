@@ -8,8 +8,9 @@ at a time.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from deepface.errors import UnimplementedError
 from deepface.logger import get_logger
@@ -24,15 +25,10 @@ T = TypeVar("T")
 
 #: To start with a device takes seconds: PyTorch, CUDA, the first run of each kernel.
 _FASTEST = Fastest(patience=2.0)
+#: Where CUDA runs already, a network's detector say, it is the device that is used first.
+_AT_HAND = Fastest(patience=2.0)
 #: Devices on which a search failed for another reason than memory; they are not asked again.
 _FAILED: set[torch.device] = set()
-
-
-class Place(NamedTuple):
-    """A device that searches; whether by Triton kernels of its own or by PyTorch's operations."""
-
-    device: torch.device
-    fused: bool
 
 
 def search(
@@ -40,7 +36,7 @@ def search(
     images: Sequence[Pixels],
     device: str | None,
     by_opencv: Callable[[], T],
-    on_device: Callable[[Place], T],
+    on_device: Callable[[torch.device], T],
 ) -> T:
     """The result of one of two functions that give the same.
 
@@ -55,38 +51,39 @@ def search(
         UnimplementedError: ``DEEPFACE_HAAR`` is set to something else than it can be.
     """
     choice = os.environ.get("DEEPFACE_HAAR") or "auto"
-    if choice not in ("auto", "opencv", "torch", "triton"):
+    if choice not in ("auto", "opencv", "torch"):
         raise UnimplementedError(
-            f"environment variable DEEPFACE_HAAR={choice!r}: use 'opencv', 'torch' or 'triton', or "
-            "leave it out to let what is faster decide"
+            f"environment variable DEEPFACE_HAAR={choice!r}: use 'opencv' or 'torch', or leave it "
+            "out to let what is faster decide"
         )
-    if choice in ("torch", "triton"):
-        return on_device(_forced(device, choice == "triton"))
+    if choice == "torch":
+        return on_device(resolve_device(device))
     if choice == "opencv" or device == "cpu" or not may_have_cuda():
         return by_opencv()
-    ways: list[Place | None] = [None]
-    if _FASTEST.tries_others:
+    ways: list[torch.device | None] = [None]
+    running = _cuda_is_running()
+    fastest = _AT_HAND if running else _FASTEST
+    if running or fastest.tries_others:
         resolved = resolve_device(device)
         if resolved.type == "cuda" and resolved not in _FAILED:
-            ways.append(Place(resolved, fused=False))
+            ways = [resolved, None] if running else [None, resolved]
     pixels = sum(image.shape[0] * image.shape[1] for image in images)
-    with _FASTEST.choose((kind, device, pixels.bit_length()), max(1, pixels), ways) as place:
-        if place is not None:
+    with fastest.choose((kind, device, pixels.bit_length()), max(1, pixels), ways) as way:
+        if way is not None:
             try:
-                return on_device(place)
+                return on_device(way)
             except RuntimeError as error:
                 if "out of memory" in str(error):
-                    get_logger().info("out of memory on %s: OpenCV searches instead", place.device)
+                    get_logger().info("out of memory on %s: OpenCV searches instead", way)
                 else:
-                    _FAILED.add(place.device)
+                    _FAILED.add(way)
                     get_logger().warning(
-                        "the search on %s failed, OpenCV goes on instead: %s", place.device, error
+                        "the search on %s failed, OpenCV goes on instead: %s", way, error
                     )
         return by_opencv()
 
 
-def _forced(name: str | None, fused: bool) -> Place:
-    device = resolve_device(name)
-    if fused and device.type != "cuda":
-        raise UnimplementedError(f"DEEPFACE_HAAR=triton needs a CUDA device, not {device.type!r}")
-    return Place(device, fused)
+def _cuda_is_running() -> bool:
+    """Whether this process uses CUDA already, so that the device is what is at hand."""
+    torch = sys.modules.get("torch")
+    return torch is not None and bool(torch.cuda.is_initialized())

@@ -91,10 +91,10 @@ def looked_at(atlas: Atlas, norms: Tensor, calm: Tensor, passed: Tensor) -> Wind
         passed: whether it passes all stages that were looked at.
     """
     columns = norms.shape[1]
-    looked_after = calm.view(-1).nonzero()[:, 0]
-    before = torch.cat([looked_after.new_full((1,), -1), looked_after[:-1]])
-    chosen = passed.view(-1)[looked_after].nonzero()[:, 0]
-    at, before = looked_after[chosen], before[chosen]
+    numbers = torch.arange(calm.numel(), dtype=torch.int32, device=calm.device)
+    last_calm = numbers.masked_fill_(~calm.view(-1), -1).cummax(0).values
+    at = passed.view(-1).nonzero()[:, 0]
+    before = torch.where(at > 0, last_calm[(at - 1).clamp_(min=0)], -1)
     y, x = at // columns * atlas.step, at % columns * atlas.step
     place = atlas.places[atlas.blocks[y, atlas.strips[x]].long()]
     row, column = ((y - place[:, 2]) // atlas.step, (x - place[:, 3]) // atlas.step)

@@ -1,87 +1,116 @@
-"""Windows that show the same face become one, for all pictures at once, on the device.
-
-The same as :func:`deepface.detection.haar.cascade.group` for each picture.
-"""
+"""Windows that show the same face become one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from deepface.detection.haar.cascade import GROUP_EPS, MIN_NEIGHBORS, Candidates, merge
+#: Rectangles are one face when their sides differ by less than this fraction of their size.
+GROUP_EPS = 0.2
+#: A face is where more windows than this agree (the published library's ``minNeighbors``).
+MIN_NEIGHBORS = 10
 
-#: Rows, and pairs, of a step of a pairwise comparison: bound its memory.
-_ROWS, _PAIRS = 2048, 1 << 26
+
+@dataclass(frozen=True)
+class Candidates:
+    """Windows that passed a cascade: boxes ``(n, 4)`` as x, y, w, h in pixels, weights ``(n,)``.
+
+    The weight is the sum of the last stage: the higher, the surer.
+    """
+
+    boxes: NDArray[np.int64]
+    weights: NDArray[np.float64]
 
 
-def group_all(
-    owners: Tensor, boxes: Tensor, weights: Tensor, shapes: Sequence[tuple[int, int]]
+def group(found: Candidates, shape: tuple[int, int]) -> Candidates:
+    """Merge the windows that show the same face, as OpenCV does when it gives weights.
+
+    More than ten similar windows become one box, their mean, with the highest of their weights. A
+    box inside one of more windows is dropped. Boxes are clipped to ``shape`` (height, width).
+
+    The surest face comes first; of equally sure ones the larger, then the upper, then the left.
+    """
+    groups = [members for members in _components(found.boxes) if len(members) > MIN_NEIGHBORS]
+    if not groups:
+        return Candidates(np.empty((0, 4), np.int64), np.empty(0))
+    sums = np.array([found.boxes[members].sum(axis=0) for members in groups])
+    counts = np.array([len(members) for members in groups])
+    weights = np.array([found.weights[members].max() for members in groups])
+    shares = 1 / counts.astype(np.float32)
+    boxes = np.rint(sums.astype(np.float32) * shares[:, None]).astype(np.int64)
+
+    kept = ~_inside_stronger(boxes, counts)
+    boxes, weights = boxes[kept], weights[kept]
+    start, end = boxes[:, :2].clip(0), np.minimum(boxes[:, :2] + boxes[:, 2:], shape[::-1])
+    boxes = np.concatenate([start, end - start], axis=1)
+    x, y, w, h = boxes.T
+    order = np.lexsort((x, y, -w * h, -weights))
+    return Candidates(boxes[order], weights[order])
+
+
+def group_each(
+    owners: NDArray[np.int64], found: Candidates, shapes: Sequence[tuple[int, int]]
 ) -> list[Candidates]:
-    """Merge similar windows of the same view.
+    """:func:`group` for each of several pictures.
 
     Args:
-        owners: the view of each window, ``(n,)`` int64.
-        boxes: x, y, width, height, ``(n, 4)`` int64, all of them squares.
-        weights: the higher, the surer, ``(n,)`` float64.
-        shapes: height and width of every view.
-
-    Returns:
-        The merged boxes of every view, see :func:`deepface.detection.haar.cascade.group`.
+        owners: the picture of each window, ``(n,)``.
+        found: the windows of all of them.
+        shapes: height and width of every picture.
     """
-    owners, order = owners.sort(stable=True)
-    boxes, weights = boxes[order], weights[order]
-    label = _components(*_similar(owners, boxes), len(owners))
-    counts = torch.zeros_like(label).index_add_(0, label, torch.ones_like(label))
-    sums = torch.zeros_like(boxes).index_add_(0, label, boxes)
-    best = torch.zeros_like(weights).scatter_reduce_(0, label, weights, "amax", include_self=False)
-    many = (counts > MIN_NEIGHBORS).nonzero()[:, 0]
-    whole = torch.cat([owners[many, None], counts[many, None], sums[many]], 1).cpu().numpy()
-    highest = best[many].cpu().numpy()
-    limits = np.searchsorted(whole[:, 0], np.arange(len(shapes) + 1))
+    order = np.argsort(owners, kind="stable")
+    ends = np.searchsorted(owners[order], np.arange(len(shapes) + 1))
     return [
-        merge(whole[start:end, 2:], whole[start:end, 1], highest[start:end], shape)
-        for shape, start, end in zip(shapes, limits, limits[1:], strict=False)
+        group(Candidates(found.boxes[mine], found.weights[mine]), shape)
+        for shape, start, end in zip(shapes, ends, ends[1:], strict=False)
+        for mine in [order[start:end]]
     ]
 
 
-def _similar(owners: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs of windows of one view whose sides are close; a later one and an earlier one.
+def met(boxes: Any) -> Any:
+    """Weights by which windows come in the order in which OpenCV meets them on one thread.
 
-    The windows are sorted by view, so a block of rows need only be compared with the columns from
-    the beginning of its first view on.
+    From small to large, from the top to the bottom, from left to right. Of the boxes that similar
+    windows become, the one comes first whose first window does.
+
+    Args:
+        boxes: x, y, w, h, array or tensor ``(n, 4)`` int64.
+
+    Returns:
+        ``(n,)`` int64; float64 holds them exactly.
     """
-    rows = min(_ROWS, max(1, _PAIRS // max(1, len(boxes))))
-    starts = torch.searchsorted(owners, owners[::rows].contiguous()).tolist()
-    # Distances are whole numbers: at most a fifth is at most its whole part.
-    reach = (boxes[:, 2].double() * GROUP_EPS).int()
-    owners, boxes = owners.int(), boxes.int()
-    near = boxes[:, :2]
-    far = near + boxes[:, 2:]
-    pairs = [torch.zeros((0, 2), dtype=torch.int64, device=boxes.device)]
-    for row, column in zip(range(0, len(boxes), rows), starts, strict=True):
-        mine, theirs = slice(row, row + rows), slice(column, row + rows)
-        close = owners[mine, None] == owners[None, theirs]
-        limit = torch.minimum(reach[mine, None], reach[None, theirs])
-        for side in (near, far):
-            for axis in (0, 1):
-                close &= (side[mine, None, axis] - side[None, theirs, axis]).abs_() <= limit
-        later, earlier = close.tril_(row - column - 1).nonzero().unbind(1)
-        pairs.append(torch.stack([later + row, earlier + column], 1))
-    later, earlier = torch.cat(pairs).unbind(1)
-    return later, earlier
+    return -((boxes[:, 2] << 36) + (boxes[:, 1] << 18) + boxes[:, 0])
 
 
-def _components(later: Tensor, earlier: Tensor, count: int) -> Tensor:
-    """The first member of the component of each of ``count`` windows."""
-    label = torch.arange(count, device=later.device)
-    while True:
-        # Each round every window takes the lowest label around it, and that one's label.
-        before = label
-        label = label.scatter_reduce(0, later, before[earlier], "amin")
-        label = label.scatter_reduce(0, earlier, before[later], "amin")
-        label = label[label]
-        if torch.equal(label, before):
-            return label
+def _components(boxes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Indices of the boxes that are similar, directly or through others."""
+    rest = np.arange(len(boxes))
+    while len(rest):
+        frontier, rest = rest[:1], rest[1:]
+        members = [frontier]
+        while len(frontier) and len(rest):
+            similar = _similar(boxes[frontier, None], boxes[None, rest]).any(axis=0)
+            frontier, rest = rest[similar], rest[~similar]
+            members.append(frontier)
+        yield np.concatenate(members)
+
+
+def _similar(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether all four sides of two squares (x, y, w, h) are close, element by element."""
+    delta = GROUP_EPS * np.minimum(a[..., 2:], b[..., 2:])
+    near = np.abs(a[..., :2] - b[..., :2]) <= delta
+    far = np.abs(a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) <= delta
+    return (near & far).all(axis=-1)  # type: ignore[no-any-return]
+
+
+def _inside_stronger(boxes: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which boxes lie in one of more windows, with a margin of a fifth of that one's size."""
+    start, end = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
+    margin = np.rint(boxes[:, 2:] * GROUP_EPS).astype(np.int64)
+    inside = (start[:, None] >= (start - margin)) & (end[:, None] <= (end + margin))
+    stronger = counts > counts[:, None]
+    return (inside.all(axis=-1) & stronger).any(axis=1)  # type: ignore[no-any-return]

@@ -2,9 +2,8 @@
 
 There are two implementations, whose results are equal to the last bit: OpenCV's own, by threads of
 the CPU (``cascade.py``), and one that takes a whole batch through the cascade on a CUDA device
-(``haar.py``). The faster one is used (``haar_choice.py``). ``DEEPFACE_HAAR`` says which where it
-matters: ``opencv``; ``torch``, on any device; ``triton``, the second with kernels for CUDA of its
-own.
+(``search.py``). The faster one is used (``choice.py``). ``DEEPFACE_HAAR`` says which where it
+matters: ``opencv``, or ``torch`` on any device.
 """
 
 from __future__ import annotations
@@ -20,11 +19,14 @@ from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas, cut
 from deepface.detection.detector import Detector
-from deepface.detection.haar.cascade import Candidates, Cascade, Spread, group, met
-from deepface.detection.haar.choice import Place, search
+from deepface.detection.haar.cascade import Cascade, Spread
+from deepface.detection.haar.choice import search
+from deepface.detection.haar.grouping import Candidates, group, met
 from deepface.types import FacialAreaRegion, Pixels, Point, on_host
 
 if TYPE_CHECKING:
+    import torch
+
     from deepface.detection.haar.atlas import Pictures, View
 
 #: Left and right eye; both are ``None`` when fewer than two were found.
@@ -62,7 +64,7 @@ class OpenCvDetector(Detector):
             [canvas.image for canvas in canvases],
             self.device_name,
             lambda: self._detect_by_opencv(canvases),
-            lambda place: _detect_on_device(canvases, place),
+            lambda there: _detect_on_device(canvases, there),
         )
 
     def _detect_by_opencv(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
@@ -103,15 +105,17 @@ def _faces(found: Candidates, eyes: Sequence[Eyes]) -> list[FacialAreaRegion]:
     ]
 
 
-def _detect_on_device(canvases: Sequence[Canvas], place: Place) -> list[list[FacialAreaRegion]]:
+def _detect_on_device(
+    canvases: Sequence[Canvas], device: torch.device
+) -> list[list[FacialAreaRegion]]:
     from deepface.detection.haar.atlas import Pictures, View
     from deepface.detection.haar.search import haar_search
 
-    search_faces = haar_search(_FACES, place.device, place.fused)
+    search_faces = haar_search(_FACES, device)
     results: list[list[FacialAreaRegion]] = []
     for part in _runs([canvas.image.shape for canvas in canvases]):
         some = canvases[part]
-        pictures = Pictures([canvas.image for canvas in some], place.device)
+        pictures = Pictures([canvas.image for canvas in some], device)
         views = [View(i, -c.left, -c.top, c.width, c.height) for i, c in enumerate(some)]
         found = search_faces.find(pictures, views)
         crops = [
@@ -119,7 +123,7 @@ def _detect_on_device(canvases: Sequence[Canvas], place: Place) -> list[list[Fac
             for i, (canvas, faces) in enumerate(zip(some, found, strict=True))
             for x, y, w, h in faces.boxes.tolist()
         ]
-        pairs = iter(_eyes_on_device(pictures, crops, place))
+        pairs = iter(_eyes_on_device(pictures, crops, device))
         results += [_faces(faces, [next(pairs) for _ in faces.weights]) for faces in found]
     return results
 
@@ -139,7 +143,7 @@ def find_eyes(crops: Sequence[Pixels], device: str | None = None) -> list[Eyes]:
         crops,
         device,
         lambda: _find_eyes_by_opencv(crops),
-        lambda place: _find_eyes_on_device(crops, place),
+        lambda there: _find_eyes_on_device(crops, there),
     )
 
 
@@ -161,21 +165,21 @@ def _runs(shapes: Sequence[tuple[int, ...]]) -> Iterator[slice]:
     yield slice(start, len(shapes))
 
 
-def _find_eyes_on_device(crops: Sequence[Pixels], place: Place) -> list[Eyes]:
+def _find_eyes_on_device(crops: Sequence[Pixels], device: torch.device) -> list[Eyes]:
     from deepface.detection.haar.atlas import Pictures, View
 
     eyes: list[Eyes] = []
     for part in _runs([crop.shape for crop in crops]):
         some = crops[part]
         views = [View(i, 0, 0, crop.shape[1], crop.shape[0]) for i, crop in enumerate(some)]
-        eyes += _eyes_on_device(Pictures(some, place.device), views, place)
+        eyes += _eyes_on_device(Pictures(some, device), views, device)
     return eyes
 
 
-def _eyes_on_device(pictures: Pictures, views: Sequence[View], place: Place) -> list[Eyes]:
+def _eyes_on_device(pictures: Pictures, views: Sequence[View], device: torch.device) -> list[Eyes]:
     from deepface.detection.haar.search import haar_search
 
-    found = haar_search(_EYES, place.device, place.fused).find(pictures, views, as_met=True)
+    found = haar_search(_EYES, device).find(pictures, views, as_met=True)
     return [_pair(_by_size(eyes.boxes)) for eyes in found]
 
 

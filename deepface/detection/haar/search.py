@@ -15,18 +15,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from deepface.detection.haar.atlas import Atlas, Pictures, View, atlases
-from deepface.detection.haar.cascade import Candidates, cascade_path, met
-from deepface.detection.haar.cascade_file import HaarCascade, read_cascade
-from deepface.detection.haar.grid import Windows, integrals, looked_at
-from deepface.detection.haar.grouping import group_all
-from deepface.detection.haar.stages import Plain
-from deepface.errors import MissingPackageError
+from deepface.detection.haar.cascade import cascade_path
+from deepface.detection.haar.cascade_file import read_cascade
+from deepface.detection.haar.grid import integrals, looked_at
+from deepface.detection.haar.grouping import Candidates, group_each, met
+from deepface.detection.haar.stages import Stages
 from deepface.logger import get_logger
 
 #: Pixels of an atlas: a search holds some 110 bytes for each. Every atlas costs some 700 operations
@@ -35,57 +34,19 @@ _MOST_PIXELS, _USUAL_PIXELS, _LEAST_PIXELS = 1 << 26, 1 << 24, 1 << 20
 _BYTES_PER_PIXEL = 110
 
 
-class Steps(Protocol):
-    """The parts of a search that take its time: operations of PyTorch, or kernels that fuse them.
-
-    Attributes:
-        groups: of stages, after each of which the windows that are left are gathered anew.
-    """
-
-    groups: range
-
-    def resampled(
-        self, gray: Tensor, rows: Tensor, columns: Tensor, strips: Tensor, offsets: Tensor
-    ) -> Tensor:
-        """See :func:`deepface.detection.haar.atlas.resampled`."""
-
-    def grid(self, sums: Tensor, squares: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The first stages for every window.
-
-        Args:
-            sums: see :func:`deepface.detection.haar.grid.integrals`.
-            squares: likewise.
-            step: between windows.
-
-        Returns:
-            For each window ``(rows, columns)`` its norm; whether it is constant or passes the first
-            stage; whether it passes all the stages that this looks at.
-        """
-
-    def source(self, pixels: Tensor, sums: Tensor) -> Tensor:
-        """What :meth:`look` needs of an atlas, from its pixels or their sums."""
-
-    def look(self, source: Tensor, windows: Windows, group: int) -> tuple[Tensor, Tensor]:
-        """Which windows pass a group of stages, and the votes of its last stage, float64."""
-
-
 class HaarSearch:
     """One cascade on one device, for any number of threads.
 
     Args:
         file: one of those that come with OpenCV.
         device: where it runs; it needs 64-bit floats.
-        fused: use Triton kernels, for which it must be a CUDA device.
-
-    Raises:
-        MissingPackageError: there is no Triton for them.
     """
 
-    def __init__(self, file: str, device: torch.device, fused: bool = False) -> None:
+    def __init__(self, file: str, device: torch.device) -> None:
         cascade = read_cascade(cascade_path(file))
         self.device = device
         self.window = cascade.window
-        self._steps = _fused(cascade, device) if fused else Plain(cascade, device)
+        self._stages = Stages(cascade, device)
         self._atlas_pixels = _fitting(device)
 
     @torch.inference_mode()
@@ -94,8 +55,8 @@ class HaarSearch:
     ) -> list[Candidates]:
         """What ``detectMultiScale3(view, 1.1, 10, outputRejectLevels=True)`` finds in every view.
 
-        In the order of :func:`deepface.detection.haar.cascade.group`; with ``as_met``, and that
-        instead of the weights, in that of :func:`deepface.detection.haar.cascade.met`. Where the
+        In the order of :func:`deepface.detection.haar.grouping.group`; with ``as_met``, and that
+        instead of the weights, in that of :func:`deepface.detection.haar.grouping.met`. Where the
         device's memory is full, this and all later searches go on with atlases of half the size.
 
         Raises:
@@ -118,34 +79,27 @@ class HaarSearch:
     def _find(
         self, pictures: Pictures, views: Sequence[View], most: int, as_met: bool
     ) -> list[Candidates]:
-        owners = [torch.zeros(0, dtype=torch.int64, device=self.device)]
-        boxes = [torch.zeros((0, 4), dtype=torch.int64, device=self.device)]
-        weights = [torch.zeros(0, dtype=torch.float64, device=self.device)]
-        for atlas in atlases(pictures, views, self.window, self._steps.resampled, most):
-            owner, box, weight = self._search(atlas)
-            owners.append(owner)
-            boxes.append(box)
-            weights.append(met(box).double() if as_met else weight)
-        shapes = [(view.height, view.width) for view in views]
-        return group_all(torch.cat(owners), torch.cat(boxes), torch.cat(weights), shapes)
+        windows = [torch.zeros((0, 6), dtype=torch.float64, device=self.device)]
+        for atlas in atlases(pictures, views, self.window, most):
+            windows.append(self._search(atlas))
+        # One copy; whole numbers below 2**53 are exact in float64.
+        found = torch.cat(windows).cpu().numpy()
+        owners, boxes = found[:, 0].astype(np.int64), found[:, 1:5].astype(np.int64)
+        candidates = Candidates(boxes, met(boxes).astype(float) if as_met else found[:, 5])
+        return group_each(owners, candidates, [(view.height, view.width) for view in views])
 
-    def _search(self, atlas: Atlas) -> tuple[Tensor, Tensor, Tensor]:
-        """Views, boxes and weights of the windows of an atlas that pass all stages."""
+    def _search(self, atlas: Atlas) -> Tensor:
+        """Of the windows that pass all stages view, x, y, width, height, weight: ``(n, 6)``."""
         sums, squares = integrals(atlas.pixels)
-        windows = looked_at(atlas, *self._steps.grid(sums, squares, atlas.step))
-        weights = windows.norms.double()
-        source = self._steps.source(atlas.pixels, sums)
-        for group in self._steps.groups:
-            passed, votes = self._steps.look(source, windows, group)
-            left = passed.nonzero()[:, 0]
-            windows, weights = windows[left], votes[left]
+        windows = looked_at(atlas, *self._stages.grid(sums, squares, atlas.step))
+        windows, weights = self._stages.later(atlas.pixels, windows)
         block = atlas.blocks[windows.y, atlas.strips[windows.x]].long()
         place, scale = atlas.places[block], atlas.scales[block]
         x = windows.x - place[:, 3] + place[:, 5]
         y = windows.y - place[:, 2] + place[:, 4]
         size = torch.full_like(x, self.window)
-        boxes = (torch.stack([x, y, size, size], 1).float() * scale[:, None]).round().long()
-        return atlas.views[block], boxes, weights
+        boxes = (torch.stack([x, y, size, size], 1).float() * scale[:, None]).round()
+        return torch.cat([atlas.views[block, None].double(), boxes.double(), weights[:, None]], 1)
 
 
 def _fitting(device: torch.device) -> int:
@@ -156,18 +110,7 @@ def _fitting(device: torch.device) -> int:
     return min(_MOST_PIXELS, max(_LEAST_PIXELS, free // (4 * _BYTES_PER_PIXEL)))
 
 
-def _fused(cascade: HaarCascade, device: torch.device) -> Steps:
-    try:
-        from deepface.detection.haar.kernels import Fused
-    except ImportError as error:
-        raise MissingPackageError(
-            "DEEPFACE_HAAR=triton needs the package triton, which comes with PyTorch for CUDA on "
-            "Linux; DEEPFACE_HAAR=torch does without"
-        ) from error
-    return Fused(cascade, device)
-
-
 @cache
-def haar_search(file: str, device: torch.device, fused: bool = False) -> HaarSearch:
+def haar_search(file: str, device: torch.device) -> HaarSearch:
     """The search that all users of a file on a device share."""
-    return HaarSearch(file, device, fused)
+    return HaarSearch(file, device)

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepface.detection.haar.atlas import resampled
 from deepface.detection.haar.cascade_file import HaarCascade, Stage
 from deepface.detection.haar.grid import GridStage, Windows
 
@@ -23,6 +22,8 @@ from deepface.detection.haar.grid import GridStage, Windows
 #: anew. A stage lets half of them pass in the beginning, and most in the end; each gathering makes
 #: the device wait for the host once.
 _GROUP_ENDS = (2, 3, 4, 5, 6, 7, 8, 10, 13, 17)
+#: Likewise on CUDA, where arithmetic is cheap and waiting is not.
+_CUDA_GROUP_ENDS = (2, 4, 9)
 #: Bytes that the windows which a stage looks at together take, about: so many, or in a large atlas
 #: so many per pixel of it.
 _STAGE_BYTES, _STAGE_BYTES_PER_PIXEL = 1 << 28, 16
@@ -30,48 +31,54 @@ _STAGE_BYTES, _STAGE_BYTES_PER_PIXEL = 1 << 28, 16
 _FLAT = 0.1
 
 
-class Plain:
-    """The steps of a search; see :class:`deepface.detection.haar.search.Steps`."""
+class Stages:
+    """The stages of a cascade on a device."""
 
     def __init__(self, cascade: HaarCascade, device: torch.device) -> None:
         self._window = cascade.window
-        ends = [*(end for end in _GROUP_ENDS if end < len(cascade.stages)), len(cascade.stages)]
+        count = len(cascade.stages)
+        wanted = _CUDA_GROUP_ENDS if device.type == "cuda" else _GROUP_ENDS
+        ends = [*(end for end in wanted if end < count), count]
         self._first = [GridStage.of(stage) for stage in cascade.stages[: ends[0]]]
-        self._groups = [
-            _Stages.of(cascade.stages[start:end], device) for start, end in pairwise(ends)
-        ]
-        self.groups = range(len(self._groups))
-
-    def resampled(
-        self, gray: Tensor, rows: Tensor, columns: Tensor, strips: Tensor, offsets: Tensor
-    ) -> Tensor:
-        """The pixels of an atlas."""
-        return resampled(gray, rows, columns, strips, offsets)
+        self._groups = [_Group.of(cascade.stages[a:b], device) for a, b in pairwise(ends)]
 
     def grid(self, sums: Tensor, squares: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The first two stages."""
+        """The first two stages for every window.
+
+        Args:
+            sums: see :func:`deepface.detection.haar.grid.integrals`.
+            squares: likewise.
+            step: between windows.
+
+        Returns:
+            For each window ``(rows, columns)`` its norm; whether it is constant or passes the first
+            stage; whether it passes both.
+        """
         return _grid(sums, squares, self._first, self._window, step)
 
-    def source(self, pixels: Tensor, sums: Tensor) -> Tensor:
-        """Every window's pixels, ``(rows, columns, window, window)``: a view."""
-        return pixels.float().unfold(0, self._window, 1).unfold(1, self._window, 1)
+    def later(self, pixels: Tensor, windows: Windows) -> tuple[Windows, Tensor]:
+        """Those of the windows that pass all other stages, and the votes of the last, float64."""
+        patches = pixels.float().unfold(0, self._window, 1).unfold(1, self._window, 1)
+        weights = windows.norms.double()
+        for group in self._groups:
+            votes = self._votes(patches, windows, group)
+            left = (votes >= group.thresholds).all(1).nonzero()[:, 0]
+            windows, weights = windows[left], votes[left, -1]
+        return windows, weights
 
-    def look(self, source: Tensor, windows: Windows, group: int) -> tuple[Tensor, Tensor]:
-        """Some stages."""
-        stages = self._groups[group]
-        pixels = source.shape[0] * source.shape[1]
+    def _votes(self, patches: Tensor, windows: Windows, group: _Group) -> Tensor:
+        pixels = patches.shape[0] * patches.shape[1]
         room = max(_STAGE_BYTES, _STAGE_BYTES_PER_PIXEL * pixels)
-        sums = torch.cat(
+        return torch.cat(
             [
-                stages.sums(source[some.y, some.x].flatten(1), some.norms)
-                for some in _split(windows, stages.kernels, room)
+                group.votes_on(patches[some.y, some.x].flatten(1), some.norms)
+                for some in _split(windows, group.kernels, room)
             ]
         )
-        return (sums >= stages.thresholds).all(1), sums[:, -1]
 
 
 @dataclass(frozen=True)
-class _Stages:
+class _Group:
     """Some stages on the device; see :class:`deepface.detection.haar.cascade_file.Stage`.
 
     Attributes:
@@ -89,7 +96,7 @@ class _Stages:
     thresholds: Tensor
 
     @classmethod
-    def of(cls, stages: Sequence[Stage], device: torch.device) -> _Stages:
+    def of(cls, stages: Sequence[Stage], device: torch.device) -> _Group:
         kernels = np.concatenate([stage.kernels for stage in stages])
         votes = np.zeros((len(kernels), len(stages)))
         start = 0
@@ -105,7 +112,7 @@ class _Stages:
         )
         return cls(*(torch.from_numpy(array).to(device) for array in arrays))
 
-    def sums(self, patches: Tensor, norms: Tensor) -> Tensor:
+    def votes_on(self, patches: Tensor, norms: Tensor) -> Tensor:
         """The votes ``(n, stages)`` on windows ``(n, pixels)``."""
         values = (patches @ self.kernels).mul_(norms[:, None])
         return (values < self.splits).double() @ self.votes + self.right
@@ -137,7 +144,7 @@ def _grid(
             value = corner(sums, *first[:2]) * first[2]
             for y, x, weight in others:
                 value.add_(corner(sums, y, x), alpha=weight)
-            votes.add_(value.float().mul_(norms) < split, alpha=difference)
+            votes.add_(value * norms < split, alpha=difference)
         passed = passed & (votes >= stage.threshold)
         if number == 0:
             calm |= passed

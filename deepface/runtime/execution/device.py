@@ -43,6 +43,12 @@ def check_names(device: object, precision: object) -> None:
         )
 
 
+def requested_device(device: str | torch.device | None = None) -> str:
+    """The name of the device that was asked for, by argument or environment; maybe ``"auto"``."""
+    name = str(device or "").strip() or os.environ.get("DEEPFACE_DEVICE", "").strip()
+    return name.lower() or "auto"
+
+
 def resolve_device(device: str | torch.device | None = None) -> torch.device:
     """The device to run on.
 
@@ -56,7 +62,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     """
     import torch
 
-    name = str(device or os.environ.get("DEEPFACE_DEVICE") or "auto").strip().lower()
+    name = requested_device(device)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not _DEVICE.fullmatch(name):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from deepface.logger import get_logger
 from deepface.runtime.execution.device import resolve_device, resolve_precision
-from deepface.runtime.execution.tf32 import exact_convolutions
+from deepface.runtime.execution.tf32 import exact_float32
 
 #: Just below the largest block that glibc's allocator adapts to.
 _LARGEST_KEPT = 32 * 2**20 - 2**16
@@ -25,7 +25,7 @@ def _inference(device: torch.device) -> Iterator[None]:
         stack.enter_context(torch.inference_mode())
         if device.type == "cuda":
             stack.enter_context(torch.cuda.device(device))
-            stack.enter_context(exact_convolutions())
+            stack.enter_context(exact_float32())
         yield
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepface.detection.haar.cascade import Candidates, group
+from deepface.detection.haar.grouping import Candidates, group
 
 
 def windows(*squares: tuple[int, int, int, int, float]) -> Candidates:

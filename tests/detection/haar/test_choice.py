@@ -10,7 +10,6 @@ import torch
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.haar import choice as haar_choice
-from deepface.detection.haar.choice import Place
 from deepface.detection.haar.opencv import OpenCvDetector
 from deepface.errors import UnimplementedError
 from deepface.runtime.execution.fastest import Fastest
@@ -39,11 +38,11 @@ class Machine:
             self.now += count / 8
             return "opencv"
 
-        def on_device(place: Place) -> str:
+        def on_device(device: torch.device) -> str:
             if self.full:
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
             self.now += 0.5 + count / 80
-            return str(place.device) + (" fused" if place.fused else "")
+            return str(device)
 
         images = [np.broadcast_to(np.uint8(0), (1000, 1000, 3))] * count
         return haar_choice.search("faces", images, device, by_opencv, on_device)
@@ -91,10 +90,10 @@ def test_opencv_steps_in_where_memory_is_out(machine: Machine) -> None:
 def test_opencv_goes_on_where_a_device_fails(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    calls: list[Place] = []
+    calls: list[torch.device] = []
 
-    def broken(place: Place) -> str:
-        calls.append(place)
+    def broken(device: torch.device) -> str:
+        calls.append(device)
         raise RuntimeError("not implemented for 'Byte'")
 
     machine.search(64)
@@ -118,13 +117,22 @@ def test_what_is_asked_for(machine: Machine, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(torch.OutOfMemoryError):
         machine.search(1)
     machine.full = False
-    monkeypatch.setenv("DEEPFACE_HAAR", "triton")
-    assert machine.search(1) == "cuda:0 fused"
-    with pytest.raises(UnimplementedError, match="triton needs a CUDA device, not 'cpu'"):
-        machine.search(1, "cpu")
-    monkeypatch.setenv("DEEPFACE_HAAR", "numpy")
-    with pytest.raises(UnimplementedError, match="DEEPFACE_HAAR='numpy': use 'opencv', 'torch' or"):
+    for unknown in ("numpy", "triton"):
+        monkeypatch.setenv("DEEPFACE_HAAR", unknown)
+        with pytest.raises(UnimplementedError, match=f"'{unknown}': use 'opencv' or 'torch'"):
+            machine.search(1)
+
+
+def test_the_device_is_first_where_cuda_runs_already(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(haar_choice, "_AT_HAND", Fastest(2.0, lambda: machine.now))
+    monkeypatch.setattr(haar_choice, "_cuda_is_running", lambda: True)
+    assert [machine.search(1) for _ in range(3)] == ["cuda:0"] * 3, "no two seconds of OpenCV"
+    for _ in range(9):
         machine.search(1)
+    assert machine.search(1) == "opencv", "which turns out to be faster with so little"
+    assert {machine.search(64, "cpu") for _ in range(9)} == {"opencv"}
 
 
 @pytest.mark.gpu

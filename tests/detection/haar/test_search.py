@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,18 +13,15 @@ from torch.profiler import ProfilerActivity, profile
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.haar import atlas as haar_atlas
-from deepface.detection.haar import grouping as haar_grouping
 from deepface.detection.haar import opencv
 from deepface.detection.haar import search as haar
 from deepface.detection.haar import stages as haar_plain
-from deepface.detection.haar.atlas import Pictures, View, atlases, resampled
-from deepface.detection.haar.cascade import Candidates, Cascade, cascade_path, group
+from deepface.detection.haar.atlas import Pictures, View, resampled
+from deepface.detection.haar.cascade import Cascade, cascade_path
 from deepface.detection.haar.cascade_file import read_cascade
-from deepface.detection.haar.grid import integrals, looked_at
-from deepface.detection.haar.grouping import group_all
+from deepface.detection.haar.grouping import Candidates, group, group_each
 from deepface.detection.haar.opencv import OpenCvDetector, find_eyes
 from deepface.detection.haar.search import HaarSearch
-from deepface.errors import MissingPackageError
 from deepface.types import Image
 from tests import laws
 from tests.data import data, package_pictures
@@ -36,7 +29,6 @@ from tests.detection.haar.test_opencv import rows, shrunk
 
 FACES, EYES = "haarcascade_frontalface_default.xml", "haarcascade_eye.xml"
 CPU = torch.device("cpu")
-INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
 @cache
@@ -104,11 +96,8 @@ def test_memory_limits_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 100)
     monkeypatch.setattr(small, "_atlas_pixels", 40_000)
     monkeypatch.setattr(haar_plain, "_STAGE_BYTES", 1 << 18)
-    for rows_, pairs in ((7, 1 << 26), (2048, 1000)):
-        monkeypatch.setattr(haar_grouping, "_ROWS", rows_)
-        monkeypatch.setattr(haar_grouping, "_PAIRS", pairs)
-        for found, wanted in zip(small.find(held, whole(pictures())), expected, strict=True):
-            assert_equal(found, wanted)
+    for found, wanted in zip(small.find(held, whole(pictures())), expected, strict=True):
+        assert_equal(found, wanted)
     monkeypatch.setattr(opencv, "_DEVICE_PIXELS", 20_000)
     assert list(opencv._runs([(100, 100, 3), (100, 100, 3), (1, 1, 3), (300, 300, 3)])) == [
         slice(0, 2),
@@ -137,7 +126,7 @@ def test_out_of_memory_halves_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 200)
     monkeypatch.setattr(haar, "_LEAST_PIXELS", 40_000)
     monkeypatch.setattr(small, "_atlas_pixels", 640_000)
-    monkeypatch.setattr(small._steps, "resampled", full)
+    monkeypatch.setattr(haar_atlas, "resampled", full)
     for _ in range(2):
         for found, wanted in zip(small.find(held, whole(pictures())), expected, strict=True):
             assert_equal(found, wanted)
@@ -179,9 +168,7 @@ def test_grouping(seed: int) -> None:
     picked = centres[generator.integers(0, 12, 700)] + generator.integers(-4, 5, (700, 3))
     boxes = np.stack([picked[:, 0], picked[:, 1], *(abs(picked[:, 2]) + 9,) * 2], axis=1)
     weights, owners = generator.normal(size=700), generator.integers(0, 3, 700)
-    found = group_all(
-        torch.from_numpy(owners), torch.from_numpy(boxes), torch.from_numpy(weights), shapes
-    )
+    found = group_each(owners, Candidates(boxes, weights), shapes)
     assert len(found) == 4
     for view, (candidates, shape) in enumerate(zip(found, shapes, strict=True)):
         mine = owners == view
@@ -272,75 +259,16 @@ def test_crowds(forced: OpenCvDetector, border: float, monkeypatch: pytest.Monke
     assert sum(map(len, found)) > 30
 
 
-@pytest.mark.heavy
-@pytest.mark.skipif(torch.cuda.is_available(), reason="test_on_a_gpu runs the kernels themselves")
-def test_kernels() -> None:
-    """In a process of its own: Triton decides when it is imported whether it interprets."""
-    pytest.importorskip("triton", reason="pip install triton: it comes with PyTorch for CUDA only")
-    if INTERPRETED:
-        pytest.skip("this is that process")
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", __file__, "-k", "interpreter"],
-        env={**os.environ, "TRITON_INTERPRET": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0 and "2 passed" in result.stdout, result.stdout
-
-
-@pytest.mark.skipif(not INTERPRETED, reason="test_kernels runs this in a process of its own")
-@pytest.mark.parametrize("file", [FACES, EYES])
-def test_kernels_in_the_interpreter(file: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from deepface.detection.haar import kernels as haar_kernels
-
-    monkeypatch.setattr(haar_kernels, "_GROUP_ENDS", (2, 4, 6))
-    monkeypatch.setattr(haar_kernels, "_BLOCK", 1024)
-    monkeypatch.setattr(haar_plain, "_GROUP_ENDS", (2, 4, 6))
-    cascade = read_cascade(cascade_path(file))
-    plain, fused = haar_plain.Plain(cascade, CPU), haar_kernels.Fused(cascade, CPU)
-    monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 52)  # few programs: each takes its time
-    image: Image = cv2.resize(pictures()[0][:120, 20:130], (50, 52))  # type: ignore[assignment]
-    held = Pictures([image], CPU)
-    for atlas, other in zip(
-        *(
-            atlases(held, whole([image]), cascade.window, s.resampled, 1 << 24)
-            for s in (plain, fused)
-        ),
-        strict=True,
-    ):
-        assert torch.equal(atlas.pixels, other.pixels)
-        sums, squares = integrals(atlas.pixels)
-        norms, calm, passed = plain.grid(sums, squares, atlas.step)
-        windows = looked_at(atlas, norms, calm, passed)
-        norms_, calm_, passed_ = fused.grid(sums, squares, atlas.step)
-        assert torch.equal(norms_.view(-1)[passed.view(-1)], norms.view(-1)[passed.view(-1)])
-        assert torch.equal(calm_, calm)
-        found = looked_at(atlas, norms_, calm_, passed_)
-        assert torch.equal(found.x, windows.x) and torch.equal(found.y, windows.y)
-        expected, votes = plain.look(plain.source(atlas.pixels, sums), windows, 0)
-        passing, votes_ = fused.look(sums, windows, 0)
-        assert torch.equal(passing, expected)
-        assert torch.equal(votes_[expected], votes[expected])
-
-
-def test_kernels_without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "deepface.detection.haar.kernels", None)
-    with pytest.raises(MissingPackageError, match="DEEPFACE_HAAR=torch does without"):
-        HaarSearch(EYES, CPU, fused=True)
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("border", [0.0, 0.5])
-@pytest.mark.parametrize("implementation", ["torch", "triton"])
-def test_on_a_gpu(implementation: str, border: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_gpu(border: float, monkeypatch: pytest.MonkeyPatch) -> None:
     detector = OpenCvDetector("cuda")
     canvases = [
         Canvas.with_border(shrunk(path, longest), border)
         for path in package_pictures()
         for longest in (301, 640)
     ]
-    monkeypatch.setenv("DEEPFACE_HAAR", implementation)
+    monkeypatch.setenv("DEEPFACE_HAAR", "torch")
     found = [rows(faces) for faces in detector.detect_canvases(canvases)]
     monkeypatch.setenv("DEEPFACE_HAAR", "opencv")
     assert found == [rows(faces) for faces in detector.detect_canvases(canvases)]
