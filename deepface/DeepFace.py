@@ -21,6 +21,14 @@ from deepface.pipeline import database as _database
 from deepface.pipeline.find import find as _find
 from deepface.pipeline.options import Decode, EnforceDetection
 from deepface.pipeline.verification import verify as _verify
+from deepface.results import (
+    Analysis,
+    Embedding,
+    ExtractedFace,
+    Verification,
+    one_or_many,
+    pair_or_pairs,
+)
 from deepface.search.database.registry import open_database
 from deepface.search.query import Query, check_metric
 
@@ -74,6 +82,7 @@ def build_model(model_name: str, task: str = "facial_recognition") -> Any:
     return modeling.build_model(task=task, model_name=model_name)
 
 
+@one_or_many(ExtractedFace)
 def extract_faces(
     img_path: Any,
     detector_backend: str = "opencv",
@@ -161,6 +170,7 @@ def extract_faces(
     )(img_path)
 
 
+@one_or_many(Embedding)
 def represent(
     img_path: Any,
     model_name: str = "VGG-Face",
@@ -245,6 +255,7 @@ def represent(
     )(img_path)
 
 
+@pair_or_pairs(Verification)
 def verify(
     img1_path: Any,
     img2_path: Any,
@@ -319,6 +330,7 @@ def verify(
     return _verify(pipeline, img1_path, img2_path, distance_metric, threshold)
 
 
+@one_or_many(Analysis)
 def analyze(
     img_path: Any,
     actions: str | Sequence[str] = ("emotion", "age", "gender", "race"),

@@ -16,6 +16,7 @@ from deepface import DeepFace
 from deepface.distributed import FaceRows, decode
 from deepface.errors import DataTypeError, MissingPackageError, WeightsError
 from deepface.recognition.registry import RECOGNIZERS
+from deepface.results import Embedding
 from tests.data import package_pictures
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow: pip install deepface[ray]")
@@ -43,7 +44,7 @@ def paths() -> list[str]:
     return [*map(str, package_pictures()), "no/such.jpg"]
 
 
-def expected_rows() -> list[tuple[str, int, dict[str, Any]]]:
+def expected_rows() -> list[tuple[str, int, Embedding]]:
     found = DeepFace.represent(
         paths()[:-1], "Dlib", detector_backend="dlib", enforce_detection="empty"
     )

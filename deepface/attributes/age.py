@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from deepface.attributes.model import FacialAttribute
 from deepface.attributes.vgg import vgg_classifier
 from deepface.runtime.execution.network import Network
-from deepface.types import Pixels
 
 _YEARS = np.arange(101)
 
@@ -28,9 +27,9 @@ class Age(FacialAttribute):
         files = ("age_model_weights.pth", "age_model_weights.h5")
         return vgg_classifier(len(_YEARS), files, device, precision)
 
-    def describe(self, faces: Pixels) -> list[dict[str, Any]]:
+    def report(self, values: Any) -> dict[str, Any]:
         """``age``: whole years."""
-        return [{"age": int(age)} for age in _mean_age(self.probabilities(faces))]
+        return {"age": int(values)}
 
     def predict(self, img: NDArray[Any] | Sequence[NDArray[Any]]) -> Any:
         """As in the base class, but the age itself: a float, or ``(n,)`` for several faces."""

@@ -68,12 +68,9 @@ class Emotion(FacialAttribute):
         result: NDArray[np.float32] = self.model(batch, to_channels_first).cpu().numpy()
         return result
 
-    def describe(self, faces: Pixels) -> list[dict[str, Any]]:
+    def report(self, values: Any) -> dict[str, Any]:
         """``emotion`` and ``dominant_emotion``."""
-        return [
-            {
-                "emotion": percentages(self.labels, values),
-                "dominant_emotion": self.labels[int(values.argmax())],
-            }
-            for values in self.probabilities(faces)
-        ]
+        return {
+            "emotion": percentages(self.labels, values),
+            "dominant_emotion": self.labels[int(values.argmax())],
+        }

@@ -10,7 +10,6 @@ from typing import Any
 from deepface.attributes.model import FacialAttribute
 from deepface.attributes.vgg import vgg_classifier
 from deepface.runtime.execution.network import Network
-from deepface.types import Pixels
 
 
 class Gender(FacialAttribute):
@@ -23,15 +22,10 @@ class Gender(FacialAttribute):
         files = ("gender_model_weights.pth", "gender_model_weights.h5")
         return vgg_classifier(len(self.labels), files, device, precision)
 
-    def describe(self, faces: Pixels) -> list[dict[str, Any]]:
+    def report(self, values: Any) -> dict[str, Any]:
         """``gender`` and ``dominant_gender``."""
-        return [
-            {
-                "gender": {
-                    label: float(100 * value)
-                    for label, value in zip(self.labels, values, strict=True)
-                },
-                "dominant_gender": self.labels[int(values.argmax())],
-            }
-            for values in self.probabilities(faces)
-        ]
+        percent = (float(100 * value) for value in values)
+        return {
+            "gender": dict(zip(self.labels, percent, strict=True)),
+            "dominant_gender": self.labels[int(values.argmax())],
+        }

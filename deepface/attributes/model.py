@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,8 +20,11 @@ if TYPE_CHECKING:
 FACE_SIZE = (224, 224)
 
 
-class FacialAttribute(ABC):
+class FacialAttribute:
     """A network that says one thing about faces.
+
+    A subclass has ``_build`` and :meth:`report`. One that is written for the published library,
+    with a constructor and :meth:`predict` of its own, is asked through ``predict``.
 
     Args:
         device: where the network runs.
@@ -38,13 +40,18 @@ class FacialAttribute(ABC):
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         self.model: Network = self._build(device, precision)
 
-    @abstractmethod
     def _build(self, device: str | None, precision: str | None) -> Network:
         """The network with its weights; it gives probabilities."""
+        raise TypeError(f"{type(self).__name__} has neither a network nor predict of its own")
 
-    @abstractmethod
+    def report(self, values: Any) -> dict[str, Any]:
+        """What ``analyze`` reports of one face, from what :meth:`predict` gives for it."""
+        raise TypeError(f"{type(self).__name__} does not say what analyze reports")
+
     def describe(self, faces: Pixels) -> list[dict[str, Any]]:
         """What ``analyze`` reports, one dict per face of ``(n, 224, 224, 3)`` BGR in [0, 1]."""
+        values = self.predict(faces)  # type: ignore[arg-type]
+        return [self.report(face) for face in ([values] if len(faces) == 1 else values)]
 
     def probabilities(self, faces: Pixels) -> NDArray[np.float32]:
         """``(n, 224, 224, 3)`` BGR in [0, 1] -> probabilities ``(n, k)``."""
@@ -74,8 +81,10 @@ def to_channels_first(faces: Tensor) -> Tensor:
 
 
 def _as_batch(
-    img: NDArray[Any] | Sequence[NDArray[Any]], size: tuple[int, int] | None
-) -> NDArray[np.float32]:
+    img: Pixels | Sequence[NDArray[Any]], size: tuple[int, int] | None
+) -> NDArray[np.float32] | Tensor:
+    if hasattr(img, "device") and not isinstance(img, np.ndarray):
+        return img  # type: ignore[return-value]  # a tensor that the pipeline made
     try:
         faces = np.asarray(img, dtype=np.float32)
     except (TypeError, ValueError) as error:

@@ -10,7 +10,6 @@ from typing import Any
 from deepface.attributes.model import FacialAttribute, percentages
 from deepface.attributes.vgg import vgg_classifier
 from deepface.runtime.execution.network import Network
-from deepface.types import Pixels
 
 
 class Race(FacialAttribute):
@@ -23,12 +22,9 @@ class Race(FacialAttribute):
         files = ("race_model_single_batch.pth", "race_model_single_batch.h5")
         return vgg_classifier(len(self.labels), files, device, precision)
 
-    def describe(self, faces: Pixels) -> list[dict[str, Any]]:
+    def report(self, values: Any) -> dict[str, Any]:
         """``race`` and ``dominant_race``."""
-        return [
-            {
-                "race": percentages(self.labels, values),
-                "dominant_race": self.labels[int(values.argmax())],
-            }
-            for values in self.probabilities(faces)
-        ]
+        return {
+            "race": percentages(self.labels, values),
+            "dominant_race": self.labels[int(values.argmax())],
+        }

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepface.errors import InvalidEmbeddingsShapeError
+from deepface.types import on_host
 
 
-class FacialRecognition(ABC):
+class FacialRecognition:
     """A network that turns faces into vectors.
+
+    A subclass has :meth:`embed`; or, as in the published library, :meth:`forward`, through which
+    it is then asked.
 
     Args:
         device: where the network runs.
@@ -30,9 +33,20 @@ class FacialRecognition(ABC):
     #: Whether :meth:`embed` takes a tensor on the device, too.
     takes_tensors: ClassVar[bool] = False
 
-    @abstractmethod
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "forward" in vars(cls) and "embed" not in vars(cls):
+            cls.embed = cls._embed_by_forward  # type: ignore[method-assign]
+
     def embed(self, batch: Any) -> NDArray[Any]:
         """Faces ``(n, H, W, 3)`` float32 BGR, letterboxed and normalised -> vectors ``(n, d)``."""
+        raise TypeError(f"{type(self).__name__} has neither embed nor forward of its own")
+
+    def _embed_by_forward(self, batch: Any) -> NDArray[Any]:
+        faces = on_host(batch)
+        if not len(faces):
+            return np.zeros((0, self.output_shape), np.float32)
+        return np.asarray(self.forward(faces)).reshape(len(faces), -1)
 
     def forward(self, img: NDArray[Any]) -> list[float] | list[list[float]]:
         """The published door: one face ``(H, W, 3)`` or a batch ``(n, H, W, 3)``.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from deepface.runtime.weights.load import load_weights
 from deepface.types import Pixels
 
 
-class NetworkModel(FacialRecognition):
+class NetworkModel(FacialRecognition, ABC):
     """A network with published weights; a subclass says which."""
 
     takes_tensors = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from deepface.runtime.weights.checkpoints import LOAD_ERROR
 from deepface.runtime.weights.store import ensure_weight
 
 
-class OnnxModel(FacialRecognition):
+class OnnxModel(FacialRecognition, ABC):
     """Faces of 112x112 pixels through a published ONNX file."""
 
     input_shape = (112, 112)

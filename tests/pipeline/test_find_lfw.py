@@ -74,7 +74,7 @@ def brute_force(
         silent=True,
     )
     return sorted(
-        (verdict["distance"], file, verdict["confidence"])
+        (verdict["distance"], file, verdict["confidence"] or 0.0)
         for (file, _), verdict in zip(pairs, verdicts, strict=True)
         if verdict["verified"]
     )
