@@ -27,7 +27,59 @@ _ERRORS = (
     "UnimplementedError",
 )
 
-#: Published module -> its names -> where each is: ``"module:name"``, or ``"module"`` for a module.
+_DETECTORS = {
+    "CenterFace": {"CenterFaceClient": "centerface"},
+    "Dlib": {"DlibClient": "dlib"},
+    "FastMtCnn": {"FastMtCnnClient": "fastmtcnn"},
+    "MediaPipe": {"MediaPipeClient": "mediapipe"},
+    "MtCnn": {"MtCnnClient": "mtcnn"},
+    "OpenCv": {"OpenCvClient": "opencv"},
+    "RetinaFace": {"RetinaFaceClient": "retinaface"},
+    "Ssd": {"SsdClient": "ssd"},
+    "Yolo": {
+        f"YoloDetectorClientV{variant}": f"yolov{variant}"
+        for variant in ["8n", "8m", "8l", "11n", "11s", "11m", "11l", "12n", "12s", "12m", "12l"]
+    },
+    "YuNet": {"YuNetClient": "yunet"},
+}
+_RECOGNIZERS = {
+    "ArcFace": {"ArcFaceClient": "ArcFace"},
+    "Buffalo_L": {"Buffalo_L": "Buffalo_L"},
+    "DeepID": {"DeepIdClient": "DeepID"},
+    "Dlib": {"DlibClient": "Dlib"},
+    "Facenet": {"FaceNet128dClient": "Facenet", "FaceNet512dClient": "Facenet512"},
+    "FbDeepFace": {"DeepFaceClient": "DeepFace"},
+    "GhostFaceNet": {"GhostFaceNetClient": "GhostFaceNet"},
+    "OpenFace": {"OpenFaceClient": "OpenFace"},
+    "SFace": {"SFaceClient": "SFace"},
+    "VGGFace": {"VggFaceClient": "VGG-Face"},
+}
+_ATTRIBUTES = {
+    "Age": {"ApparentAgeClient": "Age"},
+    "Emotion": {"EmotionClient": "Emotion"},
+    "Gender": {"GenderClient": "Gender"},
+    "Race": {"RaceClient": "Race"},
+}
+#: Where models were before 0.0.102, and where they are since, per engine.
+_ENGINES = ("", ".tf", ".pytorch", ".onnx")
+
+
+def _clients(
+    package: str, task: str, modules: dict[str, dict[str, str]], engines: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """Published modules of models; the classes are those of :func:`get_model_class`."""
+    served: dict[str, dict[str, str]] = {}
+    for engine in engines:
+        served[f"deepface.models.{package}{engine}"] = {}
+        for module, classes in modules.items():
+            served[f"deepface.models.{package}{engine}.{module}"] = {
+                client: f"{task}/{name}" for client, name in classes.items()
+            }
+    return served
+
+
+#: Published module -> its names -> where each is: ``"module:name"``, ``"module"`` for a module,
+#: ``"task/model"`` for a model's class.
 MODULES: dict[str, dict[str, str]] = {
     "deepface.modules": {},
     "deepface.modules.detection": {
@@ -101,12 +153,17 @@ MODULES: dict[str, dict[str, str]] = {
     "deepface.models.Demography": {
         "Demography": "deepface.attributes.model:FacialAttribute",
     },
+    **_clients("face_detection", "face_detector", _DETECTORS, [""]),
+    **_clients("facial_recognition", "facial_recognition", _RECOGNIZERS, (*_ENGINES, ".dlib")),
+    **_clients("demography", "facial_attribute", _ATTRIBUTES, _ENGINES),
+    **_clients("spoofing", "spoofing", {"FasNet": {"Fasnet": "Fasnet"}}, _ENGINES),
     "deepface.config": {},
     "deepface.config.threshold": {"thresholds": "deepface.matching.thresholds:THRESHOLDS"},
     "deepface.config.confidence": {"confidences": "deepface.matching.confidence:CONFIDENCES"},
     "deepface.config.minmax": {"minmax_values": "deepface.recognition.normalization:MINMAX"},
     "deepface.commons": {},
     "deepface.commons.image_utils": {
+        "find_image_hash": "deepface.search.folder.refresh:file_hash",
         "load_image": "deepface.images.load:load_image",
         "load_image_from_base64": "deepface.images.load:load_image_from_base64",
         "load_image_from_io_object": "deepface.images.load:load_image_from_io_object",
@@ -127,6 +184,19 @@ MODULES: dict[str, dict[str, str]] = {
             "deepface.runtime.weights.store:download_all_models_in_one_shot"
         ),
     },
+    "deepface.commons.embed_utils": {"is_flat_embedding": "deepface.published:is_flat_embedding"},
+    "deepface.commons.package_utils": {"find_file_hash": "deepface.published:find_file_hash"},
+    "deepface.commons.backend_utils": {
+        name: f"deepface.published:{name}"
+        for name in (
+            *("BACKENDS", "get_backend_engine", "is_package_installed"),
+            *("is_onnx", "is_pytorch", "is_tensorflow"),
+        )
+    },
+    "deepface.commons.constant": {
+        "ROOT_DIR": "deepface.published:PARENT_FOLDER",
+        "SRC_DIR": "deepface.published:PACKAGE_FOLDER",
+    },
     "deepface.commons.logger": {
         "Logger": "deepface.logger:Logger",
     },
@@ -140,6 +210,8 @@ class _PublishedModule(ModuleType):
         target = MODULES[self.__name__].get(name)
         if target is None:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        if "/" in target:
+            return importlib.import_module("deepface.modeling").get_model_class(*target.split("/"))
         module, _, attribute = target.partition(":")
         owner = importlib.import_module(module)
         return getattr(owner, attribute) if attribute else owner

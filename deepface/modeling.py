@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partialmethod
 from typing import Any
 
 from deepface.attributes.registry import ATTRIBUTES
@@ -32,9 +33,15 @@ def build_model(task: str, model_name: str) -> Any:
     return _registry(task).build(model_name)
 
 
+@cache
 def get_model_class(task: str, model_name: str) -> type[Any]:
-    """The class of a model, without building it."""
-    return _registry(task).entry(model_name).load()
+    """The class of a model, without building it; ``cls()`` builds that model."""
+    entry = _registry(task).entry(model_name)
+    cls = entry.load()
+    if not entry.arguments:
+        return cls
+    bound = {"__init__": partialmethod(cls.__init__, **entry.arguments)}
+    return type(cls.__name__, (cls,), bound)
 
 
 def _registry(task: str) -> Registry[Any]:

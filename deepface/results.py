@@ -29,14 +29,19 @@ from deepface.types import Point
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
-    from typing_extensions import NotRequired
 
 #: One picture that is no array: a path, a URL, base64 text, the bytes of a file, an open file.
 OnePicture: TypeAlias = "str | PathLike[str] | bytes | bytearray | IO[bytes] | PilImage"
 _OneOfAPair: TypeAlias = "OnePicture | NDArray[Any] | list[float]"
 
 
-class FacialArea(TypedDict):
+class _MoreLandmarks(TypedDict, total=False):
+    nose: Point | None
+    mouth_left: Point | None
+    mouth_right: Point | None
+
+
+class FacialArea(_MoreLandmarks):
     """A face's box and landmarks in pixels of its picture; left and right are the person's own.
 
     ``nose`` and the corners of the mouth are there with the detectors that find them.
@@ -48,29 +53,38 @@ class FacialArea(TypedDict):
     h: int
     left_eye: Point | None
     right_eye: Point | None
-    nose: NotRequired[Point | None]
-    mouth_left: NotRequired[Point | None]
-    mouth_right: NotRequired[Point | None]
 
 
-class ExtractedFace(TypedDict):
-    """A face of :func:`deepface.DeepFace.extract_faces`; the last two with ``anti_spoofing``."""
+class _Liveness(TypedDict, total=False):
+    is_real: bool
+    antispoof_score: float
+
+
+class ExtractedFace(_Liveness):
+    """A face of :func:`deepface.DeepFace.extract_faces`.
+
+    ``is_real`` and ``antispoof_score`` are there with ``anti_spoofing``.
+    """
 
     face: NDArray[Any]
     facial_area: FacialArea
     confidence: float
-    is_real: NotRequired[bool]
-    antispoof_score: NotRequired[float]
 
 
-class Embedding(TypedDict):
-    """A face of :func:`deepface.DeepFace.represent`."""
+class _OnRequest(TypedDict, total=False):
+    face: NDArray[np.float32]
+    encrypted_embedding: Any
+
+
+class Embedding(_OnRequest):
+    """A face of :func:`deepface.DeepFace.represent`.
+
+    ``face`` is there with ``return_face``, ``encrypted_embedding`` with a ``cryptosystem``.
+    """
 
     embedding: list[float]
     facial_area: FacialArea
     face_confidence: float
-    face: NotRequired[NDArray[np.float32]]
-    encrypted_embedding: NotRequired[Any]
 
 
 class ComparedAreas(TypedDict):

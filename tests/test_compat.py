@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 
-from deepface import DeepFace, compat
+from deepface import DeepFace, compat, modeling
+from deepface.errors import WeightsError
 from deepface.types import DetectedFace, FacialAreaRegion
 
 
@@ -99,3 +102,44 @@ assert not os.listdir(os.environ['DEEPFACE_HOME'])
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "DEEPFACE_HOME": home}
         subprocess.run([sys.executable, "-c", script], check=True, env=environment)
+
+
+@pytest.mark.parametrize("task", list(modeling.TASKS))
+def test_every_model_has_its_published_class(task: str) -> None:
+    served = {
+        target.removeprefix(f"{task}/")
+        for names in compat.MODULES.values()
+        for target in names.values()
+        if target.startswith(f"{task}/")
+    }
+    ours = {name for name in modeling.AVAILABLE_MODELS[task] if "retinaface-" not in name}
+    assert served == ours
+
+
+def test_published_classes_build_their_models() -> None:
+    from deepface.models.face_detection.OpenCv import OpenCvClient
+    from deepface.models.face_detection.Yolo import YoloDetectorClientV11n, YoloDetectorClientV12s
+    from deepface.models.facial_recognition import VGGFace
+    from deepface.models.facial_recognition.pytorch.VGGFace import VggFaceClient
+
+    assert VGGFace.VggFaceClient is VggFaceClient
+    detector = OpenCvClient()
+    assert detector.detect_faces(np.zeros((60, 60, 3), np.uint8)) == []
+    assert YoloDetectorClientV11n is not YoloDetectorClientV12s
+    with pytest.raises(WeightsError, match=r"yolov12s.*\.pt"):
+        YoloDetectorClientV12s()
+
+
+def test_helpers(tmp_path: Path) -> None:
+    """Their results on the right are those of 0.0.103."""
+    from deepface.commons import backend_utils, embed_utils, image_utils, package_utils
+
+    file = tmp_path / "a"
+    file.write_bytes(b"a")
+    assert package_utils.find_file_hash(str(file)) == hashlib.sha256(b"a").hexdigest()
+    assert len(image_utils.find_image_hash(str(file))) == 40
+    assert all(embed_utils.is_flat_embedding(value) for value in ([], [1.0], [1, 2]))
+    assert not any(embed_utils.is_flat_embedding(value) for value in ([[1.0]], (1.0,)))
+    assert backend_utils.get_backend_engine() == "pytorch" and backend_utils.is_pytorch()
+    assert backend_utils.is_package_installed("numpy")
+    assert not backend_utils.is_package_installed("no_such_package")

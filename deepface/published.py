@@ -1,0 +1,62 @@
+"""Small helpers of the published library that scripts import; nothing here uses them."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.util import find_spec
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "BACKENDS",
+    "PACKAGE_FOLDER",
+    "PARENT_FOLDER",
+    "find_file_hash",
+    "get_backend_engine",
+    "is_flat_embedding",
+    "is_onnx",
+    "is_package_installed",
+    "is_pytorch",
+    "is_tensorflow",
+]
+
+BACKENDS = ["pytorch"]
+PACKAGE_FOLDER = str(Path(__file__).parent)
+PARENT_FOLDER = str(Path(__file__).parent.parent)
+
+
+def is_flat_embedding(x: Any) -> bool:
+    """Whether ``x`` is one embedding (a list of numbers) and not a list of embeddings."""
+    return isinstance(x, list) and all(isinstance(value, (int, float)) for value in x)
+
+
+def find_file_hash(file_path: str | PathLike[str], hash_algorithm: str = "sha256") -> str:
+    """The hash of a file's bytes in hexadecimal digits."""
+    with Path(file_path).open("rb") as file:
+        return hashlib.file_digest(file, hash_algorithm).hexdigest()
+
+
+def is_package_installed(package_name: str) -> bool:
+    """Whether ``package_name`` can be imported."""
+    return find_spec(package_name) is not None
+
+
+def get_backend_engine() -> str:
+    """The engine of the networks: always PyTorch."""
+    return "pytorch"
+
+
+def is_pytorch() -> bool:
+    """Whether the engine is PyTorch."""
+    return True
+
+
+def is_tensorflow() -> bool:
+    """Whether the engine is TensorFlow."""
+    return False
+
+
+def is_onnx() -> bool:
+    """Whether the engine is ONNX Runtime."""
+    return False

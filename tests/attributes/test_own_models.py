@@ -1,0 +1,57 @@
+"""Attribute models of users' own, written for the published library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deepface import DeepFace
+from deepface.attributes.age import Age
+from deepface.models.Demography import Demography
+from deepface.modules import modeling
+
+
+class Brightness(Demography):  # type: ignore[misc]
+    """Says one number, by ``predict`` alone."""
+
+    def __init__(self) -> None:
+        self.model_name = "Brightness"
+
+    def predict(self, img: NDArray[Any] | Any) -> Any:
+        return np.asarray(img).mean()
+
+
+class Older(Age):
+    """An age by the brightness of a face, one face or several."""
+
+    def __init__(self) -> None:
+        self.model_name = "Age"  # type: ignore[misc]
+
+    def predict(self, img: NDArray[Any] | Any) -> Any:
+        faces = np.asarray(img)
+        ages = 100 * faces.reshape(-1, 224 * 224 * 3).mean(axis=1)
+        return ages[0] if len(ages) == 1 else ages
+
+
+def test_predict_alone_is_enough() -> None:
+    assert Brightness().predict(np.ones((224, 224, 3))) == 1
+    with pytest.raises(TypeError, match="Brightness does not say what analyze reports"):
+        Brightness().describe(np.ones((1, 224, 224, 3), np.float32))
+
+
+def test_analyze_asks_through_predict() -> None:
+    built = modeling.cached_models.setdefault("facial_attribute", {})
+    kept = built.get("Age")
+    built["Age"] = Older()
+    try:
+        pictures = [np.full((224, 224, 3), shade, np.uint8) for shade in (64, 255)]
+        found = DeepFace.analyze(pictures, actions="age", detector_backend="skip", silent=True)
+        (alone,) = DeepFace.analyze(pictures[0], "age", detector_backend="skip", silent=True)
+    finally:
+        del built["Age"]
+        if kept is not None:
+            built["Age"] = kept
+    assert [faces[0]["age"] for faces in found] == [25, 100] and alone["age"] == 25

@@ -1,0 +1,65 @@
+"""Recognition models of users' own, written for the published library."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deepface import DeepFace
+from deepface.models.FacialRecognition import FacialRecognition
+from deepface.modules import modeling
+
+
+class Brightest(FacialRecognition):  # type: ignore[misc]
+    """A face's brightest values, by ``forward`` alone, one face or a batch."""
+
+    def __init__(self) -> None:
+        self.model_name = "Brightest"
+        self.input_shape = (20, 30)
+        self.output_shape = 3
+
+    def forward(self, img: NDArray[Any]) -> list[float] | list[list[float]]:
+        batch = img if img.ndim == 4 else img[None]
+        vectors: list[list[float]] = batch.max(axis=(1, 2)).tolist()
+        return vectors[0] if len(vectors) == 1 else vectors
+
+
+@pytest.fixture
+def brightest() -> Any:
+    built = modeling.cached_models.setdefault("facial_recognition", {})
+    built["Brightest"] = Brightest()
+    yield built["Brightest"]
+    del built["Brightest"]
+
+
+def picture(shade: int) -> NDArray[np.uint8]:
+    return np.full((30, 20, 3), (shade, 0, 255), np.uint8)
+
+
+def test_it_is_asked_through_forward(brightest: Brightest) -> None:
+    pictures = [picture(51), picture(102), picture(255)]
+    found = DeepFace.represent(pictures, "Brightest", detector_backend="skip")
+    vectors = np.array([faces[0]["embedding"] for faces in found])
+    np.testing.assert_allclose(vectors, [[0.2, 0, 1], [0.4, 0, 1], [1, 0, 1]], atol=1e-6)
+    (alone,) = DeepFace.represent(pictures[1], "Brightest", detector_backend="skip")
+    assert alone["embedding"] == vectors[1].tolist()
+
+
+def test_forward_replaced_in_a_subclass_is_what_counts(brightest: Brightest) -> None:
+    class Doubled(Brightest):
+        def forward(self, img: NDArray[Any]) -> Any:
+            return (2 * np.asarray(super().forward(img))).tolist()
+
+    batch = np.ones((2, 30, 20, 3), np.float32)
+    np.testing.assert_array_equal(Doubled().embed(batch), 2 * brightest.embed(batch))
+
+
+def test_neither() -> None:
+    class Nothing(FacialRecognition):  # type: ignore[misc]
+        model_name = "Nothing"
+
+    with pytest.raises(TypeError, match="Nothing has neither embed nor forward"):
+        Nothing().forward(np.zeros((1, 2, 2, 3), np.float32))
