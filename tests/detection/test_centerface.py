@@ -197,7 +197,7 @@ QUICK = ("img11.jpg", "img16.jpg", "img17.jpg", "img25.jpg", "img44.jpg", "selfi
 
 def assert_as_published(detector: CenterFaceDetector, names: Iterable[str]) -> None:
     for name in names:
-        found, expected = detector.detect_faces(photo(name)), GOLDEN[name]
+        (found,), expected = detector.detect_faces([photo(name)]), GOLDEN[name]
         assert len(found) == len(expected), name
         for face, (*numbers, confidence) in zip(found, expected, strict=True):
             assert face.left_eye and face.right_eye
