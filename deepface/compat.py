@@ -163,7 +163,7 @@ MODULES: dict[str, dict[str, str]] = {
     "deepface.config.minmax": {"minmax_values": "deepface.recognition.normalization:MINMAX"},
     "deepface.commons": {},
     "deepface.commons.image_utils": {
-        "find_image_hash": "deepface.search.folder.refresh:file_hash",
+        "find_image_hash": "deepface.search.folder.scan:file_hash",
         "load_image": "deepface.images.load:load_image",
         "load_image_from_base64": "deepface.images.load:load_image_from_base64",
         "load_image_from_io_object": "deepface.images.load:load_image_from_io_object",
