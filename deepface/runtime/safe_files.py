@@ -37,20 +37,28 @@ def create(path: Path) -> IO[bytes]:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file that takes the place of ``path`` at the block's end, unless that fails.
+def replacing_by_name(path: Path) -> Iterator[Path]:
+    """The name of a new, empty file that takes the place of ``path`` at the block's end.
 
-    It has a name of its own beside ``path``: readers of ``path`` see what was there, or all of what
-    is new. A link there is replaced, not followed.
+    It does not where the block fails. The name is beside ``path`` and has its suffix: readers of
+    ``path`` see what was there, or all of what is new. A link there is replaced, not followed.
     """
-    scratch = path.with_name(f".{secrets.token_hex(8)}.new")  # short: names have a longest length
+    # Short and unlike any other, however long the name of ``path`` is.
+    scratch = path.with_name(f".{secrets.token_hex(8)}{path.suffix[:16]}")
     try:
-        with create(scratch) as file:
-            yield file
+        create(scratch).close()
+        yield scratch
         _check_name(path, link_is_fine=True)
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """The file of :func:`replacing_by_name`, open to write and read."""
+    with replacing_by_name(path) as scratch, create(scratch) as file:
+        yield file
 
 
 def write(path: Path, content: bytes) -> None:
@@ -60,7 +68,10 @@ def write(path: Path, content: bytes) -> None:
 
 
 def open_existing(path: Path, mode: str) -> IO[bytes]:
-    """Open a file, ``"rb"``, ``"r+b"`` or ``"ab"``, without a buffer. To write, it has one name."""
+    """Open a file, ``"rb"``, ``"r+b"`` or ``"ab"``, without a buffer: lines are read through one.
+
+    A file that is written to has no second name.
+    """
     _check_name(path)
     descriptor = os.open(path, _EXISTING[mode] | _SAFELY)
     try:  # again, because another file may have the name by now
@@ -73,7 +84,11 @@ def open_existing(path: Path, mode: str) -> IO[bytes]:
 
 
 def open_to_append(path: Path) -> IO[bytes]:
-    """Open a file to append to it, a new one where there is none, without a buffer."""
+    """Open a file to append to it, a new one where there is none, without a buffer.
+
+    What is written is in the file at once; a disk that is full may take only a part of it, which
+    ``write`` returns, and no error.
+    """
     try:
         return open_existing(path, "ab")
     except FileNotFoundError:

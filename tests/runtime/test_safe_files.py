@@ -17,6 +17,7 @@ from deepface.runtime.safe_files import (
     open_existing,
     open_to_append,
     replacing,
+    replacing_by_name,
     write,
 )
 
@@ -125,13 +126,23 @@ def test_new_files_and_what_they_replace(place: Path) -> None:
     assert [path.name for path in place.parent.iterdir()] == ["file"]
 
 
+def test_a_name_for_libraries_that_open_files_themselves(place: Path) -> None:
+    video = place.with_suffix(".mp4")
+    with replacing_by_name(video) as name:
+        assert name.suffix == ".mp4" and name.parent == place.parent
+        name.write_bytes(b"frames")
+        assert not video.exists()
+    assert video.read_bytes() == b"frames"
+    assert [path.name for path in place.parent.iterdir()] == ["file.mp4"]
+
+
 def test_names_of_the_longest_length(place: Path) -> None:
     longest = place.with_name("n" * os.pathconf(place.parent, "PC_NAME_MAX"))
     write(longest, b"content")
     assert longest.read_bytes() == b"content"
 
 
-def test_what_is_appended_is_there_at_once(place: Path) -> None:
+def test_what_is_appended_comes_behind(place: Path) -> None:
     for count in (1, 2):
         with open_to_append(place) as file:
             file.write(b"line\n")
