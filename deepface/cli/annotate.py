@@ -12,6 +12,8 @@ import cv2
 from deepface.cli.sheet import save
 from deepface.types import LANDMARKS, Image
 
+#: Bytes of a name that are kept: file systems count these (to 255), and not characters.
+_LONGEST = 80
 _GREEN, _BLACK = (80, 220, 80), (0, 0, 0)
 
 
@@ -19,7 +21,7 @@ def file_stem(source: str) -> str:
     """A file name for what belongs to a picture: its own, and a number that tells apart folders."""
     name = Path(source.split("?")[0]).name
     stem = re.sub(r"\.(jpe?g|png|bmp|gif|tiff?|webp|jp2)$", "", name, flags=re.IGNORECASE)
-    readable = re.sub(r"[^\w.-]+", "_", stem)[:80]
+    readable = re.sub(r"[^\w.-]+", "_", stem).encode()[:_LONGEST].decode(errors="ignore")
     return f"{readable}-{zlib.crc32(source.encode(errors='surrogatepass')):08x}"
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from deepface.errors import DeepFaceError
 from deepface.types import LANDMARKS
 
 #: Keys of boxes: their values become columns without a prefix.
@@ -17,6 +18,10 @@ _AREAS = ("facial_area", "region")
 #: A face's small picture for the contact sheet; never part of a result.
 THUMBNAIL = "thumbnail"
 Row: TypeAlias = dict[str, Any]
+
+
+class PictureNotWritten(DeepFaceError):
+    """A picture has no room in a file's format."""
 
 
 @dataclass
@@ -65,9 +70,39 @@ class Entry:
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Entry:
-        """The opposite of :meth:`to_json`."""
-        values = json.loads(line)
-        return cls(values.pop("source"), error=values.pop("error", None), result=values)
+        """The opposite of :meth:`to_json`.
+
+        Raises:
+            ValueError: the line holds something else.
+        """
+        try:
+            return cls.from_values(json.loads(line))
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+
+    @classmethod
+    def from_values(cls, values: Any) -> Entry:
+        """An entry from what its line of JSON holds; errors as there."""
+        if not isinstance(values, dict):
+            raise ValueError("it is no entry of a result")
+        values = dict(values)
+        source, error = values.pop("source", None), values.pop("error", None)
+        faces = values.get("faces", [])
+        is_pair = isinstance(source, list) and list(map(type, source)) == [str, str]
+        if not (
+            (isinstance(source, str) or is_pair)
+            and (error is None or isinstance(error, str))
+            and isinstance(faces, list)
+            and all(isinstance(face, dict) for face in faces)
+        ):
+            raise ValueError("it is no entry of a result")
+        return cls(source, error=error, result=values)
+
+    def outline(self) -> Entry:
+        """What is remembered of it: its source, its error, and as many faces, without results."""
+        kept = ("file", THUMBNAIL)
+        faces = [{key: face[key] for key in kept if key in face} for face in self.faces]
+        return Entry(self.source, {"faces": faces} if "faces" in self.result else {}, self.error)
 
     def rows(self) -> Iterator[Row]:
         """One row per face or match, one for a pair; none without a result."""
@@ -118,3 +153,14 @@ def _can_be_written(line: str, encoding: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+@dataclass
+class Rows(Entry):
+    """Rows of a table that was written before, to be written again as they are."""
+
+    kept: list[Row] = field(default_factory=list)
+
+    def rows(self) -> Iterator[Row]:
+        """The rows."""
+        return iter(self.kept)

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from deepface.cli.entries import THUMBNAIL, Entry
-from deepface.cli.options import Command, as_list, examples, given, options
+from deepface.cli.entries import THUMBNAIL, Entry, PictureNotWritten
+from deepface.cli.options import (
+    Command,
+    Name,
+    as_list,
+    examples,
+    given,
+    is_folder_name,
+    made_by,
+    options,
+    output_file,
+    written,
+)
+
+if TYPE_CHECKING:
+    from deepface.cli.run import Run
+    from deepface.pipeline import StreamItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,30 +37,22 @@ _DETECTION = (
     *("anti_spoofing", "border", "min_face_size"),
 )
 _MACHINE = ("batch_size", "workers", "decode", "device", "precision", "silent")
-#: Options that change speed or what is shown, but no result.
-_NO_RESULT = ("batch_size", "workers", "device", "silent")
+#: What a cut-out face's file is called; see :func:`deepface.cli.annotate.file_stem`.
+_CROP = re.compile(r"[^/\\]+-[0-9a-f]{8}(-\d+)?-\d+\.png")
 
 
 def _places(function: F) -> F:
     """Where pictures come from and results go."""
-    path = click.Path(path_type=Path)
     for decorate in (
         click.option(
-            "--contact-sheet", type=path, help="A picture with all faces, small: FILE.jpg or .png."
+            "--contact-sheet",
+            type=Name(),
+            help="A picture with all faces, small: FILE.jpg or .png.",
         ),
         click.option(
-            "--annotate", type=path, help="A folder for copies of the pictures, faces marked."
+            "--annotate", type=Name(), help="A folder for copies of the pictures, faces marked."
         ),
-        click.option(
-            "--resume", is_flag=True, help="Go on with a run for --output that was cut off."
-        ),
-        click.option(
-            "--output",
-            "-o",
-            type=path,
-            help="A file for the results: .jsonl, .json, .csv or .parquet (extract: or a folder "
-            "for the faces, with faces.jsonl). [default: stdout]",
-        ),
+        written,
         click.option(
             "--every", type=click.IntRange(min=1), default=1, help="Only every n-th video frame."
         ),
@@ -68,13 +76,14 @@ def _places(function: F) -> F:
 def extract(**values: Any) -> None:
     """Find the faces of INPUTS: boxes, landmarks, confidences.
 
-    With a folder as --output the faces are cut out into it, as PNG files.
+    With a folder as --output (faces/) the faces are cut out into it, as PNG files, with a list of
+    them, faces.jsonl.
     """
-    output = values["output"]
+    name = values["output"]
     folder = None
-    if output is not None and (output.is_dir() or not output.suffix):
-        folder = output
-        values["output"] = folder / "faces.jsonl"
+    if name is not None and (is_folder_name(name) or Path(name).is_dir() or not Path(name).suffix):
+        folder = Path(name)
+        values["output"] = str(folder / "faces.jsonl")
     color = values.pop("color_face") or "bgr"
     wanted = {"color_face": "gray" if color == "gray" else "bgr", "normalize_face": False}
     _run("extract", values, wanted, crops=folder)
@@ -121,12 +130,16 @@ class _Pictures:
     annotate: Path | None
     thumbnails: bool
     named: Counter[str] = field(default_factory=Counter)
+    stale: set[str] = field(default_factory=set)
 
-    def make_folders(self, done: Counter[str]) -> None:
+    def prepare(self, run: Run, done: Counter[str]) -> None:
+        """Make the folders; see which faces of an earlier run have no place in this one's list."""
         for folder in (self.crops, self.annotate):
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
         self.named = Counter(done)
+        if self.crops is not None and run.journal is not None:
+            self.stale = run.journal.files_before()
 
     def stem(self, source: str) -> str:
         """The name for a source's files. Several can have one: URLs are named without queries."""
@@ -135,6 +148,30 @@ class _Pictures:
         self.named[source] += 1
         count = self.named[source]
         return file_stem(source) + (f"-{count}" if count > 1 else "")
+
+    def write(self, item: StreamItem, crops: list[Any]) -> None:
+        """Before the entry is: what has an entry has its files, too."""
+        from deepface.cli.annotate import write_annotated, write_crops
+        from deepface.cli.sheet import thumbnail
+
+        stem = self.stem(item.source)
+        if self.annotate is not None:
+            assert item.image is not None
+            write_annotated(self.annotate / f"{stem}.jpg", item.image, item.faces)
+        if self.crops is not None:
+            for face, name in zip(item.faces, write_crops(self.crops, stem, crops), strict=True):
+                face["file"] = name
+                self.stale.discard(name)
+        if self.thumbnails:
+            assert item.image is not None
+            for face in item.faces:
+                face[THUMBNAIL] = thumbnail(item.image, face.get("facial_area") or face["region"])
+
+    def remove_stale(self) -> None:
+        """Faces that an earlier run cut out into the folder, and that are no longer listed."""
+        for name in self.stale:
+            if self.crops is not None and _CROP.fullmatch(name):  # no other file, nor elsewhere
+                (self.crops / name).unlink(missing_ok=True)
 
 
 def _run(
@@ -146,60 +183,45 @@ def _run(
 
     named = [item for text in values.pop("img_path") for item in as_list(text)]
     inputs = Inputs([*values.pop("inputs"), *named], values["every"])
-    places = {name: values.pop(name) for name in ("output", "resume", "annotate", "contact_sheet")}
+    output, resume = output_file(values.pop("output")), values.pop("resume")
+    annotate, sheet = (
+        None if (name := values.pop(place)) is None else Path(name)
+        for place in ("annotate", "contact_sheet")
+    )
     wanted = given(values, "every", "silent")
-    wanted.setdefault("enforce_detection", True if inputs.is_one_picture else "empty")
+    made = {"every": values["every"], "annotate": bool(annotate), "contact_sheet": bool(sheet)}
     try:
-        pipeline = FacePipeline(**wanted, **fixed)
+        pipeline = FacePipeline(
+            **{"enforce_detection": True if inputs.is_one_picture else "empty", **wanted, **fixed}
+        )
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    files = _Pictures(crops, places["annotate"], places["contact_sheet"] is not None)
-    made_by = {"command": command, "every": values["every"]}
-    made_by |= {**given(wanted, *_NO_RESULT), **fixed}
-    made_by |= {name: True for name in ("annotate", "contact_sheet") if places[name] is not None}
-    with Run(
-        places["output"],
-        places["resume"],
-        made_by,
-        contact_sheet=places["contact_sheet"],
-        silent=bool(values["silent"]),
-    ) as run:
-        done = run.skip_done()
-        if done is None:
-            return
-        files.make_folders(done)
+    made = made_by(command, pipeline, wanted, **made)
+    files = _Pictures(crops, annotate, sheet is not None)
+    silent = bool(values["silent"])
+    with Run(output, resume, made, contact_sheet=sheet, silent=silent) as run:
+        done = run.done()
+        files.prepare(run, done)
         total = inputs.total() if run.shows_progress else None
         stream = pipeline.stream(
-            inputs.pictures(done),
+            run.left(inputs.pictures(done)),
             on_error="yield",
             return_image=files.annotate is not None or files.thumbnails,
         )
         sys.exit(run.drive(_entries(stream, files), total))
 
 
-def _entries(stream: Iterator[Any], files: _Pictures) -> Iterator[Entry]:
+def _entries(stream: Iterator[StreamItem], files: _Pictures) -> Iterator[Entry]:
     for item in stream:
         if item.error is not None:
             yield Entry.of_error(item.source, item.error)
             continue
         crops = [face.pop("face", None) for face in item.faces]
-        _write_pictures(item, crops, files)
+        try:
+            files.write(item, crops)
+        except PictureNotWritten as error:
+            yield Entry.of_error(item.source, error)
+            continue
         time = {} if item.seconds is None else {"seconds": item.seconds}
         yield Entry(item.source, {**time, "faces": item.faces})
-
-
-def _write_pictures(item: Any, crops: list[Any], files: _Pictures) -> None:
-    """Before the entry is: what has an entry has its files, too."""
-    from deepface.cli.annotate import write_annotated, write_crops
-    from deepface.cli.sheet import thumbnail
-
-    stem = files.stem(item.source)
-    if files.annotate is not None:
-        write_annotated(files.annotate / f"{stem}.jpg", item.image, item.faces)
-    if files.crops is not None:
-        names = write_crops(files.crops, stem, crops)
-        for face, name in zip(item.faces, names, strict=True):
-            face["file"] = name
-    if files.thumbnails:
-        for face in item.faces:
-            face[THUMBNAIL] = thumbnail(item.image, face.get("facial_area") or face["region"])
+    files.remove_stale()

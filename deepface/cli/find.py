@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 
 from deepface.cli.entries import Entry
-from deepface.cli.options import Command, as_list, examples, given, options
+from deepface.cli.options import (
+    Command,
+    Name,
+    as_list,
+    examples,
+    given,
+    made_by,
+    options,
+    output_file,
+    written,
+)
 
 #: Of the options, those that say what is looked for; most others say how faces are embedded.
 _QUERY = ("distance_metric", "threshold", "similarity_search", "k")
@@ -25,15 +34,9 @@ _QUERY = ("distance_metric", "threshold", "similarity_search", "k")
 )
 @click.argument("inputs", nargs=-1, metavar="INPUTS... [DB_PATH]")
 @click.option("--img-path", multiple=True, help="The same as INPUTS.")
-@click.option("--db-path", help="The folder to look in; without it the last argument.")
+@click.option("--db-path", type=Name(), help="The folder to look in; without it the last argument.")
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Only every n-th video frame.")
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path),
-    help="A file for the results: .jsonl, .json, .csv or .parquet. [default: stdout]",
-)
-@click.option("--resume", is_flag=True, help="Go on with a run for --output that was cut off.")
+@written
 @options(
     *("model_name", "distance_metric", "enforce_detection", "detector_backend", "align"),
     *("similarity_search", "k", "expand_percentage", "threshold", "normalization"),
@@ -56,30 +59,27 @@ def find(inputs: tuple[str, ...], **values: Any) -> None:
     every = values.pop("every")
     pictures = Inputs(named, every)
     output, resume, silent = (values.pop(name) for name in ("output", "resume", "silent"))
+    output = output_file(output)
     wanted = given(values)
     wanted.setdefault("model_name", "VGG-Face")
     wanted.setdefault("enforce_detection", True if pictures.is_one_picture else "empty")
-    made_by = {"command": "find", "db_path": db_path, "every": every}
-    made_by |= given(wanted, "batch_size", "workers", "device", "refresh_database")
     folder = {
         name: wanted.pop(name)
         for name in ("refresh_database", "datastore_format")
         if name in wanted
     }
+    asked = {name: wanted.pop(name) for name in _QUERY if name in wanted}
     try:
-        query = Query(
-            return_type="dict", **{name: wanted.pop(name) for name in _QUERY if name in wanted}
-        )
+        query = Query(return_type="dict", **asked)
         pipeline = FacePipeline(**wanted)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    with Run(output, resume, made_by, silent=bool(silent)) as run:
-        done = run.skip_done()
-        if done is None:
-            return
+    made = made_by("find", pipeline, wanted, db_path=db_path, every=every, **asked)
+    with Run(output, resume, made, silent=bool(silent)) as run:
+        left = run.left(pictures.pictures(run.done()))
         search = GallerySearch(pipeline, db_path, query, silent=not run.shows_progress, **folder)
         total = pictures.total() if run.shows_progress else None
-        stream = search.stream(pictures.pictures(done), on_error="yield")
+        stream = search.stream(left, on_error="yield")
         sys.exit(run.drive(_entries(stream), total))
 
 

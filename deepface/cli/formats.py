@@ -1,18 +1,24 @@
-"""Finished results as files: JSON lines, JSON, CSV, Parquet. Each is written as it is read."""
+"""Finished results as files: JSON lines, JSON, CSV, Parquet. Each is written as it is read.
+
+A file of a finished run can be read again, so that what a later run adds is written behind it.
+"""
 
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import click
 
-from deepface.cli.entries import THUMBNAIL, Entry, Row
+from deepface.cli.entries import THUMBNAIL, Entry, Row, Rows
 from deepface.errors import MissingPackageError
 
 #: Gives the entries from the start, each time it is called: columns are known after one round.
@@ -20,41 +26,95 @@ Entries: TypeAlias = Callable[[], Iterable[Entry]]
 
 #: Rows that are in memory together, and form a row group.
 _ROW_GROUP = 1024
+#: With one of these a cell begins that a spreadsheet takes for a formula (OWASP, CSV injection).
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 
 
-def write_json_lines(entries: Entries, path: Path) -> None:
+@dataclass(frozen=True)
+class Format:
+    """How the entries of a run become a file, and again entries.
+
+    Those that are read from a table have no source: its rows say that themselves.
+    """
+
+    write: Callable[[Entries, IO[bytes]], None]
+    read: Callable[[Path], Iterator[Entry]]
+
+
+def _write_json_lines(entries: Entries, file: IO[bytes]) -> None:
     """A line per picture: ``{"source": ..., "faces": [...]}``."""
-    with path.open("w", encoding="utf-8") as file:
-        for entry in entries():
-            file.write(without_thumbnails(entry).to_json() + "\n")
+    for entry in entries():
+        file.write(without_thumbnails(entry).to_json().encode() + b"\n")
 
 
-def write_json(entries: Entries, path: Path) -> None:
+def _read_json_lines(path: Path) -> Iterator[Entry]:
+    with path.open("rb") as file:
+        for line in file:
+            yield Entry.from_json(line)
+
+
+def _write_json(entries: Entries, file: IO[bytes]) -> None:
     """One list with what the lines of JSON lines are."""
-    with path.open("w", encoding="utf-8") as file:
-        before = "[\n"
-        for entry in entries():
-            file.write(before + without_thumbnails(entry).to_json())
-            before = ",\n"
-        file.write("[]\n" if before == "[\n" else "\n]\n")
+    before = b"[\n"
+    for entry in entries():
+        file.write(before + without_thumbnails(entry).to_json().encode())
+        before = b",\n"
+    file.write(b"[]\n" if before == b"[\n" else b"\n]\n")
 
 
-def write_csv(entries: Entries, path: Path) -> None:
+def _read_json(path: Path) -> Iterator[Entry]:
+    """A line is an entry, as it was written: the list need not fit into memory."""
+    with path.open("rb") as file:
+        for line in file:
+            if line.strip() not in (b"[", b"]", b"[]"):
+                yield Entry.from_json(line.rstrip(b",\n"))
+
+
+def _write_csv(entries: Entries, file: IO[bytes]) -> None:
     """A row per face, match or pair. An embedding is a JSON list in one cell.
 
     Always UTF-8, for the sake of its readers: bytes of a file name that are not become escapes.
+    A text that a spreadsheet would take for a formula gets an apostrophe before it.
     """
     columns = columns_of(entries)
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        writer = csv.DictWriter(file, list(columns), restval="")
+    with _text(file) as text:
+        writer = csv.DictWriter(text, list(columns), restval="")
         writer.writeheader()
         for row in _rows(entries):
-            writer.writerow(
-                {k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()}
-            )
+            writer.writerow({name: _cell(value) for name, value in row.items()})
 
 
-def write_parquet(entries: Entries, path: Path) -> None:
+def _cell(value: Any) -> Any:
+    if isinstance(value, list):
+        return json.dumps(value)
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+@contextmanager
+def _text(file: IO[bytes]) -> Iterator[io.TextIOWrapper]:
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+    try:
+        yield text
+    finally:
+        text.detach()  # which flushes; the file stays open
+
+
+def _read_csv(path: Path) -> Iterator[Entry]:
+    longest = csv.field_size_limit(2**31 - 1)  # an embedding may be longer than the 128 kB set
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            for row in reader:
+                if None in row or None in row.values():
+                    raise ValueError(f"line {reader.line_num} has not as many cells as the first")
+                yield Rows("", kept=[row])
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    finally:
+        csv.field_size_limit(longest)
+
+
+def _write_parquet(entries: Entries, file: IO[bytes]) -> None:
     """A row per face, match or pair. An embedding is a list of float32."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -69,9 +129,21 @@ def write_parquet(entries: Entries, path: Path) -> None:
     }
     schema = pa.schema([(name, types[kind]) for name, kind in columns_of(entries).items()])
     rows = _rows(entries)
-    with parquet.ParquetWriter(path, schema) as writer:
+    with parquet.ParquetWriter(file, schema) as writer:
         while group := list(itertools.islice(rows, _ROW_GROUP)):
             writer.write_table(pa.Table.from_pylist([_encodable(row) for row in group], schema))
+
+
+def _read_parquet(path: Path) -> Iterator[Entry]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as table:
+            for group in table.iter_batches(_ROW_GROUP):
+                yield Rows("", kept=group.to_pylist())
+    except (pa.ArrowException, OSError) as error:  # it raises both for what is damaged
+        raise ValueError(str(error)) from error
 
 
 def columns_of(entries: Entries) -> dict[str, type]:
@@ -104,26 +176,26 @@ def without_thumbnails(entry: Entry) -> Entry:
     return entry
 
 
-_WRITERS: dict[str, Callable[[Entries, Path], None]] = {
-    ".jsonl": write_json_lines,
-    ".json": write_json,
-    ".csv": write_csv,
-    ".parquet": write_parquet,
+_FORMATS = {
+    ".jsonl": Format(_write_json_lines, _read_json_lines),
+    ".json": Format(_write_json, _read_json),
+    ".csv": Format(_write_csv, _read_csv),
+    ".parquet": Format(_write_parquet, _read_parquet),
 }
 
 
-def writer_for(path: Path) -> Callable[[Entries, Path], Any]:
-    """What writes a file of this suffix.
+def format_of(path: Path) -> Format:
+    """What writes and reads a file of this suffix.
 
     Raises:
         click.UsageError: nothing does.
         MissingPackageError: Parquet without ``pyarrow``.
     """
     suffix = path.suffix.lower()
-    if suffix not in _WRITERS:
+    if suffix not in _FORMATS:
         raise click.UsageError(
-            f"--output {path}: the suffix decides the format; use one of {', '.join(_WRITERS)}"
+            f"--output {path}: the suffix decides the format; use one of {', '.join(_FORMATS)}"
         )
     if suffix == ".parquet" and find_spec("pyarrow") is None:
         raise MissingPackageError(f"--output {path} needs pyarrow: pip install pyarrow")
-    return _WRITERS[suffix]
+    return _FORMATS[suffix]

@@ -1,24 +1,35 @@
-"""A run's results on disk while it goes on, so that a run that is cut off can go on later.
+"""A run's results on disk: while it goes on, when it was cut off, and when more is added later.
 
 Entries are appended to ``OUTPUT.partial``, a line each, as soon as they are there. At the end the
 file ``OUTPUT`` is written from it, under another name first: what has the name ``OUTPUT`` is
 always complete. Whenever the process ends, even by ``kill -9``, all entries but the one being
 written at that moment are kept; half a line at the end is cut off.
+
+``.OUTPUT.run`` stays beside a finished ``OUTPUT``: the options it was made with, and a line per
+entry without its results. From it a later run knows what is missing, and what failed.
 """
 
 from __future__ import annotations
 
+import io
 import json
-from collections import Counter
-from collections.abc import Iterator
+import os
+import secrets
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple, TypeAlias
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from deepface.cli.app import WrongUse
+from deepface.cli.app import WrongUse, one_line
 from deepface.cli.entries import Entry
-from deepface.cli.formats import writer_for
+from deepface.cli.formats import format_of
+from deepface.runtime.safe_files import create, locked, open_existing, open_to_append, replacing
+
+#: Entries with the number of the run that made them.
+_Runs: TypeAlias = Iterator[tuple[int, Entry]]
 
 
 class Done(Counter[str]):
@@ -32,113 +43,261 @@ class Done(Counter[str]):
         return True
 
 
+class _Header(NamedTuple):
+    """The first line of a journal or record.
+
+    ``size`` is that of the finished output that a record belongs to, or that a journal adds to;
+    ``None`` if it adds to none. ``journal`` tells journals apart; in a record it is the last one.
+    """
+
+    made_by: dict[str, Any]
+    size: int | None
+    journal: str
+
+
 class Journal:
-    """The entries of one run.
+    """The entries of one run, and of the runs that it goes on with.
+
+    What failed can be tried again by a later run: a failure counts until there is another entry of
+    its source.
 
     Args:
         output: the file that the run is for.
         made_by: the command and those options that change results; a run goes on only with the
             same.
-        resume: go on with a run that was cut off.
-
-    Attributes:
-        is_complete: with ``resume``: there is nothing to go on with, and the result is there.
+        resume: go on with a run that was cut off, or add to one that is finished.
 
     Raises:
         click.ClickException: another suffix, or the file cannot be written; or a run was cut off
-            and ``resume`` is off, or it was made with other options, or it still goes on.
-        MissingPackageError: see :func:`deepface.cli.formats.writer_for`.
+            and ``resume`` is off, or it was made with other options, or it still goes on; or what
+            is to be gone on with was damaged.
+        MissingPackageError: see :func:`deepface.cli.formats.format_of`.
     """
 
     def __init__(self, output: Path, made_by: dict[str, Any], resume: bool) -> None:
         self.output = output
         self.path = output.with_name(f"{output.name}.partial")
-        self._write_output = writer_for(output)
-        self.is_complete = resume and output.exists() and not self.path.exists()
-        self._lock = FileLock(output.with_name(f".{output.name}.lock"))
-        try:
-            output.parent.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise WrongUse(f"another run is writing {output}") from None
-        except OSError as error:
-            raise WrongUse(
-                f"--output {output} cannot be written ({error.strerror}): give a file in a folder "
-                "that you may write to"
-            ) from error
-        try:
-            self._open(made_by, resume)
-        except BaseException:
-            self._unlock()
-            raise
+        self._adds = False
+        self._record = output.with_name(f".{output.name}.run")
+        self._format = format_of(output)
+        self._made_by = json.loads(json.dumps(made_by))
+        self._begun = False
+        self._file: IO[bytes] | None = None
+        with ExitStack() as stack:
+            try:
+                output.parent.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(output.with_name(f".{output.name}.lock"), timeout=0))
+            except Timeout:
+                raise WrongUse(f"another run is writing {output}") from None
+            except OSError as error:
+                raise WrongUse(
+                    f"--output {output} cannot be written ({one_line(error)}): give a file in a "
+                    "folder that you may write to"
+                ) from error
+            for path in (output, self.path, self._record):
+                if path.exists() and not path.is_file():
+                    raise WrongUse(f"--output {output} cannot be written: {path} is no file")
+            self._open(resume)
+            self._held = stack.pop_all()
 
-    def _open(self, made_by: dict[str, Any], resume: bool) -> None:
-        header = json.dumps(made_by, sort_keys=True)
-        begun = self.path.exists() and _cut_to_lines(self.path) > 0 and _has_entries(self.path)
-        if begun and not resume:
+    def _open(self, resume: bool) -> None:
+        self._begun = _holds_entries(self.path)
+        if self._begun and not resume:
             raise WrongUse(
                 f"a run for {self.output} was cut off: go on with --resume, or delete {self.path} "
                 "to start anew"
             )
-        if begun:
-            with self.path.open("rb") as file:
-                before = json.loads(file.readline())
-            if before != json.loads(header):
+        if self._begun:
+            header = _header(self.path)
+            self._adds = header.size is not None
+            if _ends_with(self.path, _inode(self.output)):  # it was cut off at the very end
+                if not self._record.exists() or _header(self._record).journal != header.journal:
+                    self._remember(header)
+                self.path.unlink()
+                self._begun = False
+            else:
+                self._check(self.path, header)
+        if resume and not self._begun and self.output.exists():
+            if not self._record.exists():
                 raise WrongUse(
-                    f"{self.path} was made with other options:\n  then {json.dumps(before)}\n"
-                    f"  now  {header}\nGive the same, or delete it to start anew."
+                    f"{self.output} is there, but not {self._record}, which says how it was made: "
+                    "leave out --resume to make it anew"
                 )
-        if not self.is_complete:
-            self._file = self.path.open("ab" if begun else "wb", buffering=0)
-            if not begun:
-                self._file.write(header.encode() + b"\n")
+            self._check(self._record, _header(self._record))
+            self._adds = True
 
-    def entries(self) -> Iterator[Entry]:
-        """All entries so far, in order."""
-        with self.path.open("rb") as file:
-            file.readline()
-            for line in file:
-                yield Entry.from_json(line)
+    def _check(self, path: Path, header: _Header) -> None:
+        if header.made_by != self._made_by:
+            raise WrongUse(
+                f"{self.output} was made with other options:\n"
+                f"  then {json.dumps(header.made_by)}\n  now  {json.dumps(self._made_by)}\n"
+                f"Give the same; or delete {path} and leave out --resume to start anew."
+            )
+        if header.size not in (None, _size(self.output)):
+            raise WrongUse(
+                f"{self.output} was changed since {path} was written: delete that and leave out "
+                "--resume to start anew"
+            )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the output is there, with all that runs have had so far."""
+        return self._adds and not self._begun and self._file is None
+
+    def known(self) -> Iterator[Entry]:
+        """What the runs before have: each entry, of a finished output without its results."""
+        return _settled(self._runs(lambda: _lines(self._record)))
+
+    def files_before(self) -> set[str]:
+        """The pictures that a finished output lists, and that this run does not have as its own."""
+        if not self.output.exists():
+            return set()
+        try:
+            listed = {
+                face["file"]
+                for entry in self._format.read(self.output)
+                for face in entry.faces
+                if isinstance(face.get("file"), str)
+            }
+        except ValueError:  # something else has the name: it lists nothing
+            return set()
+        return listed - {face.get("file") for entry in self.known() for face in entry.faces}
 
     def write(self, entry: Entry) -> None:
         """Append an entry; it is on its way to the disk when this returns."""
+        if self._file is None:
+            self._file = self._started()
         self._file.write(entry.to_json().encode() + b"\n")
+        self._file.flush()
+
+    def _started(self) -> IO[bytes]:
+        file: IO[bytes]
+        if self._begun:
+            file = io.BufferedWriter(open_to_append(self.path))
+            file.write(b"{}\n")  # here a run begins
+            return file
+        file = create(self.path)
+        file.write(json.dumps(self._header()).encode() + b"\n")
+        return file
+
+    def _header(self) -> _Header:
+        size = _size(self.output) if self._adds else None
+        return _Header(self._made_by, size, secrets.token_hex(8))
 
     def finish(self) -> None:
-        """Write the output, and remove the journal."""
-        self._file.close()
-        scratch = self.output.with_name(f".{self.output.name}.new")
-        try:
-            self._write_output(self.entries, scratch)
-            scratch.replace(self.output)
-        finally:
-            scratch.unlink(missing_ok=True)
-        self.path.unlink()
-        self._unlock()
+        """Write the output, unless there is nothing to add to it, and remove the journal."""
+        if self.is_complete:
+            return
+        if self._file is not None:
+            self._file.close()
+        runs = self._runs(lambda: _told(self.output, self._format.read(self.output)))
+        with replacing(self.output) as file:
+            self._format.write(lambda: _settled(runs), file)
+            file.flush()
+            if self.path.exists():
+                with io.BufferedWriter(open_to_append(self.path)) as journal:
+                    journal.write(b"%d\n" % os.fstat(file.fileno()).st_ino)
+        self._remember(_header(self.path) if self.path.exists() else self._header())
+        self.path.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Leave everything for ``--resume``; nothing where there is nothing to go on with."""
-        if not self.is_complete:
+        """Leave everything for ``--resume``."""
+        if self._file is not None:
             self._file.close()
-        if self.path.exists() and not _has_entries(self.path):
-            self.path.unlink()
-        self._unlock()
+        self._held.close()
 
-    def _unlock(self) -> None:
-        self._lock.release()
-        Path(self._lock.lock_file).unlink(missing_ok=True)
+    def _remember(self, header: _Header) -> None:
+        with replacing(self._record) as record:
+            header = header._replace(size=_size(self.output))
+            record.write(json.dumps(header).encode() + b"\n")
+            for entry in self.known():
+                record.write(entry.outline().to_json().encode() + b"\n")
+
+    def _runs(self, before: Callable[[], Iterator[Entry | None]]) -> Callable[[], _Runs]:
+        """The entries of all runs; ``before`` gives those that are added to."""
+
+        def runs() -> _Runs:
+            if self._adds:
+                yield from ((0, entry) for entry in before() if entry is not None)
+            number = 1
+            if self.path.exists():
+                for entry in _lines(self.path):
+                    if entry is None:
+                        number += 1
+                    else:
+                        yield number, entry
+
+        return runs
 
 
-def _has_entries(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.readline()
-        return bool(file.readline())
+def _settled(runs: Callable[[], _Runs]) -> Iterator[Entry]:
+    """All entries but failures of which a later run has another entry."""
+    failed: dict[str, deque[int]] = {}
+    again: Counter[str] = Counter()
+    for number, entry in runs():
+        earlier = failed.get(entry.key)
+        if earlier and earlier[0] < number:
+            earlier.popleft()
+            again[entry.key] += 1
+        if entry.error is not None:
+            failed.setdefault(entry.key, deque()).append(number)
+    for _, entry in runs():
+        if entry.error is None or not again[entry.key]:
+            yield entry
+        else:
+            again[entry.key] -= 1
 
 
-def _cut_to_lines(path: Path) -> int:
-    """Cut off half a line at the end; the size that is left."""
-    size = path.stat().st_size
-    with path.open("rb+") as file:
+def _lines(path: Path) -> Iterator[Entry | None]:
+    """The entries of a journal or record; ``None`` where a run begins or was to end."""
+
+    def parsed() -> Iterator[Entry | None]:
+        with io.BufferedReader(open_existing(path, "rb")) as file:
+            file.readline()
+            for line in file:
+                mark = line.strip()
+                yield None if mark == b"{}" or mark.isdigit() else Entry.from_json(line)
+
+    return _told(path, parsed())
+
+
+def _told(path: Path, entries: Iterator[Entry | None]) -> Iterator[Any]:
+    """The entries of a file; whatever else is in it becomes an error that names it."""
+    try:
+        yield from entries
+    except ValueError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> WrongUse:
+    return WrongUse(
+        f"{path} is not as it was written ({error}): delete it and leave out --resume to start anew"
+    )
+
+
+def _header(path: Path) -> _Header:
+    with io.BufferedReader(open_existing(path, "rb")) as file:
+        try:
+            header = _Header(*json.loads(file.readline()))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise _damaged(path, error) from error
+    return header
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.exists() else None
+
+
+def _inode(path: Path) -> int | None:
+    return path.stat().st_ino if path.exists() else None
+
+
+def _holds_entries(path: Path) -> bool:
+    """Whether there is a line behind the header, when half a line at the end is cut off."""
+    if not path.exists():
+        return False
+    with open_existing(path, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
         while size:
             start = max(0, size - (1 << 16))
             file.seek(start)
@@ -147,4 +306,14 @@ def _cut_to_lines(path: Path) -> int:
             if size > start:
                 break
         file.truncate(size)
-    return size
+        file.seek(0)
+        lines = io.BufferedReader(file)
+        lines.readline()
+        return bool(lines.readline())
+
+
+def _ends_with(path: Path, inode: int | None) -> bool:
+    """Whether the last line says that the output was put in place as this file."""
+    with open_existing(path, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 32))
+        return file.read().rpartition(b"\n")[0].rpartition(b"\n")[2] == b"%d" % (inode or -1)

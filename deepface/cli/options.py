@@ -9,7 +9,10 @@ The published library's form is understood as well: ``--img_path a.jpg``, ``--al
 from __future__ import annotations
 
 import ast
+import os
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -80,6 +83,19 @@ class Words(click.ParamType):  # type: ignore[type-arg]
         return [
             word for word in (part.strip(" '\"") for part in value.strip("[]()").split(",")) if word
         ]
+
+
+class Name(click.ParamType):  # type: ignore[type-arg]
+    """The name of a file or folder, as it was written: a slash at the end says that it is a folder.
+
+    An empty one, as an unset variable of a shell gives, would name the working directory.
+    """
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Not empty."""
+        return str(value) if value else self.fail("the name is empty")
 
 
 _TEXT, _INTEGER, _NUMBER = Maybe(click.STRING), Maybe(click.INT), Maybe(click.FLOAT)
@@ -210,6 +226,38 @@ def options(*names: str, **helps: str) -> Callable[[F], F]:
     return decorate
 
 
+def written(function: F) -> F:
+    """``--output`` and ``--resume``."""
+    for decorate in (
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Go on with a run for --output that was cut off, or add to one that is finished "
+            "what is new and what failed.",
+        ),
+        click.option(
+            "--output",
+            "-o",
+            type=Name(),
+            help="A file for the results: .jsonl, .json, .csv or .parquet. [default: stdout]",
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
+def output_file(name: str | None) -> Path | None:
+    """The file of ``--output``."""
+    if name is not None and is_folder_name(name):
+        raise click.UsageError(f"--output {name} names a folder: give a file")
+    return None if name is None else Path(name)
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether it can only be a folder's."""
+    return name.endswith((os.sep, os.altsep or os.sep))
+
+
 def examples(*commands: str) -> str:
     """The end of a command's help."""
     return "\n".join(["\b", "Examples:", *(f"  deepface {command}" for command in commands)])
@@ -220,12 +268,28 @@ def given(values: dict[str, Any], *without: str) -> dict[str, Any]:
     return {k: v for k, v in values.items() if v is not None and k not in without}
 
 
+#: Of a pipeline's options, those that change speed or what is shown, but no result.
+_NO_RESULT = ("batch_size", "workers", "device", "progress", "cryptosystem")
+
+
+def made_by(command: str, pipeline: Any, wanted: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """What decides what results are, given or not: a run goes on only with the same.
+
+    What a picture without a face is does not, where nobody said so: it depends on how many
+    pictures there are, and that may change.
+    """
+    options = {field.name: getattr(pipeline, field.name) for field in fields(pipeline)}
+    if "enforce_detection" not in wanted:
+        del options["enforce_detection"]
+    return {"command": command, **more, **{k: options[k] for k in options if k not in _NO_RESULT}}
+
+
 def as_list(text: str) -> list[str]:
     """What ``--img_path`` names: one picture, or a list as Python writes it."""
     if text.startswith("["):
         try:
             items = ast.literal_eval(text)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
             return [text]
         if isinstance(items, list):
             return [str(item) for item in items]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import shlex
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -17,6 +19,8 @@ from deepface.cli.entries import Entry
 from deepface.cli.journal import Done, Journal
 from deepface.cli.printed import printable, printer_for
 from deepface.cli.sheet import ContactSheet
+
+T = TypeVar("T")
 
 #: So many failures are listed at the end; the others are in the results.
 _LISTED = 50
@@ -27,7 +31,7 @@ class Run:
 
     Args:
         output: the file for results; ``None`` is stdout.
-        resume: go on with a run that was cut off; needs ``output``.
+        resume: go on with an earlier run; needs ``output``.
         contact_sheet: the file for small pictures of all faces.
         silent: neither progress bar nor summary.
         made_by: see :class:`deepface.cli.journal.Journal`.
@@ -48,10 +52,12 @@ class Run:
         self._sheet = None if contact_sheet is None else ContactSheet(contact_sheet)
         self.journal = None if output is None else Journal(output, made_by, resume)
         self._printer = printer_for(sys.stdout) if output is None else None
+        self._resume = resume
         self._silent = silent
         self._unit = unit
         self.count = self._faces = self._without = self._failed = 0
         self._failures: list[str] = []
+        self._failed_before: dict[str, deque[Entry]] = {}
         self._start = 0.0
 
     def __enter__(self) -> Run:
@@ -68,6 +74,8 @@ class Run:
 
     def write(self, entry: Entry) -> None:
         """One more entry."""
+        if failed := self._failed_before.get(entry.key):
+            failed.popleft()
         self._count(entry)
         if self.journal is not None:
             self.journal.write(entry)
@@ -104,18 +112,27 @@ class Run:
             self._say_how_to_resume()
             raise click.exceptions.Exit(INTERRUPTED) from None
 
-    def skip_done(self) -> Done | None:
-        """What an earlier run has done already, counted here too; ``None`` if that is all."""
+    def done(self) -> Done:
+        """What earlier runs have done, counted here, too; what failed is to be tried again."""
         done = Done()
-        if self.journal is None:
-            return done
-        if self.journal.is_complete:
-            click.echo(f"{self.journal.output} is complete: nothing to go on with", err=True)
-            return None
-        for entry in self.journal.entries():
-            self._count(entry)
-            done[entry.key] += 1
+        if self.journal is not None and self._resume:
+            for entry in self.journal.known():
+                if entry.error is not None:
+                    self._failed_before.setdefault(entry.key, deque()).append(entry)
+                else:
+                    self._count(entry)
+                    done[entry.key] += 1
         return done
+
+    def left(self, items: Iterator[T]) -> Iterator[T]:
+        """``items``; the command ends here where there is none, and its output is there."""
+        for item in items:
+            return itertools.chain([item], items)
+        if self.journal is not None and self.journal.is_complete:
+            click.echo(f"{self.journal.output} is complete: nothing to go on with", err=True)
+            self._count_old_failures()
+            raise click.exceptions.Exit(self._tell_failures())
+        return iter(())
 
     def _count(self, entry: Entry) -> None:
         self.count += 1
@@ -131,32 +148,40 @@ class Run:
     def _finish(self, new: int) -> int:
         if self.journal is not None:
             if self._sheet is not None:
-                for entry in self.journal.entries():
+                for entry in self.journal.known():
                     self._sheet.add(entry)
             self.journal.finish()
         if self._sheet is not None:
             self._sheet.finish()
-        self._summarize(new)
-        return 1 if self._failed else 0
-
-    def _summarize(self, new: int) -> None:
-        seconds = time.perf_counter() - self._start
+        self._count_old_failures()
         told = self.journal is not None or (
             self.count > 1 and (self._failed or sys.stderr.isatty())
         )
         if told and not self._silent:
+            seconds = time.perf_counter() - self._start
             parts = [_plural(self.count, self._unit)]
             if self._unit == "picture":
                 parts += [_plural(self._faces, "face"), f"{self._without} without a face"]
             parts += [f"{self._failed} failed", f"{new / seconds:.1f} a second"]
             where = "" if self.journal is None else f" -> {self.journal.output}"
             click.echo(", ".join(parts) + where, err=True)
+        return self._tell_failures()
+
+    def _count_old_failures(self) -> None:
+        """Those of sources that this run did not have."""
+        for entries in self._failed_before.values():
+            for entry in entries:
+                self._count(entry)
+
+    def _tell_failures(self) -> int:
+        """The exit code is the result."""
         if self._failed:
             click.echo(f"{_plural(self._failed, self._unit)} failed:", err=True)
             for line in self._failures:
                 click.echo(line, err=True)
             if self._failed > len(self._failures):
                 click.echo(f"  ... and {self._failed - len(self._failures)} more", err=True)
+        return 1 if self._failed else 0
 
     def _say_how_to_resume(self) -> None:
         click.echo(f"interrupted after {_plural(self.count, self._unit)}", err=True)

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from deepface.cli.app import WrongUse
-from deepface.cli.entries import THUMBNAIL, Entry
+from deepface.cli.entries import THUMBNAIL, Entry, PictureNotWritten
+from deepface.runtime.safe_files import write
 from deepface.types import Image
 
 #: Edge of a small picture in pixels, with its margin; columns and rows of a page.
@@ -77,6 +78,16 @@ class ContactSheet:
 
 
 def save(path: Path, picture: Any) -> None:
-    """Write a BGR or grey picture; the suffix decides the format."""
-    _, encoded = cv2.imencode(path.suffix, picture)
-    path.write_bytes(encoded.tobytes())
+    """Write a BGR or grey picture; the suffix decides the format.
+
+    Raises:
+        PictureNotWritten: the format has no room for it, e.g. JPEG has 65,500 pixels to a side.
+    """
+    try:
+        fits, encoded = cv2.imencode(path.suffix, picture)
+    except cv2.error:
+        fits = False
+    if not fits:
+        height, width = picture.shape[:2]
+        raise PictureNotWritten(f"{width} x {height} pixels cannot be written to a {path.suffix}")
+    write(path, encoded.tobytes())

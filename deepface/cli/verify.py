@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
 from deepface.cli.entries import Entry
-from deepface.cli.journal import Done
-from deepface.cli.options import Command, Switch, examples, given, options
+from deepface.cli.options import (
+    Command,
+    Switch,
+    examples,
+    given,
+    made_by,
+    options,
+    output_file,
+    written,
+)
 
 Pair = tuple[str, str]
 
@@ -23,13 +30,7 @@ Pair = tuple[str, str]
 @click.argument("pictures", nargs=-1, metavar="IMG1 IMG2 | -")
 @click.option("--img1-path", help="The same as IMG1.")
 @click.option("--img2-path", help="The same as IMG2.")
-@click.option(
-    "--output",
-    "-o",
-    type=click.Path(path_type=Path),
-    help="A file for the results: .jsonl, .json, .csv or .parquet. [default: stdout]",
-)
-@click.option("--resume", is_flag=True, help="Go on with a run for --output that was cut off.")
+@written
 @click.option(
     "--enforce-detection",
     type=Switch(),
@@ -45,32 +46,36 @@ def verify(pictures: tuple[str, ...], **values: Any) -> None:
 
     With - a list of pairs is read from stdin: two paths or URLs per line with a tab between them.
     """
-    from deepface import DeepFace
     from deepface.cli.attempts import attempts
     from deepface.cli.run import Run
+    from deepface.pipeline import FacePipeline
+    from deepface.pipeline.verification import verify as compare
     from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
 
     many = pictures == ("-",)
     pairs = _pairs_of_stdin() if many else iter([_pair(pictures, values)])
-    for name in ("img1_path", "img2_path"):
-        values.pop(name, None)
-    output, resume = values.pop("output"), values.pop("resume")
-    arguments = given(values, "silent")
-    made_by = {"command": "verify", **given(values, "batch_size", "device", "silent")}
+    wanted = given(values, "img1_path", "img2_path", "output", "resume", "silent")
+    wanted.setdefault("model_name", "VGG-Face")
+    query = {name: wanted.pop(name) for name in ("distance_metric", "threshold") if name in wanted}
+    try:
+        pipeline = FacePipeline(**wanted)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
     def call(some: Sequence[Pair]) -> list[Any]:
         first, second = (list(side) for side in zip(*some, strict=True))
-        return DeepFace.verify(first, second, silent=True, **arguments)  # type: ignore[no-any-return]
+        return compare(pipeline, first, second, **query)  # type: ignore[no-any-return]
 
-    def entries(done: Done) -> Iterator[Entry]:
-        left = (pair for pair in pairs if not done.take("\t".join(pair)))
+    def entries(left: Iterator[Pair]) -> Iterator[Entry]:
         for pair, result in attempts(left, call, values["batch_size"] or DEFAULT_BATCH_SIZE):
             yield Entry(list(pair), **_outcome(result))
 
-    with Run(output, resume, made_by, silent=bool(values["silent"]), unit="pair") as run:
-        done = run.skip_done()
-        if done is not None:
-            sys.exit(run.drive(entries(done), None if many else 1))
+    made = made_by("verify", pipeline, wanted, **query)
+    output, silent = output_file(values["output"]), bool(values["silent"])
+    with Run(output, values["resume"], made, silent=silent, unit="pair") as run:
+        done = run.done()
+        left = run.left(pair for pair in pairs if not done.take("\t".join(pair)))
+        sys.exit(run.drive(entries(left), None if many else 1))
 
 
 def _outcome(result: Any) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from filelock import FileLock
 
@@ -67,7 +68,7 @@ def write(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def open_existing(path: Path, mode: str) -> IO[bytes]:
+def open_existing(path: Path, mode: str) -> io.FileIO:
     """Open a file, ``"rb"``, ``"r+b"`` or ``"ab"``, without a buffer: lines are read through one.
 
     A file that is written to has no second name.
@@ -76,14 +77,13 @@ def open_existing(path: Path, mode: str) -> IO[bytes]:
     descriptor = os.open(path, _EXISTING[mode] | _SAFELY)
     try:  # again, because another file may have the name by now
         _check(os.fstat(descriptor), path, one_name=mode != "rb")
-        file: Any = os.fdopen(descriptor, mode, buffering=0)
+        return io.FileIO(descriptor, mode)
     except BaseException:
         os.close(descriptor)
         raise
-    return file  # type: ignore[no-any-return]
 
 
-def open_to_append(path: Path) -> IO[bytes]:
+def open_to_append(path: Path) -> io.FileIO:
     """Open a file to append to it, a new one where there is none, without a buffer.
 
     What is written is in the file at once; a disk that is full may take only a part of it, which
@@ -92,7 +92,7 @@ def open_to_append(path: Path) -> IO[bytes]:
     try:
         return open_existing(path, "ab")
     except FileNotFoundError:
-        return os.fdopen(os.open(path, _EXISTING["ab"] | _NEW, 0o666), "ab", buffering=0)
+        return io.FileIO(os.open(path, _EXISTING["ab"] | _NEW, 0o666), "ab")
 
 
 @contextlib.contextmanager

@@ -16,6 +16,8 @@ from tests.cli.slow import Slow
 from tests.stand_ins import ColorModel, cached
 
 COUNT = 24
+#: Before and behind an output's name: the output, and what says how it was made.
+NAMES = [("", ""), (".", ".run")]
 
 
 def _arguments(pictures: Path, output: Path) -> list[str | Path]:
@@ -87,7 +89,8 @@ def test_a_killed_run_goes_on(pictures: Path, tmp_path: Path, suffix: str) -> No
     assert again.exit_code == 0
     assert "complete" in again.stderr
     assert not log.exists()
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([output.name, whole.name])
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == sorted(f"{dot}{x.name}{end}" for x in (output, whole) for dot, end in NAMES)
 
 
 def test_ctrl_c_says_how_to_go_on(pictures: Path, tmp_path: Path) -> None:
@@ -118,10 +121,10 @@ def test_a_run_that_did_nothing_leaves_nothing(pictures: Path, tmp_path: Path) -
     assert result.exit_code == 130
     assert "interrupted after 0 pictures" in result.stderr and "--resume" not in result.stderr
     assert not list(tmp_path.iterdir())
-    Journal(output, {"killed": "before the first picture"}, resume=False)._unlock()
+    Path(f"{output}.partial").write_text("[{}, null, ")  # killed before the first picture
     with cached("facial_recognition", "colors", ColorModel()):
         assert run(*arguments).exit_code == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["vectors.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".vectors.csv.run", "vectors.csv"]
 
 
 def test_failures_before_the_cut_are_told_after_it(pictures: Path, tmp_path: Path) -> None:
