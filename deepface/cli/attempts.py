@@ -6,13 +6,10 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from deepface.errors import EmptyDatasource, PathNotFound, UnimplementedError, WeightsError
+from deepface.errors import fault_of
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-#: Errors that no item can be blamed for. ImportError includes MissingPackageError.
-_NOT_OF_ITEMS = (EmptyDatasource, ImportError, PathNotFound, UnimplementedError, WeightsError)
 
 
 def attempts(
@@ -32,7 +29,7 @@ def _halved(items: Sequence[Any], call: Callable[[Sequence[Any]], Sequence[Any]]
         return list(call(items))
     except Exception as error:
         for reason in (error, error.__cause__):
-            if isinstance(reason, _NOT_OF_ITEMS):
+            if reason is not None and fault_of(reason) == "call":  # no item is to blame
                 raise reason from None
         if len(items) == 1:
             return [error]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -24,6 +25,13 @@ class PictureNotWritten(DeepFaceError):
     """A picture has no room in a file's format."""
 
 
+def innermost(error: BaseException) -> BaseException:
+    """The first of our errors: those that were raised from it say of which item it is."""
+    while isinstance(error.__cause__, DeepFaceError):
+        error = error.__cause__
+    return error
+
+
 @dataclass
 class Entry:
     """One line of the result.
@@ -40,9 +48,11 @@ class Entry:
     @classmethod
     def of_error(cls, source: str, error: Exception) -> Entry:
         """What failed, and why. Errors name the picture, too, which the entry does itself."""
-        reason = error.__cause__ or error
-        text = str(reason).removeprefix(f"Exception while loading {source}: ")
-        return cls(source, error=text or type(reason).__name__)
+        reason = innermost(error)
+        named = (
+            rf"\A(item \d+ \({re.escape(source)}\)|Exception while loading {re.escape(source)}): "
+        )
+        return cls(source, error=re.sub(named, "", str(reason)) or type(reason).__name__)
 
     @property
     def key(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from deepface.cli.entries import Entry
+from deepface.cli.entries import Entry, innermost
 from deepface.cli.options import (
     Command,
     Switch,
@@ -83,9 +83,7 @@ def _outcome(result: Any) -> dict[str, Any]:
         return {"result": result}
     from deepface.cli.app import one_line
 
-    reason: BaseException = result
-    while reason.__cause__ is not None:  # those between count the pictures of a batch
-        reason = reason.__cause__
+    reason = innermost(result)  # those between count the pictures of a batch
     which = f"{result}: " if reason is not result else ""
     return {"error": which + one_line(reason)}
 
