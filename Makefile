@@ -43,10 +43,12 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 # deepface and retina-face want other OpenCV wheels than ours: here one wheel below 5 replaces them.
+# facenet-pytorch wants an old torch: it comes without its dependencies and runs with the new one.
 $(PARITY_VENV)/.installed: tests/parity/requirements.txt
 	$(PYTHON) -m venv $(PARITY_VENV)
 	$(PARITY_VENV)/bin/python -m pip install --quiet --upgrade pip
 	$(PARITY_VENV)/bin/python -m pip install --quiet -r tests/parity/requirements.txt
+	$(PARITY_VENV)/bin/python -m pip install --quiet --no-deps facenet-pytorch==2.6.0
 	$(PARITY_VENV)/bin/python -m pip uninstall --quiet --yes opencv-python \
 		opencv-python-headless opencv-contrib-python opencv-contrib-python-headless
 	$(PARITY_VENV)/bin/python -m pip install --quiet "opencv-python<5"

@@ -12,6 +12,12 @@ from torch import Tensor
 
 #: Rows per step of a pairwise comparison: bounds its memory.
 _ROWS = 512
+#: Suppression sees coordinates in such fractions of a pixel,
+_GRID = 2**20
+#: and up to so many of them; of 2 ** 14 groups all coordinates have less than 53 bits.
+_FARTHEST = 2**37
+#: Boxes from which on a CPU is quicker group by group.
+_MANY = 1000
 
 
 def area(boxes: Tensor, extra: float = 0.0) -> Tensor:
@@ -43,18 +49,34 @@ def nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tens
     """Greedy non-maximum suppression within each group.
 
     The best box stays, those that overlap it by more than ``threshold`` (intersection over union)
-    go, and so on with the rest.
+    go, and so on with the rest; of equally good ones the earlier is the better.
+
+    Each group has a place of its own, far from the others, so that one call serves all. Places
+    and coordinates are whole multiples of a fraction of a pixel, few enough that every
+    difference of coordinates is exact: what stays of a group does not depend on its place.
 
     Returns:
         Positions of the boxes that stay: by group, in a group by falling score.
     """
-    if not len(boxes):
-        return groups.new_zeros(0)
-    # torchvision moves each group to a place of its own by adding multiples of the largest
-    # coordinate: only with none below zero are these places apart.
-    scores = scores.to(boxes)
-    keep: Tensor = torchvision.ops.batched_nms(boxes - boxes.min(), scores, groups, threshold)
+    if boxes.device.type == "mps":  # which has no float64
+        return nms(boxes.cpu(), scores.cpu(), groups.cpu(), threshold).to(boxes.device)
+    grid = (boxes.double() * _GRID).round().nan_to_num(0.0).clamp(-_FARTHEST, _FARTHEST)
+    if boxes.device.type == "cpu" and len(boxes) > _MANY:
+        return _nms_by_group(grid, scores, groups, threshold)
+    apart = grid + (groups * (2 * _FARTHEST)).unsqueeze(1)
+    keep: Tensor = torchvision.ops.nms(apart, scores.double(), threshold)
     return keep[torch.argsort(groups[keep], stable=True)]
+
+
+def _nms_by_group(grid: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tensor:
+    """The same, a group at a time: a CPU compares each box that stays with all that are left."""
+    rows = torch.argsort(groups, stable=True)
+    counts = torch.unique_consecutive(groups[rows], return_counts=True)[1].tolist()
+    kept = [
+        part[torchvision.ops.nms(grid[part], scores[part].double(), threshold)]
+        for part in torch.split(rows, counts)
+    ]
+    return torch.cat(kept)
 
 
 def survivors(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor
 
 from deepface.detection import boxes as ops
@@ -67,6 +68,29 @@ def test_nms_is_the_greedy_one_group_by_group() -> None:
     order = order[torch.argsort(groups[order], stable=True)]
     stays = survivors(boxes[order], groups[order], 0.4)
     assert nms(boxes, scores, groups, 0.4).tolist() == order[stays].tolist()
+
+
+@pytest.mark.parametrize("many", [0, 10**6])
+@pytest.mark.parametrize("shift", [0.0, 1 / 3, -7000.1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_nms_of_a_group_does_not_depend_on_its_neighbours(
+    many: int, shift: float, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit, ties of scores and boxes from a broken picture included."""
+    monkeypatch.setattr(ops, "_MANY", many)  # group by group, or all at once
+    boxes, scores, groups = crowded(400, 9)
+    boxes, scores = (boxes + shift).to(dtype), (scores * 20).round().to(dtype)
+    groups = groups * 1000  # far apart
+    boxes[groups == 3000] *= torch.tensor([1e30, -torch.inf, torch.nan, 1.0], dtype=dtype)
+    kept = nms(boxes, scores, groups, 0.4)
+    assert groups[kept].tolist() == sorted(groups[kept].tolist())
+    for group in sorted(set(groups.tolist())):
+        mine = (groups == group).nonzero()[:, 0]
+        alone = mine[nms(boxes[mine], scores[mine], torch.zeros_like(mine), 0.4)]
+        assert kept[groups[kept] == group].tolist() == alone.tolist()
+        if group != 3000:
+            expected = torchvision.ops.nms(boxes[mine].double(), scores[mine].double(), 0.4)
+            assert alone.tolist() == mine[expected].tolist()
 
 
 def test_no_boxes() -> None:

@@ -26,8 +26,8 @@ import torch
 from deepface import DeepFace
 from deepface.detection.registry import DETECTORS
 from deepface.detection.retinaface.frame import Frame
-from tests.data import DATA, WEIGHTS, package_pictures
-from tests.parity.originals import LOW_THRESHOLD
+from tests.data import DATA, WEIGHTS, package_pictures, package_weights
+from tests.parity.originals import LOW_THRESHOLD, forms
 from tests.recognition.reference import reference
 
 ORIGINALS = Path(__file__).with_name("originals.py")
@@ -113,6 +113,8 @@ class Originals:
         self.home = folder / "home"
         weights = self.home / ".deepface" / "weights"
         weights.mkdir(parents=True)
+        for name, file in package_weights().items():
+            shutil.copy(file, weights / name)
         if WEIGHTS.is_dir():
             for file in WEIGHTS.iterdir():
                 shutil.copy(file, weights)
@@ -164,6 +166,37 @@ def mtcnn(originals: Originals, pictures: Sequence[Path]) -> Comparison:
             for f in theirs[str(path)]
         ]
         match(result, path.name, ours, original)
+    return result
+
+
+def fastmtcnn(originals: Originals, pictures: Sequence[Path]) -> Comparison:
+    """Boxes, key points and confidences of ``facenet-pytorch``, in all the forms of a picture.
+
+    What ``extract_faces`` gives differs from these where a box reaches out of the picture: the
+    published library cuts it off there.
+    """
+    result = Comparison("fastmtcnn (package)", allowed_share=MTCNN_SHARE)
+    theirs = originals.run("fastmtcnn", pictures)
+    detector = DETECTORS.build("fastmtcnn")
+    for path in pictures:
+        for form, image in forms(_read(path)):  # type: ignore[no-untyped-call]
+            ours = [
+                ((f.x, f.y, f.w, f.h, *np.trunc(np.ravel(f.five_points))), f.confidence or 0.0)
+                for f in detector.detect_faces([image])[0]
+                if f.five_points is not None
+            ]
+            original = [
+                (
+                    [
+                        *(int(x1), int(y1), int(x2 - x1), int(y2 - y1)),
+                        *np.trunc(np.ravel(face["points"])),
+                    ],
+                    face["confidence"],
+                )
+                for face in theirs[f"{path}|{form}"]
+                for x1, y1, x2, y2 in [face["box"]]
+            ]
+            match(result, f"{path.name}, {form}", ours, original)
     return result
 
 
@@ -248,25 +281,26 @@ def _read(path: Path) -> Any:
     return cv2.imread(str(path), cv2.IMREAD_COLOR)
 
 
-def pictures(limit: int) -> list[Path]:
-    """Photographs of the test data where they are, else those of installed packages."""
-    folder = DATA / "images" / "photos"
-    if not folder.is_dir():
-        return package_pictures()
-    files = sorted(folder.glob("*.jpg"), key=lambda path: path.stat().st_size)
-    return files[:limit]
+def pictures(limit: int, *folders: str) -> list[Path]:
+    """The smallest of each folder of the test data, else those of installed packages."""
+    found: list[Path] = []
+    for folder in folders:
+        files = (DATA / "images" / folder).glob("*.jpg")
+        found += sorted(files, key=lambda path: path.stat().st_size)[:limit]
+    return found or package_pictures()
 
 
 def comparisons(originals: Originals, limit: int) -> Iterator[Callable[[], Comparison]]:
     """Everything that is compared."""
-    chosen = pictures(limit)
+    chosen = pictures(limit, "photos")
     yield lambda: mtcnn(originals, chosen)
+    yield lambda: fastmtcnn(originals, pictures(limit, "photos", "crowd"))
     small = package_pictures()[:1]
     for compare in (retinaface_maps, retinaface):
         yield lambda compare=compare: _unless_missing(  # type: ignore[misc]
             "retinaface", lambda: compare(originals, small)
         )
-    for detector in ("opencv", "mtcnn", "ssd", "yunet", "yolov8n", "yolov11n"):
+    for detector in ("opencv", "mtcnn", "ssd", "yunet", "centerface", "yolov8n", "yolov11n"):
         yield lambda detector=detector: _unless_missing(  # type: ignore[misc]
             detector, lambda: published(originals, chosen, detector)
         )

@@ -57,6 +57,8 @@ class _Cascade(Detector):
     thresholds: ClassVar[tuple[float, float, float]]
     #: How candidates are cut out and resized.
     crops: ClassVar[type[Crops]]
+    #: Of boxes, as in the package: crops are of whole pixels, so rounding tells.
+    real: ClassVar[torch.dtype]
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
@@ -69,8 +71,8 @@ class _Cascade(Detector):
         # its memory, on a GPU what fills it.
         cpu = self._pnet.device.type == "cpu"
         self._picture_pixels, self._level_pixels = (2**21, 2**18) if cpu else (2**26, 2**25)
-        # Boxes are float64, as in the package; Apple's GPUs do not have it.
-        self._real = torch.float32 if self._pnet.device.type == "mps" else torch.float64
+        # Apple's GPUs have no float64.
+        self._real = torch.float32 if self._pnet.device.type == "mps" else self.real
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
@@ -209,6 +211,7 @@ class MtcnnDetector(_Cascade):
     name = "mtcnn"
     thresholds = (0.6, 0.7, 0.8)
     crops = BilinearCrops
+    real = torch.float64
 
     def _scales(self, shorter: int) -> list[float]:
         if shorter < WINDOW:
@@ -277,6 +280,7 @@ class FastMtcnnDetector(_Cascade):
     name = "fastmtcnn"
     thresholds = (0.6, 0.7, 0.7)
     crops = AreaCrops
+    real = torch.float32
 
     def _scales(self, shorter: int) -> list[float]:
         scale = WINDOW / _MIN_FACE

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -25,7 +27,7 @@ from deepface.detection.mtcnn.networks import WINDOW, PNet, _ArrayListReader, re
 from deepface.detection.mtcnn.pyramid import averaged, exact_axis, transposed, whole_axis
 from deepface.errors import MissingPackageError
 from deepface.types import FacialAreaRegion, Image
-from tests.data import golden, package_pictures, photo, read
+from tests.data import DATA, data, golden, package_pictures, photo, read
 
 BOTH = pytest.mark.parametrize("name", ["mtcnn", "fastmtcnn"])
 
@@ -276,3 +278,28 @@ def test_published_results(name: str, border: float) -> None:
                 missing.append((file, box))
     assert total > 20
     assert len(missing) <= 0.01 * total, missing
+
+
+def test_what_facenet_pytorch_finds() -> None:
+    """All faces within a pixel: photographs and crowds, with and without border, on their side.
+
+    Live, and of all pictures, this is ``make parity``. Numbers: x, y, w, h, right eye, left eye.
+    """
+    file = Path(__file__).with_name("golden_fastmtcnn.json")
+    for key, expected in json.loads(file.read_text()).items():
+        name, turned, border = key.split(", ")
+        folder = "photos" if (DATA / "images" / "photos" / name).exists() else "crowd"
+        image = read(data("images", folder, name))
+        if turned == "turned":
+            image = np.ascontiguousarray(image.transpose(1, 0, 2))
+        canvas = Canvas.with_border(image, float(border.split()[1]))
+        found = {
+            (f.x, f.y, f.w, f.h, *f.right_eye, *f.left_eye): f.confidence
+            for f in detector("fastmtcnn").detect_canvases([canvas])[0]
+            if f.right_eye and f.left_eye
+        }
+        assert len(found) == len(expected), key
+        for *numbers, confidence in expected:
+            nearest = min(found, key=lambda face: np.abs(np.subtract(face, numbers)).max())
+            assert np.abs(np.subtract(nearest, numbers)).max() <= 1, (key, numbers)
+            assert found.pop(nearest) == pytest.approx(confidence, abs=1e-3), (key, numbers)
