@@ -89,6 +89,10 @@ class Batch:
         self.total = total
         self.single = single
 
+    def __iter__(self) -> Iterator[Any]:
+        """The images as the caller passed them."""
+        return iter(self._items)
+
     def chunks(
         self, batch_size: int = DEFAULT_BATCH_SIZE, workers: int | None = None
     ) -> Iterator[list[LoadedImage]]:

@@ -100,6 +100,8 @@ def item_name(img: Any) -> str:
     """What messages call an image: its path, its URL without secrets, or its kind."""
     if isinstance(img, np.ndarray):
         return "numpy array"
+    if isinstance(img, Encoded):
+        return img.name
     if isinstance(img, (str, os.PathLike)):
         text = os.fsdecode(img)
         if _is_url(text):
@@ -124,7 +126,7 @@ def read_item(img: Any, name: str) -> Encoded | NDArray[Any]:
     Raises:
         DeepFaceError: its subclasses as in :func:`load_image`.
     """
-    if isinstance(img, np.ndarray):
+    if isinstance(img, (np.ndarray, Encoded)):
         return img
     if isinstance(img, (str, os.PathLike)):
         text = os.fsdecode(img)

@@ -25,7 +25,6 @@ from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.face_pipeline import FacePipeline
 from deepface.pipeline.faces import Seen
 from deepface.pipeline.representation import describe_embeddings
-from deepface.pipeline.walk import walk
 from deepface.search.database.base import Criteria, Database, Record, Vectors
 from deepface.search.database.nearest import (
     Hit,
@@ -88,7 +87,7 @@ def register(
         _check_names(img_name, batch)
         inserted = 0
         waiting: list[Record] = []
-        for seen in walk(batch, pipeline):
+        for seen in pipeline.walk(batch):
             for item in seen:
                 waiting += _records(item, _name(item, img_name))
             while len(waiting) > _CHUNK:
@@ -147,7 +146,7 @@ def search(pipeline: FacePipeline, img: Any, query: Query, opened: Open) -> list
     results: list[Any] = []
     with opened() as database:
         batch = open_batch(img)
-        for seen in walk(batch, pipeline):
+        for seen in pipeline.walk(batch):
             faces = [describe_embeddings(item, pipeline) for item in seen]
             probes = _vectors([face["embedding"] for found in faces for face in found])
             find = find_approximately if approximate else find_exactly
@@ -223,7 +222,7 @@ def identify(
         _check_comparable(identity_id, stored.criteria, criteria)
         faces = [
             face
-            for seen in walk(batch, pipeline)
+            for seen in pipeline.walk(batch)
             for item in seen
             for face in describe_embeddings(item, pipeline)
         ]

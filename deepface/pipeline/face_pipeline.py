@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deepface.errors import UnimplementedError
-from deepface.images.batch import OnError, open_batch
+from deepface.images.batch import Batch, OnError, open_batch
 from deepface.images.sources import open_sources
 from deepface.pipeline.demography import describe_attributes
 from deepface.pipeline.faces import Seen, describe_faces
@@ -60,7 +60,7 @@ class FacePipeline(Options):
             ValueError: as :func:`deepface.pipeline.walk.walk`.
         """
         batch = open_batch(img_path)
-        results = [self._described(item) for seen in walk(batch, self) for item in seen]
+        results = [self._described(item) for seen in self.walk(batch) for item in seen]
         return results[0] if batch.single else results
 
     def stream(
@@ -93,7 +93,7 @@ class FacePipeline(Options):
         return self._stream(open_sources(sources, every), on_error, return_image)
 
     def _stream(self, batch: Any, on_error: OnError, return_image: bool) -> Iterator[StreamItem]:
-        for seen in walk(batch, self, on_error):
+        for seen in self.walk(batch, on_error):
             seen.reverse()
             while seen:  # each picture is dropped when its turn is over
                 item = seen.pop()
@@ -107,6 +107,14 @@ class FacePipeline(Options):
                     image=image.host if image is not None and return_image else None,
                 )
                 del item, image
+
+    def walk(self, batch: Batch, on_error: OnError = "raise") -> Iterator[list[Seen]]:
+        """How pictures take the walk; every function that is given a pipeline goes through here.
+
+        See :func:`deepface.pipeline.walk.walk`. A server's pipeline sends them to a queue where
+        the pictures of all callers meet.
+        """
+        return walk(batch, self, on_error)
 
     def _described(self, item: Seen) -> list[dict[str, Any]]:
         if self.model_name is None and self.actions is None:

@@ -21,7 +21,6 @@ from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.face_pipeline import FacePipeline, check_on_error
 from deepface.pipeline.faces import Seen
 from deepface.pipeline.gallery import faces_of, open_gallery
-from deepface.pipeline.walk import walk
 from deepface.search.folder import Face
 from deepface.search.query import Query
 from deepface.search.table import FIND, table
@@ -108,7 +107,7 @@ class GallerySearch:
         return self._search(open_sources(sources, every), on_error)
 
     def _search(self, batch: Batch, on_error: OnError) -> Iterator[Found]:
-        for seen in walk(batch, self._pipeline, on_error):
+        for seen in self._pipeline.walk(batch, on_error):
             probes = [_Probe.of(item) for item in seen]
             seen.clear()  # of the pictures only vectors are needed from here on
             yield from self._compared(probes)

@@ -18,7 +18,6 @@ from deepface.matching.distance import METRICS, Metric, find_distance
 from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.face_pipeline import FacePipeline
 from deepface.pipeline.faces import Seen, facial_area
-from deepface.pipeline.walk import walk
 from deepface.recognition.registry import RECOGNIZERS
 
 _NO_AREA = {"x": None, "y": None, "w": None, "h": None, "left_eye": None, "right_eye": None}
@@ -111,7 +110,7 @@ def _sides(items: Sequence[Any], number: int, many: bool, pipeline: FacePipeline
         return [given[position] for position in range(len(items))]
     batch = open_batch(pictures if many else pictures[0])
     try:
-        found = iter([_side(item) for seen in walk(batch, pipeline) for item in seen])
+        found = iter([_side(item) for seen in pipeline.walk(batch) for item in seen])
     except ValueError as error:
         raise ValueError(f"Exception while processing img{number}_path") from error
     return [given[p] if p in given else next(found) for p in range(len(items))]

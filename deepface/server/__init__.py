@@ -1,0 +1,1 @@
+"""The service: REST and gRPC, with batches across callers. Run it with ``deepface serve``."""
