@@ -200,6 +200,9 @@ MODULES: dict[str, dict[str, str]] = {
     "deepface.commons.logger": {
         "Logger": "deepface.logger:Logger",
     },
+    "deepface.api": {},
+    "deepface.api.src": {},
+    "deepface.api.src.app": {"create_app": "deepface.server.app:create_app"},
 }
 
 

@@ -32,6 +32,7 @@ _COMMANDS = {
     "analyze": _Entry("faces:analyze", "Estimate age, gender, emotion and race."),
     "verify": _Entry("verify:verify", "Decide whether two pictures show the same person."),
     "find": _Entry("find:find", "Look for faces among the pictures of a folder."),
+    "serve": _Entry("deepface.server.command:serve", "Serve REST and gRPC; see docs/server.md."),
     "models": _Entry("models:models", "List models and their weights; download weights."),
     "bench": _Entry("bench:bench", "Measure the throughput of this machine."),
     "doctor": _Entry("doctor:doctor", "Check the installation; say what repairs it."),
@@ -56,7 +57,7 @@ class App(click.Group):
 
             return published_command(name)
         module, attribute = entry.path.split(":")
-        command = getattr(importlib.import_module(f"deepface.cli.{module}"), attribute)
+        command = getattr(importlib.import_module(module if "." in module else f"deepface.cli.{module}"), attribute)
         assert isinstance(command, click.Command)
         return command
 

@@ -212,7 +212,7 @@ class Batcher:
         observe: Callable[[Done], None] = lambda done: None,
     ) -> None:
         self._batch_size, self._max_wait, self._max_queue = batch_size, max_wait, max_queue
-        self._observe = observe
+        self.observe = observe
         self._changed = threading.Condition()  # guards what follows
         self._queues: dict[FacePipeline, deque[_Item]] = {}
         self._count = 0
@@ -363,7 +363,7 @@ class Batcher:
         self._pace += 0.2 * (seconds / len(seen) - self._pace)
         faces = sum(len(item.faces) for item in seen)
         errors = sum(item.error is not None for item in seen)
-        self._observe(Done(kind, queued, seconds, faces, errors))
+        self.observe(Done(kind, queued, seconds, faces, errors))
 
 
 def _alone(error: Exception | None) -> Exception | None:

@@ -27,7 +27,7 @@ from tests.data import WEIGHTS, package_pictures, read
 from tests.stand_ins import ColorModel, cached
 
 GREY = np.full((60, 80, 3), 128, np.uint8)
-SKIP = {"detector_backend": "skip", "model_name": "colors"}
+SKIP: dict[str, Any] = {"detector_backend": "skip", "model_name": "colors"}
 
 
 class Gate(ColorModel):
@@ -217,7 +217,7 @@ def test_a_model_that_cannot_be_built_fails_everybody_who_wants_it(
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
     gate.permits.release(1000)
     with ThreadPoolExecutor(4) as pool:
-        wanted = {"detector_backend": "skip", "model_name": "Facenet"}
+        wanted: dict[str, Any] = {"detector_backend": "skip", "model_name": "Facenet"}
         jobs = [pool.submit(ask, batcher, GREY, **wanted) for _ in range(3)]
         for job in jobs:
             with pytest.raises(DeepFaceError, match="facenet"):

@@ -1,0 +1,5 @@
+"""``python -m deepface.server``."""
+
+from deepface.server.command import main
+
+main()

@@ -1,0 +1,355 @@
+"""REST: routes, tokens, limits, answers. An ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import re
+import threading
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgpack
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import Response
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from deepface import __version__
+from deepface.logger import get_logger
+from deepface.server import parameters as p
+from deepface.server.batching import Call, current_call
+from deepface.server.bodies import Body, BodyReader
+from deepface.server.failures import GONE, Refused, refusal
+from deepface.server.metrics import Metrics
+from deepface.server.schema import describe
+from deepface.server.service import Answer, Service
+from deepface.server.settings import Settings
+
+_JSON, _MSGPACK = "application/json", "application/msgpack"
+_REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A function of the service over HTTP; ``doing`` is the published word of its errors."""
+
+    path: str
+    doing: str
+    parameters: type[p.Parameters]
+    function: Callable[[Service, Any, Body], Answer]
+
+
+ROUTES = (
+    Route("/represent", "representing", p.Represent, Service.represent),
+    Route("/verify", "verifying", p.Verify, Service.verify),
+    Route("/analyze", "analyzing", p.Analyze, Service.analyze),
+    Route("/register", "registering", p.Register, Service.register),
+    Route("/search", "searching", p.Search, Service.search),
+    Route("/build/index", "building index", p.BuildIndex, Service.build_index),
+    Route("/extract_faces", "extracting faces", p.ExtractFaces, Service.extract_faces),
+    Route("/find", "finding", p.Find, Service.find),
+    Route("/identify", "identifying", p.Identify, Service.identify),
+)
+
+
+def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
+    """The application, for any ASGI server.
+
+    Args:
+        settings: what it is told; the default is :meth:`Settings.load`.
+        service: share this one, e.g. with gRPC; who made it prepares and closes it.
+    """
+    settings = settings or (service.settings if service else Settings.load())
+    metrics = Metrics()
+    own = service is None
+    service = service or Service(settings)
+    service.batcher.observe = metrics.observe
+    metrics.watch(service.batcher)
+    server = _Server(service, metrics)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if own:
+            threading.Thread(target=service.prepare, daemon=True).start()
+        get_logger().info("Welcome to DeepFace API v%s!", __version__)
+        yield
+        if own:
+            await asyncio.to_thread(service.close)
+        server.close()
+
+    app = FastAPI(
+        title="DeepFace",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    server.add_routes(app)
+    describe(app, ROUTES)
+    app.add_exception_handler(HTTPException, server.on_http_error)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+        )
+    app.add_middleware(_Edge, metrics=metrics)
+    app.state.service, app.state.metrics = service, metrics
+    return app
+
+
+class _Server:
+    """Handlers, and what they share."""
+
+    def __init__(self, service: Service, metrics: Metrics) -> None:
+        self._service, self._metrics = service, metrics
+        self._settings = service.settings
+        self._bodies = BodyReader(service.settings)
+        self._tokens = [_digest(token) for token in service.settings.tokens]
+        self._busy = 0
+        self._threads = ThreadPoolExecutor(service.settings.max_requests, "deepface-requests")
+
+    def close(self) -> None:
+        """End the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def add_routes(self, app: FastAPI) -> None:
+        """Everything that is served."""
+        for route in ROUTES:
+            app.add_api_route(
+                route.path, partial(self._serve, route), methods=["POST"], name=route.path
+            )
+        app.add_api_route("/models", self._models, methods=["GET"])
+        app.add_api_route("/metrics", self._tell_metrics, methods=["GET"])
+        app.add_api_route("/healthz", self._healthz, methods=["GET"])
+        app.add_api_route("/readyz", self._readyz, methods=["GET"])
+
+    async def _serve(self, route: Route, request: Request) -> Response:
+        try:
+            self._check_token(request)
+            with self._admitted(), self._service.call(_wanted_seconds(request)) as call:
+                body = await self._bodies.read(request)
+                work = partial(_work, route, self._service, call, body, _wants_msgpack(request))
+                answer = await self._until_gone(request, call, work)
+                request.scope["deepface.queued"] = call.queued
+            return answer
+        except Exception as error:
+            return _refused(refusal(error, route.doing, request.scope["deepface.id"]), request)
+
+    @contextlib.contextmanager
+    def _admitted(self) -> Any:
+        """Refuse at once what would only wait."""
+        busy = self._busy >= self._settings.max_requests or self._service.batcher.is_full()
+        if busy:
+            raise Refused(
+                429,
+                "the server is overloaded: try again later",
+                code="overloaded",
+                headers={"Retry-After": str(self._service.batcher.retry_after())},
+            )
+        self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+
+    async def _until_gone(
+        self, request: Request, call: Call, work: Callable[[], Response]
+    ) -> Response:
+        """Work in a thread; when the caller hangs up, drop what has not begun."""
+        loop = asyncio.get_running_loop()
+        working = loop.run_in_executor(self._threads, copy_context().run, work)
+        leaving = asyncio.create_task(_disconnected(request))
+        try:
+            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                call.cancel()
+                raise Refused(GONE, "the caller has gone away", code="gone")
+            return working.result()
+        finally:
+            leaving.cancel()
+
+    def _check_token(self, request: Request) -> None:
+        if not self._tokens:
+            return
+        words = request.headers.get("authorization", "").split()
+        given = _digest(words[1]) if len(words) == 2 and words[0].lower() == "bearer" else b""
+        # All are compared, each in constant time.
+        if not sum(hmac.compare_digest(given, token) for token in self._tokens):
+            raise Refused(
+                401,
+                "Invalid or missing authentication token",
+                key="message",
+                code="unauthorized",
+                headers={"WWW-Authenticate": 'Bearer realm="deepface"'},
+            )
+
+    async def _models(self, request: Request) -> Response:
+        """Names of models, by task, and which are in memory."""
+        return self._guarded(request, lambda: _json(self._service.models()))
+
+    async def _tell_metrics(self, request: Request) -> Response:
+        """Metrics for Prometheus."""
+        return self._guarded(
+            request,
+            lambda: Response(self._metrics.text(), media_type="text/plain; version=0.0.4"),
+        )
+
+    def _guarded(self, request: Request, answer: Callable[[], Response]) -> Response:
+        try:
+            self._check_token(request)
+            return answer()
+        except Exception as error:
+            return _refused(refusal(error, "answering", request.scope["deepface.id"]), request)
+
+    async def _healthz(self) -> Response:
+        """Whether the server lives."""
+        return _json({"status": "ok", "version": __version__})
+
+    async def _readyz(self) -> Response:
+        """Whether its models are built and warm."""
+        reason = self._service.waits_for
+        if reason:
+            return _json({"status": "not ready", "error": reason}, 503)
+        return _json({"status": "ready", "version": __version__})
+
+    async def on_http_error(self, request: Request, error: Exception) -> Response:
+        """Unknown routes and methods, as JSON."""
+        assert isinstance(error, HTTPException)
+        refused = Refused(
+            error.status_code,
+            f"{error.detail}: {request.method} {request.url.path}",
+            code="not_found" if error.status_code == 404 else "bad_request",
+            headers=dict(error.headers or {}),
+        )
+        return _refused(refused, request)
+
+
+def _work(route: Route, service: Service, call: Call, body: Body, packed: bool) -> Response:
+    """A request's work, in its thread."""
+    current_call.set(call)
+    try:
+        asked = route.parameters.model_validate(body.fields)
+    except ValidationError as error:
+        raise Refused(400, _first(error)) from None
+    answer = route.function(service, asked, body)
+    return _packed(answer) if packed else _json(answer)
+
+
+def _first(error: ValidationError) -> str:
+    """What is wrong with which field."""
+    problem = error.errors(include_url=False, include_context=False)[0]
+    field = str(problem["loc"][0]) if problem["loc"] else "request"
+    text = problem["msg"].removeprefix("Value error, ")
+    given = "" if problem["type"] == "missing" else f"; it is {str(problem['input'])[:100]!r}"
+    return f"{field}: {text}{given}"
+
+
+def _json(answer: Any, status: int = 200) -> Response:
+    """Keys in alphabetical order and a newline at the end, as published."""
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+    return Response(orjson.dumps(answer, option=options), status, media_type=_JSON)
+
+
+def _packed(answer: Answer) -> Response:
+    data = msgpack.packb(answer, default=lambda value: value.item())
+    return Response(data, media_type=_MSGPACK)
+
+
+def _refused(refused: Refused, request: Request) -> Response:
+    body = {
+        refused.key: refused.text,
+        "code": refused.code,
+        "request_id": request.scope["deepface.id"],
+    }
+    response = _json(body, refused.status)
+    response.headers.update(refused.headers)
+    return response
+
+
+def _wanted_seconds(request: Request) -> float | None:
+    text = request.headers.get("x-request-timeout")
+    if text is None:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not seconds >= 0:
+        raise Refused(400, f"X-Request-Timeout must be a number of seconds; it is {text[:100]!r}")
+    return seconds
+
+
+def _wants_msgpack(request: Request) -> bool:
+    return _MSGPACK in request.headers.get("accept", "")
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+class _Edge:
+    """Around everything: an id for each request, a line in the log, the metrics."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope["deepface.id"] = request_id
+        status, start = 500, time.perf_counter()
+
+        async def tell(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                ]
+            await send(message)
+
+        self._metrics.in_flight.inc()
+        try:
+            await self._app(scope, receive, tell)
+        finally:
+            seconds = time.perf_counter() - start
+            # Only routes that exist: others would make a series for every address tried.
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.in_flight.dec()
+            self._metrics.requests.labels(route, status).inc()
+            self._metrics.seconds.labels(route).observe(seconds)
+            get_logger().info(
+                "%s %s %s %d %.0f ms, queued %.0f ms",
+                request_id,
+                scope["method"],
+                scope["path"].encode("ascii", "backslashreplace").decode()[:200],
+                status,
+                seconds * 1000,
+                scope.get("deepface.queued", 0) * 1000,
+            )

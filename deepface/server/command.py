@@ -1,0 +1,87 @@
+"""``deepface serve``: an option for each field of the settings, and the process around the app."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import click
+
+from deepface.errors import MissingPackageError
+
+try:
+    import uvicorn
+    from dotenv import find_dotenv, load_dotenv
+
+    from deepface.server.app import create_app
+    from deepface.server.connections import PatientProtocol
+    from deepface.server.service import Service
+    from deepface.server.settings import Settings, variable_of
+except ImportError as error:
+    raise MissingPackageError(
+        f'the server needs {error.name}: pip install "deepface[server]"'
+    ) from error
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish what is under way.
+
+    Raises:
+        MissingPackageError: gRPC is wanted, and its extra is not installed.
+    """
+    service = Service(settings)
+    app = create_app(service=service)
+    grpc_server = None
+    if settings.grpc_port is not None:
+        from deepface.server.grpc import serve_beside
+
+        grpc_server = serve_beside(service)
+    threading.Thread(target=service.prepare, daemon=True).start()
+    try:
+        uvicorn.run(
+            app,
+            host=settings.host,
+            port=settings.port,
+            http=PatientProtocol.within(settings.body_timeout),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=int(settings.drain),
+        )
+    finally:
+        if grpc_server is not None:
+            grpc_server.stop(settings.drain).wait()
+        service.close()
+
+
+def _options() -> list[click.Parameter]:
+    """An option per field; what is not given is not passed on."""
+    options: list[click.Parameter] = []
+    for name, field in Settings.model_fields.items():
+        default = field.get_default(call_default_factory=True, validated_data={})
+        shown = "" if default in (None, (), {}, False) else f"default {default}; "
+        help_ = f"{field.description} ({shown}{variable_of(name)})"
+        flag = field.annotation is bool
+        options.append(
+            click.Option([f"--{name.replace('_', '-')}"], help=help_, default=None, is_flag=flag)
+        )
+    return options
+
+
+def _serve(**given: Any) -> None:
+    load_dotenv(find_dotenv(usecwd=True))
+    run(Settings.load(**given))
+
+
+serve = click.Command(
+    "serve",
+    params=_options(),
+    callback=_serve,
+    help="Serve REST, and gRPC with --grpc-port. Options are environment variables, too; lists are "
+    "separated by commas.",
+)
+
+
+def main() -> None:
+    """``python -m deepface.server``."""
+    serve.main(prog_name="python -m deepface.server")

@@ -1,0 +1,104 @@
+"""What goes wrong, as the status codes and bodies that callers see.
+
+The caller's errors are 400, as published, with the published keys: ``exception`` where the request
+holds no usable picture, ``error`` where the library refused, ``message`` for tokens. What the
+published server gives 400 or 500 for and is not the caller's fault has a status of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from typing import Any
+
+from deepface.errors import DatabaseError, ImageTooLarge, MissingPackageError, WeightsError
+from deepface.logger import get_logger
+from deepface.server.batching import DeadlineExceeded, Overloaded, ShuttingDown
+
+#: The request was dropped because nobody waits for its answer; nginx's number.
+GONE = 499
+
+
+@dataclass(eq=False)
+class Refused(Exception):
+    """A request that ends with this status; ``key`` is the published name of its text."""
+
+    status: int
+    text: str
+    key: str = "error"
+    code: str = "bad_request"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class PictureRefused(ValueError):
+    """A picture that cannot be taken from the request: missing, no picture, or not allowed."""
+
+    key = "exception"
+
+
+class TooMuch(ValueError):
+    """More items, bytes, pixels or faces than the server takes."""
+
+
+_STATUS: tuple[tuple[type[BaseException], int], ...] = (
+    (Overloaded, 429),
+    (DeadlineExceeded, 504),
+    (ShuttingDown, 503),
+    (CancelledError, GONE),
+    (ImageTooLarge, 413),
+    (TooMuch, 413),
+    (DatabaseError, 503),
+    (WeightsError, 503),
+    (MissingPackageError, 501),
+    (ValueError, 400),
+)
+
+
+def refusal(error: BaseException, doing: str, request_id: str) -> Refused:
+    """What an exception becomes.
+
+    Args:
+        error: what was raised.
+        doing: what was being done, e.g. ``"representing"``.
+        request_id: under which the log has the details of what is no ValueError.
+    """
+    if isinstance(error, Refused):
+        return error
+    chain = [error]
+    while isinstance(chain[-1].__cause__, Exception):
+        chain.append(chain[-1].__cause__)
+    # A database that is down is not the caller's fault, also where it is another error's reason.
+    statuses = [s for e in chain for kind, s in _STATUS if isinstance(e, kind)]
+    server_faults = [status for status in statuses if status != 400]
+    status = (server_faults or statuses or [500])[0]
+    if status == 500:
+        get_logger().error("request %s failed while %s", request_id, doing, exc_info=error)
+        text = "internal error: the server's log has it under the request_id"
+        return Refused(500, f"Exception while {doing}: {text}", code="internal")
+    headers = {}
+    if status in (429, 503):
+        headers["Retry-After"] = str(getattr(error, "retry_after", 1))
+    if isinstance(error, PictureRefused):
+        return Refused(status, str(error), error.key, code_of(error), headers)
+    text = f"Exception while {doing}: {text_of(error)}"
+    return Refused(status, text, code=code_of(chain[-1]), headers=headers)
+
+
+def text_of(error: BaseException) -> str:
+    """An error's text, with its reason where the text does not hold it."""
+    cause = error.__cause__
+    if cause is None or str(cause) in str(error):
+        return str(error)
+    return f"{error}: {text_of(cause)}"
+
+
+def code_of(error: BaseException) -> str:
+    """A word for programs: the class's name in snake case."""
+    name = type(error).__name__
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("value_error", "bad_request")
+
+
+def item_error(error: Exception) -> dict[str, Any]:
+    """What stands in the place of one picture of many."""
+    return {"error": text_of(error), "code": code_of(error)}

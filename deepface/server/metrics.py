@@ -1,0 +1,73 @@
+"""What Prometheus is told: requests, the queue, batches, faces and errors."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from deepface.server.batching import Batcher, Done
+
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The metrics of one server."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter(
+            "deepface_requests", "Requests answered", ["route", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "deepface_request_seconds",
+            "From the first byte of a request to its answer",
+            ["route"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "deepface_requests_in_flight", "Requests that are being answered", registry=registry
+        )
+        self._queued = Histogram(
+            "deepface_queue_seconds",
+            "What a picture waited for its batch",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._sizes = Histogram(
+            "deepface_batch_size", "Pictures per batch", buckets=_SIZES, registry=registry
+        )
+        kind = ["detector", "model", "actions"]
+        self._compute = Histogram(
+            "deepface_batch_seconds",
+            "What a batch took from decoding to results",
+            kind,
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._pictures = Counter("deepface_pictures", "Pictures", kind, registry=registry)
+        self._faces = Counter("deepface_faces", "Faces", kind, registry=registry)
+        self._errors = Counter(
+            "deepface_picture_errors", "Pictures that gave an error", kind, registry=registry
+        )
+
+    def watch(self, batcher: Batcher) -> None:
+        """Ask this queue for its length whenever Prometheus asks."""
+        depth = Gauge("deepface_queue_depth", "Pictures that wait", registry=self.registry)
+        depth.set_function(lambda: len(batcher))
+
+    def observe(self, done: Done) -> None:
+        """A batch is done."""
+        actions = "+".join(done.kind.actions or ())
+        kind = (done.kind.detector_backend, done.kind.model_name or "", actions)
+        for seconds in done.queued:
+            self._queued.observe(seconds)
+        self._sizes.observe(len(done.queued))
+        self._compute.labels(*kind).observe(done.seconds)
+        self._pictures.labels(*kind).inc(len(done.queued))
+        self._faces.labels(*kind).inc(done.faces)
+        self._errors.labels(*kind).inc(done.errors)
+
+    def text(self) -> bytes:
+        """All of them in Prometheus's text format."""
+        return generate_latest(self.registry)

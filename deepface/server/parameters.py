@@ -1,0 +1,226 @@
+"""The parameters of each function: names, defaults and conversions, for REST and gRPC.
+
+Published names and defaults first. Text is understood in place of numbers and booleans, because
+forms know nothing else; what cannot be understood is an error that names the field. Keys that are
+not listed are ignored, as published.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+_YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
+
+
+def _flag(value: Any) -> Any:
+    if value is None:
+        return False
+    if isinstance(value, str):
+        text = value.strip().lower()
+        if text not in (*_YES, *_NO):
+            raise ValueError("must be true or false")
+        return text in _YES
+    if isinstance(value, (int, float)):
+        return bool(value)
+    raise ValueError("must be true or false")
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError("must be a whole number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be a whole number")
+    if value == "":
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+
+
+def _actions(value: Any) -> Any:
+    """A list, or text like ``[age, "gender"]``, as published."""
+    if isinstance(value, str):
+        return re.sub(r"[\[\]()\"'\s]", "", value).split(",")
+    return value
+
+
+#: A picture's text: a data URI, or a URL or a path where the server was told to take them.
+_PICTURE = {
+    "anyOf": [
+        {
+            "type": "string",
+            "description": "`data:image/...;base64,` text; or a URL or a path, where the server "
+            "takes them; or an uploaded file",
+        },
+        {"type": "array", "items": {"type": "string"}, "description": "many pictures"},
+    ]
+}
+_VECTOR = {"type": "array", "items": {"type": "number"}, "description": "an embedding"}
+
+Flag = Annotated[
+    bool,
+    BeforeValidator(_flag),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "boolean"}, {"enum": ["true", "false", "1", "0", "yes", "no"]}],
+        }
+    ),
+]
+Picture = Annotated[Any, WithJsonSchema(_PICTURE)]
+PictureOrVector = Annotated[Any, WithJsonSchema({"anyOf": [*_PICTURE["anyOf"], _VECTOR]})]
+Count = Annotated[int | None, BeforeValidator(_whole)]
+Percent = Annotated[int, BeforeValidator(lambda v: _whole(v) or 0), Field(ge=-1000, le=1000)]
+Actions = Annotated[
+    list[str],
+    BeforeValidator(_actions),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "items": {"enum": ["emotion", "age", "gender", "race"]}},
+                {"type": "string"},
+            ]
+        }
+    ),
+]
+#: A number in text is a number: forms know only text.
+Identity = Annotated[
+    int | str,
+    BeforeValidator(lambda v: int(v) if isinstance(v, str) and v.isdecimal() else v),
+]
+Metric = Literal["cosine", "euclidean", "euclidean_l2", "angular"]
+
+
+class Parameters(BaseModel):
+    """What all functions have in common."""
+
+    model_config = ConfigDict(extra="ignore", protected_namespaces=())
+
+    detector_backend: str = Field("opencv", description="Detector, or `skip`.")
+    align: Flag = Field(True, description="Rotate faces so that their eyes are level.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_not_given(cls, data: Any) -> Any:
+        """As published, ``null`` stands for false, or for a value that was not given."""
+        return {
+            key: value
+            for key, value in data.items()
+            if value is not None or cls._takes_null(key)
+        }
+
+    @classmethod
+    def _takes_null(cls, key: str) -> bool:
+        return key in cls.model_fields and cls.model_fields[key].annotation is bool
+
+
+class _Detection(Parameters):
+    enforce_detection: Flag = Field(True, description="A picture without a face is an error.")
+    anti_spoofing: Flag = Field(False, description="Judge whether faces are real.")
+    expand_percentage: Percent = Field(0, description="Enlarge boxes by so many percent.")
+    max_faces: Count = Field(None, ge=1, description="Only so many faces, the largest first.")
+
+
+class _Many(_Detection):
+    on_error: Literal["raise", "yield"] = Field(
+        "raise", description="`yield`: of many pictures, one that fails costs itself only."
+    )
+
+
+class _Vectors(BaseModel):
+    vectors: Literal["list", "base64"] = Field(
+        "list", description="`base64`: each vector as base64 of its little-endian float32 bytes."
+    )
+
+
+class _Recognition(_Detection):
+    model_name: str = Field("VGG-Face", description="Recognition model.")
+    normalization: str = Field("base", description="How pixel values are scaled.")
+
+
+class ExtractFaces(_Many):
+    """Find faces and cut them out."""
+
+    img: Picture = None
+    faces: Literal["png", "jpeg", "none"] = Field(
+        "png", description="How `face` comes, base64; `none` leaves it out."
+    )
+
+
+class Represent(_Recognition, _Many, _Vectors):
+    """Turn faces into vectors."""
+
+    img: Picture = None
+    l2_normalize: Flag = Field(False, description="Scale vectors to length 1.")
+    minmax_normalize: Flag = Field(False, description="Scale vectors to [0, 1].")
+
+
+class Analyze(_Many):
+    """Estimate attributes of faces."""
+
+    img: Picture = None
+    actions: Actions = Field(
+        default_factory=lambda: ["age", "gender", "emotion", "race"],
+        description="What to estimate, as a list or as text.",
+    )
+
+
+class Verify(_Recognition):
+    """Decide whether two pictures show the same person."""
+
+    img1: PictureOrVector = None
+    img2: PictureOrVector = None
+    distance_metric: Metric = "cosine"
+    threshold: float | None = Field(None, description="The published one unless given.")
+
+
+class _Stored(_Recognition):
+    l2_normalize: Flag = Field(False, description="Scale vectors to length 1.")
+
+
+class Register(_Stored):
+    """Store faces in the database."""
+
+    img: Picture = None
+    img_name: str | list[str] | None = Field(None, description="What the records are called.")
+
+
+class Search(_Stored):
+    """Look for faces in the database."""
+
+    img: PictureOrVector = None
+    distance_metric: Metric = "cosine"
+    search_method: str = Field("exact", description="`exact`, or `ann` with an index.")
+    similarity_search: Flag = Field(False, description="Also those beyond the threshold.")
+    k: Count = Field(None, ge=0, description="At most so many rows per face; 0 for all.")
+
+
+class Identify(_Stored):
+    """Decide whether a picture shows the person of one record."""
+
+    img: Picture = None
+    identity_id: Identity
+    distance_metric: Metric = "cosine"
+
+
+class BuildIndex(Parameters):
+    """Make searches with `ann` possible."""
+
+    model_name: str = "VGG-Face"
+    l2_normalize: Flag = False
+
+
+class Find(_Recognition):
+    """Look for faces among the pictures of a folder that the server was started with."""
+
+    img: Picture = None
+    gallery: str = Field(description="Name of the folder.")
+    distance_metric: Metric = "cosine"
+    threshold: float | None = None
+    similarity_search: Flag = False
+    k: Count = Field(None, ge=0)
+    refresh_database: Flag = Field(False, description="Look for changes in the folder first.")

@@ -1,0 +1,274 @@
+"""What the service does, whichever protocol asks: parameters and pictures in, plain answers out."""
+
+from __future__ import annotations
+
+import base64
+import os
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+
+from deepface.errors import DeepFaceError, UnimplementedError
+from deepface.logger import get_logger
+from deepface.modeling import AVAILABLE_MODELS, cached_models
+from deepface.pipeline import FacePipeline, GallerySearch, Query
+from deepface.pipeline import datastore as stored
+from deepface.pipeline.verification import verify
+from deepface.search.database.registry import DATABASES, DEFAULT
+from deepface.server import parameters as p
+from deepface.server.batching import Batcher, Call, Done, SharedPipeline, current_call
+from deepface.server.bodies import Body
+from deepface.server.failures import Refused, TooMuch, item_error
+from deepface.server.pictures import PictureReader
+from deepface.server.settings import Settings
+
+Answer = dict[str, Any]
+_WARM_UP = np.zeros((256, 256, 3), np.uint8)
+#: Open galleries that are kept, each with its vectors.
+_GALLERIES = 8
+
+
+class Service:
+    """The functions of a server. Each runs in a thread of its own, within a :class:`Call`."""
+
+    def __init__(self, settings: Settings, observe: Callable[[Done], None] = lambda done: None):
+        self.settings = settings
+        self.read = PictureReader(settings)
+        self.batcher = Batcher(
+            settings.workers,
+            settings.batch_size,
+            settings.max_wait_ms / 1000,
+            settings.max_queue,
+            observe,
+        )
+        self._galleries: dict[Any, GallerySearch] = {}
+        self._opening = threading.Lock()
+        #: Why the server cannot work yet; empty when it can.
+        self.waits_for = "its models are being built"
+
+    def call(self, seconds: float | None = None) -> Call:
+        """A request, with the time that it asks for, at most what the server grants."""
+        granted = self.settings.timeout
+        return Call(self.batcher, granted if seconds is None else max(0, min(seconds, granted)))
+
+    def prepare(self) -> None:
+        """Build the models that the settings name and run them once, on each worker's device."""
+        try:
+            self._warm_up()
+        except Exception as error:
+            self.waits_for = f"its models cannot be built: {error}"
+            get_logger().exception("the server does not become ready")
+        else:
+            self.waits_for = ""
+
+    def _warm_up(self) -> None:
+        chosen = self.settings
+        actions = tuple(name.lower() for name in chosen.attribute_models)
+        for device in chosen.workers:
+            for detector in chosen.detection_models:
+                FacePipeline(detector, enforce_detection="empty", device=device)(_WARM_UP)
+            for model in chosen.recognition_models:
+                FacePipeline("skip", model, device=device)(_WARM_UP)
+            if actions:
+                FacePipeline("skip", actions=actions, device=device)(_WARM_UP)
+
+    def close(self) -> None:
+        """Finish what waits."""
+        self.waits_for = "it is shutting down"
+        self.batcher.close(self.settings.drain)
+
+    def extract_faces(self, asked: p.ExtractFaces, body: Body) -> Answer:
+        """Boxes, landmarks and, unless not wanted, crops."""
+
+        def finish(face: Answer) -> None:
+            pixels = face.pop("face")
+            if asked.faces != "none":
+                _, encoded = cv2.imencode(f".{asked.faces}", pixels)
+                face["face"] = base64.b64encode(encoded.tobytes()).decode()
+
+        pipeline = self._pipeline(asked, color_face="bgr", normalize_face=False)
+        return self._faces(pipeline, body, asked, finish)
+
+    def represent(self, asked: p.Represent, body: Body) -> Answer:
+        """Vectors."""
+
+        def finish(face: Answer) -> None:
+            if asked.vectors == "base64":
+                vector = np.asarray(face["embedding"], "<f4")
+                face["embedding"] = base64.b64encode(vector.tobytes()).decode()
+
+        return self._faces(self._pipeline(asked), body, asked, finish)
+
+    def analyze(self, asked: p.Analyze, body: Body) -> Answer:
+        """Attributes."""
+        return self._faces(self._pipeline(asked), body, asked)
+
+    def verify(self, asked: p.Verify, body: Body) -> Answer:
+        """A decision, or a list of them for lists of pictures."""
+        images = [self._picture(body, name, vectors=True) for name in ("img1", "img2")]
+        pipeline = self._pipeline(asked)
+        # Both at once: looked at one after the other they would make two batches.
+        pictures = [
+            picture
+            for image in images
+            for picture in (image if isinstance(image, list) else [image])
+            if not isinstance(picture, (float, int))
+        ]
+        current_call.get().submit_ahead(pipeline.kind, pictures)
+        result = verify(pipeline, *images, asked.distance_metric, asked.threshold)
+        return {"results": result} if isinstance(result, list) else result
+
+    def register(self, asked: p.Register, body: Body) -> Answer:
+        """The number of faces stored."""
+        self._need_database()
+        pipeline = self._pipeline(asked, return_face=True)
+        picture = self._picture(body, "img")
+        return stored.register(pipeline, picture, asked.img_name, self._place)
+
+    def search(self, asked: p.Search, body: Body) -> Answer:
+        """A table per face."""
+        self._need_database()
+        options = stored.SearchOptions(
+            asked.distance_metric,
+            asked.similarity_search,
+            asked.k or None,
+            asked.search_method,
+            "dict",
+        )
+        picture = self._picture(body, "img")
+        return {"results": stored.search(self._pipeline(asked), picture, options, self._place)}
+
+    def identify(self, asked: p.Identify, body: Body) -> Answer:
+        """A decision."""
+        self._need_database()
+        pipeline, picture = self._pipeline(asked), self._picture(body, "img")
+        return stored.identify(
+            pipeline, picture, asked.identity_id, asked.distance_metric, self._place
+        )
+
+    def build_index(self, asked: p.BuildIndex, body: Body) -> Answer:
+        """A message, as published."""
+        self._need_database()
+        criteria = stored.criteria_of(self._pipeline(asked))
+        stored.build_index(criteria, self._place, 32, 1000)
+        return {"message": "Index built successfully"}
+
+    def find(self, asked: p.Find, body: Body) -> Answer:
+        """A table per face; ``identity`` is a file's place in its gallery."""
+        folder = self.settings.galleries.get(asked.gallery)
+        if folder is None:
+            known = ", ".join(self.settings.galleries) or "none"
+            raise UnimplementedError(f"unknown gallery {asked.gallery!r}. Galleries: {known}")
+        picture = self._picture(body, "img")
+        query = Query(
+            asked.distance_metric, asked.threshold, asked.similarity_search, asked.k or None, "dict"
+        )
+        pipeline = self._pipeline(asked)
+        search = self._gallery(asked.gallery, pipeline, query, asked.refresh_database)
+        results = search(picture)
+        for tables in results if isinstance(picture, list) else [results]:
+            for row in (row for table in tables for row in table):
+                row["identity"] = os.path.relpath(row["identity"], folder)
+        return {"results": results}
+
+    def models(self) -> Answer:
+        """The names of all models, and which of them are in memory."""
+        return {
+            task: [
+                {"name": name, "loaded": _is_loaded(task, name)} for name in names
+            ]
+            for task, names in AVAILABLE_MODELS.items()
+        }
+
+    def _pipeline(self, asked: p.Parameters, **more: Any) -> SharedPipeline:
+        """The options that a request asks for; what it does not know keeps its default."""
+        names = set(SharedPipeline.__dataclass_fields__) & set(type(asked).model_fields)
+        return SharedPipeline(
+            **{name: getattr(asked, name) for name in names}, **more, batcher=self.batcher
+        )
+
+    def _picture(self, body: Body, name: str, vectors: bool = False) -> Any:
+        value = body.picture(name)
+        if vectors and isinstance(value, list) and value and _is_number(value[0]):
+            return value
+        return self.read.open(value, name)
+
+    def _faces(
+        self,
+        pipeline: SharedPipeline,
+        body: Body,
+        asked: Any,
+        finish: Callable[[Answer], None] = lambda face: None,
+    ) -> Answer:
+        """The faces of one picture, or a list per picture, in which an error may stand."""
+        tolerant = asked.on_error == "yield"
+        pictures = self.read.open(body.picture("img"), "img", tolerant=tolerant)
+        if not (tolerant and isinstance(pictures, list)):
+            results = pipeline(pictures)
+            for faces in results if isinstance(pictures, list) else [results]:
+                self._finish(faces, finish)
+            return {"results": results}
+        results = []
+        for item in pipeline.stream(pictures, on_error="yield"):
+            try:
+                if item.error is not None:
+                    raise item.error
+                self._finish(item.faces, finish)
+                results.append(item.faces)
+            except ValueError as error:
+                results.append(item_error(error))
+        return {"results": results}
+
+    def _finish(self, faces: list[Answer], finish: Callable[[Answer], None]) -> None:
+        if len(faces) > self.settings.max_faces:
+            raise TooMuch(
+                f"the picture has {len(faces)} faces, above this server's limit of "
+                f"{self.settings.max_faces}: ask for max_faces"
+            )
+        for face in faces:
+            finish(face)
+
+    @cached_property
+    def _place(self) -> stored.Place:
+        chosen = self.settings
+        return stored.Place(chosen.database_type.lower(), chosen.connection_details)
+
+    def _need_database(self) -> None:
+        kind = self._place.database_type
+        embedded = kind in (DEFAULT, "sqlite")
+        if not (
+            embedded or self._place.connection_details or os.environ.get(DATABASES[kind].variable)
+        ):
+            raise Refused(
+                500,
+                "Database connection details must be provided in `DEEPFACE_CONNECTION_DETAILS` "
+                "environment variables",
+                code="not_configured",
+            )
+
+    def _gallery(
+        self, name: str, pipeline: SharedPipeline, query: Query, refresh: bool
+    ) -> GallerySearch:
+        key = (name, pipeline, query)
+        with self._opening:
+            search = self._galleries.pop(key, None)
+            if search is None or refresh:
+                search = GallerySearch(
+                    pipeline, self.settings.galleries[name], query, silent=True
+                )
+            self._galleries[key] = search  # the latest used last
+            while len(self._galleries) > _GALLERIES:
+                del self._galleries[next(iter(self._galleries))]
+        return search
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (float, int)) and not isinstance(value, bool)
+
+
+def _is_loaded(task: str, name: str) -> bool:
+    return any(key.split("@")[0].split(" ")[0] == name for key in cached_models.get(task, {}))
