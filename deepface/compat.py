@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 _ERRORS = (
@@ -77,6 +77,19 @@ def _clients(
             }
     return served
 
+
+_MESSAGES = (
+    "AnalyzeRequest",
+    "BuildIndexRequest",
+    "DeepFaceResponse",
+    "Image",
+    "RegisterRequest",
+    "RepresentRequest",
+    "SearchRequest",
+    "VerifyRequest",
+)
+#: What ``python -m`` runs of them.
+_PROGRAMS = {"deepface.api.src.grpc_server": "serve"}
 
 #: Published module -> its names -> where each is: ``"module:name"``, ``"module"`` for a module,
 #: ``"task/model"`` for a model's class.
@@ -203,6 +216,20 @@ MODULES: dict[str, dict[str, str]] = {
     "deepface.api": {},
     "deepface.api.src": {},
     "deepface.api.src.app": {"create_app": "deepface.server.app:create_app"},
+    "deepface.api.src.grpc_server": {
+        "create_server": "deepface.server.grpc:create_server",
+        "serve": "deepface.server.grpc:serve",
+    },
+    "deepface.api.proto": {},
+    "deepface.api.proto.deepface_pb2": {
+        name: f"deepface.server.grpc.messages:{name}" for name in _MESSAGES
+    },
+    "deepface.api.proto.deepface_pb2_grpc": {
+        "DeepFaceServiceStub": "deepface.server.grpc.messages:DeepFaceServiceStub",
+        "add_DeepFaceServiceServicer_to_server": (
+            "deepface.server.grpc.messages:add_DeepFaceServiceServicer_to_server"
+        ),
+    },
 }
 
 
@@ -252,6 +279,12 @@ class _Finder(MetaPathFinder, Loader):
             return None
         is_package = any(name.startswith(fullname + ".") for name in MODULES)
         return ModuleSpec(fullname, self, is_package=is_package)
+
+    def get_code(self, fullname: str) -> CodeType:
+        """What ``python -m`` runs."""
+        name = _PROGRAMS.get(fullname)
+        source = f"from {fullname} import {name} as run; run()" if name else ""
+        return compile(source, f"<{fullname}>", "exec")
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return _PublishedModule(spec.name)

@@ -57,7 +57,10 @@ class App(click.Group):
 
             return published_command(name)
         module, attribute = entry.path.split(":")
-        command = getattr(importlib.import_module(module if "." in module else f"deepface.cli.{module}"), attribute)
+        command = getattr(
+            importlib.import_module(module if "." in module else f"deepface.cli.{module}"),
+            attribute,
+        )
         assert isinstance(command, click.Command)
         return command
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
-import hmac
 import re
 import threading
 import time
@@ -13,7 +11,6 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,46 +19,25 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import Response
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deepface import __version__
 from deepface.logger import get_logger
-from deepface.server import parameters as p
-from deepface.server.batching import Call, current_call
-from deepface.server.bodies import Body, BodyReader
+from deepface.server.batching import Call
+from deepface.server.bodies import BodyReader
 from deepface.server.failures import GONE, Refused, refusal
 from deepface.server.metrics import Metrics
+from deepface.server.page import add_page
+from deepface.server.pictures import Body
+from deepface.server.routes import ROUTES, Route
 from deepface.server.schema import describe
 from deepface.server.service import Answer, Service
 from deepface.server.settings import Settings
+from deepface.server.tokens import Tokens
 
 _JSON, _MSGPACK = "application/json", "application/msgpack"
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Route:
-    """A function of the service over HTTP; ``doing`` is the published word of its errors."""
-
-    path: str
-    doing: str
-    parameters: type[p.Parameters]
-    function: Callable[[Service, Any, Body], Answer]
-
-
-ROUTES = (
-    Route("/represent", "representing", p.Represent, Service.represent),
-    Route("/verify", "verifying", p.Verify, Service.verify),
-    Route("/analyze", "analyzing", p.Analyze, Service.analyze),
-    Route("/register", "registering", p.Register, Service.register),
-    Route("/search", "searching", p.Search, Service.search),
-    Route("/build/index", "building index", p.BuildIndex, Service.build_index),
-    Route("/extract_faces", "extracting faces", p.ExtractFaces, Service.extract_faces),
-    Route("/find", "finding", p.Find, Service.find),
-    Route("/identify", "identifying", p.Identify, Service.identify),
-)
 
 
 def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
@@ -98,6 +74,7 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         redirect_slashes=False,
     )
     server.add_routes(app)
+    add_page(app)
     describe(app, ROUTES)
     app.add_exception_handler(HTTPException, server.on_http_error)
     if settings.cors_origins:
@@ -119,7 +96,7 @@ class _Server:
         self._service, self._metrics = service, metrics
         self._settings = service.settings
         self._bodies = BodyReader(service.settings)
-        self._tokens = [_digest(token) for token in service.settings.tokens]
+        self._tokens = Tokens(service.settings.tokens)
         self._busy = 0
         self._threads = ThreadPoolExecutor(service.settings.max_requests, "deepface-requests")
 
@@ -140,7 +117,7 @@ class _Server:
 
     async def _serve(self, route: Route, request: Request) -> Response:
         try:
-            self._check_token(request)
+            self._tokens.check(request.headers.get("authorization"))
             with self._admitted(), self._service.call(_wanted_seconds(request)) as call:
                 body = await self._bodies.read(request)
                 work = partial(_work, route, self._service, call, body, _wants_msgpack(request))
@@ -172,31 +149,19 @@ class _Server:
     ) -> Response:
         """Work in a thread; when the caller hangs up, drop what has not begun."""
         loop = asyncio.get_running_loop()
-        working = loop.run_in_executor(self._threads, copy_context().run, work)
+        working: asyncio.Future[Response] = loop.run_in_executor(
+            self._threads, copy_context().run, work
+        )
         leaving = asyncio.create_task(_disconnected(request))
         try:
-            await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            both: set[asyncio.Future[Any]] = {working, leaving}
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
                 call.cancel()
                 raise Refused(GONE, "the caller has gone away", code="gone")
             return working.result()
         finally:
             leaving.cancel()
-
-    def _check_token(self, request: Request) -> None:
-        if not self._tokens:
-            return
-        words = request.headers.get("authorization", "").split()
-        given = _digest(words[1]) if len(words) == 2 and words[0].lower() == "bearer" else b""
-        # All are compared, each in constant time.
-        if not sum(hmac.compare_digest(given, token) for token in self._tokens):
-            raise Refused(
-                401,
-                "Invalid or missing authentication token",
-                key="message",
-                code="unauthorized",
-                headers={"WWW-Authenticate": 'Bearer realm="deepface"'},
-            )
 
     async def _models(self, request: Request) -> Response:
         """Names of models, by task, and which are in memory."""
@@ -211,7 +176,7 @@ class _Server:
 
     def _guarded(self, request: Request, answer: Callable[[], Response]) -> Response:
         try:
-            self._check_token(request)
+            self._tokens.check(request.headers.get("authorization"))
             return answer()
         except Exception as error:
             return _refused(refusal(error, "answering", request.scope["deepface.id"]), request)
@@ -240,23 +205,9 @@ class _Server:
 
 
 def _work(route: Route, service: Service, call: Call, body: Body, packed: bool) -> Response:
-    """A request's work, in its thread."""
-    current_call.set(call)
-    try:
-        asked = route.parameters.model_validate(body.fields)
-    except ValidationError as error:
-        raise Refused(400, _first(error)) from None
-    answer = route.function(service, asked, body)
+    """A request's work and the writing of its answer, in its thread."""
+    answer = route.perform(service, call, body)
     return _packed(answer) if packed else _json(answer)
-
-
-def _first(error: ValidationError) -> str:
-    """What is wrong with which field."""
-    problem = error.errors(include_url=False, include_context=False)[0]
-    field = str(problem["loc"][0]) if problem["loc"] else "request"
-    text = problem["msg"].removeprefix("Value error, ")
-    given = "" if problem["type"] == "missing" else f"; it is {str(problem['input'])[:100]!r}"
-    return f"{field}: {text}{given}"
 
 
 def _json(answer: Any, status: int = 200) -> Response:
@@ -301,10 +252,6 @@ def _wants_msgpack(request: Request) -> bool:
 async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
 
 
 class _Edge:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
-from deepface.errors import with_item
+from deepface.errors import as_ours, with_item
 from deepface.images.batch import Batch, OnError, open_batch
 from deepface.logger import get_logger
 from deepface.pipeline import FacePipeline
@@ -157,10 +157,7 @@ class SharedPipeline(FacePipeline):
             # A copy: the index is the caller's, and a result may be asked for twice.
             seen = replace(call.result(future), index=index)
             if seen.error is not None:
-                if not batch.single:
-                    error = seen.error
-                    seen.error = with_item(error, index, seen.name)
-                    seen.error.__cause__ = error
+                seen.error = _named(seen, batch.single)
                 if on_error == "raise":
                     raise seen.error
             yield [seen]
@@ -366,7 +363,16 @@ class Batcher:
         self.observe(Done(kind, queued, seconds, faces, errors))
 
 
+def _named(seen: Seen, single: bool) -> Exception:
+    """A picture's error as a caller who asks for it alone sees it."""
+    assert seen.error is not None
+    if not single:
+        return with_item(seen.error, seen.index, seen.name)
+    doing = "loading" if seen.image is None else "processing"
+    return as_ours(seen.error, f"Exception while {doing} {seen.name}")
+
+
 def _alone(error: Exception | None) -> Exception | None:
-    """An error as a single picture has it: without its place in a batch of strangers."""
+    """What was raised for a picture, without its place in a batch of strangers."""
     cause = None if error is None else error.__cause__
     return cause if isinstance(cause, Exception) and str(error).startswith("item ") else error

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import parse_qsl
 
 import anyio
@@ -12,39 +11,13 @@ import orjson
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from deepface.server.failures import GONE, PictureRefused, Refused
-from deepface.server.pictures import Upload
+from deepface.server.failures import GONE, Refused
+from deepface.server.pictures import Body, Fields, Upload
 from deepface.server.settings import Settings
 
-Fields: TypeAlias = dict[str, Any]
 _MOST_FIELDS = 200
 #: Text parts and forms hold pictures as base64, too.
 _FORM = ("", "application/x-www-form-urlencoded")
-
-
-@dataclass
-class Body:
-    """The fields of a request. Where files were sent, pictures must be among them, as published."""
-
-    fields: Fields = field(default_factory=dict)
-    has_files: bool = False
-
-    def picture(self, name: str) -> Any:
-        """A picture's field, as it came.
-
-        Raises:
-            PictureRefused: files were sent, but not under this name.
-        """
-        value = self.fields.get(name)
-        if self.has_files and not _is_upload(value):
-            raise PictureRefused(f"Request form data doesn't have {name}")
-        return value
-
-
-def _is_upload(value: Any) -> bool:
-    return isinstance(value, Upload) or (
-        isinstance(value, list) and all(isinstance(item, Upload) for item in value)
-    )
 
 
 class _Parser(MultiPartParser):

@@ -30,7 +30,6 @@ def run(settings: Settings) -> None:
         MissingPackageError: gRPC is wanted, and its extra is not installed.
     """
     service = Service(settings)
-    app = create_app(service=service)
     grpc_server = None
     if settings.grpc_port is not None:
         from deepface.server.grpc import serve_beside
@@ -38,20 +37,26 @@ def run(settings: Settings) -> None:
         grpc_server = serve_beside(service)
     threading.Thread(target=service.prepare, daemon=True).start()
     try:
-        uvicorn.run(
-            app,
-            host=settings.host,
-            port=settings.port,
-            http=PatientProtocol.within(settings.body_timeout),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=int(settings.drain),
-        )
+        uvicorn.Server(configuration(service)).run()
     finally:
         if grpc_server is not None:
             grpc_server.stop(settings.drain).wait()
         service.close()
+
+
+def configuration(service: Service) -> uvicorn.Config:
+    """How uvicorn serves it."""
+    settings = service.settings
+    return uvicorn.Config(
+        create_app(service=service),
+        host=settings.host,
+        port=settings.port,
+        http=PatientProtocol.within(settings.body_timeout),
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(settings.drain),
+    )
 
 
 def _options() -> list[click.Parameter]:

@@ -12,7 +12,13 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepface.errors import DatabaseError, ImageTooLarge, MissingPackageError, WeightsError
+from deepface.errors import (
+    DatabaseError,
+    ImageTooLarge,
+    MachineError,
+    MissingPackageError,
+    WeightsError,
+)
 from deepface.logger import get_logger
 from deepface.server.batching import DeadlineExceeded, Overloaded, ShuttingDown
 
@@ -50,6 +56,7 @@ _STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (TooMuch, 413),
     (DatabaseError, 503),
     (WeightsError, 503),
+    (MachineError, 503),
     (MissingPackageError, 501),
     (ValueError, 400),
 )

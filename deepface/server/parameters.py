@@ -108,9 +108,7 @@ class Parameters(BaseModel):
     def _null_is_not_given(cls, data: Any) -> Any:
         """As published, ``null`` stands for false, or for a value that was not given."""
         return {
-            key: value
-            for key, value in data.items()
-            if value is not None or cls._takes_null(key)
+            key: value for key, value in data.items() if value is not None or cls._takes_null(key)
         }
 
     @classmethod

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from deepface.errors import DataTypeError, DeepFaceError, ImageTooLarge, ImgNotFound
+from deepface.errors import DataTypeError, DeepFaceError, ImageTooLarge, ImgNotFound, as_ours
 from deepface.images.decode import Encoded
 from deepface.images.load import item_name, read_item
 from deepface.images.video import BrokenVideo
 from deepface.server.failures import PictureRefused, TooMuch
 from deepface.server.settings import Settings
 
+Fields: TypeAlias = dict[str, Any]
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _LONGEST_FILE_NAME = 100
 
@@ -24,6 +25,31 @@ class Upload:
 
     name: str
     data: bytes
+
+
+@dataclass
+class Body:
+    """The fields of a request. Where files were sent, pictures must be among them, as published."""
+
+    fields: Fields = field(default_factory=dict)
+    has_files: bool = False
+
+    def picture(self, name: str) -> Any:
+        """A picture's field, as it came.
+
+        Raises:
+            PictureRefused: files were sent, but not under this name.
+        """
+        value = self.fields.get(name)
+        if self.has_files and not _is_upload(value):
+            raise PictureRefused(f"Request form data doesn't have {name}")
+        return value
+
+
+def _is_upload(value: Any) -> bool:
+    return isinstance(value, Upload) or (
+        isinstance(value, list) and all(isinstance(item, Upload) for item in value)
+    )
 
 
 @dataclass(frozen=True)
@@ -56,7 +82,7 @@ class PictureReader:
                 f"{field} has {len(value)} pictures, but a request may hold "
                 f"{self.settings.max_items}"
             )
-        opened = []
+        opened: list[Encoded | BrokenVideo] = []
         for number, item in enumerate(value):
             try:
                 opened.append(self._open(item, f"{field}[{number}]"))
@@ -136,7 +162,7 @@ def _read(path: Path, name: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DeepFaceError(f"Exception while loading {name}: {error.strerror}") from None
+        raise as_ours(error, f"Exception while loading {name}") from None
 
 
 def _printable(name: str) -> str:

@@ -6,24 +6,24 @@ import base64
 import os
 import threading
 from collections.abc import Callable
-from functools import cached_property
+from contextlib import AbstractContextManager
 from typing import Any
 
 import cv2
 import numpy as np
 
-from deepface.errors import DeepFaceError, UnimplementedError
+from deepface.errors import UnimplementedError
 from deepface.logger import get_logger
 from deepface.modeling import AVAILABLE_MODELS, cached_models
 from deepface.pipeline import FacePipeline, GallerySearch, Query
-from deepface.pipeline import datastore as stored
+from deepface.pipeline import database as stored
 from deepface.pipeline.verification import verify
-from deepface.search.database.registry import DATABASES, DEFAULT
+from deepface.search.database.base import Database
+from deepface.search.database.registry import DATABASES, DEFAULT, open_database
 from deepface.server import parameters as p
 from deepface.server.batching import Batcher, Call, Done, SharedPipeline, current_call
-from deepface.server.bodies import Body
 from deepface.server.failures import Refused, TooMuch, item_error
-from deepface.server.pictures import PictureReader
+from deepface.server.pictures import Body, PictureReader
 from deepface.server.settings import Settings
 
 Answer = dict[str, Any]
@@ -49,6 +49,7 @@ class Service:
         self._opening = threading.Lock()
         #: Why the server cannot work yet; empty when it can.
         self.waits_for = "its models are being built"
+        self._tell_ready: list[Callable[[], object]] = []
 
     def call(self, seconds: float | None = None) -> Call:
         """A request, with the time that it asks for, at most what the server grants."""
@@ -62,8 +63,16 @@ class Service:
         except Exception as error:
             self.waits_for = f"its models cannot be built: {error}"
             get_logger().exception("the server does not become ready")
-        else:
-            self.waits_for = ""
+            return
+        self.waits_for = ""
+        for tell in self._tell_ready:
+            tell()
+
+    def when_ready(self, tell: Callable[[], object]) -> None:
+        """Call this once :meth:`prepare` is done."""
+        self._tell_ready.append(tell)
+        if not self.waits_for:
+            tell()
 
     def _warm_up(self) -> None:
         chosen = self.settings
@@ -119,7 +128,7 @@ class Service:
             if not isinstance(picture, (float, int))
         ]
         current_call.get().submit_ahead(pipeline.kind, pictures)
-        result = verify(pipeline, *images, asked.distance_metric, asked.threshold)
+        result = verify(pipeline, images[0], images[1], asked.distance_metric, asked.threshold)
         return {"results": result} if isinstance(result, list) else result
 
     def register(self, asked: p.Register, body: Body) -> Answer:
@@ -127,34 +136,36 @@ class Service:
         self._need_database()
         pipeline = self._pipeline(asked, return_face=True)
         picture = self._picture(body, "img")
-        return stored.register(pipeline, picture, asked.img_name, self._place)
+        return stored.register(pipeline, picture, asked.img_name, self._open_database)
 
     def search(self, asked: p.Search, body: Body) -> Answer:
         """A table per face."""
         self._need_database()
-        options = stored.SearchOptions(
-            asked.distance_metric,
-            asked.similarity_search,
-            asked.k or None,
-            asked.search_method,
-            "dict",
+        query = Query(
+            distance_metric=asked.distance_metric,
+            similarity_search=asked.similarity_search,
+            k=asked.k or None,
+            return_type="dict",
+            search_method=asked.search_method,
         )
         picture = self._picture(body, "img")
-        return {"results": stored.search(self._pipeline(asked), picture, options, self._place)}
+        return {
+            "results": stored.search(self._pipeline(asked), picture, query, self._open_database)
+        }
 
     def identify(self, asked: p.Identify, body: Body) -> Answer:
         """A decision."""
         self._need_database()
         pipeline, picture = self._pipeline(asked), self._picture(body, "img")
         return stored.identify(
-            pipeline, picture, asked.identity_id, asked.distance_metric, self._place
+            pipeline, picture, asked.identity_id, asked.distance_metric, self._open_database
         )
 
     def build_index(self, asked: p.BuildIndex, body: Body) -> Answer:
         """A message, as published."""
         self._need_database()
         criteria = stored.criteria_of(self._pipeline(asked))
-        stored.build_index(criteria, self._place, 32, 1000)
+        stored.build_index(criteria, self._open_database, 32, 1000)
         return {"message": "Index built successfully"}
 
     def find(self, asked: p.Find, body: Body) -> Answer:
@@ -178,9 +189,7 @@ class Service:
     def models(self) -> Answer:
         """The names of all models, and which of them are in memory."""
         return {
-            task: [
-                {"name": name, "loaded": _is_loaded(task, name)} for name in names
-            ]
+            task: [{"name": name, "loaded": _is_loaded(task, name)} for name in names]
             for task, names in AVAILABLE_MODELS.items()
         }
 
@@ -232,17 +241,14 @@ class Service:
         for face in faces:
             finish(face)
 
-    @cached_property
-    def _place(self) -> stored.Place:
+    def _open_database(self) -> AbstractContextManager[Database]:
         chosen = self.settings
-        return stored.Place(chosen.database_type.lower(), chosen.connection_details)
+        return open_database(chosen.database_type, chosen.connection_details)
 
     def _need_database(self) -> None:
-        kind = self._place.database_type
-        embedded = kind in (DEFAULT, "sqlite")
-        if not (
-            embedded or self._place.connection_details or os.environ.get(DATABASES[kind].variable)
-        ):
+        kind = self.settings.database_type
+        named = self.settings.connection_details or os.environ.get(DATABASES[kind].variable)
+        if not named and kind not in (DEFAULT, "sqlite"):  # which need nothing
             raise Refused(
                 500,
                 "Database connection details must be provided in `DEEPFACE_CONNECTION_DETAILS` "
@@ -257,9 +263,7 @@ class Service:
         with self._opening:
             search = self._galleries.pop(key, None)
             if search is None or refresh:
-                search = GallerySearch(
-                    pipeline, self.settings.galleries[name], query, silent=True
-                )
+                search = GallerySearch(pipeline, self.settings.galleries[name], query, silent=True)
             self._galleries[key] = search  # the latest used last
             while len(self._galleries) > _GALLERIES:
                 del self._galleries[next(iter(self._galleries))]

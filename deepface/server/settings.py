@@ -47,6 +47,7 @@ def _folders(value: Any) -> Any:
     return {name: folder for name, _, folder in pairs}
 
 
+Lower = Annotated[str, BeforeValidator(lambda value: str(value).lower())]
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Folders = Annotated[dict[str, Path], BeforeValidator(_folders)]
 
@@ -66,7 +67,7 @@ class Settings(BaseModel):
     galleries: Folders = Field(
         default_factory=dict, description="Folders for /find, as name=folder."
     )
-    database_type: str = Field(DEFAULT, description="Database of registered faces.")
+    database_type: Lower = Field(DEFAULT, description="Database of registered faces.")
     connection_details: str | None = Field(None, description="Where that database is.")
     recognition_models: Names = Field((), description="Recognition models to build at start.")
     detection_models: Names = Field((), description="Detectors to build at start.")
@@ -111,8 +112,8 @@ class Settings(BaseModel):
     def _check_names(self) -> None:
         from deepface.modeling import TASKS
 
-        if self.database_type.lower() not in DATABASES:
-            raise UnimplementedError(f"Unsupported database type: {self.database_type.lower()}")
+        if self.database_type not in DATABASES:
+            raise UnimplementedError(f"Unsupported database type: {self.database_type}")
         for task, names in self.models.items():
             for name in names:
                 TASKS[task].check(name)

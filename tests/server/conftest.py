@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +12,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
 from deepface.server.app import create_app
+from deepface.server.command import configuration
+from deepface.server.service import Service
 from deepface.server.settings import Settings
 from tests.data import data
 from tests.stand_ins import ColorModel, cached
@@ -23,6 +28,24 @@ def client_of(**given: Any) -> Iterator[TestClient]:
     """A client of a server that is told this."""
     with TestClient(create_app(Settings.load(**given)), raise_server_exceptions=False) as client:
         yield client
+
+
+@contextmanager
+def live(**given: Any) -> Iterator[tuple[str, Service]]:
+    """A server on a socket of its own: its address, and the service behind it."""
+    service = Service(Settings.load(port=0, **given))
+    service.prepare()
+    server = uvicorn.Server(configuration(service))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield f"http://127.0.0.1:{port}", service
+    server.should_exit = True
+    thread.join(20)
+    service.close()
 
 
 @pytest.fixture(scope="session")

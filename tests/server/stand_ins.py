@@ -1,4 +1,4 @@
-"""Attribute networks whose answers can be told beforehand: functions of a face's mean brightness."""
+"""Attribute networks whose answers can be told beforehand, by a face's mean brightness."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def test_kinds_do_not_mix_and_the_oldest_goes_first(batcher: Batcher, gate: Gate
         for count, kind in zip((2, 3, 1), kinds, strict=True):
             for _ in range(count):
                 jobs.append((kind, pool.submit(ask, batcher, GREY, **kind)))
-            waiting_for(lambda: len(batcher) == len(jobs))  # noqa: B023
+            waiting_for(lambda: len(batcher) == len(jobs))
         gate.permits.release(1000)
         first.result()
         results = [job.result() for _, job in jobs]
@@ -116,13 +116,12 @@ def test_a_batch_waits_for_callers_on_the_way_and_not_longer_than_told(gate: Gat
     batcher.close(5)
     batcher = Batcher(batch_size=8, max_wait=30)
     gate.sizes.clear()
-    with ThreadPoolExecutor(2) as pool:
-        with Call(batcher) as late:
-            first = pool.submit(ask, batcher, GREY, **SKIP)
-            waiting_for(lambda: len(batcher) == 1)
-            kind = SharedPipeline(**SKIP, batcher=batcher).kind
-            (second,) = late.submit(kind, [GREY])
-            assert first.result(timeout=20) and late.result(second).embeddings is not None
+    with ThreadPoolExecutor(2) as pool, Call(batcher) as late:
+        first = pool.submit(ask, batcher, GREY, **SKIP)
+        waiting_for(lambda: len(batcher) == 1)
+        kind = SharedPipeline(**SKIP, batcher=batcher).kind
+        (second,) = late.submit(kind, [GREY])
+        assert first.result(timeout=20) and late.result(second).embeddings is not None
     assert gate.sizes == [2]
     batcher.close(5)
 

