@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,17 +77,40 @@ LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_right", "mouth_left")
 FIVE_POINTS = ("right_eye", "left_eye", "nose", "mouth_right", "mouth_left")
 
 
+class Picture(Protocol):
+    """A picture as it came in; its range is known from there on.
+
+    ``pixels`` is what a detector sees: BGR ``uint8`` ``(H, W, 3)``, contiguous; a tensor where it
+    was decoded on a device. ``source`` is what crops are cut from: ``pixels`` itself, or a caller's
+    three-channel picture of native floats. ``full_scale`` is what white is in ``source``: 255 or 1.
+    """
+
+    @property
+    def pixels(self) -> Pixels:
+        """See the class."""
+
+    @property
+    def source(self) -> Pixels:
+        """See the class."""
+
+    @property
+    def full_scale(self) -> float:
+        """See the class."""
+
+
 @dataclass
 class DetectedFace:
     """A face cut out of its picture.
 
     ``img`` is the BGR crop ``(h, w, 3)``, rotated when alignment was asked for, on the device if
     its picture was decoded there; ``facial_area`` is the unrotated box in pixels of the picture.
+    ``full_scale`` is what white is in ``img``.
     """
 
     img: Pixels
     facial_area: FacialAreaRegion
     confidence: float
+    full_scale: float = 255.0
 
 
 @dataclass(frozen=True)

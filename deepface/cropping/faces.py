@@ -15,8 +15,9 @@ from deepface.detection.canvas import Canvas, cut
 from deepface.detection.detector import Detector
 from deepface.detection.registry import DETECTORS
 from deepface.errors import UnimplementedError
+from deepface.images.arrays import to_picture
 from deepface.logger import get_logger
-from deepface.types import DetectedFace, FacialAreaRegion, Pixels, on_host
+from deepface.types import DetectedFace, FacialAreaRegion, Picture, Pixels, on_host
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +79,7 @@ def detect_faces(
     expand_percentage: int = 0,
     max_faces: int | None = None,
     *,
-    sources: Sequence[Pixels] | None = None,
+    pictures: Sequence[Picture] | None = None,
     border: float = PUBLISHED_BORDER,
     face_cut: FaceCut | None = None,
     device: str | None = None,
@@ -88,14 +89,13 @@ def detect_faces(
 
     Args:
         detector_backend: a detector's name.
-        img: one BGR ``uint8`` array ``(H, W, 3)``, a list of them or a 4-D array. A list may hold
-            tensors on the device, too; their crops are tensors there.
+        img: one BGR array ``(H, W, 3)``, a list of them or a 4-D array, as for
+            :func:`deepface.images.arrays.to_picture`.
         align: rotate each crop so that the eyes are level; the detector is then shown the
             picture with a black border. ``"landmarks"`` cuts by ``face_cut`` instead.
         expand_percentage: how much wider and higher than found a box becomes, in percent.
         max_faces: keep only so many faces per image, the largest first.
-        sources: what the crops are cut from, one array per image with its height and width, when
-            that is not ``img`` itself (a float picture, say, whose ``uint8`` form is ``img``).
+        pictures: the pictures whose ``pixels`` ``img`` is a list of, where more is known of them.
         border: width of the black border as a fraction of the image's height and width. 0.5 is
             what the published library does; 0 finds small faces better and is faster.
         face_cut: how faces are cut with ``align="landmarks"``.
@@ -108,30 +108,27 @@ def detect_faces(
     options = CropOptions(align, expand_percentage, max_faces, border, face_cut)
     detector = DETECTORS.build(detector_backend, device, **detector_options)
     single = isinstance(img, np.ndarray) and img.ndim != 4
-    images: list[Pixels] = [img] if single else list(img)  # type: ignore[list-item]
-    faces = crop_faces(detector, images, images if sources is None else sources, options)
+    if pictures is None:
+        images: Any = [img] if single else img
+        pictures = [to_picture(image) for image in images]
+    faces = crop_faces(detector, pictures, options)
     return faces[0] if single else faces
 
 
 def crop_faces(
-    detector: Detector,
-    images: Sequence[Pixels],
-    sources: Sequence[Pixels],
-    options: CropOptions,
+    detector: Detector, pictures: Sequence[Picture], options: CropOptions
 ) -> list[list[DetectedFace]]:
-    """The faces of each image.
+    """The faces of each picture.
 
     Args:
         detector: finds them.
-        images: BGR ``uint8``, what the detector sees; tensors are those of a device.
-        sources: what is cut, of the same height and width as its image; another type than
-            ``uint8`` is kept.
+        pictures: tensors are those of a device; their crops are tensors there.
         options: see :func:`detect_faces`.
     """
     if options.face_cut is not None:
         _check_landmarks(detector)
     border = options.border if options.align else 0.0
-    canvases = [Canvas.with_border(image, border) for image in images]
+    canvases = [Canvas.with_border(picture.pixels, border) for picture in pictures]
     found = [
         [
             expand_region(region, options.expand_percentage, canvas.width, canvas.height).shifted(
@@ -142,10 +139,11 @@ def crop_faces(
         for canvas, regions in zip(canvases, _detect(detector, canvases), strict=True)
     ]
     if options.face_cut is not None:
-        return _cut_by_landmarks(detector, sources, found, options.face_cut)
+        return _cut_by_landmarks(detector, pictures, found, options.face_cut)
     if getattr(detector, "name", "") != "opencv":
+        images = [picture.pixels for picture in pictures]
         _fill_in_eyes(images, found, getattr(detector, "device_name", None))
-    return _cut_out(sources, found, bool(options.align))
+    return _cut_out(pictures, found, bool(options.align))
 
 
 def extract_face(
@@ -161,7 +159,8 @@ def extract_face(
 
     Args:
         facial_area: a face in pixels of ``img``.
-        img: BGR ``(H, W, 3)``, its border included.
+        img: BGR ``(H, W, 3)``, its border included, as for
+            :func:`deepface.images.arrays.to_picture`.
         align: rotate the crop so that the eyes are level.
         expand_percentage: how much wider and higher the box becomes, in percent.
         width_border: what the border adds on the left, in pixels; subtracted from the result.
@@ -172,9 +171,10 @@ def extract_face(
     height, width = img.shape[:2]
     region = expand_region(facial_area, expand_percentage, width, height)
     found = [[region]]
+    picture = to_picture(img)
     if detector_backend != "opencv":
-        _fill_in_eyes([img], found)
-    face = _cut_out([img], found, align)[0][0]
+        _fill_in_eyes([picture.pixels], found)
+    face = _cut_out([picture], found, align)[0][0]
     return replace(face, facial_area=face.facial_area.shifted(-width_border, -height_border))
 
 
@@ -233,15 +233,15 @@ def _check_landmarks(detector: Any) -> None:
 
 def _cut_by_landmarks(
     detector: Any,
-    sources: Sequence[Pixels],
+    pictures: Sequence[Picture],
     found: list[list[FacialAreaRegion]],
     face_cut: FaceCut,
 ) -> list[list[DetectedFace]]:
     """All faces of a batch, as their recognition network was trained to see them."""
     flat = [
         (array, region)
-        for source, regions in zip(sources, found, strict=True)
-        for array in ([on_host(source)] if regions else [])
+        for picture, regions in zip(pictures, found, strict=True)
+        for array in ([on_host(picture.source)] if regions else [])
         for region in regions
     ]
     if any(region.five_points is None for _, region in flat):
@@ -251,17 +251,18 @@ def _cut_by_landmarks(
         )
     crops = iter(face_cut.crops([source for source, _ in flat], [region for _, region in flat]))
     return [
-        [DetectedFace(next(crops), region, region.confidence or 0) for region in regions]
-        for regions in found
+        [_face(next(crops), region, picture) for region in regions]
+        for picture, regions in zip(pictures, found, strict=True)
     ]
 
 
 def _cut_out(
-    sources: Sequence[Pixels], found: Sequence[Sequence[FacialAreaRegion]], align: bool
+    pictures: Sequence[Picture], found: Sequence[Sequence[FacialAreaRegion]], align: bool
 ) -> list[list[DetectedFace]]:
     crops: dict[int, Sequence[Pixels]] = {}
     on_device: dict[int, Tensor] = {}
-    for position, (source, regions) in enumerate(zip(sources, found, strict=True)):
+    for position, (picture, regions) in enumerate(zip(pictures, found, strict=True)):
+        source = picture.source
         if not align:
             crops[position] = [cut(source, face.x, face.y, face.w, face.h) for face in regions]
         elif isinstance(source, np.ndarray):
@@ -275,8 +276,15 @@ def _cut_out(
         crops.update(zip(on_device, upright, strict=True))
     return [
         [
-            DetectedFace(crop, region, region.confidence or 0)
+            _face(crop, region, picture)
             for crop, region in zip(crops[position], regions, strict=True)
         ]
-        for position, regions in enumerate(found)
+        for position, (picture, regions) in enumerate(zip(pictures, found, strict=True))
     ]
+
+
+def _face(crop: Pixels, region: FacialAreaRegion, picture: Picture) -> DetectedFace:
+    if isinstance(crop, np.ndarray) and crop.dtype != np.uint8:
+        # Bicubic rotation carries floats beyond black and white, where OpenCV saturates uint8.
+        crop = crop.clip(0, picture.full_scale)
+    return DetectedFace(crop, region, region.confidence or 0, picture.full_scale)

@@ -1,8 +1,8 @@
-"""Arrays of any sensible kind become BGR ``uint8``; the others are refused with a reason."""
+"""Arrays of any sensible kind become pictures of one known range; the others are refused."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +10,26 @@ from numpy.typing import NDArray
 from deepface.errors import DataTypeError
 from deepface.types import Image
 
+#: What white is in ``uint8``.
+WHITE = 255.0
 #: How far, relative to the range, interpolation may have carried floats beyond it.
 _OVERSHOOT = 0.01
 
 
-def to_bgr(array: NDArray[Any]) -> Image:
-    """A picture as contiguous BGR ``uint8`` ``(H, W, 3)``; not copied where it is that already.
+class ArrayPicture(NamedTuple):
+    """What an array shows; the fields are those of :class:`deepface.types.Picture`."""
+
+    pixels: Image
+    source: NDArray[Any]
+    full_scale: float
+
+
+def to_picture(array: NDArray[Any]) -> ArrayPicture:
+    """What an array shows; not copied where it is contiguous BGR ``uint8`` ``(H, W, 3)`` already.
+
+    Crops of three-channel floats keep their dtype and range, as published: ``source`` is then the
+    array in the machine's byte order, as float64 if it is that and float32 otherwise. Of all others
+    it is ``pixels``.
 
     Args:
         array: grey ``(H, W)`` or ``(H, W, 1)``, BGR ``(H, W, 3)`` or BGRA ``(H, W, 4)`` (alpha is
@@ -39,18 +53,37 @@ def to_bgr(array: NDArray[Any]) -> Image:
     if array.size == 0:
         raise _refused(array, "it has no pixels")
     colours = array[:, :, :3] if channels == 4 else array
+    source, scale = None, WHITE
     try:
-        values = _to_uint8(colours)
+        if array.dtype.kind == "f":
+            source, scale = _floats(colours)
+            values = np.rint(source * np.float32(WHITE / scale)).astype(np.uint8)
+        else:
+            values = _to_uint8(colours)
     except _NoPictureError as error:
         raise _refused(array, str(error)) from None
     if channels == 1:
-        return np.repeat(values.reshape(*values.shape[:2], 1), 3, axis=2)
-    return np.ascontiguousarray(values)
+        pixels: Image = np.repeat(values.reshape(*values.shape[:2], 1), 3, axis=2)
+    else:
+        pixels = np.ascontiguousarray(values)
+    if source is None or channels != 3:
+        return ArrayPicture(pixels, pixels, WHITE)
+    return ArrayPicture(pixels, source, scale)
 
 
-def is_float_picture(array: NDArray[Any]) -> bool:
-    """Whether an array has three channels of floats."""
-    return array.ndim == 3 and array.shape[2] == 3 and array.dtype.kind == "f"
+def to_bgr(array: NDArray[Any]) -> Image:
+    """The ``pixels`` of :func:`to_picture`."""
+    return to_picture(array).pixels
+
+
+def full_scale(array: NDArray[Any]) -> float:
+    """What white is in an array that somebody passes: 1 in floats of which none is above, or 255.
+
+    For doors only: what has entered says it itself.
+    """
+    if array.dtype.kind == "f" and array.size and array.max() <= 1 + _OVERSHOOT:
+        return 1.0
+    return WHITE
 
 
 class _NoPictureError(Exception):
@@ -63,8 +96,6 @@ def _to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
         return array.astype(np.uint8, copy=False)
     if kind == "b":
         return array.astype(np.uint8) * np.uint8(255)
-    if kind == "f":
-        return _floats_to_uint8(array)
     if kind not in "iu":
         raise _NoPictureError("it must hold integers, floats or bools")
     low, high = int(array.min()), int(array.max())
@@ -75,18 +106,21 @@ def _to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
     return array.astype(np.uint8)
 
 
-def _floats_to_uint8(array: NDArray[Any]) -> NDArray[np.uint8]:
+def _floats(array: NDArray[Any]) -> tuple[NDArray[Any], float]:
+    """Native floats within their range, and what white is in them."""
     low, high = float(array.min()), float(array.max())  # NaN, where there is one
     if not (np.isfinite(low) and np.isfinite(high)):
         raise _NoPictureError("it holds NaN or infinity")
-    scale = 255 if high <= 1 + _OVERSHOOT else 1
-    if low < -_OVERSHOOT * 255 / scale or high > 255 * (1 + _OVERSHOOT):
+    scale = full_scale(array)
+    if low < -_OVERSHOOT * scale or high > scale * (1 + _OVERSHOOT):
         raise _NoPictureError(
             f"its values go from {low:g} to {high:g}, but must lie in [0, 1] or [0, 255]"
         )
-    scaled = np.clip(array.astype(np.float32) * np.float32(scale), 0, 255)
-    rounded: NDArray[np.uint8] = np.rint(scaled).astype(np.uint8)
-    return rounded
+    wide = array.dtype.itemsize == 8
+    native: NDArray[Any] = array.astype(np.float64 if wide else np.float32, copy=False)
+    if low < 0 or high > scale:
+        native = native.clip(0, scale)
+    return native, scale
 
 
 def _refused(array: NDArray[Any], why: str) -> DataTypeError:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.errors import as_ours, with_item
-from deepface.images.arrays import is_float_picture, to_bgr
+from deepface.images.arrays import WHITE, to_picture
 from deepface.images.decode import Encoded
 from deepface.images.header import is_plain_jpeg
 from deepface.images.load import item_name, read_item, reads_from_elsewhere
@@ -37,16 +37,15 @@ class LoadedImage:
     """One image of a batch.
 
     ``index`` is its position in the caller's batch (0 for a single image), ``name`` its path, URL
-    or kind for messages. ``pixels`` is what a detector sees: BGR ``uint8`` ``(H, W, 3)``,
-    contiguous. ``source`` is what crops are cut from: ``pixels`` itself, or a caller's
-    three-channel float array as it was given, because crops keep its dtype and range. ``seconds``
-    is the time of a video's frame.
+    or kind for messages; ``pixels``, ``source`` and ``full_scale`` are those of
+    :class:`deepface.types.Picture`. ``seconds`` is the time of a video's frame.
     """
 
     index: int
     name: str
     pixels: Image
     source: NDArray[Any]
+    full_scale: float = WHITE
     seconds: float | None = None
 
     @property
@@ -216,10 +215,8 @@ def _loaded(
             return EncodedImage(index, name, content)
         pixels = content.decode()
         return LoadedImage(index, name, pixels, pixels)
-    pixels = to_bgr(content)
-    source = content if is_float_picture(content) else pixels
     seconds = image.seconds if isinstance(image, Frame) else None
-    return LoadedImage(index, name, pixels, source, seconds)
+    return LoadedImage(index, name, *to_picture(content), seconds)
 
 
 @dataclass(frozen=True)

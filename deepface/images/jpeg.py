@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from deepface.errors import UnimplementedError, as_ours, with_item
+from deepface.images.arrays import WHITE
 from deepface.images.batch import Attempt, EncodedImage, FailedImage, LoadedImage
 from deepface.images.header import has_exif
 from deepface.images.pil import orientation
@@ -42,6 +43,11 @@ class DeviceImage:
     def source(self) -> Tensor:
         """What crops are cut from."""
         return self.pixels
+
+    @property
+    def full_scale(self) -> float:
+        """What white is."""
+        return WHITE
 
     @property
     def seconds(self) -> None:

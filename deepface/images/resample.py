@@ -50,12 +50,6 @@ class PixelTable:
             return tensor.pin_memory().to(self.device, non_blocking=True)
         return tensor.to(self.device)
 
-    def maxima(self) -> Tensor:
-        """The largest value in each picture, float32 ``(n,)``."""
-        largest = self._flat[1:].amax(1).float()
-        areas = self._facts[:, 0] * self._facts[:, 1]
-        return torch.segment_reduce(largest, "max", lengths=areas, unsafe=True)
-
     def at(self, picture: Tensor, y: Tensor, x: Tensor, known: Tensor | None = None) -> Tensor:
         """PixelTable ``(..., 3)``, black outside of the picture.
 

@@ -48,16 +48,15 @@ class Seen:
         return cls(loaded.index, loaded.name, loaded)
 
     @property
-    def pixels(self) -> Pixels:
-        """The picture, BGR ``uint8`` ``(H, W, 3)``."""
+    def picture(self) -> LoadedImage | DeviceImage:
+        """The picture, which could be loaded."""
         assert self.image is not None
-        return self.image.pixels
+        return self.image
 
     @property
     def source(self) -> Pixels:
-        """What crops are cut from; see :class:`LoadedImage`."""
-        assert self.image is not None
-        return self.image.source
+        """What crops are cut from; see :class:`deepface.types.Picture`."""
+        return self.picture.source
 
 
 def find_faces(seen: list[Seen], options: Options) -> None:
@@ -77,7 +76,7 @@ def find_faces(seen: list[Seen], options: Options) -> None:
         elif not faces and (not options.enforce_detection or options.detector_backend == "skip"):
             height, width = item.source.shape[:2]
             whole = FacialAreaRegion(0, 0, width, height, confidence=0)
-            item.faces = [DetectedFace(item.source, whole, 0)]
+            item.faces = [DetectedFace(item.source, whole, 0, item.picture.full_scale)]
 
 
 def _detected(seen: list[Seen], options: Options) -> list[list[DetectedFace]]:
@@ -86,8 +85,8 @@ def _detected(seen: list[Seen], options: Options) -> list[list[DetectedFace]]:
     crops = options.crops()
     found = detection.detect_faces(
         detector_backend=options.detector_backend,
-        img=[item.pixels for item in seen],
-        sources=[item.source for item in seen],
+        img=[item.picture.pixels for item in seen],
+        pictures=[item.picture for item in seen],
         align=crops.align,
         expand_percentage=crops.expand_percentage,
         max_faces=crops.max_faces,
@@ -107,10 +106,9 @@ def judge_liveness(seen: list[Seen], options: Options) -> None:
 
     faces = []
     for item in seen:
-        assert item.image is not None
         for face in item.faces:
             area = facial_area(face.facial_area, item.source)
-            faces.append((item.image.host, (area["x"], area["y"], area["w"], area["h"])))
+            faces.append((item.picture.host, (area["x"], area["y"], area["w"], area["h"])))
     verdicts = iter(SPOOF_DETECTORS.build("Fasnet", options.device).judge(faces))
     for item in seen:
         item.liveness = [next(verdicts) for _ in item.faces]
@@ -128,7 +126,7 @@ def describe_faces(item: Seen, options: Options) -> list[dict[str, Any]]:
     described = []
     for position, face in enumerate(item.faces):
         result = {
-            "face": _pixels(on_host(face.img), options.color_face, options.normalize_face),
+            "face": _pixels(face, options),
             "facial_area": facial_area(face.facial_area, item.source),
             "confidence": round(float(face.confidence), 2),
         }
@@ -139,16 +137,25 @@ def describe_faces(item: Seen, options: Options) -> list[dict[str, Any]]:
     return described
 
 
-def _pixels(crop: NDArray[Any], color_face: str, normalize_face: bool) -> NDArray[Any]:
-    if color_face == "rgb":
+def _pixels(face: DetectedFace, options: Options) -> NDArray[Any]:
+    """A crop as it was asked for, in memory of its own."""
+    crop = on_host(face.img)
+    if options.color_face == "rgb":
         crop = crop[:, :, ::-1]
-    elif color_face == "gray":
-        import cv2
+    elif options.color_face == "gray":
+        crop = _gray(crop)
+    if options.normalize_face and face.full_scale != 1:
+        return crop / face.full_scale  # type: ignore[no-any-return]
+    return np.array(crop, order="C")
 
-        crop = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_BGR2GRAY)
-    if normalize_face and crop.max() > 1:
-        return crop / 255  # type: ignore[no-any-return]
-    return np.ascontiguousarray(crop)
+
+def _gray(crop: NDArray[Any]) -> NDArray[Any]:
+    import cv2
+
+    # OpenCV does not know this of float64.
+    narrow = crop if crop.dtype == np.uint8 else crop.astype(np.float32, copy=False)
+    gray = cv2.cvtColor(np.ascontiguousarray(narrow), cv2.COLOR_BGR2GRAY)
+    return gray.astype(crop.dtype, copy=False)
 
 
 def facial_area(region: FacialAreaRegion, picture: Pixels) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class GallerySearch:
     ) -> None:
         if pipeline.model_name is None:
             raise ValueError("a search compares vectors: give the pipeline a model_name")
-        self._pipeline = pipeline
+        self._pipeline = replace(pipeline, skip_rounds=False)
         self._query = query = query or Query()
         self._threshold = (
             find_threshold(pipeline.model_name, query.distance_metric, align=pipeline.align)
@@ -79,7 +79,7 @@ class GallerySearch:
             else query.threshold
         )
         self._gallery = open_gallery(
-            pipeline,
+            self._pipeline,
             db_path,
             refresh_database=refresh_database,
             silent=silent,

@@ -50,6 +50,9 @@ class Options:
         l2_normalize: scale each vector to length 1.
         minmax_normalize: scale each vector to [0, 1] by the model's known range.
         return_face: add the recognition network's input.
+        skip_rounds: with ``"skip"``, resize ``uint8`` pictures for the recognition model as they
+            are, which rounds (``True``, as ``represent`` does), or as floats (``False``, as
+            ``verify`` and ``find`` do).
         cryptosystem: a ``lightphe.LightPHE`` object that encrypts the vectors.
         color_face: ``"rgb"``, ``"bgr"`` or ``"gray"``, for crops.
         normalize_face: crops as float64 in [0, 1] instead of ``uint8``.
@@ -79,6 +82,7 @@ class Options:
     l2_normalize: bool = False
     minmax_normalize: bool = False
     return_face: bool = False
+    skip_rounds: bool = True
     cryptosystem: Any = None
     color_face: str = "rgb"
     normalize_face: bool = True

@@ -13,9 +13,9 @@ from deepface.pipeline.faces import Seen, facial_area
 from deepface.pipeline.options import Options
 from deepface.recognition.model import FacialRecognition
 from deepface.recognition.normalization import normalize_embedding_l2, normalize_embedding_minmax
-from deepface.recognition.preprocessing import normalize_input, resize_image
+from deepface.recognition.preprocessing import in_unit_range, letterbox, normalize_input
 from deepface.runtime.execution.batching import chunks
-from deepface.types import Pixels, on_host
+from deepface.types import DetectedFace, Pixels, on_host
 
 #: Faces that are letterboxed and embedded at a time: bounds memory for pictures of crowds.
 _FACES_PER_STEP = 128
@@ -24,11 +24,12 @@ _FACES_PER_STEP = 128
 def embed_faces(seen: list[Seen], model: FacialRecognition, options: Options) -> None:
     """Fill in ``embeddings`` (and ``inputs``, with ``return_face``), all faces in one batch."""
     width, height = model.input_shape
-    crops = [face.img for item in seen for face in item.faces]
+    found = [face for item in seen for face in item.faces]
+    as_given = options.detector_backend == "skip" and options.skip_rounds
     inputs = [np.zeros((0, height, width, 3), np.float32)]
     vectors = [np.zeros((0, model.output_shape), np.float32)]
-    for some in chunks(crops, _FACES_PER_STEP):
-        batch = network_inputs(some, (height, width), options.normalization)
+    for some in chunks(found, _FACES_PER_STEP):
+        batch = network_inputs(some, (height, width), options.normalization, as_given)
         vectors.append(model.embed(batch if model.takes_tensors else on_host(batch)))
         if options.return_face:
             inputs.append(on_host(batch))
@@ -47,48 +48,48 @@ def embed_faces(seen: list[Seen], model: FacialRecognition, options: Options) ->
 
 
 def network_inputs(
-    crops: Sequence[Pixels], size: tuple[int, int], normalization: str = "base"
+    faces: Sequence[DetectedFace],
+    size: tuple[int, int],
+    normalization: str = "base",
+    as_given: bool = False,
 ) -> Pixels:
     """BGR crops of any size as one letterboxed, normalised batch ``(n, height, width, 3)``.
 
-    A tensor on the device where crops are, if some of them are tensors.
+    A tensor on the device where crops are, if some of them are tensors. Crops are resized as floats
+    in [0, 1], or ``as_given``: ``uint8`` is rounded then.
     """
     arrays: list[int] = []
     tensors: list[int] = []
-    for number, crop in enumerate(crops):
-        (arrays if isinstance(crop, np.ndarray) else tensors).append(number)
+    for number, face in enumerate(faces):
+        (arrays if isinstance(face.img, np.ndarray) else tensors).append(number)
     if not tensors:
-        return _inputs_of_arrays(crops, size, normalization)
+        return _inputs_of_arrays(faces, size, normalization, as_given)
     import torch
 
     from deepface.recognition.device_inputs import network_inputs_on_device
 
     inputs = network_inputs_on_device(
-        [torch.as_tensor(crops[number]) for number in tensors], size, normalization
+        [torch.as_tensor(faces[number].img) for number in tensors], size, normalization, as_given
     )
     if not arrays:
         return inputs
-    others = _inputs_of_arrays([crops[number] for number in arrays], size, normalization)
+    others = _inputs_of_arrays([faces[n] for n in arrays], size, normalization, as_given)
     order = torch.tensor([*tensors, *arrays], device=inputs.device).argsort()
     return torch.cat([inputs, torch.from_numpy(others).to(inputs.device)])[order]
 
 
 def _inputs_of_arrays(
-    crops: Sequence[Any], size: tuple[int, int], normalization: str
+    faces: Sequence[DetectedFace], size: tuple[int, int], normalization: str, as_given: bool
 ) -> NDArray[np.float32]:
-    return np.concatenate(
-        [normalize_input(resize_image(unit_range(crop), size), normalization) for crop in crops]
-    ).astype(np.float32, copy=False)
-
-
-def unit_range(crop: NDArray[Any]) -> NDArray[Any]:
-    """A crop in [0, 1]: divided by 255 unless it is in that range already.
-
-    In float64, as crops of ``extract_faces`` are: going through them gives the same vector.
-    """
-    if crop.max() > 1:
-        return crop / 255  # type: ignore[no-any-return]
-    return crop if crop.dtype == np.float64 else np.asarray(crop, dtype=np.float32)
+    inputs = []
+    for face in faces:
+        crop, white = on_host(face.img), face.full_scale
+        if white != 1 and not as_given:
+            # In float64, as crops of extract_faces are: going through them gives the same vector.
+            crop, white = crop / white, 1.0
+        face_input = in_unit_range(letterbox(crop, size), white)[None]
+        inputs.append(normalize_input(face_input, normalization))
+    return np.concatenate(inputs).astype(np.float32, copy=False)
 
 
 def describe_embeddings(item: Seen, options: Options) -> list[dict[str, Any]]:

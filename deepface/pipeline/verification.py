@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,7 @@ def verify(
             f"unknown distance_metric {distance_metric!r}; use one of {', '.join(METRICS)} "
             "or a function of two arrays"
         )
+    pipeline = replace(pipeline, skip_rounds=False)
     many = [_is_batch(img1_path), _is_batch(img2_path)]
     if many[0] != many[1]:
         raise DataTypeError(

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from deepface.images.resample import PixelTable, resized_real
+from deepface.images.resample import PixelTable, resized, resized_real
 from deepface.recognition.preprocessing import VGGFACE_MEANS, inner_size
 from deepface.types import Rectangle
 
 
 def network_inputs_on_device(
-    crops: Sequence[Tensor], size: tuple[int, int], normalization: str
+    crops: Sequence[Tensor], size: tuple[int, int], normalization: str, as_given: bool = False
 ) -> Tensor:
     """Letterboxed and normalised crops, all in one batch.
 
@@ -21,6 +21,7 @@ def network_inputs_on_device(
         crops: at least one; BGR ``uint8`` ``(h, w, 3)``.
         size: height and width of the result.
         normalization: see :func:`deepface.recognition.preprocessing.normalize_input`.
+        as_given: resize ``uint8``, which rounds, instead of floats.
 
     Returns:
         float32 ``(n, height, width, 3)``.
@@ -33,10 +34,11 @@ def network_inputs_on_device(
         wholes.append(Rectangle(0, 0, height, width))
         places.append(Rectangle(*margins, *inner))
     pixels = PixelTable(crops)
-    # A crop whose values are 0 and 1 is taken to be in [0, 1] already, as an array would be.
-    whole = torch.where(pixels.maxima() > 1, 255.0, 1.0).double()
-    faces = resized_real(pixels, wholes, places, size) / whole.view(-1, 1, 1, 1)
-    return _normalized(faces.float(), normalization)
+    if as_given:
+        faces = resized(pixels, wholes, places, size).float() / 255
+    else:
+        faces = (resized_real(pixels, wholes, places, size) / 255).float()
+    return _normalized(faces, normalization)
 
 
 def _normalized(faces: Tensor, normalization: str) -> Tensor:

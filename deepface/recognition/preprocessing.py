@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.images.arrays import full_scale
+
 #: Means that the VGGFace networks were trained with, subtracted from channels 0, 1, 2.
 VGGFACE_MEANS = {
     "VGGFace": (93.5940, 104.7624, 129.1863),
@@ -17,15 +19,15 @@ VGGFACE_MEANS = {
 NORMALIZATIONS = ("base", "raw", "Facenet", "Facenet2018", "VGGFace", "VGGFace2", "ArcFace")
 
 
-def resize_image(img: NDArray[Any], target_size: tuple[int, int]) -> NDArray[np.float32]:
-    """Letterbox a face: keep its proportions, centre it, fill with black.
+def letterbox(img: NDArray[Any], target_size: tuple[int, int]) -> NDArray[Any]:
+    """Fit a face into a size: keep its proportions, centre it, fill with black.
 
     Args:
-        img: ``(H, W, 3)``, values in [0, 1] or [0, 255].
+        img: ``(H, W, 3)``.
         target_size: ``(height, width)`` in pixels.
 
     Returns:
-        ``(1, height, width, 3)`` float32 in [0, 1].
+        ``(height, width, 3)``, dtype and range as they were.
     """
     target_height, target_width = target_size
     height, width = img.shape[:2]
@@ -37,10 +39,29 @@ def resize_image(img: NDArray[Any], target_size: tuple[int, int]) -> NDArray[np.
         img = np.pad(img, pads + [(0, 0)] * (img.ndim - 2), mode="constant")
     if img.shape[:2] != (target_height, target_width):
         img = cv2.resize(img, (target_width, target_height))
-    batch = np.expand_dims(np.asarray(img, dtype=np.float32), axis=0)
-    if batch.max() > 1:
-        batch = batch / np.float32(255)
-    return batch
+    return img
+
+
+def resize_image(img: NDArray[Any], target_size: tuple[int, int]) -> NDArray[np.float32]:
+    """The published :func:`letterbox`.
+
+    Args:
+        img: ``(H, W, 3)``, integers in [0, 255] or floats in [0, 1] or [0, 255].
+        target_size: ``(height, width)`` in pixels.
+
+    Returns:
+        ``(1, height, width, 3)`` float32 in [0, 1].
+    """
+    return in_unit_range(letterbox(img, target_size), full_scale(img))[None]
+
+
+def in_unit_range(img: NDArray[Any], white: float) -> NDArray[np.float32]:
+    """float32 in [0, 1], where ``white`` was the upper end."""
+    values = np.asarray(img, dtype=np.float32)
+    if white != 1:
+        values = values / np.float32(white)
+    # Rounded weights of an interpolation can add up to a little more than 1.
+    return np.minimum(values, np.float32(1)) if img.dtype == np.float32 else values
 
 
 def inner_size(size: tuple[int, int], target_size: tuple[int, int]) -> tuple[int, int]:

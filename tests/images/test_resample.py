@@ -174,9 +174,3 @@ def test_nothing_wanted_is_an_empty_crop() -> None:
     both = turned(table(pictures, "cpu"), [none, some])
     assert [tuple(crop.shape) for crop in both] == [(0, 3, 3), (2, 3, 3)]
     assert turned(table(pictures, "cpu"), []) == []
-
-
-@pytest.mark.parametrize("device", DEVICES)
-def test_the_largest_value_of_each_picture(device: str) -> None:
-    pictures = [image // (number + 1) for number, image in enumerate(noise(4, 6))]
-    assert table(pictures, device).maxima().tolist() == [image.max() for image in pictures]

@@ -25,7 +25,7 @@ from deepface.pipeline.representation import network_inputs
 from deepface.recognition.device_inputs import network_inputs_on_device
 from deepface.recognition.preprocessing import NORMALIZATIONS
 from deepface.recognition.registry import RECOGNIZERS
-from deepface.types import on_host
+from deepface.types import DetectedFace, FacialAreaRegion, on_host
 from tests.attributes.networks import small_model
 from tests.data import package_pictures, read, weight
 from tests.images.pictures import encoded, picture
@@ -284,14 +284,17 @@ def test_wrong_use_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-def test_inputs_of_networks_are_those_of_arrays(normalization: str) -> None:
+@pytest.mark.parametrize("as_given", [False, True])
+def test_inputs_of_networks_are_those_of_arrays(normalization: str, as_given: bool) -> None:
     random = np.random.default_rng(0)
     sizes = [(40, 30), (31, 200), (1, 7), (224, 224), (300, 5)]
     crops = [random.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in sizes]
     crops += [np.zeros((20, 30, 3), np.uint8), np.ones((9, 9, 3), np.uint8)]
-    expected = network_inputs(crops, (112, 96), normalization)
+    whole = FacialAreaRegion(0, 0, 1, 1)
+    faces = [DetectedFace(crop, whole, 0) for crop in crops]
+    expected = network_inputs(faces, (112, 96), normalization, as_given)
     tensors = [torch.from_numpy(crop) for crop in crops]
-    found = network_inputs_on_device(tensors, (112, 96), normalization)
+    found = network_inputs_on_device(tensors, (112, 96), normalization, as_given)
     assert found.dtype == torch.float32
     scale = 1 if normalization == "base" else 255
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=2e-5 * scale)
