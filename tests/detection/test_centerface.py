@@ -1,4 +1,4 @@
-"""CenterFace: maps with known faces, the authors' rule, a made network, what is published."""
+"""CenterFace: maps with known faces, the authors' rule, its file, what is published."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from deepface import DeepFace
-from deepface.detection.centerface import CenterFaceDetector, decode
+from deepface.detection.canvas import Canvas
+from deepface.detection.centerface import CenterFaceDetector, CenterFaceNet, _CenterFace
+from deepface.detection.ragged import Edges
 from deepface.errors import WeightsError
 from tests.data import photo, weight
 
@@ -25,6 +29,27 @@ def maps(height: int, width: int) -> tuple[Array, Array, Array, Array]:
         np.zeros((channels, height, width), np.float32) for channels in (1, 2, 2, 10)
     )
     return heat, log_size, offset, landmarks
+
+
+class Maps(nn.Module):
+    """A network that gives these maps, whatever it is shown."""
+
+    def __init__(self, outputs: tuple[Array, ...]) -> None:
+        super().__init__()
+        heat, *others = (torch.from_numpy(part) for part in outputs)
+        self.map = torch.cat([heat.logit(), *others])[None]
+
+    def forward(self, x: torch.Tensor, edges: Edges) -> list[torch.Tensor]:
+        return [self.map]
+
+
+def decode(*outputs: Array, threshold: float) -> tuple[Array, Array, Array]:
+    """Boxes, points and scores of the faces in these maps."""
+    height, width = outputs[0].shape[1:]
+    picture = Canvas(np.zeros((height * 4, width * 4, 3), np.uint8))
+    [faces] = _CenterFace(Maps(outputs), "cpu").detect([picture], threshold)
+    rows = np.array(faces, np.float32).reshape(-1, 15)
+    return rows[:, 1:5], rows[:, 5:].reshape(-1, 5, 2), rows[:, 0]
 
 
 def put(outputs: tuple[Array, ...], y: int, x: int, score: float, box: tuple[int, int]) -> None:
@@ -44,7 +69,7 @@ def test_one_face() -> None:
     np.testing.assert_allclose(boxes, [[34, 25, 46, 45]], atol=1e-4)
     expected = [[34 + 12 * (2 * i + 1) / 10, 25 + 20 * 2 * i / 10] for i in range(5)]
     np.testing.assert_allclose(points, [expected], atol=1e-4)
-    assert scores.tolist() == [np.float32(0.8)]
+    np.testing.assert_allclose(scores, [0.8], atol=1e-6)
 
 
 def test_faces_are_clipped_suppressed_and_sorted() -> None:
@@ -55,7 +80,7 @@ def test_faces_are_clipped_suppressed_and_sorted() -> None:
     put(outputs, 8, 11, 0.9, (20, 20))  # 4 px further: the same face, surer
     put(outputs, 4, 20, 0.3, (20, 20))  # too weak
     boxes, points, scores = decode(*outputs, threshold=0.35)
-    np.testing.assert_allclose(scores, [0.9, 0.6, 0.5])
+    np.testing.assert_allclose(scores, [0.9, 0.6, 0.5], atol=1e-6)
     np.testing.assert_allclose(boxes[0], [34, 25, 54, 45], atol=1e-4)
     np.testing.assert_allclose(boxes[1], [82, 53, 96, 64], atol=1e-4)
     np.testing.assert_allclose(boxes[2], [0, 0, 20, 20], atol=1e-4)
@@ -101,79 +126,15 @@ def overlap(a: list[float], b: list[float]) -> float:
 def test_equal_to_the_authors_rule() -> None:
     random = np.random.default_rng(3)
     outputs = tuple(
-        random.uniform(low, high, (channels, 24, 31)).astype(np.float32)
+        random.uniform(low, high, (channels, 24, 32)).astype(np.float32)
         for channels, low, high in ((1, 0, 1), (2, 0.5, 2.5), (2, -0.5, 0.5), (10, 0, 1))
     )
     heat, log_size, offset, landmarks = outputs
-    found, expected = decode(heat, log_size, offset, landmarks, 0.35), by_cell(outputs, 0.35)
+    found = decode(heat, log_size, offset, landmarks, threshold=0.35)
+    expected = by_cell(outputs, 0.35)
     assert 30 < len(expected[2]) < 480
     for part, wanted in zip(found, expected, strict=True):
-        np.testing.assert_allclose(part, wanted, rtol=1e-6, atol=1e-4)
-
-
-@pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A home whose network fires where a picture is red, with the published inputs and outputs."""
-    onnx = pytest.importorskip("onnx", reason="needs onnx to make a network: pip install onnx")
-    nodes, constants = [], []
-    red = np.zeros((1, 3, 4, 4), np.float32)
-    red[0, 0] = 1 / (16 * 255)  # RGB: the first channel
-    for name, channels, weights, bias in (
-        ("537", 1, red, [0.0]),
-        ("538", 2, None, np.log([10.3, 5.3])),
-        ("539", 2, None, [0.0, 0.0]),
-        ("540", 10, None, [0.2, 0.1, 0.2, 0.9, 0.5, 0.5, 0.8, 0.2, 0.8, 0.8]),
-    ):
-        if weights is None:
-            weights = np.zeros((channels, 3, 4, 4), np.float32)
-        inputs = [f"weight{name}", f"bias{name}"]
-        for key, value in zip(inputs, (weights, bias), strict=True):
-            constants.append(onnx.numpy_helper.from_array(np.asarray(value, np.float32), key))
-        nodes.append(onnx.helper.make_node("Conv", ["input.1", *inputs], [name], strides=[4, 4]))
-
-    def described(name: str, shape: list[int]) -> Any:
-        return onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-
-    graph = onnx.helper.make_graph(
-        nodes,
-        "red",
-        [described("input.1", [1, 3, 32, 32])],
-        [described(n, [1, c, 8, 8]) for n, c in zip(_NAMES, (1, 2, 2, 10), strict=True)],
-        constants,
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 11)])
-    model.ir_version = 7
-    folder = tmp_path / ".deepface" / "weights"
-    folder.mkdir(parents=True)
-    onnx.save(model, str(folder / "centerface.onnx"))
-    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
-    return folder
-
-
-_NAMES = ("537", "538", "539", "540")
-
-
-def test_from_picture_to_face(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = np.zeros((64, 48, 3), np.uint8)  # the network sees 64 x 64: x is stretched by 4/3
-    picture[32:36, 24:27, 2] = 200  # one cell at y = 8, x = 8, red
-    picture[8:12, 6:9, 0] = 255  # blue does not count
-    detector = CenterFaceDetector()
-    other = np.zeros((30, 70, 3), np.uint8)
-    faces, none, again = detector.detect_faces([picture, other, picture])
-    assert none == [] and faces == again
-    [face] = faces
-    # 41.2 high and 21.2 wide around (34, 34), thus from (23.4, 13.4), in 64 x 64.
-    assert (face.x, face.y, face.w, face.h) == (17, 13, 15, 41)
-    assert face.right_eye == (int((23.4 + 21.2 * 0.1) * 0.75), int(13.4 + 41.2 * 0.2))
-    assert face.left_eye == (int((23.4 + 21.2 * 0.9) * 0.75), int(13.4 + 41.2 * 0.2))
-    # Three columns stretched to four: the outer ones are an eighth black.
-    assert face.confidence == pytest.approx(200 * (3.75 / 4) / 255, abs=1e-3)
-    assert face.five_points is not None
-    np.testing.assert_allclose(face.five_points[2], (34 * 0.75, 34), atol=1e-3)
-    assert face.nose is None
-
-    monkeypatch.setenv("CENTERFACE_THRESHOLD", "0.9")
-    assert detector.detect_faces([picture]) == [[]]
+        np.testing.assert_allclose(part, wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_missing_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -226,3 +187,72 @@ def test_published_with_alignment(
     [face] = faces
     assert tuple(face["facial_area"][key] for key in "xywh") == box
     assert face["confidence"] == confidence
+
+
+def test_threshold_is_read_at_each_call(
+    detector: CenterFaceDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = photo("img17.jpg")
+    assert len(detector.detect_faces([picture])[0]) == 1
+    monkeypatch.setenv("CENTERFACE_THRESHOLD", "0.95")
+    assert detector.detect_faces([picture]) == [[]]
+
+
+def test_a_file_with_batch_norms_is_the_same_network(tmp_path: Path) -> None:
+    """What the authors publish: after each convolution a batch norm, with an epsilon of its own."""
+    onnx = pytest.importorskip("onnx", reason="needs onnx to write a file: pip install onnx")
+    model = onnx.load(weight("centerface.onnx"))
+    graph, random = model.graph, np.random.default_rng(0)
+    arrays = {one.name: one for one in graph.initializer}
+    nodes = []
+    for node in list(graph.node):
+        nodes.append(node)
+        if node.op_type != "Conv" or node.output[0] in ("538", "539", "540"):
+            continue
+        kernel, bias = (arrays[name] for name in node.input[1:])
+        shift = onnx.numpy_helper.to_array(bias)
+        factor, mean, variance = random.uniform(0.5, 2, (3, len(shift))).astype(np.float32)
+        epsilon = float(random.uniform(1e-5, 0.1))
+        scale = factor / np.sqrt(variance + epsilon)
+        values = onnx.numpy_helper.to_array(kernel) / scale[:, None, None, None]
+        kernel.CopyFrom(onnx.numpy_helper.from_array(values, kernel.name))
+        last, node.output[0] = node.output[0], node.output[0] + "raw"
+        del node.input[2]
+        names = [f"{last}{part}" for part in ("factor", "shift", "mean", "variance")]
+        inner = (factor, shift + mean * scale, mean, variance)
+        for name, part in zip(names, inner, strict=True):
+            graph.initializer.append(onnx.numpy_helper.from_array(part, name))
+        norm = onnx.helper.make_node(
+            "BatchNormalization", [node.output[0], *names], [last], epsilon=epsilon
+        )
+        nodes.append(norm)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.save(model, str(tmp_path / "norms.onnx"))
+    x = torch.from_numpy(photo("img17.jpg")[64:416, 320:640]).permute(2, 0, 1)[None].float()
+    with torch.inference_mode():
+        [found], [expected] = (
+            CenterFaceNet(path).eval()(x, Edges())
+            for path in (tmp_path / "norms.onnx", weight("centerface.onnx"))
+        )
+    assert float(expected[:, 0].max()) > 0  # a face
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=1e-4)
+
+
+def test_another_network_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / ".deepface" / "weights"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
+    file = folder / "centerface.onnx"
+    whole = weight("centerface.onnx").read_bytes()
+    for content in (
+        weight("face_detection_yunet_2023mar.onnx").read_bytes(),
+        *(whole[: len(whole) // 2], whole[:-1], b"<html>not found</html>" * 9, b"\0", b""),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(WeightsError, match=r"centerface\.onnx"):  # by its hash
+            CenterFaceDetector()
+        with monkeypatch.context() as patch:
+            patch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "centerface.onnx")
+            with pytest.raises(WeightsError, match=r"centerface\.onnx"):  # by what is in it
+                CenterFaceDetector()

@@ -92,6 +92,14 @@ def may_have_cuda() -> bool:
     return any(Path(path).exists() for path in _DRIVERS)
 
 
+def runs_on_cpu(device: str | None) -> bool:
+    """Whether :func:`resolve_device` gives the CPU; torch is asked only where that is unclear."""
+    name = str(device or os.environ.get("DEEPFACE_DEVICE") or "auto").strip().lower()
+    if name == "cpu" or (name == "auto" and not may_have_cuda()):
+        return True
+    return resolve_device(device).type == "cpu"
+
+
 def automatic_batch_size(device: str | torch.device | None = None) -> int:
     """Images per step where the caller does not say.
 

@@ -168,6 +168,8 @@ def _is_usable(file: WeightFile, path: Path) -> bool:
         return False
     if _is_allowed(file.name):
         return True
+    if file.equals and _sha256(path) in file.equals:
+        return True
     size = path.stat().st_size
     if size < (file.size or 1):
         return False

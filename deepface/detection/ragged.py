@@ -1,0 +1,157 @@
+"""Pictures of different sizes through a convolutional network at once, each as if it were alone.
+
+Grouping by size is exact, but a loop as soon as sizes differ; padding to the largest changes what a
+network sees at a picture's edges. Here the pictures of a batch lie top left in one tensor, zero
+elsewhere. What layers write outside of a picture is set back to zero where it would be seen: in
+the row below and the column to the right of it, before each convolution that looks sideways. So
+each cell inside gets the numbers of the single run.
+
+A picture of ``h`` rows has ``ceil(h / stride)`` of them on a map, as convolutions padded by half
+their kernels give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+Size = tuple[int, int]  # height, width
+
+#: Sides of a batch of several sizes are multiples of it: cuDNN and oneDNN choose algorithms anew
+#: for each shape they have not met.
+_MULTIPLE = 64
+
+
+class Edges:
+    """Where the pictures of a batch end. These: where the tensor does."""
+
+    def clear(self, x: Tensor, stride: int) -> Tensor:
+        """``x`` ``(N, C, h, w)``, ready for a layer that looks one cell sideways."""
+        return x
+
+    def part(self, pictures: slice) -> Edges:
+        """Those of some of the pictures."""
+        return self
+
+
+class RaggedEdges(Edges):
+    """Edges of pictures of different sizes.
+
+    Args:
+        sizes: of the pictures.
+        shape: of the batch.
+        strides: of the maps that :meth:`clear` is asked for.
+        device: of the batch.
+    """
+
+    def __init__(
+        self, sizes: Sequence[Size], shape: Size, strides: Sequence[int], device: torch.device
+    ) -> None:
+        self._sizes, self._shape, self._strides = sizes, shape, strides
+        self._device = device
+        cells = [_cells_beyond(sizes, shape, stride) for stride in strides]
+        joined = uploaded(np.concatenate(cells), device)
+        parts = torch.split(joined, [len(some) for some in cells])
+        self._cells = dict(zip(strides, parts, strict=True))
+
+    def clear(self, x: Tensor, stride: int) -> Tensor:
+        """As in the base; ``x``, channels last, is written over."""
+        cells = self._cells[stride]
+        if len(cells):
+            x.permute(0, 2, 3, 1).view(-1, x.shape[1]).index_fill_(0, cells, 0.0)
+        return x
+
+    def part(self, pictures: slice) -> Edges:
+        """As in the base."""
+        return RaggedEdges(self._sizes[pictures], self._shape, self._strides, self._device)
+
+
+def _cells_beyond(sizes: Sequence[Size], shape: Size, stride: int) -> NDArray[np.int64]:
+    """Numbers of the cells just below and just right of each picture, on a map of the batch.
+
+    Of whole rows and columns of the map: what is farther out does not matter.
+    """
+    height, width = (-(-side // stride) for side in shape)
+    h, w = -(-np.array(sizes, np.int64).T // stride)
+    first = np.arange(len(sizes)) * height * width
+    low, narrow = h < height, w < width
+    below = (first + h * width)[low, None] + np.arange(width)
+    right = (first + w)[narrow, None] + np.arange(height) * width
+    return np.concatenate([below.ravel(), right.ravel()])
+
+
+def uploaded(values: NDArray[np.generic], device: torch.device) -> Tensor:
+    """An array on a device, which the host does not wait for."""
+    tensor = torch.from_numpy(values)
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Pictures that are a batch together.
+
+    Attributes:
+        members: their positions.
+        shape: of the batch.
+        ragged: whether any of them is smaller.
+    """
+
+    members: list[int]
+    shape: Size
+    ragged: bool
+
+
+def bins(sizes: Sequence[Size], step: int, most: int) -> list[Bin]:
+    """Which pictures go together: the cheapest partition of them, sorted, into runs.
+
+    Pictures of one size go together in any case.
+
+    Args:
+        sizes: of the pictures.
+        step: the pixels that a network computes in the time in which its layers are launched: so
+            much a batch costs besides its pixels. With 0, only equal sizes go together.
+        most: pixels of a batch, unless it has a single picture.
+    """
+    alike: dict[Size, list[int]] = {}
+    for position, size in enumerate(sizes):
+        alike.setdefault(size, []).append(position)
+    kinds = sorted(alike)
+    # best[n]: the cost of the first n kinds, and where their last run begins.
+    best: list[tuple[int, int]] = [(0, 0)]
+    for end in range(1, len(kinds) + 1):
+        choices = []
+        for start in range(end - 1, -1, -1):
+            count = sum(len(alike[kind]) for kind in kinds[start:end])
+            height, width = _shape(kinds[start:end])
+            if start < end - 1 and (step == 0 or count * height * width > most):
+                break
+            choices.append((best[start][0] + count * height * width + step, start))
+        best.append(min(choices))
+    found: list[Bin] = []
+    end = len(kinds)
+    while end:
+        start = best[end][1]
+        run = kinds[start:end]
+        members = [position for kind in run for position in alike[kind]]
+        height, width = _shape(run)
+        count = max(1, most // (height * width))
+        found += [
+            Bin(members[first : first + count], (height, width), len(run) > 1)
+            for first in range(0, len(members), count)
+        ]
+        end = start
+    return found[::-1]
+
+
+def _shape(kinds: Sequence[Size]) -> Size:
+    if len(kinds) == 1:
+        return kinds[0]
+    height, width = (-(-max(sides) // _MULTIPLE) * _MULTIPLE for sides in zip(*kinds, strict=True))
+    return height, width
