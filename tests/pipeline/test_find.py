@@ -605,3 +605,57 @@ def test_as_published(tmp_path: Path) -> None:
         assert row.threshold == 0.07
     (matches,) = find(query, tmp_path, **arguments)
     assert matches.equals(frame.head(3))
+
+
+def failing(error: BaseException) -> Any:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(24, "Too many open files"),
+        OSError(23, "Too many open files in system"),
+        OSError(5, "Input/output error"),
+        OSError(12, "Cannot allocate memory"),
+        OSError(116, "Stale file handle"),
+        MemoryError(),
+        cv2.error("OpenCV(4) alloc.cpp:73: error: (-4:Insufficient memory) Failed to allocate 9"),
+        RuntimeError("can't start new thread"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("where", ["cv2.imdecode", "the network"])
+def test_a_failure_of_the_machine_is_no_property_of_a_picture(
+    error: BaseException, where: str, folder: Path, monkeypatch: pytest.MonkeyPatch, model: StandIn
+) -> None:
+    """Nothing of it is stored, and the next call finds what it should."""
+    expected = find(picture(0), folder)
+    (folder / NPZ).unlink()
+    datastore._kept.clear()
+    if where.startswith("cv2"):
+        monkeypatch.setattr(where, failing(error))
+    else:
+        model.embed = failing(error)  # type: ignore[method-assign]
+    with pytest.raises(ValueError):
+        find(folder / "0.png", folder)
+    monkeypatch.undo()
+    vars(model).pop("embed", None)
+    datastore._kept.clear()
+    assert find(picture(0), folder) == expected
+    with np.load(folder / NPZ) as arrays:
+        assert arrays["has_embedding"].all() and len(arrays["identity"]) == 9
+
+
+def test_a_pipe_is_no_picture(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """To open it would be to wait for whoever writes into it."""
+    expected = find(picture(0), folder)
+    os.mkfifo(folder / "x.jpg")
+    os.mkfifo(folder / NPZ.replace("skip", "opencv"))
+    assert find(picture(0), folder) == expected
+    assert caplog.text.count("x.jpg") == 1
+    with pytest.raises(DeepFaceError, match="no regular file"):
+        find(picture(0), folder, detector_backend="opencv")
