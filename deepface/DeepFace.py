@@ -42,10 +42,12 @@ __all__ = [
     "extract_faces",
     "find",
     "identify",
+    "list_faces",
     "register",
     "represent",
     "search",
     "stream",
+    "unregister",
     "verify",
 ]
 
@@ -644,11 +646,14 @@ def register(
         expand_percentage: as for :func:`extract_faces`.
         normalization: as for :func:`represent`.
         anti_spoofing: raise an error where a face is not real.
-        database_type: ``"postgres"``, ``"pgvector"``, ``"sqlite"``, ``"qdrant"`` or ``"milvus"``.
-        connection_details: where the database is: a URI or a dict for PostgreSQL, a path for
-            SQLite, a URL or a folder for Qdrant, a URI or a file for Milvus. The default is the
-            type's environment variable: ``DEEPFACE_POSTGRES_URI``, ``DEEPFACE_SQLITE_PATH``,
-            ``DEEPFACE_QDRANT_URL`` or ``DEEPFACE_MILVUS_URI``.
+        database_type: ``"postgres"``, ``"pgvector"``, ``"sqlite"``, ``"mysql"``, ``"mongo"``,
+            ``"redis"``, ``"qdrant"`` or ``"milvus"``.
+        connection_details: where the database is: an address, for SQLite and Milvus also a file, or
+            a dict of what the driver takes. A folder of Qdrant is refused unless the dict has
+            ``"allow_pickle": True``: its files can run any program. The default is the type's
+            environment variable: ``DEEPFACE_POSTGRES_URI``, ``DEEPFACE_SQLITE_PATH``,
+            ``DEEPFACE_MYSQL_URI``, ``DEEPFACE_MONGO_URI``, ``DEEPFACE_REDIS_URI``,
+            ``DEEPFACE_QDRANT_URI`` or ``DEEPFACE_MILVUS_URI``.
         connection: an open connection of the database's driver to use instead; it stays open.
         border: as for :func:`extract_faces`.
         min_face_size: as for :func:`extract_faces`.
@@ -856,6 +861,113 @@ def identify(
     )
     opened = partial(open_database, database_type, connection_details, connection)
     return _database.identify(pipeline, img, identity_id, distance_metric, opened)
+
+
+def list_faces(
+    model_name: str = "VGG-Face",
+    detector_backend: str = "opencv",
+    align: bool = True,
+    l2_normalize: bool = False,
+    database_type: str = "postgres",
+    connection_details: Any = None,
+    connection: Any = None,
+    return_type: str | None = None,
+) -> Any:
+    """What was registered: the ids and names of the faces in a database.
+
+    Args:
+        model_name: as for :func:`register`; only faces registered with these four are listed.
+        detector_backend: as for :func:`register`.
+        align: as for :func:`register`.
+        l2_normalize: as for :func:`register`.
+        database_type: as for :func:`register`.
+        connection_details: as for :func:`register`.
+        connection: as for :func:`register`.
+        return_type: as for :func:`search`.
+
+    Returns:
+        A table with a row per face: ``id``, ``img_name``, ``model_name``, ``detector_backend``,
+        ``aligned`` and ``l2_normalized``; a ``pandas.DataFrame``, or a list of dicts.
+
+    Raises:
+        DatabaseError: as for :func:`register`.
+    """
+    pipeline = FacePipeline(detector_backend, model_name, align=align, l2_normalize=l2_normalize)
+    opened = partial(open_database, database_type, connection_details, connection)
+    return _database.list_faces(_database.criteria_of(pipeline), opened, return_type)
+
+
+def unregister(
+    identity_id: Any = None,
+    img_name: str | Sequence[str] | None = None,
+    img: Any = None,
+    model_name: str = "VGG-Face",
+    detector_backend: str = "opencv",
+    enforce_detection: EnforceDetection = True,
+    align: bool = True,
+    l2_normalize: bool = False,
+    expand_percentage: int = 0,
+    normalization: str = "base",
+    database_type: str = "postgres",
+    connection_details: Any = None,
+    connection: Any = None,
+    *,
+    border: float = PUBLISHED_BORDER,
+    min_face_size: int | None = None,
+    batch_size: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+) -> dict[str, int]:
+    """Delete faces from a database: by id, by name, or those of pictures.
+
+    Searches no longer find them, with an index neither; :func:`build_index` makes the index small
+    again. All are deleted or, where this raises, none: in databases with transactions.
+
+    Args:
+        identity_id: an id, or a list of them, as :func:`search` and :func:`list_faces` give them.
+        img_name: a name, or a list of them, to the letter; all records that have it.
+        img: one picture or many, as for :func:`extract_faces`: the records of the very same faces.
+        model_name: as for :func:`register`; names and faces are looked for among the records made
+            with these four.
+        detector_backend: as for :func:`register`.
+        enforce_detection: as for :func:`register`.
+        align: as for :func:`register`.
+        l2_normalize: as for :func:`register`.
+        expand_percentage: as for :func:`register`.
+        normalization: as for :func:`register`.
+        database_type: as for :func:`register`.
+        connection_details: as for :func:`register`.
+        connection: as for :func:`register`.
+        border: as for :func:`register`.
+        min_face_size: as for :func:`register`.
+        batch_size: as for :func:`register`.
+        device: as for :func:`register`.
+        precision: as for :func:`register`.
+
+    Returns:
+        ``{"deleted": n}``: how many records there were.
+
+    Raises:
+        DatabaseError: as for :func:`register`.
+        ValueError: none or several of ``identity_id``, ``img_name`` and ``img`` are given.
+    """
+    pipeline = FacePipeline(
+        detector_backend,
+        model_name,
+        enforce_detection=enforce_detection,
+        align=align,
+        expand_percentage=expand_percentage,
+        border=border,
+        min_face_size=min_face_size,
+        normalization=normalization,
+        l2_normalize=l2_normalize,
+        return_face=True,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+    )
+    opened = partial(open_database, database_type, connection_details, connection)
+    return _database.unregister(pipeline, identity_id, img_name, img, opened)
 
 
 def build_index(

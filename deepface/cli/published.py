@@ -92,4 +92,6 @@ def literal(text: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):  # a table
+        return value.to_dict("records")
     return value.tolist() if hasattr(value, "tolist") else repr(value)

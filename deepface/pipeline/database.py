@@ -13,6 +13,8 @@ import numpy as np
 
 from deepface.cropping.faces import LANDMARKS_ALIGNMENT
 from deepface.errors import (
+    DataTypeError,
+    DeepFaceError,
     DuplicateEntryError,
     FaceNotDetected,
     UnimplementedError,
@@ -33,7 +35,7 @@ from deepface.search.database.nearest import (
     find_exactly,
 )
 from deepface.search.query import Query, check_metric
-from deepface.search.table import SEARCH, table
+from deepface.search.table import FACES, SEARCH, table
 
 #: Faces that are stored in one transaction.
 _CHUNK = 100
@@ -86,35 +88,53 @@ def register(
         batch = open_batch(img)
         _check_names(img_name, batch)
         inserted = 0
-        waiting: list[Record] = []
-        for seen in pipeline.walk(batch):
-            for item in seen:
-                waiting += _records(item, _name(item, img_name))
-            while len(waiting) > _CHUNK:
-                inserted += _insert(database, criteria, waiting[:_CHUNK], inserted)
-                del waiting[:_CHUNK]
-        inserted += _insert(database, criteria, waiting, inserted)
+        try:
+            for records in _portions(pipeline.walk(batch), img_name):
+                database.insert(criteria, records)
+                inserted += len(records)
+        except DuplicateEntryError as error:
+            if inserted == 0 and len(records) == 1:  # the only face of the call, as published
+                get_logger().warning("%s", error)
+                return {"inserted": 0}
+            raise _after(error, inserted) from error
+        except DeepFaceError as error:
+            raise _after(error, inserted) from error
     return {"inserted": inserted}
 
 
-def _insert(database: Database, criteria: Criteria, records: list[Record], before: int) -> int:
-    if not records:
-        return 0
-    try:
-        database.insert(criteria, records)
-    except DuplicateEntryError as error:
-        if before == 0 and len(records) == 1:  # the only face of the call, as published
-            get_logger().warning("%s", error)
-            return 0
-        raise DuplicateEntryError(
-            f"{error}. Of this call {before} faces were stored; those from here on were not."
-        ) from error
-    return len(records)
+def _portions(
+    steps: Iterator[list[Seen]], img_name: str | Sequence[str] | None
+) -> Iterator[list[Record]]:
+    """The faces of all pictures, :data:`_CHUNK` at a time."""
+    waiting: list[Record] = []
+    for seen in steps:
+        for item in seen:
+            waiting += _records(item, _name(item, img_name))
+        while len(waiting) > _CHUNK:
+            yield waiting[:_CHUNK]
+            del waiting[:_CHUNK]
+    if waiting:
+        yield waiting
+
+
+def _after(error: DeepFaceError, inserted: int) -> DeepFaceError:
+    """The same error, saying what was done before it."""
+    if not inserted:
+        return error
+    return type(error)(
+        f"{error}. Of this call {inserted} faces were stored, those of the first pictures; the "
+        "others were not"
+    )
 
 
 def _check_names(img_name: Any, batch: Batch) -> None:
     if img_name is None or isinstance(img_name, str):
         return
+    if not isinstance(img_name, Sequence):
+        raise DataTypeError(f"img_name must be a text or a list of texts, but is {img_name!r}")
+    for number, name in enumerate(img_name):
+        if not isinstance(name, str):
+            raise DataTypeError(f"img_name[{number}] must be a text, but is {name!r}")
     if batch.single or batch.total != len(img_name):
         raise ValueError(
             f"img_name has {len(img_name)} names, but img "
@@ -281,3 +301,51 @@ def build_index(
             raise ValueError(f"{name} must be at least 1, but it is {value}")
     with opened() as database:
         database.build_index(criteria, max_neighbors_per_node, batch_size)
+
+
+def list_faces(criteria: Criteria, opened: Open, return_type: str | None) -> Any:
+    """See :func:`deepface.DeepFace.list_faces`."""
+    wanted = str(Query(return_type=return_type).return_type)
+    with opened() as database:
+        entries = list(database.entries(criteria))
+        columns = {**FACES, "id": database.id_type}
+    same = {name: [value] * len(entries) for name, value in criteria.columns.items()}
+    values = {
+        "id": [id_ for id_, _ in entries],
+        "img_name": [name for _, name in entries],
+        **same,
+    }
+    return table(columns, values, wanted)
+
+
+def unregister(
+    pipeline: FacePipeline, identity_id: Any, img_name: Any, img: Any, opened: Open
+) -> dict[str, int]:
+    """See :func:`deepface.DeepFace.unregister`; ``pipeline`` embeds, with ``return_face``."""
+    criteria = criteria_of(pipeline)
+    if sum(given is not None for given in (identity_id, img_name, img)) != 1:
+        raise ValueError("say which faces: pass one of identity_id, img_name and img")
+    with opened() as database:
+        if identity_id is not None:
+            ids = _several(identity_id)
+        elif img_name is not None:
+            ids = database.ids_of_names(criteria, _names_of(img_name))
+        else:
+            ids = [
+                id_
+                for records in _portions(pipeline.walk(open_batch(img)), "")
+                for id_ in database.ids_of_faces(criteria, records)
+            ]
+        return {"deleted": database.delete(criteria, ids)}
+
+
+def _several(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, (list, tuple, set)) else [given]
+
+
+def _names_of(given: Any) -> list[str]:
+    names = _several(given)
+    for name in names:
+        if not isinstance(name, str):
+            raise DataTypeError(f"img_name must be a text or a list of texts, but has {name!r}")
+    return names

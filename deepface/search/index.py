@@ -6,8 +6,6 @@ all are compared, which takes a few machine instructions each, and of the neares
 distances are computed from the vectors themselves, in half precision. There is nothing to build,
 and faces of people who are all equally unlike, among which a graph loses its way, are found as well
 as others.
-
-Graphs (HNSW) that the published library stored are read and continued.
 """
 
 from __future__ import annotations
@@ -25,11 +23,10 @@ from deepface.errors import DatabaseError, DimensionMismatchError, MissingPackag
 _CANDIDATES, _LEAST = 32, 8
 #: Most signs per vector: faiss adds their weights up in 16 bits. Longer vectors are projected.
 _MOST_SIGNS = 512
-#: Candidates that a graph keeps while a vector is added to it, as published; and while it is
-#: searched: more find more and take longer.
-_BUILD_EFFORT, SEARCH_EFFORT = 40, 512
-#: Bytes per part of a stored index.
-PART = 32 << 20
+#: Candidates that a server's graph keeps while it is searched: more find more and take longer.
+SEARCH_EFFORT = 512
+#: Bytes per part of a stored index: MySQL takes packets of 16 MB, MongoDB documents.
+PART = 8 << 20
 
 
 class NeighbourIndex:
@@ -41,11 +38,10 @@ class NeighbourIndex:
 
     def __init__(self, index: Any) -> None:
         self._index = index
-        inner = _faiss().downcast_index(index.index)
-        if hasattr(inner, "k_factor"):
-            inner.k_factor = _CANDIDATES
-        else:
-            inner.hnsw.efConstruction, inner.hnsw.efSearch = _BUILD_EFFORT, SEARCH_EFFORT
+        refined = _faiss().downcast_index(index.index)
+        if not hasattr(refined, "k_factor"):
+            raise DatabaseError("the stored index is of another kind: run build_index again")
+        refined.k_factor = _CANDIDATES
         #: Highest id, -1 when there is none.
         self.last_id = int(self.ids.max(initial=-1))
 
@@ -123,7 +119,9 @@ class NeighbourIndex:
 
     @classmethod
     def read(cls, parts: Iterator[bytes]) -> NeighbourIndex:
-        """The index that these parts make up, also one of the published library.
+        """The index that these parts make up.
+
+        Some damage ends the process: whoever reads parts from where others write checks them first.
 
         Raises:
             DatabaseError: they are damaged, or no such index.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
@@ -16,10 +18,12 @@ from numpy.typing import NDArray
 
 from deepface.errors import (
     DatabaseError,
+    DataTypeError,
     DimensionMismatchError,
     DuplicateEntryError,
     EmptyDatasource,
 )
+from deepface.logger import get_logger
 
 #: What a database calls a record: a number, or a UUID's text.
 Id: TypeAlias = int | str
@@ -27,6 +31,9 @@ Vectors: TypeAlias = NDArray[np.float64]
 
 #: Rows that are read at a time.
 PAGE = 1000
+#: Ids or names in one statement: SQLite takes no more than 999 parameters in old versions.
+PORTION = 500
+_HIGHEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -66,12 +73,16 @@ class Criteria:
 class Record:
     """A face to be stored.
 
-    ``face`` is the network's input ``(H, W, 3)`` float32, ``embedding`` its vector ``(d,)``.
+    ``face`` is the network's input ``(H, W, 3)`` float32, ``embedding`` its vector ``(d,)``. The
+    name is stored as :func:`storable` makes it.
     """
 
     img_name: str
     face: NDArray[np.float32]
     embedding: Vectors
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "img_name", storable(self.img_name))
 
     @cached_property
     def face_hash(self) -> str:
@@ -103,31 +114,60 @@ class Page:
     embeddings: Vectors
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[Id, str, NDArray[Any]]]) -> Page:
-        """A page of ``(id, name, vector)``.
+    def of(
+        cls,
+        rows: Iterable[tuple[Any, Any, Any]],
+        decode: Callable[[Any], NDArray[Any]] = np.asarray,
+    ) -> Page:
+        """A page of ``(id, name, vector)``, where ``decode`` makes ``(d,)`` of what a vector is.
 
         Raises:
+            DatabaseError: a record is broken; the message has its id.
             DimensionMismatchError: the vectors differ in length.
         """
-        if len({len(row[2]) for row in rows}) > 1:
-            lengths = {len(row[2]): row[0] for row in rows}
+        ids: list[Id] = []
+        names: list[str] = []
+        vectors: list[Vectors] = []
+        for id_, name, value in rows:
+            vectors.append(_vector(id_, value, decode))
+            ids.append(id_)
+            names.append(name if isinstance(name, str) else "")
+        if len({len(vector) for vector in vectors}) > 1:
+            lengths = {len(vector): id_ for id_, vector in zip(ids, vectors, strict=True)}
             raise DimensionMismatchError(
                 "the database holds embeddings of different lengths for the same model: "
                 + ", ".join(f"record {id_} has {length}" for length, id_ in lengths.items())
                 + ". Delete those of the wrong length."
             )
-        vectors = np.array([row[2] for row in rows], dtype=np.float64)
-        return cls([row[0] for row in rows], [row[1] for row in rows], vectors)
+        return cls(ids, names, np.array(vectors, dtype=np.float64))
+
+
+def _vector(id_: Any, value: Any, decode: Callable[[Any], NDArray[Any]]) -> Vectors:
+    try:
+        vector = np.asarray(decode(value), dtype=np.float64)
+        why = "it is no list of numbers" if vector.ndim != 1 or not vector.size else ""
+        if not why and not np.isfinite(vector).all():
+            why = "it has values that are not finite"
+    except Exception as error:  # whatever comes of what somebody else has stored
+        why = str(error)
+    if why:
+        raise DatabaseError(
+            f"the vector of record {id_} is broken ({why}): delete the record, e.g. with "
+            f"DeepFace.unregister(identity_id={id_!r}, ...)"
+        )
+    return vector
 
 
 class Database(ABC):
-    """A database of faces.
+    """A database of faces: what is the same for all is here, an adapter fills in the rest.
 
     A connection serves one thread. Nothing is created until something is written: reading from a
-    database without tables finds nothing.
+    database without tables finds nothing. Criteria and names go into statements as parameters, and
+    names of tables are those of :attr:`Criteria.collection`.
 
     Args:
-        details: where the database is; what it may be is the adapter's to say.
+        details: where the database is; what it may be is the adapter's to say. It is connected to
+            here: what cannot be reached is an error at once.
         connection: a connection that the caller opened and closes; ``details`` is then not used.
     """
 
@@ -143,13 +183,91 @@ class Database(ABC):
     def close(self) -> None:
         """Close the connection. Not called for a connection of the caller's."""
 
-    @abstractmethod
     def insert(self, criteria: Criteria, records: Sequence[Record]) -> None:
         """Store records of one criteria: all of them, or none when this raises.
 
         Raises:
             DuplicateEntryError: some of them are there already, or twice among them.
             DimensionMismatchError: vectors of another length are stored for these criteria.
+            DataTypeError: a vector has values that are not finite.
+        """
+        refuse_odd_vectors(records)
+        refuse_other_length(None, records)
+        with self.writing():
+            self.prepare(criteria, len(records[0].embedding))
+            page = next(self.pages(criteria, 1), None)
+            refuse_other_length(None if page is None else page.embeddings.shape[1], records)
+            refuse_duplicates(records, self.registered(criteria, records))
+            self.store(criteria, records)
+
+    def delete(self, criteria: Criteria, ids: Iterable[Any]) -> int:
+        """Delete records: all of them, or none when this raises. Those that are not there do not
+        count.
+
+        Returns:
+            How many there were.
+        """
+        wanted = {id_ for identity in ids if (id_ := self.parse_id(identity)) is not None}
+        with self.writing():
+            return sum(self.remove(criteria, some) for some in portions(list(wanted)))
+
+    def get(self, criteria: Criteria, identity: Any) -> Stored | None:
+        """The record ``identity``. Databases with a table per criteria look into that one."""
+        id_ = self.parse_id(identity)
+        if id_ is None:
+            return None
+        page = self.fetch(criteria, [id_])
+        if not page.ids:
+            return None
+        return Stored(page.ids[0], criteria, page.names[0], page.embeddings[0])
+
+    def parse_id(self, identity: Any) -> Id | None:
+        """An id as the caller wrote it; ``None`` for what no record is called."""
+        if isinstance(identity, bool) or not str(identity).isdecimal():
+            return None
+        number = int(str(identity)) if len(str(identity)) < 20 else _HIGHEST_ID + 1
+        return number if number <= _HIGHEST_ID else None
+
+    def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
+        """Ids and names of all records."""
+        for page in self.pages(criteria):
+            yield from zip(page.ids, page.names, strict=True)
+
+    def ids_of_names(self, criteria: Criteria, names: Sequence[str]) -> list[Id]:
+        """The records that have one of these names, to the letter."""
+        wanted = {storable(name) for name in names}
+        return [id_ for id_, name in self.entries(criteria) if name in wanted]
+
+    def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
+        """Make :meth:`neighbours` fast for all records, reading ``size`` at a time.
+
+        Raises:
+            EmptyDatasource: there are none.
+        """
+        get_logger().info(
+            "%s keeps its indexes itself: there is nothing to build", type(self).__name__
+        )
+
+    def writing(self) -> AbstractContextManager[Any]:
+        """One transaction, while which nobody else writes, where the engine has them."""
+        return nullcontext()
+
+    @abstractmethod
+    def prepare(self, criteria: Criteria, dimensions: int) -> None:
+        """Make the tables that are missing; within :meth:`writing`."""
+
+    @abstractmethod
+    def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
+        """Which ``face_hash`` of these records cannot be stored again; within :meth:`writing`."""
+
+    @abstractmethod
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
+        """Write records that were checked; within :meth:`writing`."""
+
+    @abstractmethod
+    def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
+        """Delete :data:`PORTION` records at most and give how many were there; within
+        :meth:`writing`.
         """
 
     @abstractmethod
@@ -161,8 +279,8 @@ class Database(ABC):
         """The records of these ids that exist, in any order."""
 
     @abstractmethod
-    def get(self, criteria: Criteria, identity: Any) -> Stored | None:
-        """The record ``identity``. Databases with a table per criteria look into that one."""
+    def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
+        """The stored records of the same faces: those with the same pixels."""
 
     @abstractmethod
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
@@ -174,18 +292,39 @@ class Database(ABC):
             DeepFaceError: there is no index and this database does not keep one by itself.
         """
 
-    @abstractmethod
-    def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
-        """Make :meth:`neighbours` fast for all records, reading ``size`` at a time.
-
-        Raises:
-            EmptyDatasource: there are none.
-        """
-
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
         """An error of the driver in words that say what to do, without secrets."""
         return DatabaseError(f"{cls.__name__} failed: {error}")
+
+
+def portions(values: Sequence[Any]) -> Iterator[list[Any]]:
+    """Some values at a time: :data:`PORTION`."""
+    for start in range(0, len(values), PORTION):
+        yield list(values[start : start + PORTION])
+
+
+def storable(name: str) -> str:
+    """A name as every database can hold it: bytes that are no UTF-8, and zeros, become escapes."""
+    text = os.fsencode(name).decode(errors="backslashreplace") if not _is_utf8(name) else name
+    return text.replace("\0", "\\x00")
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def refuse_odd_vectors(records: Sequence[Record]) -> None:
+    """Raise ``DataTypeError`` for vectors that nothing can be compared with."""
+    for record in records:
+        if record.embedding.ndim != 1 or not np.isfinite(record.embedding).all():
+            raise DataTypeError(
+                f"the vector of {record.img_name} has values that are not finite: it is not stored"
+            )
 
 
 def nothing_registered(criteria: Criteria, function: str) -> EmptyDatasource:

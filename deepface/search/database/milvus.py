@@ -12,7 +12,6 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from deepface.errors import DatabaseError
-from deepface.logger import get_logger
 from deepface.search.database.base import (
     PAGE,
     Criteria,
@@ -20,10 +19,7 @@ from deepface.search.database.base import (
     Id,
     Page,
     Record,
-    Stored,
     Vectors,
-    refuse_duplicates,
-    refuse_other_length,
 )
 
 #: Seconds to wait for a server that does not answer.
@@ -61,25 +57,20 @@ class Milvus(Database):
             f"DEEPFACE_MILVUS_URI right? ({getattr(error, 'message', error)})"
         )
 
-    def insert(self, criteria: Criteria, records: Sequence[Record]) -> None:
+    def prepare(self, criteria: Criteria, dimensions: int) -> None:
         """See the base class."""
-        name = criteria.collection
-        page = next(self.pages(criteria, 1), None)
-        refuse_other_length(None if page is None else page.embeddings.shape[1], records)
-        if not self._client.has_collection(name):
+        if not self._client.has_collection(criteria.collection):
             self._client.create_collection(
-                name,
-                dimension=len(records[0].embedding),
+                criteria.collection,
+                dimension=dimensions,
                 vector_field_name="embedding",
                 metric_type="COSINE" if criteria.l2_normalized else "L2",
                 auto_id=False,
                 consistency_level="Strong",
             )
-        hashes = ", ".join(f'"{record.face_hash}"' for record in records)
-        rows = self._client.query(
-            name, filter=f"face_hash in [{hashes}]", output_fields=["face_hash"]
-        )
-        refuse_duplicates(records, {row["face_hash"] for row in rows})
+
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
+        """See the base class."""
         rows = [
             {
                 "id": _id(record),
@@ -89,7 +80,35 @@ class Milvus(Database):
             }
             for record in records
         ]
-        self._client.insert(name, rows)
+        self._client.insert(criteria.collection, rows)
+
+    def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
+        """See the base class."""
+        return {row["face_hash"] for row in self._same_faces(criteria, records)}
+
+    def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
+        """See the base class."""
+        return [row["id"] for row in self._same_faces(criteria, records)]
+
+    def _same_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[dict[str, Any]]:
+        name = criteria.collection
+        if not self._client.has_collection(name):
+            return []
+        hashes = ", ".join(f'"{record.face_hash}"' for record in records)  # digits and letters
+        rows: list[dict[str, Any]] = self._client.query(
+            name, filter=f"face_hash in [{hashes}]", output_fields=["id", "face_hash"]
+        )
+        return rows
+
+    def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
+        """See the base class."""
+        name = criteria.collection
+        if not self._client.has_collection(name):
+            return 0
+        found = [row["id"] for row in self._client.get(name, list(ids), output_fields=["id"])]
+        if found:
+            self._client.delete(name, ids=found)
+        return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
         """See the base class."""
@@ -106,16 +125,9 @@ class Milvus(Database):
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         """See the base class."""
+        if not ids or not self._client.has_collection(criteria.collection):
+            return Page.of([])
         return _page(self._client.get(criteria.collection, list(ids), output_fields=list(_FIELDS)))
-
-    def get(self, criteria: Criteria, identity: Any) -> Stored | None:
-        """See the base class."""
-        if not str(identity).isdecimal() or not self._client.has_collection(criteria.collection):
-            return None
-        page = self.fetch(criteria, [int(identity)])
-        if not page.ids:
-            return None
-        return Stored(page.ids[0], criteria, page.names[0], page.embeddings[0])
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
         """See the base class."""
@@ -125,10 +137,6 @@ class Milvus(Database):
             criteria.collection, queries.astype(np.float32).tolist(), limit=k
         )
         return [[hit["id"] for hit in hits] for hits in found]
-
-    def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
-        """See the base class."""
-        get_logger().info("milvus keeps its indexes itself: there is nothing to build")
 
 
 def _connect(details: Any) -> Any:
@@ -144,4 +152,4 @@ def _id(record: Record) -> int:
 
 
 def _page(rows: Sequence[Any]) -> Page:
-    return Page.of([(row["id"], row.get("img_name", ""), row["embedding"]) for row in rows])
+    return Page.of((row["id"], row.get("img_name"), row["embedding"]) for row in rows)

@@ -29,7 +29,7 @@ class PgVector(Postgres):
         """See the base class."""
         return criteria.collection
 
-    def create_tables(self, criteria: Criteria, dimensions: int) -> None:
+    def prepare(self, criteria: Criteria, dimensions: int) -> None:
         """See the base class."""
         table = self.table(criteria)
         if self.has_table(table):

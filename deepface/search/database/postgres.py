@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from psycopg import pq
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import tuple_row
 
 from deepface.errors import DatabaseError
 from deepface.search.database.base import Criteria, Vectors
@@ -111,7 +112,7 @@ class Postgres(SqlDatabase):
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See the base class."""
-        with self._connection.cursor(binary=True) as cursor:
+        with self._connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             cursor.adapters.register_loader(_FLOAT8_ARRAY, _Vector)
             cursor.execute(statement.replace("?", "%s").encode(), parameters)
             return cursor.fetchall() if cursor.description else []
@@ -129,7 +130,7 @@ class Postgres(SqlDatabase):
         """See the base class."""
         return self.run("SELECT to_regclass(?) IS NOT NULL", [name])[0][0] is True
 
-    def create_tables(self, criteria: Criteria, dimensions: int) -> None:
+    def prepare(self, criteria: Criteria, dimensions: int) -> None:
         """See the base class. An account that may not create tables can use those there are."""
         for name, statement in _TABLES.items():
             if not self.has_table(name):

@@ -1,4 +1,4 @@
-"""Qdrant: a collection per criteria. Also its local mode, a folder without a server."""
+"""Qdrant: a collection per criteria. Also its local mode, in memory or a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ApiException
 
 from deepface.errors import DatabaseError
-from deepface.logger import get_logger
 from deepface.search.database.base import (
     PAGE,
     Criteria,
@@ -20,22 +19,22 @@ from deepface.search.database.base import (
     Id,
     Page,
     Record,
-    Stored,
     Vectors,
-    refuse_duplicates,
-    refuse_other_length,
+    storable,
 )
 from deepface.search.index import SEARCH_EFFORT
 
 
 class Qdrant(Database):
-    """A Qdrant server, or a folder.
+    """A Qdrant server, or its local mode.
 
     Qdrant has no transactions: a face that two processes register at the same moment is stored
     once, without an error.
 
     Args:
-        details: a URL, a folder, ``":memory:"``, or a dict of arguments of ``QdrantClient``.
+        details: a URL, ``":memory:"``, or a dict of arguments of ``QdrantClient``. A folder
+            (``path``) needs ``"allow_pickle": True`` beside it: its files are pickles, which can
+            run any program.
         connection: a ``QdrantClient`` of the caller's.
     """
 
@@ -56,28 +55,24 @@ class Qdrant(Database):
             return DatabaseError("Qdrant refused the API key: pass the right one as api_key")
         return DatabaseError(
             "Qdrant cannot be reached or failed: is the server running, and is the address in "
-            f"connection_details or DEEPFACE_QDRANT_URL right? ({error})"
+            f"connection_details or DEEPFACE_QDRANT_URI right? ({error})"
         )
 
-    def insert(self, criteria: Criteria, records: Sequence[Record]) -> None:
+    def prepare(self, criteria: Criteria, dimensions: int) -> None:
         """See the base class."""
         name = criteria.collection
         if self._client.collection_exists(name):
-            page = next(self.pages(criteria, 1), None)
-            refuse_other_length(None if page is None else page.embeddings.shape[1], records)
-        else:
-            refuse_other_length(None, records)
-            distance = models.Distance.COSINE if criteria.l2_normalized else models.Distance.EUCLID
-            length = len(records[0].embedding)
-            self._client.create_collection(
-                name, vectors_config=models.VectorParams(size=length, distance=distance)
-            )
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # in a folder it has no effect, and need not have
-                self._client.create_payload_index(
-                    name, "face_hash", models.PayloadSchemaType.KEYWORD
-                )
-        refuse_duplicates(records, self._registered(criteria, records))
+            return
+        distance = models.Distance.COSINE if criteria.l2_normalized else models.Distance.EUCLID
+        self._client.create_collection(
+            name, vectors_config=models.VectorParams(size=dimensions, distance=distance)
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # in a folder it has no effect, and need not have
+            self._client.create_payload_index(name, "face_hash", models.PayloadSchemaType.KEYWORD)
+
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
+        """See the base class."""
         points = [
             models.PointStruct(
                 id=_id(record),
@@ -86,19 +81,57 @@ class Qdrant(Database):
             )
             for record in records
         ]
-        self._client.upsert(name, points, wait=True)
+        self._client.upsert(criteria.collection, points, wait=True)
 
-    def _registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
-        """Hashes of the faces that are there, also of those without a hash, as published."""
-        faces = models.MatchAny(any=[record.face_hash for record in records])
-        condition = models.FieldCondition(key="face_hash", match=faces)
-        found, _ = self._client.scroll(
-            criteria.collection, scroll_filter=models.Filter(must=[condition]), limit=len(records)
-        )
-        stored = {str((point.payload or {})["face_hash"]) for point in found}
+    def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
+        """See the base class."""
+        return set(self._same_faces(criteria, records).values())
+
+    def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
+        """See the base class."""
+        return list(self._same_faces(criteria, records))
+
+    def _same_faces(self, criteria: Criteria, records: Sequence[Record]) -> dict[str, str]:
+        """Id -> hash of the stored faces, also of those without a hash, as published."""
+        if not self._client.collection_exists(criteria.collection):
+            return {}
+        hashes = {record.face_hash for record in records}
+        found = self._points_with(criteria, "face_hash", list(hashes))
+        same = {str(point.id): str((point.payload or {})["face_hash"]) for point in found}
         ids = {_id(record): record.face_hash for record in records}
-        same = self._client.retrieve(criteria.collection, list(ids), with_payload=False)
-        return stored | {ids[str(point.id)] for point in same}
+        stored = self._client.retrieve(criteria.collection, list(ids), with_payload=False)
+        return same | {str(point.id): ids[str(point.id)] for point in stored}
+
+    def ids_of_names(self, criteria: Criteria, names: Sequence[str]) -> list[Id]:
+        """See the base class."""
+        if not self._client.collection_exists(criteria.collection):
+            return []
+        wanted = [storable(name) for name in names]
+        return [str(point.id) for point in self._points_with(criteria, "img_name", wanted)]
+
+    def _points_with(self, criteria: Criteria, key: str, values: list[str]) -> Iterator[Any]:
+        condition = models.FieldCondition(key=key, match=models.MatchAny(any=values))
+        offset = None
+        while True:
+            points, offset = self._client.scroll(
+                criteria.collection,
+                scroll_filter=models.Filter(must=[condition]),
+                limit=PAGE,
+                offset=offset,
+            )
+            yield from points
+            if offset is None:
+                return
+
+    def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
+        """See the base class."""
+        name = criteria.collection
+        if not self._client.collection_exists(name):
+            return 0
+        found = [point.id for point in self._client.retrieve(name, list(ids), with_payload=False)]
+        if found:
+            self._client.delete(name, models.PointIdsList(points=found), wait=True)
+        return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
         """See the base class."""
@@ -116,18 +149,16 @@ class Qdrant(Database):
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         """See the base class."""
+        if not self._client.collection_exists(criteria.collection):
+            return Page.of([])
         return _page(self._client.retrieve(criteria.collection, list(ids), with_vectors=True))
 
-    def get(self, criteria: Criteria, identity: Any) -> Stored | None:
+    def parse_id(self, identity: Any) -> Id | None:
         """See the base class."""
         try:
-            id_ = str(uuid.UUID(str(identity)))
+            return str(uuid.UUID(str(identity)))
         except ValueError:
             return None
-        if not self._client.collection_exists(criteria.collection):
-            return None
-        page = self.fetch(criteria, [id_])
-        return Stored(id_, criteria, page.names[0], page.embeddings[0]) if page.ids else None
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
         """See the base class."""
@@ -144,10 +175,6 @@ class Qdrant(Database):
         answers = self._client.query_batch_points(criteria.collection, requests)
         return [[str(point.id) for point in answer.points] for answer in answers]
 
-    def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
-        """See the base class."""
-        get_logger().info("qdrant keeps its indexes itself: there is nothing to build")
-
 
 def _connect(details: Any) -> QdrantClient:
     if isinstance(details, dict):
@@ -156,13 +183,23 @@ def _connect(details: Any) -> QdrantClient:
         text = os.fspath(details)
         key = "url" if "://" in text else "location" if text == ":memory:" else "path"
         options = {key: text}
+    if not options.pop("allow_pickle", False) and options.get("path") is not None:
+        raise DatabaseError(
+            f"the folder {options['path']} is not opened: qdrant-client keeps points in folders as "
+            "pickles, so that whoever can change a file there can run any program as you. Use a "
+            "Qdrant server, or database_type='sqlite' or 'milvus' for a file. If nobody else can "
+            "write to the folder, say so: connection_details={'path': ..., 'allow_pickle': True}"
+        )
+    options.setdefault("check_compatibility", False)  # which warns instead of raising an error
     try:
-        return QdrantClient(**options)
+        client = QdrantClient(**options)
     except RuntimeError as error:
         raise DatabaseError(
             "the Qdrant folder is in use by another program: run a Qdrant server for several "
             "programs at a time"
         ) from error
+    client.get_collections()  # connects
+    return client
 
 
 def _id(record: Record) -> str:
@@ -171,4 +208,4 @@ def _id(record: Record) -> str:
 
 
 def _page(points: Sequence[Any]) -> Page:
-    return Page.of([(str(p.id), str(p.payload.get("img_name", "")), p.vector) for p in points])
+    return Page.of((str(p.id), (p.payload or {}).get("img_name"), p.vector) for p in points)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from deepface.errors import MissingPackageError, UnimplementedError
+from deepface.errors import DatabaseError, MissingPackageError, UnimplementedError, reason_of
 from deepface.runtime.home import path_from_env
 from deepface.search.database.base import Database
 
@@ -20,6 +21,12 @@ class Entry:
     path: str
     variable: str
     driver: str = ""
+    #: Another name of the variable, of earlier versions of ours.
+    old_variable: str = ""
+
+    def details(self) -> str | None:
+        """What the variable says."""
+        return os.environ.get(self.variable) or os.environ.get(self.old_variable) or None
 
 
 _HERE = "deepface.search.database"
@@ -30,8 +37,13 @@ DATABASES = {
     "postgres": Entry(f"{_HERE}.postgres:Postgres", "DEEPFACE_POSTGRES_URI", "psycopg[binary]"),
     "pgvector": Entry(f"{_HERE}.pgvector:PgVector", "DEEPFACE_POSTGRES_URI", "psycopg[binary]"),
     "sqlite": Entry(f"{_HERE}.sqlite:SQLite", "DEEPFACE_SQLITE_PATH"),
-    "qdrant": Entry(f"{_HERE}.qdrant:Qdrant", "DEEPFACE_QDRANT_URL", "qdrant-client"),
-    "milvus": Entry(f"{_HERE}.milvus:Milvus", "DEEPFACE_MILVUS_URI", "pymilvus[milvus_lite]"),
+    "mysql": Entry(f"{_HERE}.mysql:MySQL", "DEEPFACE_MYSQL_URI", "pymysql"),
+    "mongo": Entry(f"{_HERE}.mongo:Mongo", "DEEPFACE_MONGO_URI", "pymongo"),
+    "redis": Entry(f"{_HERE}.redis:Redis", "DEEPFACE_REDIS_URI", "redis"),
+    "qdrant": Entry(
+        f"{_HERE}.qdrant:Qdrant", "DEEPFACE_QDRANT_URI", "qdrant-client", "DEEPFACE_QDRANT_URL"
+    ),
+    "milvus": Entry(f"{_HERE}.milvus:Milvus", "DEEPFACE_MILVUS_URI", "pymilvus milvus-lite"),
 }
 
 
@@ -74,6 +86,11 @@ def open_database(
     except adapter.driver_errors as error:
         place = details if connection is None else connection
         raise adapter.explain(error, place) from None
+    except OSError as error:
+        raise DatabaseError(
+            f"the database {database_type!r} cannot be used: {error.filename or 'its place'}: "
+            f"{reason_of(error)}. Check that it exists and that you may read and write it."
+        ) from error
     finally:
         if database is not None and connection is None:
             database.close()
@@ -86,6 +103,7 @@ def _adapter(database_type: str) -> type[Database]:
         adapter: type[Database] = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         raise MissingPackageError(
-            f"the database {database_type!r} needs {entry.driver}: pip install '{entry.driver}'"
+            f"the database {database_type!r} needs {entry.driver}: pip install "
+            + " ".join(f"'{package}'" for package in entry.driver.split())
         ) from error
     return adapter

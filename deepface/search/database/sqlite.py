@@ -110,7 +110,9 @@ class SQLite(SqlDatabase):
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """See the base class."""
-        return self._connection.execute(statement, parameters).fetchall()
+        cursor = self._connection.cursor()
+        cursor.row_factory = None  # whatever the caller's connection makes of rows
+        return cursor.execute(statement, parameters).fetchall()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -134,7 +136,7 @@ class SQLite(SqlDatabase):
             self.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [name])
         )
 
-    def create_tables(self, criteria: Criteria, dimensions: int) -> None:
+    def prepare(self, criteria: Criteria, dimensions: int) -> None:
         """See the base class."""
         for statement in _TABLES:
             self.run(statement)

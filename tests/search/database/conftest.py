@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from deepface.search.database.base import Criteria, Database, Record
-from deepface.search.database.registry import open_database
+from deepface.search.database.registry import DATABASES, open_database
+from tests.database_servers import mysql_server, redis_server
 from tests.postgres_server import postgres_server
 
 #: Gives a ``with`` block with a connection to the test's own database, again and again.
@@ -45,31 +46,90 @@ def fresh_schema(uri: str, name: str) -> str:
     return f"{uri}?options=-csearch_path%3D{name},public"
 
 
+@pytest.fixture(scope="session")
+def mysql_uri() -> Iterator[str]:
+    pytest.importorskip("pymysql", reason="pip install pymysql")
+    with mysql_server() as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def redis_uri() -> Iterator[str]:
+    pytest.importorskip("redis", reason="pip install redis")
+    with redis_server() as uri:
+        yield uri
+
+
+def fresh_mysql(uri: str, name: str = "test") -> str:
+    """The URI of an empty database."""
+    import pymysql
+
+    from deepface.search.database import mysql
+
+    options = mysql._parsed(f"{uri}/mysql")
+    with pymysql.connect(**options) as connection, connection.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {name}")
+        cursor.execute(f"CREATE DATABASE {name}")
+    return f"{uri}/{name}"
+
+
+def fresh_redis(uri: str) -> str:
+    """The URI of an empty database."""
+    import redis
+
+    with redis.Redis.from_url(f"{uri}/0") as client:
+        client.flushall()
+    return f"{uri}/0"
+
+
+def opener_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Opener:
+    """An empty database of this type."""
+    if kind == "mongo":
+        pytest.importorskip("pymongo", reason="pip install pymongo")
+        client = pytest.importorskip("mongomock", reason="pip install mongomock").MongoClient()
+        return lambda: open_database("mongo", connection=client)
+    details = details_of(kind, request, folder)
+    return lambda: open_database(kind, details)
+
+
 def details_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Any:
     """``connection_details`` of an empty database of this type."""
     if kind == "sqlite":
         return str(folder / "faces.db")
     if kind == "qdrant":
         pytest.importorskip("qdrant_client", reason="pip install qdrant-client")
-        return str(folder / "qdrant")
+        return {"path": str(folder / "qdrant"), "allow_pickle": True}
     if kind == "milvus":
-        pytest.importorskip("milvus_lite", reason="pip install 'pymilvus[milvus_lite]'")
+        pytest.importorskip("milvus_lite", reason="pip install pymilvus milvus-lite")
         return str(folder / "milvus.db")
+    if kind == "mysql":
+        return fresh_mysql(request.getfixturevalue("mysql_uri"))
+    if kind == "redis":
+        return fresh_redis(request.getfixturevalue("redis_uri"))
     pytest.importorskip("psycopg", reason="pip install 'psycopg[binary]'")
     uri = request.getfixturevalue("postgres_uri" if kind == "postgres" else "pgvector_uri")
     return fresh_schema(uri, f"test_{kind}")
 
 
-@pytest.fixture(params=["sqlite", "postgres", "pgvector", "qdrant", "milvus"])
+#: Databases whose index is ours.
+INDEXED = ("sqlite", "postgres", "mysql", "redis", "mongo")
+#: Databases that several threads can open.
+SERVERS = ("sqlite", "postgres", "mysql", "redis")
+
+
+@pytest.fixture(params=list(DATABASES))
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    details = details_of(request.param, request, tmp_path)
-    return lambda: open_database(request.param, details)
+    return opener_of(request.param, request, tmp_path)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def sql_opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
-    details = details_of(request.param, request, tmp_path)
-    return lambda: open_database(request.param, details)
+@pytest.fixture(params=INDEXED)
+def indexed_opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    return opener_of(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=SERVERS)
+def shared_opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    return opener_of(request.param, request, tmp_path)
 
 
 def records(count: int, dimensions: int = 16, seed: int = 0, unit: bool = False) -> list[Record]:

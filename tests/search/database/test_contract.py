@@ -10,7 +10,7 @@ import pytest
 
 from deepface.errors import DimensionMismatchError, DuplicateEntryError
 from deepface.search import index
-from deepface.search.database.sql import SqlDatabase
+from deepface.search.database.indexed import IndexedDatabase
 from tests.search.database.conftest import CRITERIA, UNIT, Opener, records, stored_names
 
 
@@ -122,13 +122,13 @@ def test_building_again_changes_nothing(opener: Opener) -> None:
         assert database.neighbours(CRITERIA, np.ones((1, 16)), 5) == before
 
 
-def test_threads_that_register_the_same_faces(sql_opener: Opener) -> None:
+def test_threads_that_register_the_same_faces(shared_opener: Opener) -> None:
     """Each face is stored once, and whoever comes later is told."""
     many = records(12)
     told = []
 
     def register() -> None:
-        with sql_opener() as database:
+        with shared_opener() as database:
             for record in many:
                 try:
                     database.insert(CRITERIA, [record])
@@ -140,34 +140,34 @@ def test_threads_that_register_the_same_faces(sql_opener: Opener) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    with sql_opener() as database:
+    with shared_opener() as database:
         assert stored_names(database) == sorted(record.img_name for record in many)
     assert len(told) == 3 * len(many)
 
 
 def test_searching_while_the_index_is_replaced(
-    sql_opener: Opener, monkeypatch: pytest.MonkeyPatch
+    shared_opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(index, "PART", 500)
-    monkeypatch.setattr(SqlDatabase, "_cache", {})
-    with sql_opener() as database:
+    monkeypatch.setattr(IndexedDatabase, "_cache", {})
+    with shared_opener() as database:
         database.insert(CRITERIA, records(20))
         database.build_index(CRITERIA, 8, 100)
     done = threading.Event()
     errors: list[Exception] = []
 
     def search() -> None:
-        with sql_opener() as database:
+        with shared_opener() as database:
             while not done.is_set():
                 try:
-                    SqlDatabase._cache.clear()
+                    IndexedDatabase._cache.clear()
                     assert len(database.neighbours(CRITERIA, np.ones((1, 16)), 10)[0]) == 10
                 except Exception as error:
                     errors.append(error)
 
     thread = threading.Thread(target=search)
     thread.start()
-    with sql_opener() as database:
+    with shared_opener() as database:
         for seed in range(1, 20):
             database.insert(CRITERIA, records(5, seed=seed))
             database.build_index(CRITERIA, 8, 100)

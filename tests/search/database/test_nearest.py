@@ -10,17 +10,15 @@ import pytest
 
 from deepface.errors import DimensionMismatchError, EmptyDatasource
 from deepface.search.database.nearest import find_approximately, find_exactly
-from deepface.search.database.sql import SqlDatabase
 from tests.search.database.conftest import CRITERIA, Opener, records
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_registered_deleted_and_built_in_any_order(sql_opener: Opener, seed: int) -> None:
+def test_registered_deleted_and_built_in_any_order(indexed_opener: Opener, seed: int) -> None:
     """Few enough records that the index finds all neighbours."""
     rng = random.Random(seed)
     probes = np.array([record.embedding for record in records(3, seed=1000)])
-    with sql_opener() as database:
-        assert isinstance(database, SqlDatabase)
+    with indexed_opener() as database:
         database.insert(CRITERIA, records(2, seed=999))
         database.build_index(CRITERIA, 8, 3)
         for step in range(30):
@@ -32,9 +30,7 @@ def test_registered_deleted_and_built_in_any_order(sql_opener: Opener, seed: int
             else:
                 ids = [id_ for page in database.pages(CRITERIA) for id_ in page.ids]
                 gone = rng.sample(ids, rng.randint(0, max(0, len(ids) - 1)) // 2)
-                with database.writing():
-                    for id_ in gone:
-                        database.run("DELETE FROM embeddings WHERE id = ?", [id_])
+                assert database.delete(CRITERIA, gone) == len(gone)
             k = rng.randint(1, 8)
             limit = rng.choice([math.inf, 5.0])
             exact = find_exactly(database, CRITERIA, probes, "euclidean", limit, k)
@@ -44,13 +40,13 @@ def test_registered_deleted_and_built_in_any_order(sql_opener: Opener, seed: int
                 assert alone == [own]
 
 
-def test_all_deleted(sql_opener: Opener) -> None:
-    with sql_opener() as database:
-        assert isinstance(database, SqlDatabase)
+def test_all_deleted(indexed_opener: Opener) -> None:
+    with indexed_opener() as database:
         database.insert(CRITERIA, records(5))
         database.build_index(CRITERIA, 8, 3)
-        with database.writing():
-            database.run("DELETE FROM embeddings")
+        ids = [id_ for id_, _ in database.entries(CRITERIA)]
+        assert database.delete(CRITERIA, [*ids, 999_999]) == 5
+        assert database.delete(CRITERIA, ids) == 0
         for find in (find_approximately, find_exactly):
             with pytest.raises(EmptyDatasource):
                 find(database, CRITERIA, np.ones((1, 16)), "euclidean", math.inf, 3)

@@ -26,10 +26,11 @@ def test_server_that_is_not_there(database_type: str, package: str) -> None:
 
 def test_qdrant_folder_in_use(tmp_path: Path) -> None:
     pytest.importorskip("qdrant_client")
+    details = {"path": str(tmp_path), "allow_pickle": True}
     with (
-        open_database("qdrant", tmp_path),
+        open_database("qdrant", details),
         pytest.raises(DatabaseError, match="in use by another program"),
-        open_database("qdrant", tmp_path),
+        open_database("qdrant", details),
     ):
         pass
 

@@ -176,7 +176,7 @@ def test_deleted_records_and_damaged_indexes(file: Path, monkeypatch: pytest.Mon
     assert versions.fetchone()[0] == 1  # nothing is left of the earlier ones
     connection.execute("UPDATE embeddings_index_parts SET data = x'00' WHERE part = 0")
     connection.execute("UPDATE embeddings_index_parts SET version = 'v'")
-    connection.execute("UPDATE embeddings_index SET index_data = ?", [b"parts:v"])
+    connection.execute("UPDATE embeddings_index SET index_data = ?", [b"parts2:v"])
     connection.commit()
     with open_database("sqlite", file) as database:
         with pytest.raises(DatabaseError, match="run build_index again"):

@@ -1,0 +1,201 @@
+"""Databases that find no neighbours by themselves: an index is made here and kept in them.
+
+The published library keeps a graph of faiss in one value. Such values are not opened, because a
+damaged one ends the process: the records are indexed anew, in memory, until ``build_index`` stores
+an index of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface.errors import DatabaseError, DeepFaceError
+from deepface.logger import get_logger
+from deepface.search.database.base import (
+    PAGE,
+    Criteria,
+    Database,
+    Id,
+    Page,
+    Vectors,
+    nothing_registered,
+)
+from deepface.search.index import NeighbourIndex
+
+#: How the value begins that names the parts of an index of ours.
+PARTS = b"parts2:"
+#: Indexes that a process keeps in memory.
+_INDEXES = 8
+_DIGEST = hashlib.sha256().digest_size
+
+
+class IndexedDatabase(Database):
+    """A database with whole numbers as ids, which grow, and a place for the parts of an index."""
+
+    #: Indexes that this process has read: (database, criteria) -> (version, index).
+    _cache: ClassVar[dict[tuple[str, Criteria], tuple[str, NeighbourIndex]]] = {}
+    _cache_lock: ClassVar[threading.Lock] = threading.Lock()
+
+    @abstractmethod
+    def place(self) -> str:
+        """What tells this database from others."""
+
+    @abstractmethod
+    def pages(self, criteria: Criteria, size: int = PAGE, after: int = -1) -> Iterator[Page]:
+        """See the base class; records with an id above ``after``, in the order of their ids."""
+
+    @abstractmethod
+    def ids(self, criteria: Criteria) -> NDArray[np.int64]:
+        """Ids of all records ``(n,)``."""
+
+    @abstractmethod
+    def index_data(self, criteria: Criteria) -> bytes | None:
+        """The value that stands for the index; of a long one, which is published, the beginning
+        and whatever changes with it.
+        """
+
+    @abstractmethod
+    def index_part(self, version: str, number: int) -> bytes | None:
+        """A part of an index, ``None`` after the last."""
+
+    @abstractmethod
+    def write_index(
+        self,
+        criteria: Criteria,
+        version: str,
+        dimensions: int,
+        write: Callable[[Callable[[bytes], None]], None],
+    ) -> None:
+        """Call ``write`` with what stores a part, then let :data:`PARTS` and the version be the
+        index's value and delete the parts of the one before: all of it, or nothing.
+        """
+
+    def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
+        """See the base class. Records that are newer than the index are added to it first."""
+        with self._cache_lock:
+            index = self._index(criteria)
+            for page in self.pages(criteria, after=-1 if index is None else index.last_id):
+                index = index or self._remembered(criteria, page.embeddings.shape[1])
+                index.add(np.array(page.ids, dtype=np.int64), page.embeddings)
+            return [[] for _ in queries] if index is None else _found(index, queries, k)
+
+    def _index(self, criteria: Criteria) -> NeighbourIndex | None:
+        """The stored index, read once per process and version; ``None`` for a published one."""
+        version = self._version(criteria)
+        if version is None:
+            raise DatabaseError(
+                f"No Embeddings index found for {criteria}. You must run build_index first, or "
+                "use search_method='exact'."
+            )
+        key = (self.place(), criteria)
+        if key not in self._cache or self._cache[key][0] != version:
+            if version.startswith("published:"):
+                return None
+            try:
+                index = self._read_index(version)
+            except DatabaseError:
+                if self._version(criteria) == version:
+                    raise
+                return self._index(criteria)  # it was replaced while it was read
+            self._remember(key, version, index)
+        return self._cache[key][1]
+
+    def _remembered(self, criteria: Criteria, dimensions: int) -> NeighbourIndex:
+        """An index in memory, in place of a published one."""
+        index = NeighbourIndex.empty(dimensions)
+        self._remember((self.place(), criteria), str(self._version(criteria)), index)
+        return index
+
+    def _remember(self, key: tuple[str, Criteria], version: str, index: NeighbourIndex) -> None:
+        self._cache[key] = (version, index)
+        if len(self._cache) > _INDEXES:
+            del self._cache[next(iter(self._cache))]
+
+    def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
+        """See the base class. Adds what is new; starts anew when something was deleted."""
+        log = get_logger()
+        stored = self.ids(criteria)
+        if not len(stored):
+            raise nothing_registered(criteria, "build_index")
+        index = self._usable_index(criteria, stored)
+        known = np.zeros(0, np.int64) if index is None else index.ids
+        missing = np.setdiff1d(stored, known)
+        if not len(missing):
+            log.info("All embeddings are already indexed")
+            return
+        for page in self.pages(criteria, size, after=int(missing[0]) - 1):
+            new = np.isin(page.ids, missing)
+            if index is None:
+                index = NeighbourIndex.empty(page.embeddings.shape[1])
+            if new.any():
+                index.add(np.array(page.ids, dtype=np.int64)[new], page.embeddings[new])
+        if index is not None:
+            self._write_index(criteria, index)
+            log.info("Added %d embeddings to the index; it holds %d", len(missing), len(index))
+
+    def _usable_index(self, criteria: Criteria, stored: NDArray[np.int64]) -> NeighbourIndex | None:
+        """The stored index if it is ours, intact, and holds no record that is no more."""
+        version = self._version(criteria)
+        if version is None or version.startswith("published:"):
+            return None
+        try:
+            index = self._read_index(version)
+        except DeepFaceError as error:
+            get_logger().warning("%s; the index is built anew", error)
+            return None
+        if len(np.setdiff1d(index.ids, stored)):
+            get_logger().info("Records were deleted since: the index is built anew")
+            return None
+        return index
+
+    def _version(self, criteria: Criteria) -> str | None:
+        """What changes when the stored index does; ``None`` where there is none."""
+        data = self.index_data(criteria)
+        if not data:
+            return None
+        if data.startswith(PARTS):
+            return data[len(PARTS) :].decode(errors="replace")
+        return f"published:{hashlib.sha256(data).hexdigest()}"
+
+    def _read_index(self, version: str) -> NeighbourIndex:
+        return NeighbourIndex.read(self._checked_parts(version))
+
+    def _checked_parts(self, version: str) -> Iterator[bytes]:
+        """Parts with the checksum that they were stored with: faiss reads nothing else."""
+        number = 0
+        while (stored := self.index_part(version, number)) is not None:
+            if stored[:_DIGEST] != _digest(version, number, stored[_DIGEST:]):
+                raise DatabaseError("the stored index is damaged: run build_index again")
+            yield stored[_DIGEST:]
+            number += 1
+
+    def _write_index(self, criteria: Criteria, index: NeighbourIndex) -> None:
+        version = uuid.uuid4().hex
+
+        def write(store: Callable[[bytes], None]) -> None:
+            number = 0
+
+            def take(part: bytes) -> None:
+                nonlocal number
+                store(_digest(version, number, part) + part)
+                number += 1
+
+            index.write(take)
+
+        self.write_index(criteria, version, index.dimensions, write)
+
+
+def _digest(version: str, number: int, part: bytes) -> bytes:
+    return hashlib.sha256(f"{version}:{number}:".encode() + part).digest()
+
+
+def _found(index: NeighbourIndex, queries: Vectors, k: int) -> list[list[Id]]:
+    return [list(row) for row in index.search(queries, k)]

@@ -1,0 +1,242 @@
+"""MongoDB, in the published collections of the database ``deepface``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
+from typing import Any, ClassVar
+
+import numpy as np
+import pymongo
+from numpy.typing import NDArray
+from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure, PyMongoError
+
+from deepface.errors import DatabaseError, DuplicateEntryError
+from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, Stored, storable
+from deepface.search.database.indexed import PARTS, IndexedDatabase
+
+#: Milliseconds to wait for a server that does not answer.
+_PATIENCE = 10_000
+#: Codes of a user who is not known, or may not do what is asked.
+_REFUSED = (13, 18, 8000)
+
+
+class Mongo(IndexedDatabase):
+    """A MongoDB server.
+
+    Without transactions, which single servers lack: when some of the records of a call are refused
+    (another process has registered them meanwhile), the others are taken out again.
+
+    Args:
+        details: a URI, or a dict of arguments of ``MongoClient``.
+        connection: a ``MongoClient`` of the caller's.
+    """
+
+    driver_errors: ClassVar[tuple[type[Exception], ...]] = (PyMongoError,)
+
+    def __init__(self, details: Any = None, connection: Any = None) -> None:
+        self._client: Any = connection or _connect(details)
+        self._faces = self._client["deepface"]["embeddings"]
+        self._indexes = self._client["deepface"]["embeddings_index"]
+        self._parts = self._client["deepface"]["embeddings_index_parts"]
+        self._counters = self._client["deepface"]["counters"]
+
+    def close(self) -> None:
+        """See the base class."""
+        self._client.close()
+
+    @classmethod
+    def explain(cls, error: Exception, details: Any) -> Exception:
+        """See the base class."""
+        where = "connection_details or DEEPFACE_MONGO_URI"
+        if isinstance(error, OperationFailure):
+            refused = f" Check user and password in {where}." if error.code in _REFUSED else ""
+            return DatabaseError(f"MongoDB refused: {error.args[0]}.{refused}")
+        if isinstance(error, ConfigurationError):
+            return DatabaseError(f"{where} is no MongoDB address: it is like mongodb://host:27017")
+        return DatabaseError(
+            f"MongoDB cannot be reached: is the server running, and is the address in {where} "
+            f"right? ({str(error).split(', Timeout')[0]})"
+        )
+
+    def prepare(self, criteria: Criteria, dimensions: int) -> None:
+        """See the base class."""
+        self._faces.create_index(
+            [("face_hash", 1), ("embedding_hash", 1)], unique=True, name="uniq_face_embedding"
+        )
+        self._faces.create_index([(name, 1) for name in (*criteria.columns, "sequence")])
+        self._indexes.create_index(
+            [(name, 1) for name in _index_of(criteria)], unique=True, name="uniq_index_config"
+        )
+        self._parts.create_index([("version", 1), ("part", 1)], unique=True)
+
+    def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
+        """See the base class. A pair of hashes is held once, of whatever criteria, as published."""
+        vectors = {record.face_hash: record.embedding_hash for record in records}
+        found = self._faces.find(
+            {"face_hash": {"$in": list(vectors)}},
+            dict.fromkeys(("face_hash", "embedding_hash", *criteria.columns), 1),
+        )
+        return {
+            face["face_hash"]
+            for face in found
+            if face["embedding_hash"] == vectors[face["face_hash"]]
+            or {name: face.get(name) for name in criteria.columns} == criteria.columns
+        }
+
+    def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
+        """See the base class."""
+        hashes = [record.face_hash for record in records]
+        return self._ids_where({"face_hash": {"$in": hashes}, **criteria.columns})
+
+    def ids_of_names(self, criteria: Criteria, names: Sequence[str]) -> list[Id]:
+        """See the base class."""
+        wanted = [storable(name) for name in names]
+        return self._ids_where({"img_name": {"$in": wanted}, **criteria.columns})
+
+    def _ids_where(self, condition: dict[str, Any]) -> list[Id]:
+        return [face["sequence"] for face in self._faces.find(condition, {"sequence": 1})]
+
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
+        """See the base class."""
+        counter = self._counters.find_one_and_update(
+            {"_id": "embedding_id"},
+            {"$inc": {"seq": len(records)}},
+            upsert=True,
+            return_document=pymongo.ReturnDocument.AFTER,
+        )
+        first = int(counter["seq"]) - len(records) + 1
+        now = datetime.now(timezone.utc)
+        faces: list[dict[str, Any]] = [
+            {
+                "sequence": first + number,
+                "img_name": record.img_name,
+                "face": np.ascontiguousarray(record.face, dtype=np.float32).tobytes(),
+                "face_shape": list(record.face.shape),
+                **criteria.columns,
+                "embedding": record.embedding.tolist(),
+                "face_hash": record.face_hash,
+                "embedding_hash": record.embedding_hash,
+                "created_at": now,
+            }
+            for number, record in enumerate(records)
+        ]
+        try:
+            self._faces.insert_many(faces, ordered=True)
+        except BaseException as error:
+            with contextlib.suppress(PyMongoError):
+                self._faces.delete_many({"sequence": {"$in": [f["sequence"] for f in faces]}})
+            if isinstance(error, BulkWriteError):
+                raise DuplicateEntryError(
+                    "Duplicate detected for extracted face and embedding: another process has "
+                    "registered one of these faces meanwhile"
+                ) from error
+            raise
+
+    def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
+        """See the base class."""
+        return int(self._faces.delete_many({"sequence": {"$in": list(ids)}}).deleted_count)
+
+    def pages(self, criteria: Criteria, size: int = PAGE, after: int = -1) -> Iterator[Page]:
+        """See the base class."""
+        for faces in self._pages_of(criteria, ("img_name", "embedding"), size, after):
+            yield _page(faces)
+
+    def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
+        """See the base class."""
+        for faces in self._pages_of(criteria, ("img_name",), PAGE, -1):
+            yield from ((face["sequence"], str(face.get("img_name"))) for face in faces)
+
+    def _pages_of(
+        self, criteria: Criteria, fields: Sequence[str], size: int, after: int
+    ) -> Iterator[list[dict[str, Any]]]:
+        columns = dict.fromkeys(("sequence", *fields), 1)
+        while faces := list(
+            self._faces.find({**criteria.columns, "sequence": {"$gt": after}}, columns)
+            .sort("sequence", 1)
+            .limit(size)
+        ):
+            yield faces
+            after = faces[-1]["sequence"]
+
+    def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
+        """See the base class."""
+        return _page(self._faces.find({"sequence": {"$in": list(ids)}}))
+
+    def get(self, criteria: Criteria, identity: Any) -> Stored | None:
+        """See the base class; the record tells by itself how it was made."""
+        found = super().get(criteria, identity)
+        if found is None:
+            return None
+        face = self._faces.find_one({"sequence": found.id}, dict.fromkeys(criteria.columns, 1))
+        made: dict[str, Any] = {name: (face or {}).get(name) for name in criteria.columns}
+        return Stored(found.id, Criteria(**made), found.img_name, found.embedding)
+
+    def ids(self, criteria: Criteria) -> NDArray[np.int64]:
+        """See the base class."""
+        return np.array(self._ids_where(dict(criteria.columns)), dtype=np.int64)
+
+    def place(self) -> str:
+        """See the base class."""
+        return f"mongo {self._client!r}"
+
+    def index_data(self, criteria: Criteria) -> bytes | None:
+        """See the base class."""
+        found = self._indexes.find_one(_index_of(criteria))
+        data = bytes((found or {}).get("index_data") or b"")
+        return data or None
+
+    def index_part(self, version: str, number: int) -> bytes | None:
+        """See the base class."""
+        found = self._parts.find_one({"version": version, "part": number})
+        return None if found is None else bytes(found["data"])
+
+    def write_index(
+        self,
+        criteria: Criteria,
+        version: str,
+        dimensions: int,
+        write: Callable[[Callable[[bytes], None]], None],
+    ) -> None:
+        """See the base class."""
+        number = 0
+
+        def take(data: bytes) -> None:
+            nonlocal number
+            self._parts.insert_one({"version": version, "part": number, "data": data})
+            number += 1
+
+        self.prepare(criteria, dimensions)
+        before = (self.index_data(criteria) or b"")[:100].partition(b":")[2]
+        write(take)
+        now = datetime.now(timezone.utc)
+        self._indexes.update_one(
+            _index_of(criteria),
+            {
+                "$set": {"index_data": PARTS + version.encode(), "updated_at": now},
+                "$setOnInsert": {"created_at": now},
+            },
+            upsert=True,
+        )
+        self._parts.delete_many({"version": before.decode(errors="replace")})
+
+
+def _connect(details: Any) -> Any:
+    options: dict[str, Any] = {"serverSelectionTimeoutMS": _PATIENCE}
+    options |= details if isinstance(details, dict) else {"host": str(details)}
+    try:
+        client: Any = pymongo.MongoClient(**options)
+    except (ValueError, TypeError) as error:  # not the message: it may quote a password
+        raise ConfigurationError("no address") from error
+    client.admin.command("ping")
+    return client
+
+
+def _index_of(criteria: Criteria) -> dict[str, Any]:
+    """The published index has another name for one of them."""
+    return {"align" if k == "aligned" else k: v for k, v in criteria.columns.items()}
+
+
+def _page(faces: Any) -> Page:
+    return Page.of((f.get("sequence"), f.get("img_name"), f.get("embedding")) for f in faces)

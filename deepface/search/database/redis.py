@@ -1,0 +1,265 @@
+"""Redis, in the published keys."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+import redis
+from numpy.typing import NDArray
+
+from deepface.errors import DatabaseError
+from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, Stored
+from deepface.search.database.indexed import PARTS, IndexedDatabase
+
+#: Seconds to wait for a server that does not answer; seconds after which a lock of a process that
+#: was killed is free.
+_PATIENCE, _LOCKED = 10, 120
+#: A hash of a face, and a record's id.
+Same: TypeAlias = tuple[str, int]
+
+
+class Redis(IndexedDatabase):
+    """A Redis server.
+
+    What one call writes is written at once (``MULTI``), by one process at a time.
+
+    Args:
+        details: ``redis://user:password@host:port/number``, or a dict of arguments of
+            ``redis.Redis``.
+        connection: a ``redis.Redis`` of the caller's; ``decode_responses`` is off.
+    """
+
+    driver_errors: ClassVar[tuple[type[Exception], ...]] = (redis.RedisError,)
+    #: What all keys begin with.
+    prefix: ClassVar[str] = "deepface"
+
+    def __init__(self, details: Any = None, connection: Any = None) -> None:
+        self._client: Any = connection or _connect(details)
+        if self._client.get_connection_kwargs().get("decode_responses"):
+            raise DatabaseError("the Redis connection needs decode_responses=False")
+        self._client.ping()
+
+    def close(self) -> None:
+        """See the base class."""
+        self._client.close()
+
+    @classmethod
+    def explain(cls, error: Exception, details: Any) -> Exception:
+        """See the base class."""
+        where = "connection_details or DEEPFACE_REDIS_URI"
+        if isinstance(error, redis.AuthenticationError):
+            return DatabaseError(f"Redis refused the user or the password. Check {where}.")
+        if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
+            return DatabaseError(
+                f"Redis cannot be reached: is the server running, and is the address in {where} "
+                f"right? ({error})"
+            )
+        return DatabaseError(f"Redis: {error}")
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """See the base class."""
+        with self._client.lock(self._key("lock"), timeout=_LOCKED):
+            yield
+
+    def prepare(self, criteria: Criteria, dimensions: int) -> None:
+        """See the base class. There is nothing to make."""
+
+    def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
+        """See the base class. A pair of hashes is held once, of whatever criteria, as published."""
+        return {face for face, id_ in self._same_faces(criteria, records) if self._is_there(id_)}
+
+    def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
+        """See the base class."""
+        ids = {id_ for _, id_ in self._same_faces(criteria, records)}
+        key = self._of(criteria, "criteria")
+        return [id_ for id_ in ids if self._client.zscore(key, str(id_)) is not None]
+
+    def _same_faces(self, criteria: Criteria, records: Sequence[Record]) -> Iterator[Same]:
+        """Hashes of faces, and the records that have them; also those of the published library,
+        which knows pairs of hashes only. A process that was cut off may have left pairs that no
+        record has.
+        """
+        faces = self._client.hmget(self._of(criteria, "faces"), [r.face_hash for r in records])
+        pairs = self._client.mget([self._dedup(record) for record in records])
+        for record, *found in zip(records, faces, pairs, strict=True):
+            yield from ((record.face_hash, int(id_)) for id_ in found if id_ is not None)
+
+    def _is_there(self, id_: int) -> bool:
+        return bool(self._client.exists(self._face(id_)))
+
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
+        """See the base class."""
+        last = self._client.incrby(self._key("embedding_id"), len(records))
+        now = datetime.now(timezone.utc).isoformat()
+        with self._client.pipeline(transaction=True) as batch:
+            for id_, record in enumerate(records, last - len(records) + 1):
+                made = {
+                    k: int(v) if isinstance(v, bool) else v for k, v in criteria.columns.items()
+                }
+                fields = {
+                    "img_name": record.img_name,
+                    "face": np.ascontiguousarray(record.face, dtype=np.float32).tobytes(),
+                    "face_shape": json.dumps(list(record.face.shape)),
+                    **made,
+                    "embedding": record.embedding.astype("<f8").tobytes(),
+                    "face_hash": record.face_hash,
+                    "embedding_hash": record.embedding_hash,
+                    "created_at": now,
+                }
+                batch.hset(self._face(id_), mapping=fields)
+                batch.zadd(self._of(criteria, "criteria"), {str(id_): id_})
+                batch.set(self._dedup(record), id_)
+                batch.hset(self._of(criteria, "faces"), record.face_hash, id_)
+            batch.execute()
+
+    def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
+        """See the base class."""
+        found = [int(id_) for id_ in ids if self._is_there(int(id_))]
+        fields = self._fields(found, "face_hash", "embedding_hash", *criteria.columns)
+        with self._client.pipeline(transaction=True) as batch:
+            for id_, (face, vector, *made) in zip(found, fields, strict=True):
+                stored = _criteria(made)
+                batch.delete(self._face(id_), self._key("dedup", _text(face), _text(vector)))
+                batch.zrem(self._of(stored, "criteria"), str(id_))
+                batch.hdel(self._of(stored, "faces"), _text(face))
+            batch.execute()
+        return len(found)
+
+    def pages(self, criteria: Criteria, size: int = PAGE, after: int = -1) -> Iterator[Page]:
+        """See the base class."""
+        for ids in self._ids_in_pages(criteria, size, after):
+            page = self._page(ids)
+            if page.ids:
+                yield page
+
+    def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
+        """See the base class."""
+        for ids in self._ids_in_pages(criteria, PAGE, -1):
+            for id_, (name,) in zip(ids, self._fields(ids, "img_name"), strict=True):
+                yield id_, _text(name)
+
+    def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
+        """See the base class."""
+        return self._page([int(id_) for id_ in ids])
+
+    def _page(self, ids: list[int]) -> Page:
+        fields = zip(ids, self._fields(ids, "img_name", "embedding"), strict=True)
+        return Page.of(
+            (
+                (id_, _text(name), vector)
+                for id_, (name, vector) in fields
+                if name is not None or vector is not None
+            ),
+            lambda value: np.frombuffer(value, dtype="<f8"),
+        )
+
+    def get(self, criteria: Criteria, identity: Any) -> Stored | None:
+        """See the base class; the record tells by itself how it was made."""
+        found = super().get(criteria, identity)
+        if found is None:
+            return None
+        (made,) = self._fields([int(found.id)], *criteria.columns)
+        return Stored(found.id, _criteria(made), found.img_name, found.embedding)
+
+    def ids(self, criteria: Criteria) -> NDArray[np.int64]:
+        """See the base class."""
+        pages = list(self._ids_in_pages(criteria, PAGE, -1))
+        return np.array([id_ for page in pages for id_ in page], dtype=np.int64)
+
+    def _ids_in_pages(self, criteria: Criteria, size: int, after: int) -> Iterator[list[int]]:
+        key = self._of(criteria, "criteria")
+        while found := self._client.zrangebyscore(key, f"({after}", "+inf", 0, size):
+            ids = [int(id_) for id_ in found]
+            yield ids
+            after = ids[-1]
+
+    def _fields(self, ids: Sequence[int], *names: str) -> list[list[bytes | None]]:
+        with self._client.pipeline(transaction=False) as batch:
+            for id_ in ids:
+                batch.hmget(self._face(id_), list(names))
+            found: list[list[bytes | None]] = batch.execute()
+        return found
+
+    def place(self) -> str:
+        """See the base class."""
+        options = self._client.get_connection_kwargs()
+        return "redis " + " ".join(str(options.get(key)) for key in ("host", "port", "path", "db"))
+
+    def index_data(self, criteria: Criteria) -> bytes | None:
+        """See the base class."""
+        key = self._of(criteria, "index")
+        length = self._client.hstrlen(key, "index_data")
+        if length < 100:
+            return self._client.hget(key, "index_data") if length else None  # type: ignore[no-any-return]
+        return f"{length} {self._client.hget(key, 'updated_at')}".encode()
+
+    def index_part(self, version: str, number: int) -> bytes | None:
+        """See the base class."""
+        return self._client.get(self._key("index_part", version, number))  # type: ignore[no-any-return]
+
+    def write_index(
+        self,
+        criteria: Criteria,
+        version: str,
+        dimensions: int,
+        write: Callable[[Callable[[bytes], None]], None],
+    ) -> None:
+        """See the base class."""
+        number = 0
+
+        def take(data: bytes) -> None:
+            nonlocal number
+            self._client.set(self._key("index_part", version, number), data)
+            number += 1
+
+        key = self._of(criteria, "index")
+        with self.writing():
+            before = (self.index_data(criteria) or b"").partition(b":")[2].decode(errors="replace")
+            write(take)
+            now = datetime.now(timezone.utc).isoformat()
+            fields = {"index_data": PARTS + version.encode(), "updated_at": now}
+            self._client.hset(key, mapping=fields)
+            self._client.hsetnx(key, "created_at", now)
+            number = 0
+            while self._client.delete(self._key("index_part", before, number)):
+                number += 1
+
+    def _key(self, *parts: Any) -> str:
+        return ":".join((self.prefix, *map(str, parts)))
+
+    def _face(self, id_: int) -> str:
+        return self._key("embedding", id_)
+
+    def _dedup(self, record: Record) -> str:
+        return self._key("dedup", record.face_hash, record.embedding_hash)
+
+    def _of(self, criteria: Criteria, kind: str) -> str:
+        flags = (int(criteria.aligned), int(criteria.l2_normalized))
+        return self._key(kind, criteria.model_name, criteria.detector_backend, *flags)
+
+
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode(errors="backslashreplace")
+
+
+def _criteria(fields: Sequence[bytes | None]) -> Criteria:
+    model, detector, aligned, normalized = fields
+    return Criteria(_text(model), _text(detector), aligned == b"1", normalized == b"1")
+
+
+def _connect(details: Any) -> Any:
+    options = {"socket_connect_timeout": _PATIENCE}
+    if isinstance(details, dict):
+        return redis.Redis(**{**options, **details})
+    try:
+        return redis.Redis.from_url(str(details), **options)
+    except ValueError:  # whose message may quote the address, with its password
+        raise DatabaseError(
+            "connection_details is no Redis address: it is like redis://user:password@host:6379/0"
+        ) from None
