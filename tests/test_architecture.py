@@ -1,0 +1,95 @@
+"""Data walks one way: what ``docs/architecture.md`` says about imports."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "deepface"
+#: A room imports from itself and from those before it. Rooms of one line import each other freely
+#: as long as no circle of files comes of it.
+ROOMS = (
+    ("__init__", "types", "results", "errors", "logger", "_pyinstaller", "published"),
+    ("runtime",),
+    ("images",),
+    ("detection",),
+    ("cropping",),
+    ("spoofing", "recognition", "attributes"),
+    ("matching",),
+    ("search",),
+    ("modeling",),
+    ("pipeline",),
+)
+DOORS = ("DeepFace", "cli", "server", "live", "distributed", "compat", "api", "client")
+
+
+def files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def module(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module(file): file for file in files()}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Modules of the package that a file imports, wherever in it, but for type checkers only."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name in MODULES)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for name in node.names:
+                inner = f"{node.module}.{name.name}"
+                if inner in MODULES:
+                    yield inner
+                elif node.module in MODULES:
+                    yield node.module
+
+
+def room(name: str) -> str:
+    parts = name.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+FLOOR = {name: floor for floor, names in enumerate(ROOMS) for name in names}
+
+
+def test_every_module_is_in_a_room_of_the_plan() -> None:
+    assert {room(name) for name in MODULES} <= {*FLOOR, *DOORS}
+
+
+@pytest.mark.parametrize("name", list(MODULES))
+def test_a_room_imports_only_from_rooms_before_it(name: str) -> None:
+    here = room(name)
+    for other in set(imports(MODULES[name])):
+        there = room(other)
+        if here in DOORS:
+            shared = (here, "compat", "DeepFace")  # whose signatures the other doors offer
+            assert there not in DOORS or there in shared, f"{name} imports the door {other}"
+        elif name != "deepface":
+            assert there in FLOOR and FLOOR[there] <= FLOOR[here], f"{name} imports {other}"
+
+
+def test_no_circle_of_files() -> None:
+    arrows = {name: set(imports(file)) - {name} for name, file in MODULES.items()}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path[path.index(name) :], name))
+        if name not in done:
+            for other in arrows[name]:
+                visit(other, (*path, name))
+            done.add(name)
+
+    for name in arrows:
+        visit(name, ())
