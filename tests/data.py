@@ -1,8 +1,10 @@
 """Where the test data lies, and the pictures that come with installed packages.
 
-``DEEPFACE_TEST_DATA`` names a folder with ``images/``, ``parity/`` and ``spec/``;
+What is known about pictures and networks is in ``tests/goldens``. Pictures and weights are not in
+the repository: ``DEEPFACE_TEST_DATA`` names a folder with ``images/``, and
 ``DEEPFACE_TEST_WEIGHTS`` one with weight files. Without them the folder ``shared`` beside the
-checkout is taken, where there is one.
+checkout is taken, where there is one. Tests whose data is missing skip; with
+``DEEPFACE_TEST_REQUIRE_DATA=1`` they fail.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import os
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import cv2
 import pytest
@@ -28,11 +30,14 @@ def data(*parts: str) -> Path:
     """A file or folder of the test data; skips the test when it is not there."""
     path = DATA.joinpath(*parts)
     if not path.exists():
-        pytest.skip(
-            f"needs test data {'/'.join(parts)}: set DEEPFACE_TEST_DATA to a folder that holds "
-            "images/, parity/ and spec/"
-        )
+        _missing(f"test data {'/'.join(parts)}: set DEEPFACE_TEST_DATA to a folder with images/")
     return path
+
+
+def _missing(what: str) -> NoReturn:
+    if os.environ.get("DEEPFACE_TEST_REQUIRE_DATA") == "1":
+        pytest.fail(f"needs {what}")
+    pytest.skip(f"needs {what}")
 
 
 def package_weights() -> dict[str, Path]:
@@ -51,8 +56,9 @@ def weight(name: str) -> Path:
     if not path.exists():
         path = package_weights().get(name, path)
     if not path.exists():
-        pytest.skip(
-            f"needs weight file {name}: put it into a folder and set DEEPFACE_TEST_WEIGHTS to it"
+        _missing(
+            f"weight file {name}: put it into a folder and set DEEPFACE_TEST_WEIGHTS to it "
+            "(deepface models download NAME)"
         )
     return path
 
@@ -62,9 +68,9 @@ def _json(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-def golden(*parts: str) -> Any:
-    """A JSON file of the test data."""
-    return _json(data(*parts))
+def golden(name: str) -> Any:
+    """A JSON file of ``tests/goldens``."""
+    return _json(Path(__file__).with_name("goldens") / name)
 
 
 def photo(name: str) -> Image:

@@ -20,7 +20,7 @@ from deepface.runtime.models import cached_models
 from deepface.types import FacialAreaRegion, Image
 from tests import laws
 from tests.data import package_pictures, read
-from tests.recognition.reference import reference
+from tests.goldens import networks as reference
 
 LAWS = [laws.single_equals_any_batch, laws.permutation_permutes, laws.duplicates_are_equal]
 
@@ -156,7 +156,7 @@ def test_corrupt_file_in_the_middle(detector: Detector, tmp_path: Path) -> None:
 def test_retinaface_with_stand_in_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / ".deepface" / "weights"
     folder.mkdir(parents=True)
-    reference().write_pth("retinaface", folder / "retinaface.pth")
+    reference.write_pth("retinaface", folder / "retinaface.pth")
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
     build = DETECTORS.entry("retinaface").load()
     detector = build("cpu", threshold=0.6)  # the stand-in's scores are all about one half

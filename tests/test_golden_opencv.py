@@ -23,7 +23,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 @pytest.mark.heavy
 @pytest.mark.parametrize("arguments", ARGUMENTS)
 def test_extract_faces(arguments: str) -> None:
-    images = golden("spec", "golden_opencv.json")["images"]
+    images = golden("opencv.json")["images"]
     names = list(images)
     paths = [data("images", "photos", f"{name}.jpg") for name in names]
     results = DeepFace.extract_faces(paths, enforce_detection=False, **ARGUMENTS[arguments])

@@ -25,7 +25,7 @@ from deepface.recognition.registry import RECOGNIZERS
 from deepface.runtime.models import cached_models
 from deepface.types import FacialAreaRegion, Image
 from tests import laws
-from tests.recognition.reference import reference
+from tests.goldens import networks as reference
 
 #: Half a gigabyte of weights each, or a second network of the same code.
 HEAVY = {"VGG-Face", "DeepFace", "Facenet512"}
@@ -102,7 +102,7 @@ def represent(
 def _write(name: str, folder: Path) -> None:
     cls = RECOGNIZERS.entry(name).load()
     if issubclass(cls, NetworkModel):
-        reference().write_pth(name, folder / cls.files[0])
+        reference.write_pth(name, folder / cls.files[0])
     elif issubclass(cls, OnnxModel):
         pytest.importorskip("onnx")
         from tests.recognition.test_onnx_models import write

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -13,7 +10,7 @@ from torch import nn
 from deepface.attributes.model import FacialAttribute
 from deepface.attributes.registry import ATTRIBUTES
 from deepface.runtime.execution.network import Network
-from tests.data import data
+from tests.goldens import networks as reference
 
 #: Name of the weight files, without their endings.
 STEMS = {
@@ -26,22 +23,11 @@ STEMS = {
 VGG = ("Age", "Gender", "Race")
 
 
-@cache
-def reference() -> Any:
-    """``reference_weights.py`` of the test data."""
-    path = data("parity", "reference_weights.py")
-    spec = importlib.util.spec_from_file_location("reference_weights", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def write_weights(name: str, home: Path, ending: str = ".pth") -> Path:
     """The stand-in weights of a network where the library looks for them."""
     path = home / ".deepface" / "weights" / f"{STEMS[name]}{ending}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write = {".pth": reference().write_pth, ".h5": reference().write_h5}[ending]
+    write = {".pth": reference.write_pth, ".h5": reference.write_h5}[ending]
     write(name, path)
     return path
 

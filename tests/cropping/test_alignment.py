@@ -20,7 +20,7 @@ PICTURE = np.random.default_rng(7).integers(1, 256, (60, 80, 3)).astype(np.uint8
 
 
 def functions(name: str) -> Any:
-    return golden("spec", "golden_functions.json")[name]
+    return golden("functions.json")[name]
 
 
 def test_angle_of_the_eye_line() -> None:

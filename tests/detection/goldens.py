@@ -13,14 +13,14 @@ SMALL = ("img5.jpg", "img11.jpg", "img16.jpg", "img25.jpg", "img50.jpg", "selfie
 
 
 def all_names() -> list[str]:
-    return list(golden("parity", "golden_detection.json")["images"])
+    return list(golden("detection.json")["images"])
 
 
 def assert_as_published(
     detector: str, names: Sequence[str], align: bool, in_order: bool = True
 ) -> None:
     """Equal boxes, eyes and confidences; the opencv detector's published order is arbitrary."""
-    images = golden("parity", "golden_detection.json")["images"]
+    images = golden("detection.json")["images"]
     compared = 0
     for name in names:
         expected = images[name].get(f"{detector}/align={align}")

@@ -16,7 +16,7 @@ from tests.data import golden
 
 @pytest.mark.parametrize("metric", distance.METRICS)
 def test_golden_distances(metric: str) -> None:
-    functions = golden("spec", "golden_functions.json")
+    functions = golden("functions.json")
     one = functions["find_distance_1d"]
     assert distance.find_distance(one["a"], one["b"], metric) == one[metric]
     many = functions["find_distance_2d(alpha N=3,beta M=2)->(M,N)"]
@@ -61,11 +61,11 @@ def test_errors() -> None:
 
 
 def test_thresholds() -> None:
-    assert golden("spec", "tables.json")["thresholds"] == THRESHOLDS
+    assert golden("tables.json")["thresholds"] == THRESHOLDS
 
 
 def test_golden_confidences() -> None:
-    cases = golden("spec", "golden_functions.json")["find_confidence"]
+    cases = golden("functions.json")["find_confidence"]
     assert len(cases) == 792
     for model, metric, value, verified, expected in cases:
         found = find_confidence(value, model, verified, metric)

@@ -27,8 +27,8 @@ from deepface import DeepFace
 from deepface.detection.registry import DETECTORS
 from deepface.detection.retinaface.frame import Frame
 from tests.data import DATA, WEIGHTS, package_pictures, package_weights
+from tests.goldens import networks as reference
 from tests.parity.originals import LOW_THRESHOLD, forms
-from tests.recognition.reference import reference
 
 ORIGINALS = Path(__file__).with_name("originals.py")
 #: Boxes and landmarks in pixels, confidences, and values of a network's maps.
@@ -118,9 +118,8 @@ class Originals:
         if WEIGHTS.is_dir():
             for file in WEIGHTS.iterdir():
                 shutil.copy(file, weights)
-        if (DATA / "parity" / "reference_weights.py").is_file():
-            reference().write_h5("retinaface", weights / "retinaface.h5")
-            reference().write_pth("retinaface", weights / "retinaface.pth")
+        reference.write_h5("retinaface", weights / "retinaface.h5")
+        reference.write_pth("retinaface", weights / "retinaface.pth")
 
     def run(self, task: str, pictures: Sequence[Path], engine: str = "pytorch") -> Any:
         """The JSON that a task writes."""

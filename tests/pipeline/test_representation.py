@@ -62,7 +62,7 @@ def test_empty_and_threads() -> None:
 @pytest.mark.parametrize("detector", ["opencv", "yunet"])
 def test_golden_embeddings(detector: str) -> None:
     """The published library's vectors of real faces, same detector: cosine of 0.9999 at least."""
-    faces = golden("parity", "golden_dlib.json")["faces"]
+    faces = golden("dlib.json")["faces"]
     keys = [key for key in faces if key.endswith(f"|{detector}")]
     assert len(keys) >= 40
     try:
@@ -117,7 +117,7 @@ def test_normalised_vectors() -> None:
     unit = np.array(represent(portrait, l2_normalize=True)[0]["embedding"])
     np.testing.assert_allclose(unit, plain / np.linalg.norm(plain), atol=1e-7)
     scaled = np.array(represent(portrait, minmax_normalize=True)[0]["embedding"])
-    low, high = golden("spec", "tables.json")["minmax_values"]["Dlib"]
+    low, high = golden("tables.json")["minmax_values"]["Dlib"]
     np.testing.assert_allclose(scaled, (np.clip(plain, low, high) - low) / (high - low), atol=1e-7)
 
 

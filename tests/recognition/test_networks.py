@@ -12,8 +12,7 @@ from deepface.errors import InvalidEmbeddingsShapeError, UnimplementedError, Wei
 from deepface.recognition.network_model import NetworkModel
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.runtime.models import cached_models
-from tests.data import golden
-from tests.recognition.reference import reference
+from tests.goldens import networks as reference
 
 SMALL = ["OpenFace", "DeepID", "GhostFaceNet"]
 LARGE = ["Facenet", "Facenet512", "ArcFace"]
@@ -56,14 +55,12 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def write(name: str, ending: str, folder: Path) -> Path:
     (file,) = [file for file in class_of(name).files if file.endswith(ending)]
-    writer = {"pth": reference().write_pth, "h5": reference().write_h5}[ending]
+    writer = {"pth": reference.write_pth, "h5": reference.write_h5}[ending]
     return Path(writer(name, folder / file))
 
 
 def expected(name: str) -> tuple[Any, Any]:
-    faces, (vectors,) = reference().golden(name)
-    if name == "VGG-Face":  # stored as the network gives it
-        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    faces, (vectors,) = reference.golden(name)
     return faces, vectors
 
 
@@ -89,7 +86,7 @@ def test_the_registry_has_all_models_and_no_other() -> None:
 
 @pytest.mark.parametrize("name", [*SMALL, *LARGE, *HUGE])
 def test_order_and_flattening_are_those_of_the_keras_file(name: str) -> None:
-    layers = golden("parity", "networks.json")[name]["layers"]
+    layers = reference.LAYOUTS[name]["layers"]
     model = unloaded(name)
     left_out = {f"{prefix.removesuffix('.')}" for prefix in model.ignore}
     order = [None if layer["pth"] in left_out else layer["pth"] for layer in layers]
@@ -108,7 +105,7 @@ def test_names_and_shapes_are_those_of_the_pth(name: str) -> None:
         own = {key: list(value.shape) for key, value in model.network().state_dict().items()}
     published = {
         key: shape
-        for key, shape in golden("parity", "networks.json")[name]["state_dict"]
+        for key, shape in reference.LAYOUTS[name]["state_dict"]
         if not key.startswith(tuple(model.ignore))
     }
     assert own == published
@@ -122,8 +119,8 @@ def test_the_pth_gives_the_published_vectors(name: str, weights: Path) -> None:
     faces, vectors = expected(name)
 
     found = model.embed(faces)
-    assert found.shape == vectors.shape
-    assert difference(found, vectors) < 1e-4
+    assert found.shape == (2, model.output_shape)
+    assert difference(reference.kept(found), vectors) < 1e-4
 
     # A batch is a speed-up, never a different answer: more faces than fit into one pass.
     many = np.concatenate([faces, faces[::-1], faces, np.zeros_like(faces), faces, faces])
@@ -143,7 +140,7 @@ def test_the_h5_gives_the_published_vectors(name: str, weights: Path) -> None:
     model = class_of(name)(device="cpu")
     file.unlink()
     faces, vectors = expected(name)
-    assert difference(model.embed(faces), vectors) < 1e-4
+    assert difference(reference.kept(model.embed(faces)), vectors) < 1e-4
 
 
 @pytest.mark.heavy
@@ -151,7 +148,7 @@ def test_the_h5_gives_the_published_vectors(name: str, weights: Path) -> None:
 def test_half_the_bits_keep_the_direction(name: str, weights: Path) -> None:
     write(name, "pth", weights)
     faces, vectors = expected(name)
-    found = class_of(name)(device="cpu", precision="bf16").embed(faces)
+    found = reference.kept(class_of(name)(device="cpu", precision="bf16").embed(faces))
     assert found.dtype == np.float32
     lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(vectors, axis=1)
     assert ((found * vectors).sum(axis=1) / lengths).min() >= 0.999
@@ -168,10 +165,12 @@ def test_forward_gives_a_list_for_one_face_and_lists_for_several(deepid: Network
     for one in (faces[0], faces[:1]):
         found = deepid.forward(one)
         assert isinstance(found[0], float)
-        np.testing.assert_allclose(found, vectors[0], rtol=1e-4, atol=1e-4)
+        kept = reference.kept(np.array([found]))
+        np.testing.assert_allclose(kept[0], vectors[0], rtol=1e-4, atol=1e-4)
     several = deepid.forward(faces)
     assert isinstance(several, list) and isinstance(several[0], list)
-    np.testing.assert_allclose(several, vectors, rtol=1e-4, atol=1e-4)
+    kept = reference.kept(np.array(several))
+    np.testing.assert_allclose(kept, vectors, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(55,), (55, 47), (1, 1, 55, 47, 3), (2, 47, 55, 3)])
@@ -197,11 +196,11 @@ def truncated_h5(weights: Path) -> None:
 
 
 def h5_of_another_network(weights: Path) -> None:
-    reference().write_h5("Emotion", weights / "deepid_keras_weights.h5")
+    reference.write_h5("Emotion", weights / "deepid_keras_weights.h5")
 
 
 def pth_of_another_network(weights: Path) -> None:
-    reference().write_pth("Emotion", weights / "deepid_weights.pth")
+    reference.write_pth("Emotion", weights / "deepid_weights.pth")
 
 
 def no_state_dict(weights: Path) -> None:

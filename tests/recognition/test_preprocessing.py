@@ -13,13 +13,13 @@ from tests.data import golden
 
 @pytest.mark.parametrize("mode", NORMALIZATIONS)
 def test_golden_normalizations(mode: str) -> None:
-    cases = golden("spec", "golden_functions.json")["normalize_input"]
+    cases = golden("functions.json")["normalize_input"]
     x = np.array(cases["x"], dtype=np.float32)
     np.testing.assert_allclose(normalize_input(x, mode), cases[mode], rtol=1e-5, atol=1e-5)
 
 
 def test_a_flat_face_stays_finite() -> None:
-    expected = golden("spec", "golden_functions.json")["normalize_input_constant_Facenet"]
+    expected = golden("functions.json")["normalize_input_constant_Facenet"]
     flat = np.full((1, 2, 2, 3), 0.5, np.float32)
     np.testing.assert_array_equal(normalize_input(flat, "Facenet"), expected)
 
@@ -31,7 +31,7 @@ def test_unknown_normalization() -> None:
 
 def test_golden_letterboxes() -> None:
     """Size, type, and which rows and columns are black; values of other pixels are unknown."""
-    cases = golden("spec", "golden_functions.json")["resize_image"]
+    cases = golden("functions.json")["resize_image"]
     assert len(cases) == 30
     for case in cases:
         face = np.random.default_rng(0).integers(1, 256, (case["h"], case["w"], 3))

@@ -23,8 +23,8 @@ from deepface.spoofing.fasnet_networks import mini_fasnet_v1se, mini_fasnet_v2
 from deepface.spoofing.registry import SPOOF_DETECTORS
 from deepface.types import Liveness
 from tests import laws
-from tests.attributes.networks import reference
 from tests.data import data, golden, photo, weight
+from tests.goldens import networks as reference
 from tests.test_batch_laws import pictures
 
 FILES = ("2.7_80x80_MiniFASNetV2", "4_0_0_80x80_MiniFASNetV1SE")
@@ -45,7 +45,7 @@ def path_of(name: str) -> Path:
 
 def verdicts() -> dict[str, list[dict[str, Any]]]:
     """Photo -> published faces."""
-    images = golden("parity", "golden_spoofing.json")["images"]
+    images = golden("spoofing.json")["images"]
     return {name.removeprefix("photos/"): faces for name, faces in images.items()}
 
 
@@ -113,10 +113,10 @@ def test_golden_networks(
     folder = tmp_path / ".deepface" / "weights"
     folder.mkdir(parents=True)
     for model, file in zip(("MiniFASNetV2", "MiniFASNetV1SE"), FILES, strict=True):
-        reference().write_h5(model, folder / f"{file}.h5")
+        reference.write_h5(model, folder / f"{file}.h5")
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
     networks: list[Network] = [network for _, network in FasNet()._networks]
-    inputs, (expected,) = reference().golden(name)
+    inputs, (expected,) = reference.golden(name)
     network = next(n for n in networks if _shapes(n.module) == _shapes(build()))
     found = network(inputs, lambda x: x.permute(0, 3, 1, 2)).numpy()
     if expected.min() >= 0:  # the originals' outputs are probabilities, or logits
@@ -141,9 +141,7 @@ def test_bad_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_golden_rectangles() -> None:
-    for width, height, box, scale, expected in golden("spec", "golden_functions.json")[
-        "fasnet_box"
-    ]:
+    for width, height, box, scale, expected in golden("functions.json")["fasnet_box"]:
         assert surroundings(width, height, tuple(box), scale) == tuple(expected)
 
 

@@ -256,7 +256,7 @@ def test_published_results(name: str, border: float) -> None:
     """At least 99 % of the published faces, within a pixel; photographs up to 0.8 megapixels."""
     total = 0
     missing = []
-    for file, facts in golden("parity", "golden_detection.json")["images"].items():
+    for file, facts in golden("detection.json")["images"].items():
         if facts["shape"][0] * facts["shape"][1] > 0.8e6:
             continue
         canvas = Canvas.with_border(photo(file), border)

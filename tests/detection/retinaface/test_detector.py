@@ -21,8 +21,8 @@ from deepface.detection.retinaface.frame import Frame
 from deepface.runtime.weights.keras_h5 import load_keras_weights
 from deepface.types import FacialAreaRegion, Image
 from tests.data import package_pictures, read
+from tests.goldens import networks as reference
 from tests.laws import same_regions
-from tests.recognition.reference import reference
 
 #: At which the stand-in network finds some dozen faces; its scores are all about one half.
 THRESHOLD = 0.6
@@ -34,7 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     home = tmp_path_factory.mktemp("home")
     folder = home / ".deepface" / "weights"
     folder.mkdir(parents=True)
-    reference().write_pth("retinaface", folder / "retinaface.pth")
+    reference.write_pth("retinaface", folder / "retinaface.pth")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEEPFACE_HOME", str(home))
         yield
@@ -54,37 +54,43 @@ def strip() -> Image:
 
 
 def test_order_of_the_keras_file() -> None:
-    layers = reference().LAYERS["retinaface"]["layers"]
+    layers = reference.LAYOUTS["retinaface"]["layers"]
     assert keras_order() == [layer["pth"] for layer in layers]
 
 
 @torch.inference_mode()
 def test_the_nine_maps(detector: RetinaFaceDetector) -> None:
-    x, maps = reference().golden("retinaface")
+    x, maps = reference.golden("retinaface")
     height, width = x.shape[1:3]
     bgr = torch.from_numpy(np.ascontiguousarray(x[..., ::-1])).permute(0, 3, 1, 2)
     frame = Frame.none((height, width))
     found = detector._network.module(bgr, frame, True)
     start = 0
-    for classes, boxes, points in reversed(list(zip(*[iter(maps)] * 3, strict=True))):
-        count, rows, columns, _ = classes.shape
+    count = len(x)
+    for stride, (classes, boxes, points) in zip(
+        (8, 16, 32), reversed(list(zip(*[iter(maps)] * 3, strict=True))), strict=True
+    ):
+        rows, columns = -(-height // stride), -(-width // stride)
         stop = start + 2 * rows * columns
         level = found[:, start:stop].reshape(count, rows, columns, 2, 15)
         probabilities = torch.cat([(-level[..., 0]).sigmoid(), level[..., 0].sigmoid()], -1)
-        np.testing.assert_allclose(probabilities, classes, atol=1e-5)
-        np.testing.assert_allclose(level[..., 1:5].flatten(3), boxes, atol=1e-5)
-        np.testing.assert_allclose(level[..., 5:].flatten(3), points, atol=1e-5)
+        for ours, expected in (
+            (probabilities, classes),
+            (level[..., 1:5], boxes),
+            (level[..., 5:], points),
+        ):
+            np.testing.assert_allclose(reference.kept(ours.numpy()), expected, atol=1e-5)
         start = stop
     assert start == found.shape[1]
 
 
 @pytest.mark.heavy
 def test_the_keras_file_gives_the_same_tensors(tmp_path: Path) -> None:
-    path = reference().write_h5("retinaface", tmp_path / "retinaface.h5")
+    path = reference.write_h5("retinaface", tmp_path / "retinaface.h5")
     with torch.device("meta"):
         layers = Layers()
     load_keras_weights(layers, path, keras_order())
-    own, expected = layers.state_dict(), reference().state_dict("retinaface")
+    own, expected = layers.state_dict(), reference.state_dict("retinaface")
     assert own.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(own[name], value, err_msg=name)

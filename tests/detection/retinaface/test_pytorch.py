@@ -46,7 +46,7 @@ WITHOUT_STRIDE_8 = 64
 
 
 def goldens() -> dict[str, Any]:
-    return golden("parity", "golden_retinaface_mnet.json")["images"]  # type: ignore[no-any-return]
+    return golden("retinaface_mobilenet.json")["images"]  # type: ignore[no-any-return]
 
 
 def picture(name: str) -> Image:

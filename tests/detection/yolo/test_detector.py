@@ -197,7 +197,7 @@ def test_goldens(real: tuple[str, YoloDetector, Path], align: bool) -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("align", [True, False])
 def test_all_goldens(real: tuple[str, YoloDetector, Path], align: bool) -> None:
-    compare_with_goldens(real, list(golden("parity", "golden_detection.json")["images"]), align)
+    compare_with_goldens(real, list(golden("detection.json")["images"]), align)
 
 
 def compare_with_goldens(
@@ -205,7 +205,7 @@ def compare_with_goldens(
 ) -> None:
     """What the published library finds, eyes included where the network gives them."""
     name, detector, _ = real
-    expected = golden("parity", "golden_detection.json")["images"]
+    expected = golden("detection.json")["images"]
     images = [photo(file) for file in names]
     canvases = [Canvas.with_border(image, 0.5 if align else 0) for image in images]
     results = detector.detect_canvases(canvases)

@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import importlib.util
-import json
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +18,11 @@ from deepface.runtime.weights.keras_h5 import (
     open_layers,
     read_state_dict,
 )
-from tests.data import data
+from tests.goldens import networks as reference
 
 SMALL = ["OpenFace", "DeepID", "GhostFaceNet", "Emotion", "MiniFASNetV2", "MiniFASNetV1SE"]
 LARGE = ["Facenet", "Facenet512", "ArcFace", "retinaface"]
 HUGE = ["VGG-Face", "DeepFace", "Age", "Gender", "Race"]  # half a gigabyte each
-
-
-@cache
-def reference() -> Any:
-    path = data("parity", "reference_weights.py")
-    spec = importlib.util.spec_from_file_location("reference_weights", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class LocallyConnected(nn.Module):
@@ -76,7 +63,7 @@ def module_of(layer: dict[str, Any], shapes: dict[str, list[int]]) -> nn.Module:
 
 def skeleton(model: str) -> tuple[nn.Module, list[str | None], dict[str, tuple[int, int, int]]]:
     """A module tree with the network's weights (and no forward), its order and its flattenings."""
-    description = json.loads(data("parity", "networks.json").read_text())[model]
+    description = reference.LAYOUTS[model]
     shapes = dict(description["state_dict"])
     root = nn.Module()
     order: list[str | None] = []
@@ -102,7 +89,7 @@ def assert_same_state(model: str, path: Path) -> None:
     with torch.device("meta"):
         net, order, flatten = skeleton(model)
     state = read_state_dict(net, path, order, flatten)
-    wanted = reference().state_dict(model)
+    wanted = reference.state_dict(model)
     assert state.keys() == wanted.keys()
     for name, value in wanted.items():
         np.testing.assert_array_equal(state.pop(name).numpy(), value, err_msg=name)
@@ -110,13 +97,13 @@ def assert_same_state(model: str, path: Path) -> None:
 
 @pytest.mark.parametrize("model", SMALL)
 def test_h5_gives_the_state_dict_of_the_pth(tmp_path: Path, model: str) -> None:
-    assert_same_state(model, reference().write_h5(model, tmp_path / "net.h5"))
+    assert_same_state(model, reference.write_h5(model, tmp_path / "net.h5"))
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("model", LARGE)
 def test_h5_of_large_networks(tmp_path: Path, model: str) -> None:
-    path = reference().write_h5(model, tmp_path / "net.h5")
+    path = reference.write_h5(model, tmp_path / "net.h5")
     assert_same_state(model, path)
     path.unlink()
 
