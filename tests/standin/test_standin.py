@@ -92,7 +92,7 @@ def test_counts(
 
 
 def test_streams_must_wait_for_one_another(device: Standin) -> None:
-    other = torch.cuda.Stream()
+    other = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     x = ones()
     with pytest.raises(RuntimeError, match="another stream"), torch.cuda.stream(other):
         x * 2
