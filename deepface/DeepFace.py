@@ -587,9 +587,9 @@ def stream(
         MissingPackageError: OpenCV was built without windows, and there is no ``output_path``.
         WeightsError: a model's weights are not on disk and cannot be downloaded.
     """
-    from deepface.pipeline import streaming
+    from deepface import live
 
-    analysis = streaming.Analysis(
+    analysis = live.Analysis(
         detector_backend=detector_backend,
         model_name=model_name,
         distance_metric=distance_metric,
@@ -601,7 +601,7 @@ def stream(
         device=device,
         debug=debug,
     )
-    streaming.stream(analysis, source, output_path)
+    live.stream(analysis, source, output_path)
 
 
 def register(

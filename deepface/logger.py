@@ -1,13 +1,17 @@
 """The package's logger: standard ``logging`` under the name ``deepface``.
 
-``DEEPFACE_LOG_LEVEL`` sets the level, as a number or a name (default 20, ``INFO``). A handler is
-added only when the application has configured none, so a program's own logging set-up wins.
+``DEEPFACE_LOG_LEVEL`` sets its level, as a number or a name. Without it the logger shows ``INFO``
+on stdout, as published, until the program sets up logging: from then on the program's handlers and
+levels count. Whatever is logged is one line: of file names, line ends and what would steer a
+terminal are shown as escapes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import re
 import sys
 
 _NAME = "deepface"
@@ -18,6 +22,7 @@ class _StdoutHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
     def __init__(self) -> None:
         super().__init__(sys.stdout)
+        self.setFormatter(logging.Formatter("%(asctime)s - %(message)s", "%y-%m-%d %H:%M:%S"))
 
     def emit(self, record: logging.LogRecord) -> None:
         if logging.getLogger().handlers:  # the application logs itself: do not print twice
@@ -25,29 +30,55 @@ class _StdoutHandler(logging.StreamHandler):  # type: ignore[type-arg]
         self.stream = sys.stdout
         super().emit(record)
 
+    def format(self, record: logging.LogRecord) -> str:
+        """With escapes for what this stdout cannot show."""
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        return super().format(record).encode(encoding, "backslashreplace").decode(encoding)
 
-def _level() -> int | None:
-    """The level that ``DEEPFACE_LOG_LEVEL`` names, or ``None`` when it names none."""
-    text = os.environ.get("DEEPFACE_LOG_LEVEL", "").strip() or "INFO"
-    level = int(text) if text.isdigit() else logging.getLevelName(text.upper())
-    return level if isinstance(level, int) else None
+
+def printable(text: str) -> str:
+    """A text on one line, such as a file name: line ends, control characters etc. as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _on_one_line(record: logging.LogRecord) -> bool:
+    with contextlib.suppress(Exception):  # handlers tell that a message does not fit its arguments
+        record.msg, record.args = printable(record.getMessage()), None
+    return True
+
+
+class _Own(int):
+    """A level that this module has set; any other is the program's."""
 
 
 def get_logger() -> logging.Logger:
-    """The logger ``deepface``, configured once."""
+    """The logger ``deepface``."""
     logger = logging.getLogger(_NAME)
-    if not any(isinstance(handler, _StdoutHandler) for handler in logger.handlers):
-        handler = _StdoutHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s - %(message)s", "%y-%m-%d %H:%M:%S"))
-        logger.addHandler(handler)
-        level = _level()
-        logger.setLevel(logging.INFO if level is None else level)
+    is_new = not any(isinstance(handler, _StdoutHandler) for handler in logger.handlers)
+    if is_new:
+        logger.addHandler(_StdoutHandler())
+        logger.addFilter(_on_one_line)
+    if isinstance(logger.level, _Own) or logger.level == logging.NOTSET:
+        text = os.environ.get("DEEPFACE_LOG_LEVEL", "").strip()
+        level = _level(text)
         if level is None:
-            logger.warning(
-                "DEEPFACE_LOG_LEVEL=%r is no level; using 20 (INFO)",
-                os.environ["DEEPFACE_LOG_LEVEL"],
-            )
+            is_set_up = bool(logging.getLogger().handlers)
+            level = logging.NOTSET if is_set_up and not text else logging.INFO
+            if is_new and text:
+                logger.warning("DEEPFACE_LOG_LEVEL=%r is no level; using 20 (INFO)", text)
+        if level != logger.level:
+            logger.setLevel(_Own(level))
     return logger
+
+
+def _level(text: str) -> int | None:
+    """The level that a text names, if it names one; 0 is everything."""
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return max(1, int(text))
+    level = logging.getLevelName(text.upper())
+    return max(1, level) if isinstance(level, int) else None
 
 
 #: The published name: ``Logger()`` gives the one logger.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,12 @@ def cuda_device(request: pytest.FixtureRequest) -> Iterator[None]:
     with Standin() as device:
         yield
         assert not device.settings.refused, device.settings.refused
+
+
+@pytest.fixture(scope="session", autouse=True)
+def log_level() -> None:
+    """What is logged can be looked at: pytest sets up logging, for warnings only."""
+    logging.getLogger("deepface").setLevel(logging.INFO)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,10 @@ import click
 
 from deepface import __version__
 from deepface.errors import DataTypeError, PathNotFound, UnimplementedError
+from deepface.logger import get_logger, printable
 
+#: Where a command's context has the :class:`StderrHandler`.
+LOG = "deepface.log"
 #: Ctrl-C, and a reader (``| head``) that has seen enough: as other programs, 128 + the signal.
 INTERRUPTED, BROKEN_PIPE = 130, 141
 
@@ -39,6 +42,16 @@ _COMMANDS = {
 }
 #: The published library calls its functions' names.
 _PUBLISHED = {"extract-faces": "extract"}
+#: Functions of the front door that are commands as they are, whose flags are their parameters.
+_FUNCTIONS = {
+    "register": _Entry("deepface.DeepFace:register", "Store faces in a database."),
+    "search": _Entry("deepface.DeepFace:search", "Look for faces among those of a database."),
+    "identify": _Entry("deepface.DeepFace:identify", "Compare with one record of a database."),
+    "build-index": _Entry("deepface.DeepFace:build_index", "Make searching a database fast."),
+    "stream": _Entry("deepface.DeepFace:stream", "Show a webcam or video with its faces analysed."),
+    "build-model": _Entry("deepface.DeepFace:build_model", "Build a model, to see that it works."),
+    "detectface": _Entry("deepface.DeepFace:detectFace", "Cut out a face, as older versions did."),
+}
 
 
 class App(click.Group):
@@ -51,29 +64,31 @@ class App(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """By name, with dashes or underscores."""
         name = cmd_name.replace("_", "-")
-        entry = _COMMANDS.get(_PUBLISHED.get(name, name))
-        if entry is None:
+        name = _PUBLISHED.get(name, name)
+        if name in _COMMANDS:
+            command = _imported(_COMMANDS[name].path)
+            assert isinstance(command, click.Command)
+            return command
+        if name.lower() in _FUNCTIONS:
             from deepface.cli.published import published_command
 
-            return published_command(name)
-        module, attribute = entry.path.split(":")
-        command = getattr(
-            importlib.import_module(module if "." in module else f"deepface.cli.{module}"),
-            attribute,
-        )
-        assert isinstance(command, click.Command)
-        return command
+            return published_command(cmd_name, _imported(_FUNCTIONS[name.lower()].path))
+        return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.help) for name, entry in _COMMANDS.items()])
+        """The lists of commands, without importing any."""
+        for title, entries in (("Commands", _COMMANDS), ("Other functions", _FUNCTIONS)):
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.help) for name, entry in entries.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            error.message = printable(error.message)  # type: ignore[misc] # it may hold file names
+            raise
+        except (click.exceptions.Exit, click.Abort):
             raise
         except BrokenPipeError:
             # What is left in the buffer must not raise again when Python flushes it at the end.
@@ -86,6 +101,12 @@ class App(click.Group):
             if ctx.meta.get("deepface.debug"):
                 raise
             raise _Failure(one_line(error), 2 if isinstance(error, _WRONG_USE) else 1) from error
+
+
+def _imported(path: str) -> Any:
+    module, attribute = path.split(":")
+    whole = module if "." in module else f"deepface.cli.{module}"
+    return getattr(importlib.import_module(whole), attribute)
 
 
 _WRONG_USE = (UnimplementedError, PathNotFound, DataTypeError)
@@ -115,26 +136,42 @@ def one_line(error: BaseException) -> str:
     cause = error.__cause__
     if cause is not None and str(cause) and str(cause) not in text:
         text += f": {cause}"
-    return text
+    return printable(text)
 
 
 class StderrHandler(logging.Handler):
-    """Writes above a progress bar, to the ``sys.stderr`` of the moment."""
+    """Writes above a progress bar, to the ``sys.stderr`` of the moment.
+
+    Attributes:
+        errors: how many errors were among what was written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+        self.errors = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
         from tqdm import tqdm
 
+        self.errors += record.levelno >= logging.ERROR
         tqdm.write(self.format(record), file=sys.stderr)
 
 
 def _log_to_stderr(ctx: click.Context) -> None:
     """The package's logger writes to stdout unless the program has set up logging itself."""
-    handler = StderrHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    before = get_logger().level
+    handler = ctx.meta[LOG] = StderrHandler()
     root = logging.getLogger()
     root.addHandler(handler)
-    ctx.call_on_close(lambda: root.removeHandler(handler))
+    if get_logger().level == logging.NOTSET:  # the root's is WARNING, for the sake of others
+        get_logger().setLevel(logging.INFO)
+
+    @ctx.call_on_close
+    def put_back() -> None:
+        root.removeHandler(handler)
+        get_logger().setLevel(before)
 
 
 def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -162,9 +199,9 @@ def app(ctx: click.Context) -> None:
     Results are a table on a terminal, JSON lines in a pipe, and what the suffix of --output says
     in a file. Options may be written with dashes or underscores.
 
-    The library's other functions are commands, too: deepface register --img a.jpg --img_name Ann
+    The other functions take their parameters: deepface register --img a.jpg --img_name Ann
 
-    Exit codes: 0 all done, 1 some pictures failed, 2 wrong use, 130 interrupted.
+    Exit codes: 0 all done, 1 something failed, 2 wrong use, 130 interrupted.
     """
     _log_to_stderr(ctx)
 

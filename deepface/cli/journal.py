@@ -128,10 +128,10 @@ class Journal:
 
     def _check(self, path: Path, header: _Header) -> None:
         if header.made_by != self._made_by:
+            changes = _changes(header.made_by, self._made_by)
             raise WrongUse(
-                f"{self.output} was made with other options:\n"
-                f"  then {json.dumps(header.made_by)}\n  now  {json.dumps(self._made_by)}\n"
-                f"Give the same; or delete {path} and leave out --resume to start anew."
+                f"{self.output} was made with other options: {changes}. Give the same; or delete "
+                f"{path} and leave out --resume to start anew"
             )
         if header.size not in (None, _size(self.output)):
             raise WrongUse(
@@ -228,6 +228,16 @@ class Journal:
                         yield number, entry
 
         return runs
+
+
+def _changes(then: Any, now: dict[str, Any]) -> str:
+    """Which options differ, for a message."""
+    then = then if isinstance(then, dict) else {}
+    return ", ".join(
+        f"{name} was {then.get(name)!r} and is {now.get(name)!r}"
+        for name in dict.fromkeys([*then, *now])
+        if then.get(name) != now.get(name)
+    )
 
 
 def _settled(runs: Callable[[], _Runs]) -> Iterator[Entry]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, TextIO
 
 from deepface.cli.entries import Entry, Row
 from deepface.cli.formats import without_thumbnails
+from deepface.logger import printable
 
 #: Columns of the tables in their order, as far as a row has them, and their widths.
 _WIDTHS = {
@@ -119,11 +120,6 @@ def _cell(row: Row, name: str) -> str:
     if name in _PATHS and len(text) > width and shutil.get_terminal_size().columns < 200:
         return "..." + text[3 - width :]
     return text
-
-
-def printable(text: str) -> str:
-    """A file name's line ends, and what would steer the terminal, as escapes."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _text(value: Any) -> str:

@@ -15,44 +15,85 @@ from typing import Any
 
 import click
 
-from deepface.cli.app import WrongUse, debug_option
+from deepface.cli.app import LOG, WrongUse, debug_option
+
+#: Parameters that are objects of Python, which no text stands for.
+_OBJECTS = ("connection", "credentials", "cryptosystem")
+#: What a default stands for, where it is not what it says.
+_DEFAULTS = {"database_type": "postgres where DEEPFACE_POSTGRES_URI is set, else sqlite"}
+#: "as for :func:`represent`" at the start of what a docstring says of a parameter.
+_SEE = re.compile(r"as for :func:`(\w+)`")
 
 
-def published_command(name: str) -> click.Command | None:
-    """The command for a public function; ``None`` if there is none of this name."""
-    from deepface import DeepFace
+class _Function(click.Command):
+    """A command whose options are the parameters of ``function``."""
 
-    public = {known.lower(): known for known in DeepFace.__all__}
-    function = getattr(DeepFace, public.get(name.replace("-", "_").lower(), ""), None)
-    if not inspect.isfunction(function) or function is DeepFace.cli:
-        return None
+    function: Callable[..., Any]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What each parameter means, as the function's docstring says."""
+        rows = []
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            if name not in _OBJECTS:
+                text = explanation(self.function, name)
+                if parameter.default is parameter.empty:
+                    text += " [required]"
+                elif parameter.default not in (None, ""):
+                    text += f" [default: {_DEFAULTS.get(name, parameter.default)}]"
+                rows.append((f"--{name}", text))
+        with formatter.section("Parameters"):
+            formatter.write_dl(rows)
+        super().format_options(ctx, formatter)
+
+
+def published_command(name: str, function: Callable[..., Any]) -> click.Command:
+    """The command for a public function."""
 
     @click.command(
         name,
-        context_settings={"ignore_unknown_options": True},
-        help=_help(function),
-        short_help="",
+        cls=_Function,
+        context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]},
+        help=_plain("\n\n".join(_paragraphs(function)))
+        + "\n\nValues are as Python writes them, False, 0.4 or ['a.jpg', 'b.jpg'], and texts "
+        "otherwise. The result is printed as JSON.",
     )
-    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-    def command(arguments: tuple[str, ...]) -> None:
+    @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[--PARAMETER VALUE]...")
+    @click.pass_context
+    def command(ctx: click.Context, arguments: tuple[str, ...]) -> None:
         result = call(function, arguments)
         if result is not None:
-            click.echo(json.dumps(result, default=_plain))
+            click.echo(json.dumps(result, default=_as_json))
+        if ctx.meta[LOG].errors:  # as published, some failures are only logged
+            ctx.exit(1)
 
+    assert isinstance(command, _Function)
+    command.function = function
     if "debug" in inspect.signature(function).parameters:
         return command  # which has that flag for itself
     return debug_option(command)
 
 
-def _help(function: Callable[..., Any]) -> str:
-    """What the function is for, and a line per parameter, as the command line takes it."""
-    purpose = inspect.cleandoc(function.__doc__ or "").split("\n\n")[0]
-    plain = re.sub(r":\w+:`([^`]*)`|``([^`]*)``", r"\1\2", purpose)
-    lines = [
-        f"  --{name}" + ("" if parameter.default is parameter.empty else f" {parameter.default!r}")
-        for name, parameter in inspect.signature(function).parameters.items()
-    ]
-    return "\n".join([plain, "", "\b", "Parameters, with their defaults:", *lines])
+def _paragraphs(function: Callable[..., Any]) -> list[str]:
+    """A docstring up to its sections."""
+    text = inspect.cleandoc(function.__doc__ or "").split("\n\nArgs:")[0]
+    return text.split("\n\nReturns:")[0].split("\n\nRaises:")[0].split("\n\n")
+
+
+def explanation(function: Callable[..., Any], name: str) -> str:
+    """What a function's docstring says of a parameter, with what it refers to put in."""
+    said = re.search(
+        rf"^    {name}: (.+(?:\n {{8}}.+)*)", inspect.cleandoc(function.__doc__ or ""), re.MULTILINE
+    )
+    text = " ".join(said[1].split()) if said else ""
+    if see := _SEE.match(text):
+        other = explanation(function.__globals__[see[1]], name)
+        text = other.removesuffix(".") + text[see.end() :]
+    return _plain(text)
+
+
+def _plain(text: str) -> str:
+    """A docstring's text without its markup."""
+    return re.sub(r":\w+:`([^`]*)`|``([^`]*)``", r"\1\2", text)
 
 
 def call(function: Callable[..., Any], arguments: Sequence[str]) -> Any:
@@ -87,11 +128,11 @@ def literal(text: str) -> Any:
     """``False`` is a bool, ``0.4`` a number, ``a.jpg`` a text."""
     try:
         return ast.literal_eval(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return text
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if hasattr(value, "to_dict"):  # a table
         return value.to_dict("records")
     return value.tolist() if hasattr(value, "tolist") else repr(value)

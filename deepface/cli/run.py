@@ -17,8 +17,9 @@ import click
 from deepface.cli.app import INTERRUPTED
 from deepface.cli.entries import Entry
 from deepface.cli.journal import Done, Journal
-from deepface.cli.printed import printable, printer_for
+from deepface.cli.printed import printer_for
 from deepface.cli.sheet import ContactSheet
+from deepface.logger import printable
 
 T = TypeVar("T")
 

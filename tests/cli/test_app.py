@@ -20,7 +20,7 @@ import pytest
 import deepface
 from deepface import DeepFace
 from deepface.cli import app as application
-from deepface.cli.published import call
+from deepface.cli.published import call, explanation
 from tests.cli.command import ROOT, grey_pictures, process, run
 from tests.data import package_pictures
 from tests.images.pictures import encoded, picture
@@ -62,10 +62,29 @@ def test_help_shows_the_values_of_an_option() -> None:
     assert "RANGE" not in text.split("--img-path")[1].split("--every")[0]
 
 
-def test_help_of_the_other_functions_lists_their_parameters() -> None:
-    text = run("search", "--help").output
-    assert "--detector_backend 'opencv'\n" in text
+@pytest.mark.parametrize("name", list(application._FUNCTIONS))
+def test_help_of_the_other_functions_explains_every_parameter(name: str) -> None:
+    text = run(name, "--help").output
+    function = getattr(DeepFace, name.replace("-", "_").replace("detectface", "detectFace"))
+    parameters = inspect.signature(function).parameters
+    for parameter in set(parameters) - {"connection"}:
+        said = explanation(function, parameter)
+        assert len(said.split()) > 2 and "as for" not in said[:6], (parameter, said)
+        assert f"--{parameter} " in text
+        assert said.split()[0] in text
     assert ":func:" not in text and "``" not in text
+    assert ("[required]" in text) == any(p.default is p.empty for p in parameters.values())
+    assert "[default: postgres]" not in text
+    assert f"  {name} " in run("--help").output
+
+
+def test_help_tells_what_defaults_stand_for() -> None:
+    text = " ".join(run("register", "-h").output.split())
+    assert "[default: opencv]" in text
+    assert "[default: postgres where DEEPFACE_POSTGRES_URI is set, else sqlite]" in text
+    assert "an open connection" not in text
+    identify = " ".join(run("identify", "-h").output.split())
+    assert "the recognition model; that of the record. [default: VGG-Face]" in identify
 
 
 def test_help_is_quick_and_imports_little() -> None:

@@ -6,7 +6,8 @@ import io
 import json
 
 from deepface.cli.entries import Entry
-from deepface.cli.printed import JsonLines, Table, printable
+from deepface.cli.printed import JsonLines, Table
+from deepface.logger import printable
 
 MATCH = {"identity": "people/ann.jpg", "distance": 0.25, "threshold": 0.4, "confidence": 71.5}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from deepface import DeepFace
 from deepface.detection.detector import Detector
 from deepface.errors import DeepFaceError, MissingPackageError, PathNotFound
 from deepface.images.video import Frame, iter_frames
-from deepface.pipeline import overlay, streaming
-from deepface.pipeline.streaming import Analysis
+from deepface.live import Analysis, overlay, window
 from deepface.types import FacialAreaRegion, Image
+from tests.cli.command import run
 from tests.stand_ins import ColorModel, cached
 
 RATE = 10.0
@@ -237,7 +238,7 @@ def test_windows_are_shown_until_q(
     clip: Path, monkeypatch: pytest.MonkeyPatch, models: dict[str, Any]
 ) -> None:
     shown: list[str] = []
-    monkeypatch.setattr(streaming, "_why_no_window", lambda: None)
+    monkeypatch.setattr(window, "_why_no_window", lambda: None)
     monkeypatch.setattr(cv2, "imshow", lambda title, image: shown.append(title))
     monkeypatch.setattr(cv2, "waitKey", lambda delay: ord("q") if len(shown) == 4 else -1)
     monkeypatch.setattr(cv2, "destroyAllWindows", lambda: shown.append("closed"))
@@ -245,12 +246,128 @@ def test_windows_are_shown_until_q(
     assert shown == ["DeepFace"] * 4 + ["closed"]
 
 
-def test_a_source_that_cannot_be_opened_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("source", ["no/such.mp4", "", "x" * 300 + ".mp4", ".", 77])
+def test_a_source_that_cannot_be_opened_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, source: str | int
 ) -> None:
-    DeepFace.stream(source="no/such.mp4", output_path=tmp_path / "out.mp4")
-    assert "'no/such.mp4' cannot be opened" in caplog.text
-    assert not (tmp_path / "out.mp4").exists()
+    """As an error in the log, as published; the command fails."""
+    output = tmp_path / "out.mp4"
+    DeepFace.stream(source=source, output_path=output)
+    assert f"{source!r} cannot be opened" in caplog.text
+    result = run("stream", "--source", str(source), "--output_path", output)
+    assert result.exit_code == 1
+    assert "cannot be opened" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_video_that_breaks_off_is_told(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was there until then is written."""
+
+    def broken(path: str) -> Iterator[Frame]:
+        yield from islice(iter_frames(path), 10)
+        raise DeepFaceError(f"{path} breaks off")
+
+    monkeypatch.setattr(window, "iter_frames", broken)
+    output = tmp_path / "out.mp4"
+    result = run(
+        *("stream", "--source", clip, "--output_path", output, "--detector_backend", "bright"),
+        *("--enable_face_analysis", "False"),
+    )
+    assert result.exit_code == 1
+    assert f"{clip} breaks off" in result.stderr
+    assert len(list(iter_frames(output))) == 10
+
+
+def test_names_that_look_like_addresses(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, models: dict[str, Any]
+) -> None:
+    folder = clip.parent / "videos"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    clip.rename("10:30:00.avi")
+    DeepFace.stream(
+        source="10:30:00.avi", detector_backend="bright", output_path="11:30:00.mp4",
+        enable_face_analysis=False,
+    )  # fmt: skip
+    assert sorted(path.name for path in folder.iterdir()) == ["10:30:00.avi", "11:30:00.mp4"]
+    assert len(list(iter_frames(Path("11:30:00.mp4").absolute()))) == 30
+
+
+class Camera:
+    """Gives pictures of these sizes, and is gone then."""
+
+    def __init__(self, *sizes: tuple[int, int]) -> None:
+        self.sizes = list(sizes)
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return True
+
+    def get(self, _: int) -> float:
+        return 0.0
+
+    def read(self) -> tuple[bool, Any]:
+        if not self.sizes:
+            return False, None
+        return True, np.zeros((*self.sizes.pop(0), 3), np.uint8)
+
+    def release(self) -> None:
+        pass
+
+
+def test_the_end_of_a_camera_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for sizes, level, text in (
+        ([], "ERROR", "gives no picture"),
+        ([(64, 96), (48, 96), (64, 96)], "INFO", "has ended after 3 frames"),
+    ):
+        camera = Camera(*sizes)
+        monkeypatch.setattr(cv2, "VideoCapture", lambda _, camera=camera: camera)
+        caplog.clear()
+        output = tmp_path / "out.mp4"
+        DeepFace.stream(
+            source=0, detector_backend="bright", enable_face_analysis=False, output_path=output
+        )
+        assert [r.levelname for r in caplog.records if text in r.getMessage()] == [level]
+        monkeypatch.undo()
+        assert output.exists() == bool(sizes)
+    assert len(list(iter_frames(output))) == 3  # also the one of another size
+
+
+def test_ctrl_c_keeps_what_was_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def frames(capture: Any, source: Any) -> Iterator[Frame]:
+        yield from (Frame(picture(0), "live", n, n / RATE) for n in range(5))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _: Camera())
+    monkeypatch.setattr(window, "_live_frames", frames)
+    output = tmp_path / "out.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        DeepFace.stream(
+            source=0, detector_backend="bright", enable_face_analysis=False, output_path=output
+        )
+    monkeypatch.undo()
+    assert len(list(iter_frames(output))) == 5
+
+
+def test_videos_and_faces_are_written_through_no_link(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, outside = tmp_path / "work", tmp_path / "outside"
+    folder.mkdir()
+    outside.write_bytes(b"not ours")
+    monkeypatch.chdir(folder)
+    for name in ("out.mp4", "freezed_0_0.jpg"):
+        Path(name).symlink_to(outside)
+    DeepFace.stream(
+        source=str(clip), detector_backend="bright", output_path="out.mp4", debug=True,
+        enable_face_analysis=False, frame_threshold=1,
+    )  # fmt: skip
+    assert outside.read_bytes() == b"not ours"
+    assert {path.name for path in folder.iterdir()} >= {"out.mp4", "freezed_0_0.jpg"}
+    assert not any(path.is_symlink() for path in folder.iterdir())
 
 
 def test_an_output_that_cannot_be_written(clip: Path, tmp_path: Path) -> None:

@@ -1,11 +1,7 @@
-"""Faces of a webcam or a video, analysed and recognised while it runs: ``stream``."""
+"""What happens to the faces of a stream, frame by frame."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -14,24 +10,20 @@ from typing import Any
 
 import cv2
 
-from deepface.errors import DeepFaceError, EmptyDatasource, MissingPackageError
+from deepface.errors import DeepFaceError, EmptyDatasource
 from deepface.images.load import load_image
-from deepface.images.video import Frame, iter_frames
+from deepface.images.video import Frame
+from deepface.live import overlay
 from deepface.logger import get_logger
 from deepface.matching.distance import Metric
-from deepface.pipeline import overlay
 from deepface.pipeline.face_pipeline import FacePipeline
 from deepface.pipeline.find import find
+from deepface.runtime.safe_files import write
 from deepface.search.query import Query
 from deepface.types import Image
 
 #: Faces up to so many pixels wide are ignored: the published library's limit.
 _SMALLEST_WIDTH = 130
-#: Frames of a file whose faces are found at a time. A webcam's come one by one: nobody waits.
-_FILE_BATCH = 16
-_WINDOW = "DeepFace"
-#: Frames per second where a source does not say.
-_DEFAULT_RATE = 20.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +91,8 @@ class Analysis:
                 until, streak = frame.seconds + self.time_threshold, 0
                 if self.debug:
                     for index, face in enumerate(faces):
-                        cv2.imwrite(f"freezed_{number}_{index}.jpg", face["face"])
+                        _, encoded = cv2.imencode(".jpg", face["face"])
+                        write(Path(f"freezed_{number}_{index}.jpg"), encoded.tobytes())
                 number += 1
                 yield frozen
 
@@ -171,97 +164,3 @@ def _picture_of(match: dict[str, Any]) -> Image | None:
     x, y, w, h = (max(0, int(match[f"target_{side}"])) for side in "xywh")
     face = picture[y : y + h, x : x + w]
     return face if face.size else None  # type: ignore[return-value]
-
-
-def stream(
-    analysis: Analysis,
-    source: int | str | os.PathLike[str] = 0,
-    output_path: str | os.PathLike[str] | None = None,
-) -> None:
-    """See :func:`deepface.DeepFace.stream`."""
-    obstacle = _why_no_window()
-    if obstacle is not None and output_path is None:
-        raise obstacle
-    live = isinstance(source, int) or not Path(source).is_file()
-    capture = cv2.VideoCapture(source if isinstance(source, int) else os.fsdecode(source))
-    try:
-        if not capture.isOpened():
-            get_logger().error(
-                "video source %r cannot be opened: is it a webcam's number, a stream's URL or a "
-                "video file, and is no other program using it?",
-                source,
-            )
-            return
-        analysis = analysis.prepare()
-        rate = capture.get(cv2.CAP_PROP_FPS) or _DEFAULT_RATE
-        frames = _live_frames(capture) if live else iter_frames(str(source))
-        with contextlib.ExitStack() as stack:
-            write = stack.enter_context(_writer(output_path, rate)) if output_path else None
-            for picture in analysis.annotate(frames, 1 if live else _FILE_BATCH):
-                if write is not None:
-                    write(picture)
-                if obstacle is None and _shown(picture, 0 if live else rate):
-                    break
-    finally:
-        capture.release()
-        if obstacle is None:
-            cv2.destroyAllWindows()
-
-
-def _live_frames(capture: cv2.VideoCapture) -> Iterator[Frame]:
-    start, number = time.monotonic(), 0
-    while True:
-        taken, pixels = capture.read()
-        if not taken:
-            return
-        yield Frame(pixels, "live", number, time.monotonic() - start)  # type: ignore[arg-type]
-        number += 1
-
-
-@contextlib.contextmanager
-def _writer(path: str | os.PathLike[str], rate: float) -> Iterator[Any]:
-    """A function that appends a frame to an MPEG-4 file, which is made when the first one comes."""
-    name = os.fsdecode(path)
-    writers: list[cv2.VideoWriter] = []
-
-    def write(picture: Image) -> None:
-        if not writers:
-            size = (picture.shape[1], picture.shape[0])
-            writers.append(cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*"mp4v"), rate, size))
-            if not writers[0].isOpened():
-                raise DeepFaceError(
-                    f"cannot write a video to {name}: does its folder exist, may it be written "
-                    "to, and does the name end in .mp4?"
-                )
-        writers[0].write(picture)
-
-    try:
-        yield write
-    finally:
-        for writer in writers:
-            writer.release()
-
-
-def _shown(picture: Image, rate: float) -> bool:
-    """Show a frame for as long as it lasts; whether the viewer has pressed ``q``."""
-    cv2.imshow(_WINDOW, picture)
-    return (cv2.waitKey(max(1, round(1000 / rate)) if rate else 1) & 0xFF) == ord("q")
-
-
-def _why_no_window() -> DeepFaceError | None:
-    """What keeps OpenCV from opening a window, and what helps; ``None`` when nothing does."""
-    otherwise = "Or pass output_path= to write a video instead."
-    gui = next((x for x in cv2.getBuildInformation().splitlines() if x.strip()[:4] == "GUI:"), "")
-    if gui.split()[-1:] == ["NONE"]:
-        return MissingPackageError(
-            "stream cannot open a window: this OpenCV was built without them. Replace it: "
-            'pip uninstall opencv-python-headless, then pip install "opencv-python<5". ' + otherwise
-        )
-    # OpenCV's window library ends the whole process when it finds no display.
-    if sys.platform.startswith("linux") and not (
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    ):
-        return DeepFaceError(
-            "stream cannot open a window: there is no display ($DISPLAY is not set). " + otherwise
-        )
-    return None
