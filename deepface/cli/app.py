@@ -48,6 +48,8 @@ _FUNCTIONS = {
     "search": _Entry("deepface.DeepFace:search", "Look for faces among those of a database."),
     "identify": _Entry("deepface.DeepFace:identify", "Compare with one record of a database."),
     "build-index": _Entry("deepface.DeepFace:build_index", "Make searching a database fast."),
+    "list-faces": _Entry("deepface.DeepFace:list_faces", "List the faces of a database."),
+    "unregister": _Entry("deepface.DeepFace:unregister", "Delete faces from a database."),
     "stream": _Entry("deepface.DeepFace:stream", "Show a webcam or video with its faces analysed."),
     "build-model": _Entry("deepface.DeepFace:build_model", "Build a model, to see that it works."),
     "detectface": _Entry("deepface.DeepFace:detectFace", "Cut out a face, as older versions did."),

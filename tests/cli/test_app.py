@@ -78,6 +78,15 @@ def test_help_of_the_other_functions_explains_every_parameter(name: str) -> None
     assert f"  {name} " in run("--help").output
 
 
+def test_every_public_function_is_a_command() -> None:
+    context = click.Context(application.app)
+    for name in DeepFace.__all__:
+        if callable(getattr(DeepFace, name)) and name != "cli":
+            for spelling in (name, name.lower(), name.replace("_", "-")):
+                assert application.app.get_command(context, spelling) is not None, spelling
+    assert application.app.get_command(context, "FacePipeline") is None
+
+
 def test_help_tells_what_defaults_stand_for() -> None:
     text = " ".join(run("register", "-h").output.split())
     assert "[default: opencv]" in text
