@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -81,6 +82,10 @@ class Doors:
         self.search: Callable[..., Any] = partial(DeepFace.search, return_type="dict", **same)
         self.identify: Callable[..., Any] = partial(DeepFace.identify, **same)
         self.build_index: Callable[..., Any] = partial(DeepFace.build_index, **same)
+        self.list_faces: Callable[..., Any] = partial(
+            DeepFace.list_faces, return_type="dict", **same
+        )
+        self.unregister: Callable[..., Any] = partial(DeepFace.unregister, **same)
 
 
 @pytest.fixture
@@ -302,6 +307,95 @@ def test_pandas(filled: Doors) -> None:
     assert tables[0]["img_name"].tolist()[0] == "person 2"
     (empty,) = filled.search(face(2), k=0, return_type="pandas")
     assert list(empty.columns) == COLUMNS and not len(empty)
+
+
+def test_types_do_not_depend_on_the_number_of_rows(filled: Doors) -> None:
+    pytest.importorskip("pandas")
+    frames = [
+        filled.search(face(2), return_type="pandas", **wanted)[0]
+        for wanted in ({}, {"k": 0}, {"k": 1}, {"similarity_search": True})
+    ]
+    assert [len(frame) for frame in frames[1:]] == [0, 1, 12]
+    frames += [frame[:0] for frame in frames]
+    for frame in frames:
+        assert frame.dtypes.to_dict() == frames[0].dtypes.to_dict()
+        assert frame["img_name"].str.startswith("person").all()
+    listed = filled.list_faces(return_type="pandas")
+    none = filled.list_faces(return_type="pandas", align=False)
+    assert (len(listed), len(none)) == (12, 0)
+    assert listed.dtypes.to_dict() == none.dtypes.to_dict()
+
+
+def test_faces_are_listed_and_deleted(filled: Doors) -> None:
+    filled.build_index()
+    filled.register(face(20), img_name="person 3")
+    filled.register(face(21), img_name="other", align=False)
+    rows = filled.list_faces()
+    assert [row["img_name"] for row in rows] == [*(f"person {n}" for n in range(12)), "person 3"]
+    assert list(rows[0]) == COLUMNS[:6]
+    assert {row["aligned"] for row in rows} == {True} and len({row["id"] for row in rows}) == 13
+    assert filled.unregister(rows[0]["id"]) == {"deleted": 1}
+    assert filled.unregister([rows[0]["id"], rows[1]["id"], str(rows[2]["id"]), 999]) == {
+        "deleted": 2
+    }
+    assert filled.unregister(img_name="person 3") == {"deleted": 2}
+    assert filled.unregister(img_name=["person 4", "nobody", "person 5", "PERSON 6", "%"]) == {
+        "deleted": 2
+    }
+    assert filled.unregister(img=face(6)) == {"deleted": 1}
+    assert filled.unregister(img=[face(7), face(6), face(21), close_to(8)]) == {"deleted": 1}
+    left = [f"person {n}" for n in range(8, 12)]
+    assert [row["img_name"] for row in filled.list_faces()] == left
+    assert [row["img_name"] for row in filled.list_faces(align=False)] == ["other"]
+    for method in ("exact", "ann"):
+        (found,) = filled.search(face(0), search_method=method, similarity_search=True, k=9)
+        assert sorted(names_of(found)) == sorted(left)
+    filled.build_index()
+    assert filled.register(face(6)) == {"inserted": 1}
+
+
+@pytest.mark.parametrize(
+    "which", [{}, {"identity_id": 1, "img_name": "x"}, {"img": face(0), "img_name": "x"}]
+)
+def test_what_is_deleted_is_said_once(filled: Doors, which: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="pass one of identity_id, img_name and img"):
+        filled.unregister(**which)
+    assert len(filled.list_faces()) == 12
+
+
+def test_names_that_a_database_cannot_hold(doors: Doors, tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 become escapes; the others of the call are stored as ever."""
+    from PIL import Image
+
+    files = [os.path.join(os.fsencode(tmp_path), name) for name in (b"a.jpg", b"caf\xe9.jpg")]  # noqa: PTH118
+    for number, file in enumerate(files):
+        try:
+            with open(file, "wb") as opened:  # noqa: PTH123
+                Image.fromarray(face(number)).save(opened, "JPEG")
+        except OSError:
+            pytest.skip("this file system takes UTF-8 only")
+    assert doors.register([os.fsdecode(file) for file in files]) == {"inserted": 2}
+    assert doors.register(face(9), img_name="nul\0") == {"inserted": 1}
+    stored = [row["img_name"] for row in doors.list_faces()]
+    assert stored == [str(tmp_path / "a.jpg"), str(tmp_path / "caf\\xe9.jpg"), "nul\\x00"]
+    assert doors.unregister(img_name=os.fsdecode(files[1])) == {"deleted": 1}
+
+
+@pytest.mark.parametrize("names", [[1, "b"], ["a", None], [b"a", "b"], 5, {"a": 1, "b": 2}])
+def test_names_that_are_none(doors: Doors, names: Any) -> None:
+    with pytest.raises(DataTypeError, match=r"img_name"):
+        doors.register([face(0), face(1)], img_name=names)
+    assert doors.list_faces() == []
+
+
+def test_an_error_says_what_was_stored_before(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepface.pipeline.database._CHUNK", 2)
+    pictures: list[Any] = [face(0), face(1), face(2), face(3), face(4), "nowhere.jpg"]
+    with pytest.raises(ValueError, match=r"item 5 .*Of this call \d faces were stored") as caught:
+        doors.register(pictures, batch_size=1)
+    assert f"Of this call {len(doors.list_faces())} faces were stored" in str(caught.value)
 
 
 def test_without_pandas(filled: Doors, monkeypatch: pytest.MonkeyPatch) -> None:

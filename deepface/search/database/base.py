@@ -34,6 +34,8 @@ PAGE = 1000
 #: Ids or names in one statement: SQLite takes no more than 999 parameters in old versions.
 PORTION = 500
 _HIGHEST_ID = 2**63 - 1
+#: Characters in the name of a table: PostgreSQL takes 63, also for an index with a longer name.
+_LONGEST_NAME = 61
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,11 @@ class Criteria:
             "aligned" if self.aligned else "unaligned",
             "norm" if self.l2_normalized else "raw",
         )
-        return re.sub(r"[^a-z0-9_]", "", "_".join(parts).lower())
+        whole = "_".join(parts).lower()
+        name = re.sub(r"[^a-z0-9_]", "", whole)
+        if len(name) > _LONGEST_NAME:  # of a model of the user's own
+            name = f"{name[: _LONGEST_NAME - 17]}_{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
+        return name
 
 
 @dataclass(frozen=True)

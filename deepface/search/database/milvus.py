@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -51,10 +53,13 @@ class Milvus(Database):
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
         """See the base class."""
+        text = getattr(error, "message", error)
+        place = details.get("uri") if isinstance(details, dict) else details
+        if isinstance(place, (str, os.PathLike)) and "://" not in os.fspath(place):
+            return DatabaseError(f"the Milvus file {place} cannot be used: {_why_not(place, text)}")
         return DatabaseError(
-            "Milvus cannot be reached or failed: is the server running (a file needs pip install "
-            "'pymilvus[milvus_lite]'), and is the address in connection_details or "
-            f"DEEPFACE_MILVUS_URI right? ({getattr(error, 'message', error)})"
+            "Milvus cannot be reached or failed: is the server running, and is the address in "
+            f"connection_details or DEEPFACE_MILVUS_URI right? ({text})"
         )
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
@@ -137,6 +142,19 @@ class Milvus(Database):
             criteria.collection, queries.astype(np.float32).tolist(), limit=k
         )
         return [[hit["id"] for hit in hits] for hits in found]
+
+
+def _why_not(file: str | os.PathLike[str], text: object) -> str:
+    """What the driver does not say of a file, which it opens by a server of its own."""
+    if find_spec("milvus_lite") is None:
+        return "files need milvus-lite: pip install milvus-lite"
+    path = Path(file)
+    there = path if path.exists() else path.parent
+    if not os.access(there, os.R_OK | os.W_OK | (os.X_OK if there.is_dir() else 0)):
+        return f"check that {there} exists and that you may read and write it"
+    if path.exists() and "Open local milvus failed" in str(text):
+        return f"it is in use by another program, or is no Milvus file ({text})"
+    return str(text)
 
 
 def _connect(details: Any) -> Any:

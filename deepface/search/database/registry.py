@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ class Entry:
 
     def details(self) -> str | None:
         """What the variable says."""
-        return os.environ.get(self.variable) or os.environ.get(self.old_variable) or None
+        return path_from_env(self.variable) or path_from_env(self.old_variable) or None
 
 
 _HERE = "deepface.search.database"
@@ -69,10 +68,10 @@ def open_database(
             f"Unsupported database type: {database_type}. Databases: {', '.join(DATABASES)}"
         )
     if connection is None and details is None:
-        details = path_from_env(DATABASES[database_type].variable)
+        details = DATABASES[database_type].details()
         if details is None and database_type == DEFAULT:
             database_type = EMBEDDED
-            details = path_from_env(DATABASES[EMBEDDED].variable)
+            details = DATABASES[EMBEDDED].details()
         if details is None and database_type != EMBEDDED:
             raise UnimplementedError(
                 f"nothing says where the database {database_type!r} is: pass connection_details or "

@@ -1,27 +1,254 @@
-"""Qdrant and Milvus: servers that are not there, and what their files can be."""
+"""Servers that are not there or refuse, and files that cannot be used."""
 
 from __future__ import annotations
 
+import importlib
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from deepface.errors import DatabaseError
+from deepface.errors import DatabaseError, DuplicateEntryError
+from deepface.search.database.base import Database
 from deepface.search.database.registry import open_database
-from tests.search.database.conftest import CRITERIA, records, stored_names
+from tests.search.database.conftest import CRITERIA, details_of, records, stored_names
+
+#: Where nobody listens, with a password that no message may show.
+NOWHERE: dict[str, tuple[str, Any]] = {
+    "qdrant": ("qdrant_client", "http://127.0.0.1:1"),
+    "milvus": ("pymilvus", "http://127.0.0.1:1"),
+    "postgres": ("psycopg", "postgresql://u:pass123@127.0.0.1:1/d"),
+    "pgvector": ("psycopg", "postgresql://u:pass123@127.0.0.1:1/d"),
+    "mysql": ("pymysql", "mysql://u:pass123@127.0.0.1:1/d"),
+    "redis": ("redis", "redis://:pass123@127.0.0.1:1/0"),
+    "mongo": (
+        "pymongo",
+        {"host": "mongodb://u:pass123@127.0.0.1:1", "serverSelectionTimeoutMS": 200},
+    ),
+}
+#: What is asked of it: also what would need no server, but for finding out.
+QUESTIONS: dict[str, Callable[[Database], object]] = {
+    "names": stored_names,
+    "register": lambda database: database.insert(CRITERIA, records(1)),
+    "identify": lambda database: database.get(CRITERIA, "no such id"),
+    "index": lambda database: database.build_index(CRITERIA, 8, 8),
+    "delete nothing": lambda database: database.delete(CRITERIA, []),
+    "search": lambda database: database.neighbours(CRITERIA, np.ones((1, 16)), 1),
+}
+
+
+@pytest.mark.parametrize("question", list(QUESTIONS))
+@pytest.mark.parametrize("database_type", list(NOWHERE))
+def test_server_that_is_not_there(database_type: str, question: str) -> None:
+    package, details = NOWHERE[database_type]
+    pytest.importorskip(package)
+    with (
+        pytest.raises(DatabaseError, match="cannot be reached") as caught,
+        open_database(database_type, details) as database,
+    ):
+        QUESTIONS[question](database)
+    assert "pass123" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("database_type", "package"), [("qdrant", "qdrant_client"), ("milvus", "pymilvus")]
+    ("database_type", "details"),
+    [
+        ("mysql", "u:pass123@h"),
+        ("mysql", "mysql://u:pass123@h"),
+        ("mysql", "mysql://u:pass123@h:99999999/d"),
+        ("mysql", "postgres://u:pass123@h/d"),
+        ("redis", "u:pass123@h"),
+        ("redis", "redis://:pass123@h:x/0"),
+        ("mongo", "u:pass123@h"),
+        ("mongo", "mongodb://u:pass123@h:x"),
+        ("postgres", "u:pass123@h"),
+    ],
 )
-def test_server_that_is_not_there(database_type: str, package: str) -> None:
-    pytest.importorskip(package)
+def test_addresses_that_are_none(database_type: str, details: str) -> None:
+    pytest.importorskip(NOWHERE[database_type][0])
     with (
-        pytest.raises(DatabaseError, match="cannot be reached"),
-        open_database(database_type, "http://127.0.0.1:1") as database,
+        pytest.raises(DatabaseError, match=r"address: (it is like|MySQL uri)") as caught,
+        open_database(database_type, details),
     ):
-        stored_names(database)
+        pass
+    assert "pass123" not in str(caught.value)
+
+
+def wrong_password(uri: str) -> str:
+    return re.sub(r":[^:@/]*@", ":pass123@", uri)
+
+
+@pytest.mark.parametrize("database_type", ["postgres", "mysql", "redis"])
+def test_wrong_password(database_type: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    details = wrong_password(details_of(database_type, request, tmp_path))
+    with (
+        pytest.raises(DatabaseError, match="refused the user or the password") as caught,
+        open_database(database_type, details),
+    ):
+        pass
+    assert "pass123" not in str(caught.value)
+
+
+@pytest.mark.parametrize("database_type", ["mysql", "redis"])
+def test_connection_of_the_caller(
+    database_type: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Whatever its rows look like; it stays open, and what is written is committed."""
+    details = details_of(database_type, request, tmp_path)
+    if database_type == "mysql":
+        import pymysql.cursors
+
+        from deepface.search.database import mysql
+
+        options = {**mysql._parsed(details), "cursorclass": pymysql.cursors.DictCursor}
+        connection: Any = pymysql.connect(**options)
+    else:
+        import redis
+
+        connection = redis.Redis.from_url(details)
+    for number in range(2):
+        with open_database(database_type, connection=connection) as database:
+            database.insert(CRITERIA, records(2, seed=number))
+            database.build_index(CRITERIA, 8, 100)
+            database.neighbours(CRITERIA, np.ones((1, 16)), 2)
+    with open_database(database_type, details) as database:
+        assert len(stored_names(database)) == 4
+    connection.close()
+
+
+def test_mysql_within_a_transaction_of_the_caller(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    details = details_of("mysql", request, tmp_path)
+    import pymysql
+
+    from deepface.search.database import mysql
+
+    connection = pymysql.connect(**mysql._parsed(details))
+    connection.begin()
+    with (
+        pytest.raises(DatabaseError, match="commit it first"),
+        open_database("mysql", connection=connection) as database,
+    ):
+        database.insert(CRITERIA, records(1))
+    connection.rollback()
+    with open_database("mysql", details) as database:
+        database.insert(CRITERIA, records(1))
+    connection.begin()
+    with open_database("mysql", connection=connection) as database:
+        database.insert(CRITERIA, records(2, seed=1))
+        with pytest.raises(DuplicateEntryError):
+            database.insert(CRITERIA, records(2, seed=1))
+        assert len(stored_names(database)) == 3
+    connection.rollback()
+    with open_database("mysql", details) as database:
+        assert len(stored_names(database)) == 1
+    connection.close()
+
+
+def test_qdrant_folders_are_opened_only_when_asked_for(tmp_path: Path) -> None:
+    """qdrant-client unpickles what is in them."""
+    pytest.importorskip("qdrant_client")
+    details = {"path": str(tmp_path / "q"), "allow_pickle": True}
+    with open_database("qdrant", details) as database:
+        database.insert(CRITERIA, records(2))
+    (storage,) = tmp_path.rglob("storage.sqlite")
+    connection = sqlite3.connect(storage)
+    bomb = f"cposix\nsystem\n(S'touch {tmp_path}/ran'\ntR.".encode()
+    connection.execute("UPDATE points SET point = ?", [bomb])
+    connection.commit()
+    connection.close()
+    refused: list[Any] = [str(tmp_path / "q"), tmp_path / "q", {"path": str(tmp_path / "q")}]
+    for folder in refused:
+        with (
+            pytest.raises(DatabaseError, match=r"pickles.*'allow_pickle': True"),
+            open_database("qdrant", folder),
+        ):
+            pass
+    assert not (tmp_path / "ran").exists()
+    with open_database("qdrant", ":memory:") as database:
+        database.insert(CRITERIA, records(1))
+
+
+@pytest.mark.parametrize("variable", ["DEEPFACE_QDRANT_URI", "DEEPFACE_QDRANT_URL"])
+def test_variables_of_qdrant(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published one, and that of our earlier versions."""
+    pytest.importorskip("qdrant_client")
+    for name in ("DEEPFACE_QDRANT_URI", "DEEPFACE_QDRANT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, ":memory:")
+    with open_database("qdrant") as database:
+        assert stored_names(database) == []
+
+
+@pytest.fixture
+def closed_folder() -> Iterator[Path]:
+    """A folder in which this process, for the time being, may do nothing."""
+    for name in ("qdrant_client", "milvus_lite.server_manager", "pydoc"):  # while it may
+        with suppress(ImportError):
+            importlib.import_module(name)
+    folder = Path(tempfile.mkdtemp())
+    (folder / "faces.db").touch()
+    folder.chmod(0o555)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    yield folder
+    if is_root:
+        os.seteuid(0)
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX permissions")
+@pytest.mark.parametrize("database_type", ["sqlite", "qdrant", "milvus"])
+def test_places_that_cannot_be_written(
+    database_type: str, closed_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(
+        {"qdrant": "qdrant_client", "milvus": "milvus_lite"}.get(database_type, "os")
+    )
+    monkeypatch.setenv("DEEPFACE_HOME", str(closed_folder))
+    places: dict[str, list[Any]] = {
+        "sqlite": [None, closed_folder / "new.db", closed_folder / "faces.db"],
+        "qdrant": [{"path": str(closed_folder / "q"), "allow_pickle": True}],
+        "milvus": [closed_folder / "m.db", {"uri": str(closed_folder / "m.db")}],
+    }
+    for place in places[database_type]:
+        with (
+            pytest.raises(DatabaseError, match=str(closed_folder)) as caught,
+            open_database(database_type, place) as database,
+        ):
+            database.insert(CRITERIA, records(1))
+        assert "server" not in str(caught.value)
+
+
+def test_milvus_file_in_use(tmp_path: Path) -> None:
+    pytest.importorskip("milvus_lite")
+    path = tmp_path / "milvus.db"
+    script = (
+        "import sys, time; from pymilvus import MilvusClient; client = MilvusClient(sys.argv[1]); "
+        "print('open', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"open\n"
+        with (
+            pytest.raises(DatabaseError, match=r"milvus\.db.* in use by another program"),
+            open_database("milvus", path) as database,
+        ):
+            stored_names(database)
+        other.kill()
 
 
 def test_qdrant_folder_in_use(tmp_path: Path) -> None:
@@ -46,8 +273,6 @@ def test_qdrant_client_of_the_caller() -> None:
 
 def test_qdrant_records_of_the_published_library_are_known() -> None:
     """They have no hash of the face, but the same id."""
-    from deepface.errors import DuplicateEntryError
-
     models = pytest.importorskip("qdrant_client").models
     client = pytest.importorskip("qdrant_client").QdrantClient(":memory:")
     (record,) = records(1)
