@@ -29,7 +29,7 @@ def assert_as_published(
         found: list[Any] = DeepFace.extract_faces(
             photo(name), detector_backend=detector, enforce_detection=False, align=align
         )
-        got, wanted = [_row(face) for face in found], [_row(face) for face in expected]
+        got, wanted = [row(face) for face in found], [row(face) for face in expected]
         if not in_order:
             got, wanted = sorted(got, key=str), sorted(wanted, key=str)
         assert got == wanted, name
@@ -37,7 +37,8 @@ def assert_as_published(
     assert compared
 
 
-def _row(face: dict[str, Any]) -> list[Any]:
+def row(face: dict[str, Any]) -> list[Any]:
+    """Box, eyes and confidence, for comparison."""
     area = face["facial_area"]
     eyes = [area[key] and tuple(area[key]) for key in ("left_eye", "right_eye")]
     return [*(area[key] for key in "xywh"), *eyes, face["confidence"]]
