@@ -25,7 +25,7 @@ from deepface.errors import MissingPackageError, WeightsError
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.fusion import FusedConv2d, FusedNorm, fused
 from deepface.runtime.execution.network import Network
-from deepface.runtime.weights.checkpoints import LOAD_ERROR
+from deepface.runtime.weights.damage import LOAD_ERROR
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion, Image, Rectangle
 

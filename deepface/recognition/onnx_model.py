@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepface.errors import InvalidEmbeddingsShapeError, MissingPackageError, WeightsError
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.execution.device import resolve_device
-from deepface.runtime.weights.checkpoints import LOAD_ERROR
+from deepface.runtime.weights.damage import LOAD_ERROR
 from deepface.runtime.weights.store import ensure_weight
 
 

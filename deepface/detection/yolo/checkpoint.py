@@ -1,94 +1,65 @@
 """YOLO checkpoints: whole pickled networks, opened without running anything in them.
 
-An ultralytics checkpoint is a pickle of module objects. ``torch.load(weights_only=True)`` reads it,
-and every global that it may name stands here as a *part*: a class without behaviour, which keeps
-the state it is given. Calling one with arguments fails, and no real class, constructor,
-``getattr`` or ``eval`` is within the file's reach. From the parts the real modules are put together
-afterwards, by ``cls.__new__`` and ``nn.Module.__setstate__`` only.
+An ultralytics checkpoint is a pickle of module objects. It is read as every checkpoint here is (see
+``runtime/weights/pytorch_file.py``): no class, constructor, ``getattr`` or ``eval`` is within the
+file's reach. The real modules are put together afterwards, by ``cls.__new__`` and
+``nn.Module.__setstate__`` only, and of the classes that :data:`MODULES` names only.
 """
 
 from __future__ import annotations
 
 import importlib
-import pickle
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
-from torch import nn, serialization
+from torch import nn
 
 from deepface.detection.yolo.ultralytics_import import REQUIREMENT, import_ultralytics
 from deepface.errors import MissingPackageError, WeightsError
-from deepface.runtime.weights.checkpoints import LOAD_ERROR
+from deepface.runtime.weights.damage import damaged
+from deepface.runtime.weights.pytorch_file import Inert, PytorchFile, StoredTensor, open_pytorch
 
 
-class _Part:
-    """A module of a checkpoint: where its class is, and its state."""
-
-    path: ClassVar[str]
-    state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
+def _names(package: str, names: str) -> set[str]:
+    return {f"{package}.{name}" for name in names.split()}
 
 
-class _Ignored:
-    """Something beside the network: a path, a number, settings of training. Nothing is kept."""
-
-    def __init__(self, *_: Any) -> None:
-        pass
-
-    def __setstate__(self, _: Any) -> None:
-        pass
-
-
-def _parts(package: str, names: str) -> dict[str, type[Any]]:
-    return {
-        f"{package}.{name}": type(name, (_Part,), {"path": f"{package}.{name}"})
-        for name in names.split()
-    }
-
-
-#: Everything that a checkpoint of YOLOv8, YOLO11 or YOLO12, detection or key points, may name
-#: beside tensors. Numbers, paths and settings are written by training; ``getattr`` (of
-#: ``Detect.forward``) by the key-point networks of 2023.
-ALLOWED: dict[str, type[Any]] = {
-    **_parts("torch.nn.modules.activation", "SiLU"),
-    **_parts("torch.nn.modules.batchnorm", "BatchNorm2d"),
-    **_parts("torch.nn.modules.container", "ModuleList Sequential"),
-    **_parts("torch.nn.modules.conv", "Conv2d"),
-    **_parts("torch.nn.modules.linear", "Identity"),
-    **_parts("torch.nn.modules.pooling", "MaxPool2d"),
-    **_parts("torch.nn.modules.upsampling", "Upsample"),
-    **_parts(
+#: The layers of YOLOv8, YOLO11 and YOLO12, for detection or key points.
+MODULES = {
+    *_names("torch.nn.modules.activation", "SiLU"),
+    *_names("torch.nn.modules.batchnorm", "BatchNorm2d"),
+    *_names("torch.nn.modules.container", "ModuleList Sequential"),
+    *_names("torch.nn.modules.conv", "Conv2d"),
+    *_names("torch.nn.modules.linear", "Identity"),
+    *_names("torch.nn.modules.pooling", "MaxPool2d"),
+    *_names("torch.nn.modules.upsampling", "Upsample"),
+    *_names(
         "ultralytics.nn.modules.block",
         "A2C2f AAttn ABlock Attention Bottleneck C2PSA C2f C3k C3k2 DFL PSABlock SPPF",
     ),
-    **_parts("ultralytics.nn.modules.conv", "Concat Conv DWConv"),
-    **_parts("ultralytics.nn.modules.head", "Detect Pose"),
-    **_parts("ultralytics.nn.tasks", "DetectionModel PoseModel"),
-    **dict.fromkeys(
-        (
-            "builtins.getattr",
-            "numpy.dtype",
-            "numpy.core.multiarray.scalar",
-            "numpy._core.multiarray.scalar",
-            "pathlib.PosixPath",
-            "pathlib.WindowsPath",
-            "ultralytics.utils.IterableSimpleNamespace",
-            "ultralytics.yolo.utils.IterableSimpleNamespace",
-        ),
-        _Ignored,
-    ),
+    *_names("ultralytics.nn.modules.conv", "Concat Conv DWConv"),
+    *_names("ultralytics.nn.modules.head", "Detect Pose"),
+    *_names("ultralytics.nn.tasks", "DetectionModel PoseModel"),
+}
+#: What checkpoints name beside. Numbers, paths and settings are written by training; ``getattr``
+#: (of ``Detect.forward``) by the key-point networks of 2023. Nothing is made of them.
+_IGNORED = {
+    "builtins.getattr",
+    "numpy.dtype",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+    "ultralytics.utils.IterableSimpleNamespace",
+    "ultralytics.yolo.utils.IterableSimpleNamespace",
 }
 
 _SIZE = 640
+#: Longest sides of inputs that a network can have been trained for.
+_SIZES = range(32, 4097)
 _TASKS = "ultralytics.nn.tasks."
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -104,60 +75,36 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
     Raises:
         MissingPackageError: ultralytics is not installed, or is too old for this network.
-        WeightsError: the file is damaged, names anything beyond :data:`ALLOWED`, or holds no
+        WeightsError: the file is damaged, names anything beyond :data:`MODULES`, or holds no
             network for detection or key points.
     """
     import_ultralytics()
-    content = _read(path)
-    network = (content.get("ema") or content.get("model")) if isinstance(content, dict) else None
-    if not isinstance(network, _Part) or not network.path.startswith(_TASKS):
-        raise WeightsError(f"{LOAD_ERROR} {path}: it holds no YOLO network")
-    try:
-        graph: Any = _Assembly().of(network)
-        # YOLO.predict, too, takes this one setting of the training over.
-        size = int((content.get("train_args") or {}).get("imgsz", _SIZE))
-        return Checkpoint(graph.float().eval().fuse(verbose=False), size)
-    except MissingPackageError as error:
-        raise MissingPackageError(f"{path}: {error}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(
-            f"{LOAD_ERROR} {path}: its network is incomplete ({type(error).__name__}: {error})"
-        ) from error
-
-
-def _read(path: str | Path) -> Any:
-    try:
-        with _only_parts_allowed():
-            refused = serialization.get_unsafe_globals_in_checkpoint(path)
-            if refused:
-                raise WeightsError(f"{LOAD_ERROR} {path}: {_refusal(sorted(refused))}")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, WeightsError):
-        raise
-    except (pickle.UnpicklingError, TypeError) as error:  # a part was called with arguments
-        raise WeightsError(f"{LOAD_ERROR} {path}: it is refused ({_line(error)})") from error
-    except Exception as error:  # zip, end-of-file, type and runtime errors alike
-        size = Path(path).stat().st_size
-        raise WeightsError(
-            f"{LOAD_ERROR} {path} ({size} bytes): it is damaged or no PyTorch checkpoint "
-            f"({_line(error)})"
-        ) from error
-
-
-@contextmanager
-def _only_parts_allowed() -> Iterator[None]:
-    """Make :data:`ALLOWED` torch's allow-list, which belongs to the whole process.
-
-    What the program has allowed for itself, real classes perhaps, does not count meanwhile.
-    """
-    with _lock:
-        own = serialization.get_safe_globals()
-        serialization.clear_safe_globals()
+    with open_pytorch(path) as file:
+        if foreign := file.names - MODULES - _IGNORED:
+            raise damaged(path, _refusal(sorted(foreign)))
+        content = file.content if isinstance(file.content, dict) else {}
+        network = content.get("ema") or content.get("model")
+        if not isinstance(network, Inert) or not network.path.startswith(_TASKS):
+            raise damaged(path, "it holds no YOLO network")
         try:
-            with serialization.safe_globals([(part, name) for name, part in ALLOWED.items()]):
-                yield
-        finally:
-            serialization.add_safe_globals(own)
+            return _network(file, network, content)
+        except MissingPackageError as error:
+            raise MissingPackageError(f"{path}: {error}") from error
+        except WeightsError:
+            raise
+        except Exception as error:  # whatever the layers make of their state
+            what = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            raise damaged(path, f"its network is incomplete ({what})") from error
+
+
+def _network(file: PytorchFile, network: Inert, content: dict[Any, Any]) -> Checkpoint:
+    graph: Any = _Assembly(file).of(network)
+    # YOLO.predict, too, takes this one setting of the training over.
+    size = (content.get("train_args") or {}).get("imgsz", _SIZE)
+    if size not in _SIZES:
+        raise ValueError(f"inputs of {size!r:.20} pixels")
+    graph = graph.float().eval().fuse(verbose=False)
+    return Checkpoint(graph, size)
 
 
 def _refusal(names: list[str]) -> str:
@@ -174,31 +121,36 @@ def _refusal(names: list[str]) -> str:
     )
 
 
-def _line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
-
-
 class _Assembly:
-    """Puts real modules together from parts; a part that occurs twice becomes one module."""
+    """Puts real modules together; one that occurs twice becomes one module."""
 
-    def __init__(self) -> None:
-        self._done: dict[int, Any] = {}
+    def __init__(self, file: PytorchFile) -> None:
+        self._file = file
+        self._done: dict[int, nn.Module] = {}
 
     def of(self, value: Any) -> Any:
-        """``value`` with modules in place of parts."""
-        if isinstance(value, _Part):
-            return self._module(value)
+        """``value`` with modules and tensors in the place of what the file has for them."""
+        if isinstance(value, Inert):
+            return self._module(value) if value.path in MODULES else None
+        if isinstance(value, StoredTensor):
+            return self._file.tensor(value)
         if isinstance(value, dict):
-            return type(value)((name, self.of(item)) for name, item in value.items())
+            return {name: self.of(item) for name, item in value.items()}
         if isinstance(value, (list, tuple, set)):
             return type(value)(map(self.of, value))
         return value
 
-    def _module(self, part: _Part) -> nn.Module:
-        if id(part) not in self._done:
-            module = self._done[id(part)] = _empty(part.path)
-            module.__setstate__(self.of(part.state))  # type: ignore[no-untyped-call]
-        return self._done[id(part)]  # type: ignore[no-any-return]
+    def _module(self, inert: Inert) -> nn.Module:
+        if inert.arguments:
+            raise ValueError(f"{inert.path} is called with arguments")
+        if id(inert) not in self._done:
+            module = self._done[id(inert)] = _empty(inert.path)
+            state = self.of(inert.state)
+            for name, value in state.get("_parameters", {}).items():
+                if value is not None:
+                    state["_parameters"][name] = nn.Parameter(value, requires_grad=False)
+            module.__setstate__(state)  # type: ignore[no-untyped-call]
+        return self._done[id(inert)]
 
 
 def _empty(path: str) -> nn.Module:

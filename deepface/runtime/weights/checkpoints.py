@@ -1,20 +1,14 @@
-"""PyTorch checkpoints: opened without running anything in them, loaded strictly."""
+"""PyTorch state dicts: read without running anything, loaded strictly."""
 
 from __future__ import annotations
 
-import pickle
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from deepface.errors import WeightsError
-
-#: How every error about the content of a weight file begins; the published library's words.
-LOAD_ERROR = "An exception occurred while loading the pre-trained weights from"
+from deepface.runtime.weights.damage import damaged
+from deepface.runtime.weights.pytorch_file import Inert, StoredTensor, open_pytorch
 
 #: How many keys of each kind an error lists.
 _LISTED = 5
@@ -29,25 +23,29 @@ def load_state_dict(path: str | Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: the file is damaged, is no state dict, or needs code to be opened.
     """
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # pickle, zip, end-of-file and runtime errors alike
-        size = Path(path).stat().st_size
-        raise WeightsError(f"{LOAD_ERROR} {path} ({size} bytes): {_reason(error)}") from error
+    with open_pytorch(path) as checkpoint:
+        if checkpoint.names:
+            names = ", ".join(sorted(checkpoint.names)[:_LISTED])
+            reason = f"it is a pickle that calls {names}, and code in weight files is not run"
+            raise damaged(path, reason)
+        return {
+            name: checkpoint.tensor(stored)
+            for name, stored in state_dict(checkpoint.content, path).items()
+        }
+
+
+def state_dict(content: object, path: str | Path) -> dict[str, StoredTensor]:
+    """What a checkpoint holds, if it is a state dict; see :func:`load_state_dict`."""
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     if not isinstance(content, dict) or not content:
-        raise WeightsError(f"{LOAD_ERROR} {path}: it holds {_what(content)}, not a state dict")
+        raise damaged(path, f"it holds {_what(content)}, not a state dict")
     for name, value in content.items():
-        if not (isinstance(name, str) and isinstance(value, Tensor)):
-            raise WeightsError(
-                f"{LOAD_ERROR} {path}: it is no state dict, {name!r} is {_what(value)}"
-            )
+        if not (isinstance(name, str) and isinstance(value, StoredTensor)):
+            raise damaged(path, f"it is no state dict, {name!r:.50} is {_what(value)}")
     if all(name.startswith("module.") for name in content):
-        content = {name.removeprefix("module."): value for name, value in content.items()}
-    return dict(content)
+        return {name.removeprefix("module."): value for name, value in content.items()}
+    return content
 
 
 def load_into(
@@ -88,23 +86,19 @@ def load_into(
         if names
     ]
     if faults:
-        raise WeightsError(
-            f"{LOAD_ERROR} {path}: it does not fit {type(module).__name__} "
-            f"({len(state)} tensors in the file, {len(own)} in the network); {'; '.join(faults)}"
+        raise damaged(
+            path,
+            f"it does not fit {type(module).__name__} "
+            f"({len(state)} tensors in the file, {len(own)} in the network); {'; '.join(faults)}",
         )
     module.load_state_dict(
         {name: value.to(own[name].dtype) for name, value in state.items()}, assign=True
     )
 
 
-def _reason(error: Exception) -> str:
-    refused = re.search(r"GLOBAL (\S+)", str(error))
-    if refused:
-        return f"it is a pickle that calls {refused[1]}, and code in weight files is not run"
-    if isinstance(error, pickle.UnpicklingError):
-        return "it is no PyTorch checkpoint"
-    return f"it is damaged or no PyTorch checkpoint ({str(error).partition(chr(10))[0]})"
-
-
 def _what(value: object) -> str:
-    return "nothing" if value in ({}, None) else f"a {type(value).__name__}"
+    if value is None or value == {}:
+        return "nothing"
+    if isinstance(value, Inert):
+        return f"a {value.path}"
+    return f"a {type(value).__name__.removeprefix('Stored')}"

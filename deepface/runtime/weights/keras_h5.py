@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from deepface.errors import WeightsError
-from deepface.runtime.weights.checkpoints import LOAD_ERROR, load_into
+from deepface.runtime.weights.checkpoints import load_into
+from deepface.runtime.weights.damage import LOAD_ERROR
 
 #: Kind of a Keras array (``"kernel"``, ``"bias"`` ...), in Keras' order, to the name of the
 #: module's tensor and the conversion between their layouts.

@@ -1,0 +1,68 @@
+"""What is said about a weight file that cannot be used: which file, what is wrong, what to do."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deepface.errors import MissingPackageError, WeightsError
+from deepface.runtime.home import weights_folder
+from deepface.runtime.weights.table import WEIGHT_FILES
+
+#: How every error about the content of a weight file begins; the published library's words.
+LOAD_ERROR = "An exception occurred while loading the pre-trained weights from"
+
+
+def damaged(path: str | Path, reason: str) -> WeightsError:
+    """The error about a file with the wrong content, its remedy included."""
+    path = Path(path)
+    size = f" ({path.stat().st_size} bytes)" if path.is_file() else ""
+    command = repair_command(path)
+    remedy = f". Delete it and download it again: {command}" if command else ""
+    return WeightsError(f"{LOAD_ERROR} {path}{size}: {reason}{remedy}")
+
+
+def repair_command(path: Path) -> str | None:
+    """The command, for a shell, that replaces a known file of the weights folder."""
+    if not path.is_relative_to(weights_folder()):
+        return None
+    name = path.relative_to(weights_folder()).as_posix()
+    if name not in WEIGHT_FILES:
+        return None
+    place, quoted = str(path.absolute()), shlex.join
+    remove = "rm"
+    if os.name == "nt":
+        quoted, remove = subprocess.list2cmdline, "del"
+    return f"{quoted([remove, place])} && {quoted(['deepface', 'models', 'download', name])}"
+
+
+@contextmanager
+def reading(path: str | Path, kind: str) -> Iterator[None]:
+    """Turn whatever the content of a file makes a reader raise into an error that names the file.
+
+    Args:
+        path: the file.
+        kind: what it should be, e.g. ``"PyTorch checkpoint"``.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        WeightsError: it cannot be opened, or its content is damaged or of another kind.
+    """
+    try:
+        with Path(path).open("rb"):
+            pass
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise WeightsError(f"{LOAD_ERROR} {path}: it cannot be opened: {error.strerror}") from error
+    try:
+        yield
+    except (MissingPackageError, WeightsError):
+        raise
+    except Exception as error:  # every parser has classes of its own
+        what = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise damaged(path, f"it is damaged or no {kind} ({what})") from error
