@@ -19,14 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepface.errors import WeightsError
 from deepface.runtime.weights.checkpoints import load_into
-from deepface.runtime.weights.damage import LOAD_ERROR
+from deepface.runtime.weights.damage import damaged, reading
 
 #: Kind of a Keras array (``"kernel"``, ``"bias"`` ...), in Keras' order, to the name of the
 #: module's tensor and the conversion between their layouts.
 Layout: TypeAlias = dict[str, tuple[str, Callable[[Tensor], Tensor]]]
 
+#: Bytes of a list of names.
+_MOST_TEXT = 1 << 20
 _KINDS = {"kernel", "depthwise_kernel", "bias", "alpha"}
 _KINDS |= {"gamma", "beta", "moving_mean", "moving_variance"}
 
@@ -51,33 +52,24 @@ class KerasLayer:
 def open_layers(path: str | Path) -> Iterator[list[KerasLayer]]:
     """The layers with weights of a Keras file, in order; arrays are read when indexed.
 
-    Takes files of ``model.save_weights`` and of ``model.save``.
+    Takes files of ``model.save_weights`` and of ``model.save``. Of what HDF5 can do only what Keras
+    uses is followed: no links, no other files, nothing compressed.
 
     Raises:
-        WeightsError: the file is damaged or of another kind.
+        FileNotFoundError: there is none.
+        WeightsError: it is damaged or of another kind; also from what is done inside the block.
     """
     import h5py
 
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise WeightsError(f"{LOAD_ERROR} {path}: no HDF5 file, or damaged ({error})") from error
-    with file:
-        root = file.get("model_weights", file)
-        if "layer_names" not in root.attrs:
-            raise WeightsError(
-                f"{LOAD_ERROR} {path}: no Keras weights in it; it holds {sorted(file)[:5]}"
-            )
-        backend = _text(root.attrs.get("backend", "tensorflow"))
-        if backend != "tensorflow":  # others keep kernels in another layout
-            raise WeightsError(f"{LOAD_ERROR} {path}: written by the Keras backend {backend!r}")
-        try:
-            layers = [
-                KerasLayer(name, _datasets(root[name]))
-                for name in map(_text, root.attrs["layer_names"])
-            ]
-        except KeyError as error:
-            raise WeightsError(f"{LOAD_ERROR} {path}: an array is missing ({error})") from error
+    with reading(path, "HDF5 file of weights"), h5py.File(path, "r") as file:
+        root = _member(file, "model_weights") if "model_weights" in file else file
+        names = _texts(root, "layer_names")
+        if names is None:
+            raise ValueError(f"it has no Keras weights, but {sorted(file)[:5]!r:.200}")
+        backend = _texts(root, "backend") or ["tensorflow"]
+        if backend != ["tensorflow"]:  # others keep kernels in another layout
+            raise ValueError(f"written by the Keras backend {backend[0]!r:.50}")
+        layers = [KerasLayer(name, _datasets(_member(root, name))) for name in names]
         yield [layer for layer in layers if layer.weights]
 
 
@@ -111,33 +103,37 @@ def read_state_dict(
     flatten: Mapping[str, tuple[int, int, int]] | None = None,
 ) -> dict[str, Tensor]:
     """The state dict that a Keras file gives for ``module``; see :func:`load_keras_weights`."""
+    layouts = {
+        target: _layout(module.get_submodule(target), (flatten or {}).get(target))
+        for target in order
+        if target is not None
+    }
     state: dict[str, Tensor] = {}
     with open_layers(path) as layers:
         if len(layers) != len(order):
-            raise WeightsError(
-                f"{LOAD_ERROR} {path}: it has {len(layers)} layers with weights, the network "
-                f"{type(module).__name__} {len(order)}: it is of another network"
+            reason = (
+                f"it has {len(layers)} layers with weights, the network {type(module).__name__} "
+                f"{len(order)}: it is of another network"
             )
+            raise damaged(path, reason)
         for number, (layer, target) in enumerate(zip(layers, order, strict=True), start=1):
             if target is None:
                 continue
             part = module.get_submodule(target)
             try:
-                tensors = _convert(layer, part, (flatten or {}).get(target))
-            except (ValueError, OSError) as error:  # OSError: bytes that HDF5 cannot read
-                raise WeightsError(
-                    f"{LOAD_ERROR} {path}: layer {number}, {layer.name!r}, cannot become "
-                    f"{target!r} ({type(part).__name__}): {error}"
-                ) from error
+                tensors = _convert(layer, part, layouts[target])
+            except Exception as error:  # among them those of bytes that HDF5 cannot read
+                reason = (
+                    f"layer {number}, {layer.name!r:.100}, cannot become {target!r} "
+                    f"({type(part).__name__}): {error}"
+                )
+                raise damaged(path, reason) from error
             state |= {f"{target}.{name}": tensor for name, tensor in tensors.items()}
     return state
 
 
-def _convert(
-    layer: KerasLayer, module: nn.Module, hwc: tuple[int, int, int] | None
-) -> dict[str, Tensor]:
+def _convert(layer: KerasLayer, module: nn.Module, layout: Layout) -> dict[str, Tensor]:
     """The layer's tensors by their names in ``module``; ``ValueError`` where they do not fit."""
-    layout = _layout(module, hwc)
     tensors = {}
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         tensors["num_batches_tracked"] = torch.tensor(0)
@@ -207,24 +203,59 @@ def _dense(kernel: Tensor, hwc: tuple[int, int, int] | None) -> Tensor:
 
 
 def _datasets(group: Any) -> dict[str, Any]:
+    names = _texts(group, "weight_names") or []
+    return {name: _checked(_member(group, name), name) for name in names}
+
+
+def _member(group: Any, name: str) -> Any:
+    """A part of the file by its path below ``group``.
+
+    HDF5 would follow links to other files, and soft links in circles.
+    """
     import h5py
 
-    datasets = {}
-    for name in map(_text, group.attrs.get("weight_names", ())):
-        dataset = group[name]
-        if not isinstance(dataset, h5py.Dataset):
-            raise KeyError(f"{name} is no array")
-        # HDF5 can refer to bytes of any other file: a weight file has no business there.
-        if dataset.file != group.file or dataset.external or dataset.is_virtual:
-            raise KeyError(f"{name} lies in another file")
-        datasets[name] = dataset
-    return datasets
+    for part in name.strip("/").split("/"):
+        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
+        if not isinstance(link, h5py.HardLink):
+            what = "missing" if link is None else "a link, perhaps to another file"
+            raise ValueError(f"{name!r:.100} is {what}")
+        group = group[part]
+    return group
+
+
+def _checked(dataset: Any, name: str) -> Any:
+    """An array of floats whose bytes lie in this file as they are."""
+    import h5py
+
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"{name!r:.100} is no array")
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"{name!r:.100} lies in another file")
+    if dataset.dtype.kind != "f" or dataset.shape is None:
+        raise ValueError(f"{name!r:.100} does not consist of floats")
+    # What is compressed can grow without bound; what was never written takes no space in the file.
+    if dataset.id.get_create_plist().get_nfilters():
+        raise ValueError(f"{name!r:.100} is compressed")
+    return dataset
+
+
+def _texts(part: Any, attribute: str) -> list[str] | None:
+    """An attribute that is a text or an array of texts; ``None`` without it."""
+    import h5py
+
+    if attribute not in part.attrs:
+        return None
+    # Looked at before it is read: its type may say that one text has gigabytes.
+    stored = h5py.h5a.open(part.id, attribute.encode())
+    kind, count = stored.get_type(), stored.get_space().get_simple_extent_npoints()
+    if count == 0:  # of whatever type
+        return []
+    if not isinstance(kind, h5py.h5t.TypeStringID) or count * kind.get_size() > _MOST_TEXT:
+        raise ValueError(f"the attribute {attribute} is no list of names")
+    values = np.asarray(part.attrs[attribute], dtype=object).ravel().tolist()
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
 def _kind(name: str) -> str:
     """``"conv2d_1/kernel_2:0"`` -> ``"kernel"``."""
     return re.sub(r"(_\d+)?(:\d+)?$", "", name.split("/")[-1])
-
-
-def _text(name: Any) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)
