@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data import WEIGHTS, package_weights
+from tests.data import MADE_WEIGHTS, WEIGHTS, package_weights
 
 
 @pytest.fixture(autouse=True)
@@ -47,8 +47,13 @@ def deepface_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         files |= {file.name: file for file in WEIGHTS.iterdir() if file.is_file()}
     for name, file in files.items():
         (folder / name).symlink_to(file)
-    before = {k: os.environ.get(k) for k in ("DEEPFACE_HOME", "DEEPFACE_OFFLINE")}
-    os.environ.update(DEEPFACE_HOME=str(home), DEEPFACE_OFFLINE="1")
+    settings = {
+        "DEEPFACE_HOME": str(home),
+        "DEEPFACE_OFFLINE": "1",
+        "DEEPFACE_ALLOW_UNKNOWN_WEIGHTS": ",".join(MADE_WEIGHTS),
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     yield home
     for key, value in before.items():
         if value is None:

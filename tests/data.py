@@ -40,6 +40,10 @@ def _missing(what: str) -> NoReturn:
     pytest.skip(f"needs {what}")
 
 
+#: Files for tests that have a published name, but not the published bytes; see their origin.
+MADE_WEIGHTS = ("res10_300x300_ssd_iter_140000.caffemodel",)
+
+
 def package_weights() -> dict[str, Path]:
     """Real weight files that installed packages carry, by the names that the product gives them."""
     found = {}

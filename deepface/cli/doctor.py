@@ -217,6 +217,8 @@ def check_device() -> Iterator[Finding]:
 def check_weights() -> Iterator[Finding]:
     """The weights folder: writable, with space, its files complete."""
     from deepface.runtime.home import weights_folder
+    from deepface.runtime.weights.damage import repair_command
+    from deepface.runtime.weights.store import fault_of, verification_of
     from deepface.runtime.weights.table import WEIGHT_FILES
 
     folder = weights_folder()
@@ -241,15 +243,13 @@ def check_weights() -> Iterator[Finding]:
         yield Finding("broken", f"{text}: too little space", "export DEEPFACE_HOME=A_LARGER_DISK")
     else:
         yield Finding("ok", text)
-    for file in WEIGHT_FILES.values():
-        path = folder / file.name
-        if file.size is not None and path.is_file() and path.stat().st_size != file.size:
-            size = path.stat().st_size
-            yield Finding(
-                "broken",
-                f"{path} has {size} bytes instead of {file.size}",
-                f"rm {path} && deepface models download {file.name}",
-            )
+    for name, path in ((name, file_on_disk(name)) for name in WEIGHT_FILES):
+        if path is None:
+            continue
+        if (fault := fault_of(name)) is None:
+            yield Finding("ok", f"{path}, verified before it is opened by: {verification_of(name)}")
+        else:
+            yield Finding("broken", fault, repair_command(path))
     if os.environ.get("DEEPFACE_OFFLINE"):
         yield Finding("ok", f"DEEPFACE_OFFLINE={os.environ['DEEPFACE_OFFLINE']}: no downloads")
 

@@ -15,7 +15,7 @@ from deepface.cli.options import Command, options
 MODEL_FILES: dict[str, dict[str, tuple[tuple[str, ...], ...]]] = {
     "detector": {
         "opencv": (),
-        "ssd": (("deploy.prototxt",), ("res10_300x300_ssd_iter_140000.caffemodel",)),
+        "ssd": (("res10_300x300_ssd_iter_140000.caffemodel",),),
         "mtcnn": (),
         "fastmtcnn": (),
         "dlib": (("shape_predictor_5_face_landmarks.dat",),),
@@ -92,15 +92,10 @@ def missing_package(model: str) -> str | None:
 
 def file_on_disk(name: str) -> Path | None:
     """Where a weight file is: in the weights folder, or with the package that brings it."""
-    from deepface.runtime.home import weights_folder
-    from deepface.runtime.packages import package_file
+    from deepface.runtime.weights import store
+    from deepface.runtime.weights.table import WEIGHT_FILES
 
-    path = weights_folder() / name
-    if path.is_file():
-        return path
-    if name.endswith(".dat"):
-        return package_file("face_recognition_models", f"models/{name}")
-    return None
+    return store.file_on_disk(WEIGHT_FILES[name])
 
 
 @click.group(cls=click.Group, invoke_without_command=True)
@@ -126,23 +121,26 @@ def _list() -> None:
 
 
 def _row(kind: str, name: str, groups: tuple[tuple[str, ...], ...]) -> Row:
-    found = [
-        next((path for file in group if (path := file_on_disk(file))), None) for group in groups
-    ]
+    from deepface.runtime.weights.store import fault_of, verification_of
+
+    found = [next((file for file in group if file_on_disk(file)), None) for group in groups]
+    files = [file for file in found if file is not None]
+    faults = [fault for file in files if (fault := fault_of(file))]
     package = missing_package(name)
-    paths = [path for path in found if path is not None]
     if package is not None:
         state = f"needs: {package}"
-    elif not groups:
-        state = "ready"
+    elif faults:
+        state = f"damaged: {faults[0]}"
     else:
-        state = "ready" if len(paths) == len(groups) else "not downloaded"
+        state = "ready" if len(files) == len(groups) else "not downloaded"
+    paths = [path for file in files if (path := file_on_disk(file))]
     return {
         "kind": kind,
         "name": name,
         "state": state,
         "MB": round(sum(path.stat().st_size for path in paths) / 1e6, 1) if paths else None,
         "weights": ", ".join(map(str, paths)) or None,
+        "verified": ", ".join(dict.fromkeys(map(verification_of, files))) or None,
     }
 
 

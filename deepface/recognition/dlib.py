@@ -7,7 +7,6 @@ the CPU unless dlib was built for CUDA.
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepface.errors import MissingPackageError
 from deepface.recognition.model import FacialRecognition
-from deepface.runtime.packages import package_file
+from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
 
 _FILE = "dlib_face_recognition_resnet_model_v1.dat"
@@ -36,7 +35,9 @@ class Dlib(FacialRecognition):
             raise MissingPackageError(
                 'the model Dlib needs the package dlib: pip install "dlib-bin"'
             ) from error
-        self.model = dlib.face_recognition_model_v1(str(_weights()))
+        path = ensure_weight(_FILE)
+        with reading(path, "dlib network"):
+            self.model = dlib.face_recognition_model_v1(str(path))
         self._lock = threading.Lock()  # dlib's networks keep state while they run
 
     def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
@@ -48,8 +49,3 @@ class Dlib(FacialRecognition):
         with self._lock:
             vectors = self.model.compute_face_descriptor(list(np.ascontiguousarray(faces)))
         return np.array(vectors, dtype=np.float64)
-
-
-def _weights() -> Path:
-    """From the package ``face_recognition_models`` where it is installed, else downloaded."""
-    return package_file("face_recognition_models", f"models/{_FILE}") or ensure_weight(_FILE)

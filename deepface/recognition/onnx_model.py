@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.errors import InvalidEmbeddingsShapeError, MissingPackageError, WeightsError
+from deepface.errors import InvalidEmbeddingsShapeError, MissingPackageError
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.execution.device import resolve_device
-from deepface.runtime.weights.damage import LOAD_ERROR
+from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
 
 
@@ -24,12 +26,15 @@ class OnnxModel(FacialRecognition, ABC):
     file: ClassVar[str]
 
     def __init__(self, device: str | None = None) -> None:
-        self.model = _session(self.model_name, self.file, device)
-        (graph_input,) = self.model.get_inputs()
-        self._input_name = graph_input.name
-        # A number there is the only batch size that the graph takes; a free one is a name.
-        size = graph_input.shape[0]
-        self._chunk_size = size if isinstance(size, int) else 64
+        start = _runtime(self.model_name, device)
+        path = ensure_weight(self.file)
+        with reading(path, "ONNX model of faces"):
+            self.model = start(str(path))
+            (graph_input,) = self.model.get_inputs()
+            self._input_name = graph_input.name
+            # A number there is the only batch size that the graph takes; a free one is a name.
+            size, *_ = graph_input.shape
+        self._chunk_size = size if isinstance(size, int) and size > 0 else 64
 
     @abstractmethod
     def prepare(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -55,7 +60,8 @@ class OnnxModel(FacialRecognition, ABC):
         return np.concatenate(vectors)
 
 
-def _session(model_name: str, file: str, device: str | None) -> Any:
+def _runtime(model_name: str, device: str | None) -> Callable[[str], Any]:
+    """What opens a file where ``device`` says."""
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
@@ -72,8 +78,4 @@ def _session(model_name: str, file: str, device: str | None) -> Any:
                 f"the installed onnxruntime cannot run {model_name} on {where}: "
                 'pip install "onnxruntime-gpu" instead of onnxruntime, or use device="cpu"'
             )
-    path = ensure_weight(file)
-    try:
-        return onnxruntime.InferenceSession(str(path), providers=providers)
-    except Exception as error:  # onnxruntime has a class of its own for each of its faults
-        raise WeightsError(f"{LOAD_ERROR} {path}: {error}") from error
+    return partial(onnxruntime.InferenceSession, providers=providers)

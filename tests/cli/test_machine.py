@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -138,6 +139,44 @@ def test_doctor_on_damaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (broken,) = [found for found in _findings("check_weights") if found.state == "broken"]
     assert "4 bytes instead of 232589" in broken.what
     assert broken.fix is not None and broken.fix.endswith(f"deepface models download {YUNET}")
+
+
+#: What stands in the place of weights after a download that went wrong.
+JUNK = {
+    "nothing": b"",
+    "a page": b"<!DOCTYPE html><html>You have exceeded your quota</html>",
+    "a pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 232589\n",
+    "zeros": bytes(5000),
+    "an empty archive": b"PK\x05\x06" + bytes(18),
+    "the start of an HDF5 file": b"\x89HDF\r\n\x1a\n" + bytes(88),
+}
+
+
+@pytest.mark.parametrize("content", JUNK.values(), ids=JUNK)
+def test_junk_is_never_called_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path / "a home; it's"))
+    monkeypatch.delenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS")
+    for name in WEIGHT_FILES:
+        path = weights_folder() / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    for row in lines(run("models")):
+        assert row["weights"] is None or row["state"].startswith(("damaged: ", "needs: ")), row
+    broken = [found for found in _findings("check_weights") if found.state == "broken"]
+    assert len(broken) == len(WEIGHT_FILES)
+    for found, name in zip(broken, WEIGHT_FILES, strict=True):
+        path = weights_folder() / name
+        assert str(path) in found.what
+        words = ["rm", str(path), "&&", "deepface", "models", "download", name]
+        assert found.fix is not None and shlex.split(found.fix) == words
+
+
+def test_doctor_says_how_weights_are_verified() -> None:
+    weight(YUNET)
+    told = [found.what for found in _findings("check_weights") if YUNET in found.what]
+    assert told == [f"{weights_folder() / YUNET}, verified before it is opened by: published hash"]
 
 
 def test_bench() -> None:

@@ -15,6 +15,7 @@ from deepface.detection import dlib as module
 from deepface.detection.canvas import Canvas
 from deepface.detection.dlib import DlibDetector
 from deepface.errors import MissingPackageError, WeightsError
+from deepface.runtime.weights import store
 from tests.detection.goldens import SMALL, all_names, assert_as_published
 
 
@@ -52,10 +53,10 @@ def test_box_is_clipped_to_the_canvas() -> None:
 def test_shape_model_is_downloaded_without_the_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(module, "package_file", lambda package, path: None)
+    monkeypatch.setattr(store, "package_file", lambda package, path: None)
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
     with pytest.raises(WeightsError, match=r"shape_predictor_5_face_landmarks\.dat"):
-        module._shape_model_file()
+        DlibDetector()
 
 
 def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:

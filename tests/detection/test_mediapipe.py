@@ -68,5 +68,5 @@ def test_model_selection(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", None)
-    with pytest.raises(MissingPackageError, match="pip install mediapipe"):
+    with pytest.raises(MissingPackageError, match="pip install --no-deps mediapipe"):
         MediaPipeDetector()

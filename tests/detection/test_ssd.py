@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from deepface.detection.ssd import FILES, SsdDetector, detections, read_caffe
-from deepface.errors import MissingPackageError, WeightsError
+from deepface.detection.ssd import FILE, SsdDetector, detections, read_caffe
+from deepface.errors import WeightsError
 from deepface.types import FacialAreaRegion, Image
 from tests.data import package_pictures, read, weight
 from tests.detection.goldens import SMALL, all_names, assert_as_published
@@ -19,14 +19,13 @@ from tests.detection.goldens import SMALL, all_names, assert_as_published
 
 @pytest.fixture(scope="module")
 def detector() -> SsdDetector:
-    for name in FILES:
-        weight(name)
+    weight(FILE)
     return SsdDetector("cpu")
 
 
 @pytest.fixture(scope="module")
 def opencv() -> Any:
-    return cv2.dnn.readNetFromCaffe(*(str(weight(name)) for name in FILES))
+    return cv2.dnn.readNetFromCaffe(str(weight("deploy.prototxt")), str(weight(FILE)))
 
 
 @pytest.fixture(scope="module")
@@ -100,19 +99,14 @@ def test_all_faces_as_published(detector: SsdDetector, align: bool) -> None:
     assert_as_published("ssd", all_names(), align)
 
 
-def test_opencv_5(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(cv2.dnn, "readNetFromCaffe")
-    with pytest.raises(MissingPackageError, match=r'pip install "opencv-python<5"'):
-        SsdDetector("cpu")
-
-
 def test_damaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / ".deepface" / "weights"
     folder.mkdir(parents=True)
-    (folder / FILES[0]).write_bytes(weight(FILES[0]).read_bytes())
-    (folder / FILES[1]).write_bytes(b"no model" * 1000)
+    (folder / FILE).write_bytes(b"no model" * 2_000_000)
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match=FILES[1]):
+    with pytest.raises(
+        WeightsError, match=rf"{FILE}.*Caffe model.*deepface models download {FILE}"
+    ):
         SsdDetector("cpu")
 
 

@@ -29,6 +29,7 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.haar.grouping import Candidates
 from deepface.errors import MissingPackageError
 from deepface.runtime.concurrency.object_pool import ObjectPool
+from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import on_host
 
@@ -59,9 +60,11 @@ class Cascade:
                 f"OpenCV {cv2.__version__} has no cascade classifier; install a version that has "
                 'one: pip install "opencv-python<5"'
             )
-        path = str(cascade_path(file))
-        self._classifiers = ObjectPool(lambda: cv2.CascadeClassifier(path))
-        with self.classifier() as classifier:
+        path = cascade_path(file)
+        self._classifiers = ObjectPool(lambda: cv2.CascadeClassifier(str(path)))
+        with reading(path, "Haar cascade"), self.classifier() as classifier:
+            if classifier.empty():
+                raise ValueError("OpenCV finds none in it")
             self.window = classifier.getOriginalWindowSize()[0]
 
     def classifier(self) -> AbstractContextManager[cv2.CascadeClassifier]:

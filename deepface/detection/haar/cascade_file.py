@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.runtime.weights.damage import reading
+
 #: OpenCV lowers the thresholds of stages by it, in 32 bits.
 _THRESHOLD_EPS = np.float32(1e-5)
 
@@ -49,17 +51,22 @@ def read_cascade(path: Path) -> HaarCascade:
     """Read one of the XML files that come with OpenCV.
 
     Raises:
-        ValueError: it is none, or has tilted features or deeper trees, which OpenCV's cascades for
-            frontal faces and eyes have not.
+        WeightsError: it is none, or has tilted features or deeper trees, which those for frontal
+            faces and eyes have not.
     """
+    with reading(path, "Haar cascade of OpenCV"):
+        return _read(path)
+
+
+def _read(path: Path) -> HaarCascade:
     file = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
     try:
         root = file.getNode("cascade")
         if root.getNode("featureType").string() != "HAAR":
-            raise ValueError(f"{path} holds no Haar cascade of OpenCV")
+            raise ValueError("it has other features")
         window = int(root.getNode("width").real())
-        kernels = [_kernel(feature, window, path) for feature in _items(root.getNode("features"))]
-        stages = [_stage(stage, kernels, path) for stage in _items(root.getNode("stages"))]
+        kernels = [_kernel(feature, window) for feature in _items(root.getNode("features"))]
+        stages = [_stage(stage, kernels) for stage in _items(root.getNode("stages"))]
     finally:
         file.release()
     return HaarCascade(window, tuple(stages))
@@ -73,20 +80,20 @@ def _numbers(node: Any) -> list[float]:
     return [node.at(i).real() for i in range(node.size())]
 
 
-def _kernel(feature: Any, window: int, path: Path) -> NDArray[np.float32]:
+def _kernel(feature: Any, window: int) -> NDArray[np.float32]:
     if feature.getNode("tilted").real():
-        raise ValueError(f"{path} has tilted features, which are not supported")
+        raise ValueError("it has tilted features, which are not supported")
     kernel = np.zeros((window, window), np.float32)
     for x, y, width, height, weight in map(_numbers, _items(feature.getNode("rects"))):
         kernel[int(y) : int(y + height), int(x) : int(x + width)] += weight
     return kernel
 
 
-def _stage(stage: Any, kernels: list[NDArray[np.float32]], path: Path) -> Stage:
+def _stage(stage: Any, kernels: list[NDArray[np.float32]]) -> Stage:
     trees = _items(stage.getNode("weakClassifiers"))
     nodes = [_numbers(tree.getNode("internalNodes")) for tree in trees]
     if any(len(node) != 4 for node in nodes):
-        raise ValueError(f"{path} has trees with several splits, which are not supported")
+        raise ValueError("it has trees with several splits, which are not supported")
     votes = np.array([_numbers(tree.getNode("leafValues")) for tree in trees], np.float32)
     left, right = votes.astype(np.float64).T
     return Stage(

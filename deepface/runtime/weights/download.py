@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import bz2
-import shutil
 import threading
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.parse import parse_qs, urlsplit
@@ -14,8 +15,14 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 from tqdm import tqdm
 
+from deepface.runtime import safe_files
+from deepface.runtime.weights.table import Archive
+
 #: Seconds to connect, and seconds without a byte before giving up.
 TIMEOUT = (10.0, 30.0)
+
+#: Bytes of a file, and of an archive, whose size is not known beforehand.
+LARGEST = 1 << 30
 
 _CHUNK = 1 << 15
 _TRANSIENT = (
@@ -33,14 +40,15 @@ class DownloadError(Exception):
         self.again = again
 
 
-def fetch(url: str, target: Path, label: str, stop: threading.Event) -> None:
-    """Write what ``url`` gives to ``target``, which is complete when this returns.
+def fetch(url: str, target: Path, label: str, stop: threading.Event, limit: int = LARGEST) -> None:
+    """Write what ``url`` gives to the new file ``target``, which is complete when this returns.
 
     Args:
         url: http(s); a Google Drive link is taken to its direct form.
-        target: overwritten; removing it after an error is the caller's part.
+        target: what has the name is removed; removing it after an error is the caller's part.
         label: text before the progress bar, which appears only on a terminal.
         stop: set by another thread when the user interrupts; ends this one, too.
+        limit: most bytes that are taken.
 
     Raises:
         DownloadError: the server's or the connection's fault.
@@ -54,19 +62,25 @@ def fetch(url: str, target: Path, label: str, stop: threading.Event) -> None:
                 status = response.status_code
                 reason = f"HTTP {status} {response.reason}".strip()
                 raise DownloadError(reason, again=status >= 500 or status in (408, 429))
-            with target.open("wb") as file:
-                _copy(response, file, label, stop)
+            if url.startswith("https:") and not response.url.startswith("https:"):
+                raise DownloadError(f"it leads to {response.url}, which is not encrypted")
+            with safe_files.create(target) as file:
+                _copy(response, file, label, stop, limit)
     except _TRANSIENT as error:
         raise DownloadError(str(error), again=True) from error
     except requests.RequestException as error:
         raise DownloadError(str(error)) from error
 
 
-def _copy(response: requests.Response, file: IO[bytes], label: str, stop: threading.Event) -> None:
+def _copy(
+    response: requests.Response, file: IO[bytes], label: str, stop: threading.Event, limit: int
+) -> None:
     length = response.headers.get("Content-Length", "")
     plain = "Content-Encoding" not in response.headers
     total = int(length) if plain and length.isdigit() else None
     received = 0
+    if total is not None and total > limit:
+        raise DownloadError(f"it gives {total} bytes instead of at most {limit}")
     # tqdm's "None" is: no bar unless stderr is a terminal.
     with tqdm(total=total, desc=label, unit="B", unit_scale=True, disable=None, leave=False) as bar:
         for chunk in response.iter_content(_CHUNK):
@@ -76,8 +90,10 @@ def _copy(response: requests.Response, file: IO[bytes], label: str, stop: thread
                 raise DownloadError(
                     "a web page came instead of the file (login, quota, or the file has moved)"
                 )
-            file.write(chunk)
             received += len(chunk)
+            if received > limit:
+                raise DownloadError(f"it gives more than {limit} bytes")
+            file.write(chunk)
             bar.update(len(chunk))
     if total is not None and received != total:  # urllib3 before version 2 does not tell
         raise DownloadError(f"the connection ended after {received} of {total} bytes", again=True)
@@ -98,38 +114,47 @@ def _direct(url: str) -> str:
     return f"https://drive.usercontent.google.com/download?id={ids[0]}&export=download&confirm=t"
 
 
-def unpack_zip(archive: Path, name: str, target: Path) -> None:
-    """Write the member called ``name``, in whatever folder of the archive, to ``target``.
+def unpack(archive: Path, kind: Archive, name: str, target: Path, limit: int = LARGEST) -> None:
+    """Write what is in ``archive`` to the new file ``target``.
 
-    No path of the archive is used, so no member can lead out of the weights folder.
-
-    Raises:
-        DownloadError: the archive is damaged or has no such member.
-    """
-    try:
-        with zipfile.ZipFile(archive) as zipped:
-            names = [m for m in zipped.namelist() if PurePosixPath(m).name == name]
-            if not names:
-                raise DownloadError(f"the zip holds {zipped.namelist()[:10]}, but no {name}")
-            with zipped.open(names[0]) as source, target.open("wb") as file:
-                shutil.copyfileobj(source, file, _CHUNK)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise DownloadError(f"the zip is damaged: {error}") from error
-
-
-def unpack_bz2(archive: Path, target: Path) -> None:
-    """Write the decompressed ``archive`` to ``target``.
+    Args:
+        archive: the download.
+        kind: how it is packed.
+        name: the member to take from a zip, in whatever folder of it. No path of the archive is
+            used, so no member can lead out of the weights folder.
+        target: as that of :func:`fetch`.
+        limit: most bytes that are unpacked.
 
     Raises:
-        DownloadError: the archive is damaged.
+        DownloadError: the archive is damaged, has no such member, or unpacks to too much.
     """
-    # Read errors of bz2 are OSErrors like those of a full disk: tell them apart by where they rise.
-    with bz2.open(archive) as source, target.open("wb") as file:
-        while True:
-            try:
-                chunk = source.read(_CHUNK)
-            except (OSError, EOFError) as error:
-                raise DownloadError(f"the bz2 file is damaged: {error}") from error
-            if not chunk:
-                return
+    with safe_files.create(target) as file:
+        for chunk in _unzipped(archive, name) if kind == "zip" else _unzipped_bz2(archive):
+            if file.tell() + len(chunk) > limit:
+                raise DownloadError(f"the {kind} unpacks to more than {limit} bytes")
             file.write(chunk)
+
+
+def _unzipped(archive: Path, name: str) -> Iterator[bytes]:
+    with _damage_told("zip"), zipfile.ZipFile(archive) as zipped:
+        names = [m for m in zipped.namelist() if PurePosixPath(m).name == name]
+        if not names:
+            raise DownloadError(f"the zip holds {zipped.namelist()[:10]}, but no {name}")
+        with zipped.open(names[0]) as source:
+            yield from iter(partial(source.read, _CHUNK), b"")
+
+
+def _unzipped_bz2(archive: Path) -> Iterator[bytes]:
+    with _damage_told("bz2"), bz2.open(archive) as source:
+        yield from iter(partial(source.read, _CHUNK), b"")
+
+
+@contextmanager
+def _damage_told(kind: str) -> Iterator[None]:
+    """Whatever a generator that reads an archive raises is the archive's fault."""
+    try:
+        yield
+    except DownloadError:
+        raise
+    except Exception as error:
+        raise DownloadError(f"the {kind} is damaged: {error}") from error

@@ -1,7 +1,7 @@
 """Protocol buffers, walked field by field: ONNX and Caffe files, whose tensors are listed here.
 
-The format: https://protobuf.dev/programming-guides/encoding; the numbers of fields: ``onnx.proto``
-and ``caffe.proto``. Nothing is copied, and a field that claims more bytes than there are is refused.
+The format: https://protobuf.dev/programming-guides/encoding; numbers of fields: ``onnx.proto`` and
+``caffe.proto``. Nothing is copied; a field that claims more bytes than there are is refused.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Message:
 
     def text(self, field: int) -> str:
         """The last text of a field."""
-        return bytes((self.parts(field) or [b""])[-1]).decode("utf-8", "replace")
+        return bytes((self.parts(field) or [memoryview(b"")])[-1]).decode("utf-8", "replace")
 
     def __contains__(self, field: int) -> bool:
         return field in self._fields

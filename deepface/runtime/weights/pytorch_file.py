@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from deepface.runtime.weights.damage import reading
 
@@ -124,7 +124,7 @@ class PytorchFile:
 
         place = self._places[storage.key]
         content = torch.empty(place.size, dtype=torch.uint8)
-        view = memoryview(content.numpy())
+        view = content.numpy().data
         self.file.seek(place.position)
         if self.file.readinto(view) != place.size:  # type: ignore[attr-defined]
             raise ValueError("it ends too early")
@@ -232,7 +232,9 @@ def _bytes_of(storage: Storage) -> int:
 
 def _check_storage(storage: Storage, place: _Place) -> None:
     if place.size != storage.count * _bytes_of(storage):
-        raise ValueError(f"storage {storage.key} has {place.size} bytes: not {storage.count} numbers")
+        raise ValueError(
+            f"storage {storage.key} has {place.size} bytes: not {storage.count} numbers"
+        )
 
 
 class _Unpickler(pickle._Unpickler):
@@ -241,7 +243,7 @@ class _Unpickler(pickle._Unpickler):
     Python's implementation, because its steps can be replaced one by one.
     """
 
-    dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
 
     def __init__(self, content: bytes | io.BytesIO) -> None:
         super().__init__(io.BytesIO(content) if isinstance(content, bytes) else content)

@@ -1,13 +1,14 @@
 """Weight files on disk: found in the weights folder, or downloaded there, verified either way.
 
 A file appears under its name only when it is complete and verified. A download goes to a hidden
-file beside it, under a lock (an empty hidden file, which stays) that other threads and processes
-wait for. A killed process leaves at most the hidden file: it is never opened, and the next try
-overwrites it.
+file beside it, under a lock (another one) that other threads and processes wait for. A killed
+process leaves at most the hidden files: they are never opened, and the next try replaces them.
 
-A file on disk whose published hash is known is verified before its path is first given out. One
-that is too short counts as an interrupted download of an older program: it is downloaded anew and
-kept as ``NAME.bad``. Any other difference is refused, and the file left alone.
+Before its path is first given out, a file on disk is verified: by its published hash where one is
+known; else by its structure (``structure.py``) and, if it was downloaded, by the hash of the first
+download (``pins.py``). One that is too short counts as an interrupted download of an older program:
+it is downloaded anew and kept as ``NAME.bad``. Any other difference is refused, and the file left
+alone.
 
 Environment, read at each call:
 
@@ -16,8 +17,8 @@ Environment, read at each call:
 ``DEEPFACE_OFFLINE``
     ``1``: never download.
 ``DEEPFACE_ALLOW_UNKNOWN_WEIGHTS``
-    for weights of your own under a published name: ``1`` skips the verification of every file on
-    disk, names separated by commas that of these files.
+    for weights of your own under a published name: ``1`` accepts any hash of every file on disk,
+    names separated by commas any of these files. Their structure is still verified.
 """
 
 from __future__ import annotations
@@ -27,17 +28,22 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from deepface.errors import UnimplementedError, WeightsError
 from deepface.logger import get_logger
+from deepface.runtime import safe_files
 from deepface.runtime.home import weights_folder
-from deepface.runtime.weights.download import DownloadError, fetch, unpack_bz2, unpack_zip
+from deepface.runtime.packages import package_file
+from deepface.runtime.weights import pins
+from deepface.runtime.weights.damage import repair_command
+from deepface.runtime.weights.download import LARGEST, DownloadError, fetch, unpack
+from deepface.runtime.weights.structure import check_structure
 from deepface.runtime.weights.table import WEIGHT_FILES, WeightFile
 
 #: Rounds over a file's URLs, and seconds of pause after the first; each further pause is double.
@@ -139,6 +145,15 @@ def download_weights_if_necessary(
     return str(_ensure(file, threading.Event()))
 
 
+def file_on_disk(file: WeightFile) -> Path | None:
+    """Where a file is: in the weights folder, or with a package that brings it, too."""
+    path = weights_folder() / file.name
+    if path.is_file() or file.package is None:
+        return path if path.is_file() else None
+    package, _, relative = file.package.partition("/")
+    return package_file(package, relative)
+
+
 def _known(name: str) -> WeightFile:
     if name not in WEIGHT_FILES:
         raise WeightsError(f"{name!r} is no known weight file; known: {', '.join(WEIGHT_FILES)}")
@@ -149,6 +164,10 @@ def _ensure(file: WeightFile, stop: threading.Event) -> Path:
     path = weights_folder() / file.name
     if Path(file.name).is_absolute() or ".." in Path(file.name).parts:
         raise WeightsError(f"weight file {file.name!r} leads out of {weights_folder()}")
+    brought = None if path.is_file() else file_on_disk(file)
+    if brought is not None:
+        _check_hash(file, brought)
+        return brought
     if not _is_usable(file, path):
         try:
             _download(file, path, stop)
@@ -162,25 +181,66 @@ def _is_usable(file: WeightFile, path: Path) -> bool:
     """Whether ``path`` can be opened; ``False`` when it is missing or incomplete.
 
     Raises:
-        WeightsError: it is a file, but not the published one.
+        WeightsError: it is a file, but not the right one.
     """
     if not path.is_file():
         return False
-    if _is_allowed(file.name):
-        return True
     if file.equals and _sha256(path) in file.equals:
         return True
-    size = path.stat().st_size
-    if size < (file.size or 1):
-        return False
-    if file.sha256 is None or _sha256(path) == file.sha256:
-        return True
-    raise WeightsError(
-        f"{path} is not the published {file.name}: it has {size} bytes and sha256 {_sha256(path)} "
-        f"instead of {file.size} bytes and {file.sha256}. If it is damaged, delete it and it will "
-        "be downloaded anew. If it is a file of your own, allow it: set the environment variable "
-        f"DEEPFACE_ALLOW_UNKNOWN_WEIGHTS={file.name} (several names: with commas; all: 1)."
-    )
+    if not _is_allowed(file.name):
+        if path.stat().st_size < (file.size or 1):
+            return False
+        _check_hash(file, path)
+    if file.sha256 is None or _is_allowed(file.name):
+        check_structure(path, file)
+    return True
+
+
+def _check_hash(file: WeightFile, path: Path) -> None:
+    """Raise where the hash is not the published one, or that of the first download."""
+    if file.sha256 is None:
+        pinned, status = pins.pins().get(file.name), path.stat()
+        if pinned is None or (pinned.size, pinned.modified) == (status.st_size, status.st_mtime_ns):
+            return
+        if (found := _sha256(path)) != pinned.sha256:
+            raise pins.changed(file.name, pinned, found, str(path))
+    elif (found := _sha256(path)) != file.sha256:
+        raise WeightsError(
+            f"{path} is not the published {file.name}: it has {path.stat().st_size} bytes and "
+            f"sha256 {found} instead of {file.size or 'some'} bytes and {file.sha256}. If it is "
+            f"damaged, delete it and get it again: {repair_command(path)}. If it is a file of "
+            "your own, allow it: set the environment variable "
+            f"DEEPFACE_ALLOW_UNKNOWN_WEIGHTS={file.name} (several names: with commas; all: 1)."
+        )
+
+
+def fault_of(name: str) -> str | None:
+    """What is wrong with a known file on disk, if that can be told in no time.
+
+    Its size and its structure are looked at, its hash is not.
+    """
+    file = _known(name)
+    path = file_on_disk(file) or weights_folder() / name
+    try:
+        size = path.stat().st_size
+        exact = file.size is not None and not file.equals and not _is_allowed(name)
+        if exact and size != file.size:
+            return f"{path} has {size} bytes instead of {file.size}"
+        check_structure(path, file)
+    except WeightsError as error:
+        return str(error)
+    except OSError as error:
+        return f"{path} cannot be opened: {error.strerror}"
+    return None
+
+
+def verification_of(name: str) -> str:
+    """How a known file on disk is verified before it is opened, in words."""
+    if _is_allowed(name):
+        return "structure (any hash is allowed)"
+    if _known(name).sha256 is not None:
+        return "published hash"
+    return "hash of the first download, structure" if name in pins.pins() else "structure"
 
 
 def _is_allowed(name: str) -> bool:
@@ -210,9 +270,11 @@ def _download(file: WeightFile, path: Path, stop: threading.Event) -> None:
     with _locked(path), _scratch(path, "part") as part, _scratch(path, "unpacked") as unpacked:
         if _is_usable(file, path):  # another thread or process was faster
             return
-        complete = _from_any_url(file, path, part, unpacked, stop)
-        with complete.open("rb+") as written:
+        complete, url = _from_any_url(file, path, part, unpacked, stop)
+        with safe_files.open_existing(complete, "r+b") as written:
             os.fsync(written.fileno())  # a power failure must not leave a name without content
+        if file.sha256 is None:
+            _pin(file, complete, url)
         if path.exists():
             aside = path.with_name(f"{path.name}.bad")
             get_logger().warning("%s was incomplete; it is %s now", path, aside.name)
@@ -220,18 +282,26 @@ def _download(file: WeightFile, path: Path, stop: threading.Event) -> None:
         complete.replace(path)
 
 
+def _pin(file: WeightFile, complete: Path, url: str) -> None:
+    found, status = _sha256(complete), complete.stat()
+    pinned = pins.pins().get(file.name)
+    if pinned is None:
+        pins.pin(file.name, found, status.st_size, url, status.st_mtime_ns)
+        get_logger().info("no hash of %s is published: later ones are compared to it", file.name)
+    elif pinned.sha256 != found:
+        raise pins.changed(file.name, pinned, found, f"what {url} gives now")
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=1)
-    except Timeout:
-        get_logger().info("waiting for %s, which is being downloaded already", path.name)
-        lock.acquire()
-    try:
+    lock = path.with_name(f".{path.name}.lock")
+    with ExitStack() as held:
+        try:
+            held.enter_context(safe_files.locked(lock, timeout=1))
+        except Timeout:
+            get_logger().info("waiting for %s, which is being downloaded already", path.name)
+            held.enter_context(safe_files.locked(lock))
         yield
-    finally:
-        lock.release()
 
 
 @contextmanager
@@ -246,11 +316,15 @@ def _scratch(path: Path, ending: str) -> Iterator[Path]:
 
 def _from_any_url(
     file: WeightFile, path: Path, part: Path, unpacked: Path, stop: threading.Event
-) -> Path:
-    """Try the URLs in order, and those that may recover again after a pause."""
+) -> tuple[Path, str]:
+    """The verified file, and which URL gave it.
+
+    URLs are tried in order, those that may recover again after a pause.
+    """
     get_logger().info(
         "downloading %s (licence: %s) to %s", file.name, file.licence or "not stated", path.parent
     )
+    limit = file.size or LARGEST
     reasons: dict[str, str] = {}
     urls = list(file.urls)
     for attempt in range(TRIES):
@@ -258,8 +332,12 @@ def _from_any_url(
             raise KeyboardInterrupt
         for url in tuple(urls):
             try:
+                if file.archive is None:
+                    fetch(url, part, path.name, stop, limit)
+                    return _checked(file, part), url
                 fetch(url, part, path.name, stop)
-                return _checked(file, _unpack(file, path.name, part, unpacked))
+                unpack(part, file.archive, path.name, unpacked, limit)
+                return _checked(file, unpacked), url
             except DownloadError as error:
                 reasons[url] = f"{url}: {error}"
                 if not error.again:
@@ -269,21 +347,16 @@ def _from_any_url(
     raise _failure(file, path, reasons.values())
 
 
-def _unpack(file: WeightFile, name: str, part: Path, unpacked: Path) -> Path:
-    if file.archive is None:
-        return part
-    if file.archive == "zip":
-        unpack_zip(part, name, unpacked)
-    else:
-        unpack_bz2(part, unpacked)
-    return unpacked
-
-
 def _checked(file: WeightFile, complete: Path) -> Path:
     size = complete.stat().st_size
     if size == 0 or (file.size is not None and size != file.size):
         raise DownloadError(f"it gives {size} bytes instead of {file.size or 'some'}")
-    if file.sha256 is not None and (found := _sha256(complete)) != file.sha256:
+    if file.sha256 is None:
+        try:
+            check_structure(complete, file)
+        except WeightsError as error:
+            raise DownloadError(str(error)) from error
+    elif (found := _sha256(complete)) != file.sha256:
         raise DownloadError(f"it gives a file with sha256 {found} instead of {file.sha256}")
     return complete
 

@@ -46,7 +46,7 @@ class _Table:
         if self._fields < 0 or offset >= _at(self._content, "<H", self._fields):
             return None
         found = _at(self._content, "<H", self._fields + offset)
-        return found and self._position + found or None
+        return (found and self._position + found) or None
 
     def _vector(self, field: int) -> tuple[int, int]:
         """Position of the first item, and how many there are."""

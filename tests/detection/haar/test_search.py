@@ -22,6 +22,7 @@ from deepface.detection.haar.cascade_file import read_cascade
 from deepface.detection.haar.grouping import Candidates, group, group_each
 from deepface.detection.haar.opencv import OpenCvDetector, find_eyes
 from deepface.detection.haar.search import HaarSearch
+from deepface.errors import WeightsError
 from deepface.types import Image
 from tests import laws
 from tests.data import data, package_pictures
@@ -74,7 +75,7 @@ def test_cascades_are_such_that_nothing_is_rounded(
 def test_a_file_that_is_no_haar_cascade(tmp_path: Path) -> None:
     path = tmp_path / "other.xml"
     path.write_text("<?xml version='1.0'?><opencv_storage><a>1</a></opencv_storage>")
-    with pytest.raises(ValueError, match="no Haar cascade"):
+    with pytest.raises(WeightsError, match="no Haar cascade"):
         read_cascade(path)
 
 

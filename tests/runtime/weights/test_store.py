@@ -4,7 +4,8 @@ import bz2
 import gzip
 import hashlib
 import io
-import random
+import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -14,15 +15,18 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+import torch
 
 from deepface.errors import UnimplementedError, WeightsError
-from deepface.runtime.weights import download
+from deepface.runtime.weights import download, pins
 from deepface.runtime.weights import store as weights
 from deepface.runtime.weights.store import (
     download_all,
@@ -33,9 +37,19 @@ from deepface.runtime.weights.store import (
 from deepface.runtime.weights.table import WEIGHT_FILES, WeightFile
 from tests.data import weight
 
-CONTENT = random.Random(1).randbytes(300_000)
+
+def checkpoint(seed: int) -> bytes:
+    """A file that has the structure of weights."""
+    buffer = io.BytesIO()
+    generator = torch.Generator().manual_seed(seed)
+    torch.save({"weight": torch.randn(75_000, generator=generator)}, buffer)
+    return buffer.getvalue()
+
+
+CONTENT, OWN = checkpoint(1), checkpoint(2)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 NAME = "net.pth"
+LOCK = "weights-lock.json"
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
@@ -167,7 +181,9 @@ def test_table_is_consistent() -> None:
     for name, file in WEIGHT_FILES.items():
         assert name == file.name
         assert file.urls and all(url.startswith("https://") for url in file.urls), name
-        assert (file.size is None) == (file.sha256 is None), name
+        assert file.size is None or file.sha256 is not None, name
+        branches = [url for url in file.urls if "/master/" in url or "/main/" in url]
+        assert not branches or file.sha256, f"{name}: {branches} may give anything"
         assert file.sha256 is None or (len(file.sha256) == 64 and int(file.sha256, 16)), name
         packed = file.urls[0].endswith((".zip", ".bz2"))
         assert packed == (file.archive is not None), name
@@ -404,14 +420,18 @@ def corrupt(archive: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("archive", "body", "reason"),
     [
-        ("zip", CONTENT, "the zip is damaged"),
+        ("zip", bytes(3000), "the zip is damaged"),
         ("zip", corrupt(zipped({NAME: CONTENT})), "the zip is damaged"),
-        ("zip", corrupt(zipped({NAME: CONTENT.hex().encode()})), "the zip is damaged"),
+        ("zip", corrupt(zipped({NAME: CONTENT[::2].hex().encode()})), "the zip is damaged"),
         ("zip", zipped({"other.pth": CONTENT}), "['other.pth'], but no net.pth"),
-        ("bz2", CONTENT, "the bz2 file is damaged"),
-        ("bz2", bz2.compress(CONTENT)[:-1000], "the bz2 file is damaged"),
-        ("bz2", corrupt(bz2.compress(CONTENT)), "the bz2 file is damaged"),
-        ("bz2", bz2.compress(CONTENT[:-1]), "gives 299999 bytes instead of 300000"),
+        ("bz2", CONTENT, "the bz2 is damaged"),
+        ("bz2", bz2.compress(CONTENT)[:-1000], "the bz2 is damaged"),
+        ("bz2", corrupt(bz2.compress(CONTENT)), "the bz2 is damaged"),
+        (
+            "bz2",
+            bz2.compress(CONTENT[:-1]),
+            f"gives {len(CONTENT) - 1} bytes instead of {len(CONTENT)}",
+        ),
     ],
 )
 def test_damaged_archives(
@@ -438,9 +458,9 @@ def put(folder: Path, content: bytes, name: str = NAME) -> Path:
 
 def test_file_without_a_known_hash_is_taken_as_it_is(folder: Path, add: Add, site: Site) -> None:
     add("/ok", known=False)
-    path = put(folder, b"mine")
+    path = put(folder, OWN)
     assert ensure_weight(NAME) == path
-    assert path.read_bytes() == b"mine"
+    assert path.read_bytes() == OWN
     assert not site.requests
 
 
@@ -464,7 +484,7 @@ def test_own_files_can_be_allowed(
     folder: Path, add: Add, monkeypatch: pytest.MonkeyPatch, setting: str, allowed: bool
 ) -> None:
     add("/ok")
-    path = put(folder, b"mine" * len(CONTENT))
+    path = put(folder, OWN)
     monkeypatch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", setting)
     if allowed:
         assert ensure_weight(NAME) == path
@@ -481,7 +501,7 @@ def test_incomplete_file_is_replaced_and_kept(
     put(folder, content)
     assert ensure_weight(NAME).read_bytes() == CONTENT
     assert (folder / f"{NAME}.bad").read_bytes() == content
-    assert visible(folder) == [NAME, f"{NAME}.bad"]
+    assert visible(folder) == [NAME, f"{NAME}.bad", *([] if known else [LOCK])]
 
 
 def test_incomplete_file_stays_when_there_is_no_better_one(folder: Path, add: Add) -> None:
@@ -489,7 +509,7 @@ def test_incomplete_file_stays_when_there_is_no_better_one(folder: Path, add: Ad
     path = put(folder, CONTENT[:1000])
     with pytest.raises(WeightsError) as error:
         ensure_weight(NAME)
-    assert f"{path} is there, but incomplete: 1000 of 300000 bytes" in str(error.value)
+    assert f"{path} is there, but incomplete: 1000 of {len(CONTENT)} bytes" in str(error.value)
     assert visible(folder) == [NAME]
 
 
@@ -655,3 +675,174 @@ def test_import_makes_no_folder_and_no_request(tmp_path: Path) -> None:
     code = "import deepface.runtime.weights.store, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- the first download of a file without a published hash --------------------------------------
+
+
+def test_the_first_download_decides(folder: Path, add: Add, site: Site) -> None:
+    add("/ok", known=False)
+    path = ensure_weight(NAME)
+    assert pins.pins()[NAME].sha256 == SHA256
+    path.unlink()
+    assert ensure_weight(NAME).read_bytes() == CONTENT
+    path.unlink()
+    site.bodies["/ok"] = OWN
+    with pytest.raises(WeightsError) as error:
+        ensure_weight(NAME)
+    message = str(error.value)
+    assert f"{site.url}/ok gives now is not the {NAME} that was downloaded" in message
+    assert SHA256 in message and hashlib.sha256(OWN).hexdigest() in message
+    assert str(folder / LOCK) in message
+    assert visible(folder) == [LOCK]
+    (folder / LOCK).unlink()
+    assert ensure_weight(NAME).read_bytes() == OWN
+
+
+def test_a_download_that_changes_on_disk_is_told(
+    folder: Path, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add("/ok", known=False)
+    path = ensure_weight(NAME)
+    os.utime(path, (1, 1))  # copied, say
+    assert ensure_weight(NAME) == path
+    path.write_bytes(OWN)
+    with pytest.raises(WeightsError, match="it is a file of your own, set the environment"):
+        ensure_weight(NAME)
+    monkeypatch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", NAME)
+    assert ensure_weight(NAME) == path
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"net.pth": {}}', b"\xff", b"[" * 10**5])
+def test_damaged_pins_are_told(folder: Path, add: Add, content: bytes) -> None:
+    add("/ok", known=False)
+    put(folder, content, LOCK)
+    with pytest.raises(WeightsError, match=f"{LOCK} is damaged"):
+        ensure_weight(NAME)
+    add("/ok")
+    ensure_weight(NAME)  # where the hash is published nobody asks them
+
+
+def test_threads_pin_all_that_they_download(folder: Path, add: Add) -> None:
+    names = [f"{letter}.pth" for letter in "abcdef"]
+    for name in names:
+        add("/ok", name=name, known=False)
+    download_all(names)
+    assert list(pins.pins()) == names
+
+
+# --- what a server can do -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["ok", "endless"])
+def test_a_download_stops_at_its_size(folder: Path, add: Add, site: Site, kind: str) -> None:
+    site.bodies[f"/{kind}"] = CONTENT + bytes(50_000_000)
+    add(f"/{kind}")
+    with pytest.raises(WeightsError, match=rf"instead of at most {len(CONTENT)}|more than"):
+        ensure_weight(NAME)
+    assert visible(folder) == []
+
+
+def test_a_download_of_unknown_size_stops_somewhere(
+    folder: Path, add: Add, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "LARGEST", 200_000)
+    add("/endless", known=False)
+    with pytest.raises(WeightsError, match="gives more than 200000 bytes"):
+        ensure_weight(NAME)
+
+
+@pytest.mark.parametrize("archive", ["zip", "bz2"])
+def test_unpacking_stops_at_the_size(folder: Path, add: Add, site: Site, archive: str) -> None:
+    bomb = bytes(100_000_000)
+    site.bodies["/ok"] = zipped({NAME: bomb}) if archive == "zip" else bz2.compress(bomb)
+    add("/ok", archive=archive)
+    with pytest.raises(WeightsError, match=rf"unpacks to more than {len(CONTENT)} bytes"):
+        ensure_weight(NAME)
+    assert visible(folder) == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("ending", ["part", "unpacked", "lock"])
+@pytest.mark.parametrize("archive", [None, "bz2"])
+def test_no_link_is_written_through(
+    folder: Path,
+    tmp_path: Path,
+    add: Add,
+    site: Site,
+    ending: str,
+    known: bool,
+    archive: str | None,
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    folder.mkdir(parents=True)
+    (folder / f".{NAME}.{ending}").symlink_to(victim)
+    (folder / LOCK).symlink_to(victim)
+    if archive:
+        site.bodies["/ok"] = bz2.compress(CONTENT)
+    add("/ok", archive=archive, known=known)
+    with suppress(WeightsError):
+        ensure_weight(NAME)
+    assert victim.read_bytes() == b"precious"
+
+
+def test_https_does_not_lead_to_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Response:
+        ok, url = True, "http://elsewhere/net.pth"
+
+        def __enter__(self) -> Response:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    monkeypatch.setattr(requests, "get", lambda *_, **__: Response())
+    with pytest.raises(download.DownloadError, match="not encrypted"):
+        download.fetch("https://a/net.pth", tmp_path / "part", "", threading.Event())
+
+
+# --- structure ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_what_is_no_checkpoint_is_not_given_out(
+    folder: Path, add: Add, site: Site, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    add("/ok", known=False)
+    path = put(folder, b"<html>quota</html>")
+    if allowed:
+        monkeypatch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "1")
+    with pytest.raises(WeightsError) as error:
+        ensure_weight(NAME)
+    assert f"rm {path} && deepface models download {NAME}" in str(error.value)
+    path.unlink()
+    site.bodies["/ok"] = b"<p>quota</p>"
+    with pytest.raises(WeightsError, match=r"downloading .*quota|no PyTorch checkpoint"):
+        ensure_weight(NAME)
+    assert visible(folder) == []
+
+
+def test_tensors_are_those_of_the_table(folder: Path, add: Add) -> None:
+    put(folder, CONTENT)
+    add("/ok", known=False, tensors={"weight": (75_000,)})
+    ensure_weight(NAME)
+    add("/ok", known=False, tensors={"weight": (3, 4)})
+    with pytest.raises(WeightsError, match=r"weight is of shape \(75000,\) instead of \(3, 4\)"):
+        ensure_weight(NAME)
+    add("/ok", known=False, tensors={"bias": (3, 4)})
+    with pytest.raises(WeightsError, match=r"bias is missing instead of \(3, 4\)"):
+        ensure_weight(NAME)
+
+
+def test_a_command_of_the_message_can_be_pasted(
+    tmp_path: Path, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "a home; with 'marks'"
+    monkeypatch.setenv("DEEPFACE_HOME", str(home))
+    add("/ok", known=False)
+    path = put(home / ".deepface" / "weights", b"junk")
+    with pytest.raises(WeightsError) as error:
+        ensure_weight(NAME)
+    command = str(error.value).split("get it again: ")[1]
+    assert shlex.split(command) == ["rm", str(path), "&&", "deepface", "models", "download", NAME]

@@ -1,0 +1,114 @@
+"""What is in a weight file, told by readers that run nothing: names and shapes of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from deepface.runtime.weights.damage import damaged, reading
+from deepface.runtime.weights.protobuf import Shape, caffe_layers, onnx_tensors
+from deepface.runtime.weights.pytorch_file import Inert, StoredTensor, open_pytorch
+from deepface.runtime.weights.table import WEIGHT_FILES, WeightFile
+from deepface.runtime.weights.tflite import tflite_tensors
+
+
+def check_structure(path: Path, file: WeightFile) -> None:
+    """Verify that a file on disk is of its format, whole, and has the tensors that it should.
+
+    Formats without a reader here (``.dat``, ``.xml``) all have published hashes. Files that no
+    model here opens are taken as they are.
+
+    Raises:
+        WeightsError: it is not; the message says what to do.
+    """
+    if file.name not in WEIGHT_FILES:
+        return
+    status = path.stat()
+    _check(path, file.name, file.layers, tuple(file.tensors.items()), status.st_mtime_ns)
+
+
+@cache  # nothing is cached for a file that is refused
+def _check(
+    path: Path, name: str, layers: int | None, wanted: tuple[tuple[str, Shape], ...], _: int
+) -> None:
+    read = _READERS.get(PurePosixPath(name).suffix)
+    if read is None:
+        return
+    tensors = read(path)
+    found = {name.removeprefix("module."): shape for name, shape in tensors.items()}
+    if not found:
+        raise damaged(path, "it holds no tensors")
+    if layers is not None and (count := len({name.partition(":")[0] for name in found})) != layers:
+        raise damaged(path, f"it has {count} layers with weights instead of {layers}")
+    for tensor, shape in wanted:
+        if found.get(tensor) != shape:
+            what = f"of shape {found[tensor]}" if tensor in found else "missing"
+            raise damaged(path, f"its tensor {tensor} is {what} instead of {shape}")
+
+
+def _pytorch(path: Path) -> Mapping[str, Shape]:
+    with open_pytorch(path) as checkpoint:
+        content = checkpoint.content
+        if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+            content = content["state_dict"]
+        return dict(_tensors(content))
+
+
+def _tensors(content: Any) -> list[tuple[str, Shape]]:
+    """Those of a state dict by name, or those of whole networks by their places in them."""
+    found, waiting, seen = [], [("", content)], set()
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, StoredTensor):
+            found.append((name, value.shape))
+        if id(value) in seen or not isinstance(value, (dict, list, tuple, Inert)):
+            continue
+        seen.add(id(value))
+        if isinstance(value, Inert):
+            value = value.state
+        items = value.items() if isinstance(value, dict) else enumerate(value or ())
+        waiting += [(f"{name}.{key}" if name else str(key), item) for key, item in items]
+    return found
+
+
+def _keras(path: Path) -> Mapping[str, Shape]:
+    from deepface.runtime.weights.keras_h5 import open_layers
+
+    with open_layers(path) as layers:
+        return {
+            f"{number}:{array}": tuple(dataset.shape)
+            for number, layer in enumerate(layers)
+            for array, dataset in layer.weights.items()
+        }
+
+
+def _mapped(
+    kind: str, read: Callable[[memoryview], Mapping[str, Any]]
+) -> Callable[[Path], Mapping[str, Shape]]:
+    def read_file(path: Path) -> Mapping[str, Shape]:
+        with reading(path, kind):
+            return read(np.memmap(path, np.uint8, "r").data)
+
+    return read_file
+
+
+def _caffe(content: memoryview) -> dict[str, Shape]:
+    return {
+        f"{layer}.{number}": blob.shape
+        for layer, blobs in caffe_layers(content).items()
+        for number, blob in enumerate(blobs)
+    }
+
+
+_READERS: dict[str, Callable[[Path], Mapping[str, Shape]]] = {
+    ".pth": _pytorch,
+    ".pt": _pytorch,
+    ".h5": _keras,
+    ".onnx": _mapped("ONNX model", onnx_tensors),
+    ".caffemodel": _mapped("Caffe model", _caffe),
+    ".tflite": _mapped("TensorFlow Lite model", tflite_tensors),
+}
