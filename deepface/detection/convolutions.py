@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepface.errors import WeightsError
 from deepface.runtime.execution.fusion import FusedConv2d, fused
-from deepface.runtime.weights.checkpoints import LOAD_ERROR
+from deepface.runtime.weights.damage import damaged
 from deepface.runtime.weights.onnx_file import Graph, Node, read_onnx
 
 
@@ -111,9 +110,7 @@ class Convolutions:
 
     def _expect(self, holds: bool, what: str) -> None:
         if not holds:
-            raise WeightsError(
-                f"{LOAD_ERROR} {self._path}: it does not hold {self._network}, which has {what}"
-            )
+            raise damaged(self._path, f"it does not hold {self._network}, which has {what}")
 
 
 def joined(layers: Sequence[FusedConv2d]) -> FusedConv2d:

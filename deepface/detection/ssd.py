@@ -24,8 +24,8 @@ from deepface.detection.detector import Detector
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.fusion import FusedConv2d, FusedNorm, fused
 from deepface.runtime.execution.network import Network
+from deepface.runtime.weights.caffe_file import caffe_layers
 from deepface.runtime.weights.damage import reading
-from deepface.runtime.weights.protobuf import caffe_layers
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion, Image, Rectangle
 

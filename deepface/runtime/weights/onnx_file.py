@@ -1,14 +1,14 @@
 """What an ONNX file holds: nodes and arrays, read without the package ``onnx``.
 
-Of the format (https://onnx.ai, ``onnx.proto``; protocol buffers, proto2/3 wire format) only what
-convolutional networks need: nodes with their attributes, and float32 and int64 tensors inside the
-file. OpenCV reads the arrays as well, but not the attributes (a batch norm's epsilon), and the
-package ``onnx`` would bring protobuf, whose versions TensorFlow and others quarrel about.
+Of the format (https://onnx.ai, ``onnx.proto``) only what convolutional networks need is understood:
+nodes with their attributes, and float32 and int64 tensors inside the file. OpenCV reads the arrays,
+too, but not the attributes (a batch norm's epsilon).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.errors import WeightsError
-from deepface.runtime.weights.checkpoints import LOAD_ERROR
+from deepface.runtime.weights.damage import reading
+from deepface.runtime.weights.protobuf import Message, Shape, checked_shape
 
-#: ``TensorProto.DataType``.
+#: ``TensorProto.DataType`` of the arrays that are read.
 _DTYPES = {1: "<f4", 7: "<i8"}
-#: A message's fields by number: integers, or bytes.
-_Fields = dict[int, list[Any]]
+#: Number of a type -> bytes of a number in ``raw_data``.
+_RAW = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13: 8, 16: 2}
+#: Fields of a tensor with numbers of one type each -> bytes of one; 0 where it has no fixed size.
+_TYPED = {4: 4, 5: 0, 7: 0, 10: 8, 11: 0}
+#: Graphs within attributes of nodes within graphs.
+_MOST_NESTED = 8
 
 
 @dataclass(frozen=True)
@@ -56,90 +60,85 @@ def read_onnx(path: Path) -> Graph:
     Raises:
         WeightsError: it is no ONNX file, or damaged.
     """
-    try:
-        [graph] = _fields(path.read_bytes())[7]
-        fields = _fields(graph)
-        nodes = [_node(_fields(message)) for message in fields[1]]
-        arrays = dict(_array(_fields(message)) for message in fields[5])
-    except (LookupError, TypeError, ValueError) as error:
-        raise WeightsError(
-            f"{LOAD_ERROR} {path}: it is no ONNX file, or damaged ({error!r}). Delete it, and it "
-            "will be downloaded anew."
-        ) from error
-    return Graph(nodes, arrays)
+    with reading(path, "ONNX model"):
+        content = memoryview(path.read_bytes())
+        onnx_tensors(content)
+        (graph,) = Message(content).messages(7)
+        return Graph(
+            nodes=[_node(node) for node in graph.messages(1)],
+            arrays={tensor.text(8): _array(tensor) for tensor in graph.messages(5)},
+        )
 
 
-def _node(fields: _Fields) -> Node:
+def _node(node: Message) -> Node:
     return Node(
-        kind=_text(fields[4]),
-        inputs=tuple(name.decode() for name in fields.get(1, ())),
-        outputs=tuple(name.decode() for name in fields.get(2, ())),
-        attributes=dict(_attribute(_fields(message)) for message in fields.get(5, ())),
+        kind=node.text(4),
+        inputs=tuple(node.texts(1)),
+        outputs=tuple(node.texts(2)),
+        attributes={part.text(1): _attribute(part) for part in node.messages(5)},
     )
 
 
-def _attribute(fields: _Fields) -> tuple[str, Any]:
-    name = _text(fields[1])
-    if 8 in fields:
-        return name, _integers(fields[8])
-    if 2 in fields:
-        return name, float(np.frombuffer(fields[2][0], "<f4")[0])
-    return name, fields.get(3, [None])[0]
+def _attribute(attribute: Message) -> Any:
+    if 8 in attribute:
+        return tuple(attribute.numbers(8))
+    if 2 in attribute:
+        return float(np.frombuffer(attribute.parts(2)[-1], "<f4")[0])
+    return attribute.numbers(3)[-1] if 3 in attribute else None
 
 
-def _array(fields: _Fields) -> tuple[str, NDArray[Any]]:
-    shape = _integers(fields.get(1, []))
-    dtype = _DTYPES[fields[2][0]]
-    packed = fields.get(9) or fields.get(4) or fields.get(7)
-    data = b"".join(packed) if packed else b""
-    return _text(fields[8]), np.frombuffer(data, dtype).reshape(shape)
+def _array(tensor: Message) -> NDArray[Any]:
+    (kind,), shape = tensor.numbers(2), tensor.numbers(1)
+    if 9 not in tensor and kind == 7:
+        return np.array(tensor.numbers(7), np.int64).reshape(shape)
+    data = b"".join(tensor.parts(9) or tensor.parts(4))
+    return np.frombuffer(data, _DTYPES[kind]).reshape(shape)
 
 
-def _text(values: list[Any]) -> str:
-    return values[-1].decode()  # type: ignore[no-any-return]
+def onnx_tensors(content: memoryview) -> Mapping[str, Shape]:
+    """The weights of an ONNX model by name.
+
+    Raises:
+        ValueError: it is damaged, or has numbers in another file.
+    """
+    (graph,) = Message(content).messages(7)
+    tensors = _onnx_graph(graph, _MOST_NESTED)
+    if not graph.parts(1) or not graph.parts(11) or not graph.parts(12):
+        raise ValueError("a graph without nodes, inputs or outputs")
+    return tensors
 
 
-def _integers(values: list[Any]) -> tuple[int, ...]:
-    """A repeated field of integers, packed or not."""
-    found: list[int] = []
-    for value in values:
-        found += [value] if isinstance(value, int) else _packed(value)
-    return tuple(found)
+def _onnx_graph(graph: Message, depth: int) -> dict[str, Shape]:
+    if depth == 0:
+        raise ValueError("graphs in graphs in graphs")
+    if 15 in graph:
+        raise ValueError("sparse tensors")
+    for node in graph.messages(1):
+        for attribute in node.messages(5):
+            for tensor in (*attribute.messages(5), *attribute.messages(10)):
+                _onnx_shape(tensor)
+            for inner in (*attribute.messages(6), *attribute.messages(11)):
+                _onnx_graph(inner, depth - 1)
+    return {tensor.text(8): _onnx_shape(tensor) for tensor in graph.messages(5)}
 
 
-def _packed(data: bytes) -> Iterator[int]:
-    at = 0
-    while at < len(data):
-        value, at = _varint(data, at)
-        yield value
+def _onnx_shape(tensor: Message) -> Shape:
+    name, shape = tensor.text(8), checked_shape(tensor.numbers(1))
+    if 13 in tensor or any(tensor.numbers(14)):
+        raise ValueError(f"the numbers of {name!r:.50} are in another file")
+    count = math.prod(shape)
+    if 9 in tensor:
+        kind = (tensor.numbers(2) or [0])[-1]
+        right = sum(map(len, tensor.parts(9))) == count * _RAW.get(kind, -1)
+    else:
+        right = any(_count(tensor, field) == count for field in _TYPED) or 6 in tensor
+    if not right:
+        raise ValueError(f"{name!r:.50} has not as many numbers as its shape {shape} says")
+    return shape
 
 
-def _fields(data: bytes) -> _Fields:
-    """The fields of a message; those of a fixed width as their bytes."""
-    fields: _Fields = {}
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        wire = key & 7
-        if wire == 0:
-            value: Any
-            value, at = _varint(data, at)
-        else:
-            length, at = (8, at) if wire == 1 else (4, at) if wire == 5 else _varint(data, at)
-            if wire not in (1, 2, 5) or at + length > len(data):
-                raise ValueError(f"a broken message at byte {at}")
-            value, at = data[at : at + length], at + length
-        fields.setdefault(key >> 3, []).append(value)
-    return fields
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return value, at
-        if shift > 63:
-            raise ValueError(f"a broken number at byte {at}")
+def _count(message: Message, field: int) -> int:
+    """How many numbers are in a repeated field of any kind."""
+    if size := _TYPED[field]:
+        return sum(map(len, message.parts(field))) // size
+    return len(message.numbers(field))

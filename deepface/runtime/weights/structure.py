@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from deepface.runtime.weights.caffe_file import caffe_layers
 from deepface.runtime.weights.damage import damaged, reading
-from deepface.runtime.weights.protobuf import Shape, caffe_layers, onnx_tensors
+from deepface.runtime.weights.onnx_file import onnx_tensors
+from deepface.runtime.weights.protobuf import Shape
 from deepface.runtime.weights.pytorch_file import Inert, StoredTensor, open_pytorch
 from deepface.runtime.weights.table import WEIGHT_FILES, WeightFile
-from deepface.runtime.weights.tflite import tflite_tensors
+from deepface.runtime.weights.tflite_file import tflite_tensors
 
 
 def check_structure(path: Path, file: WeightFile) -> None:
