@@ -194,7 +194,11 @@ def test_variables_of_qdrant(variable: str, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def closed_folder() -> Iterator[Path]:
     """A folder in which this process, for the time being, may do nothing."""
-    for name in ("qdrant_client", "milvus_lite.server_manager", "pydoc"):  # while it may
+    for name in (
+        "qdrant_client",
+        "milvus_lite.server_manager",
+        "deepface.search.database.milvus",
+    ):  # while it may
         with suppress(ImportError):
             importlib.import_module(name)
     folder = Path(tempfile.mkdtemp())
