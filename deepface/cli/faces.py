@@ -21,6 +21,7 @@ from deepface.cli.options import (
     given,
     is_folder_name,
     made_by,
+    null_option,
     options,
     output_file,
     written,
@@ -56,6 +57,7 @@ def _places(function: F) -> F:
         click.option(
             "--every", type=click.IntRange(min=1), default=1, help="Only every n-th video frame."
         ),
+        null_option,
         click.option("--img-path", multiple=True, help="The same as INPUTS."),
         click.argument("inputs", nargs=-1),
     ):
@@ -182,7 +184,7 @@ def _run(
     from deepface.pipeline import FacePipeline
 
     named = [item for text in values.pop("img_path") for item in as_list(text)]
-    inputs = Inputs([*values.pop("inputs"), *named], values["every"])
+    inputs = Inputs([*values.pop("inputs"), *named], values["every"], values.pop("null"))
     output, resume = output_file(values.pop("output")), values.pop("resume")
     annotate, sheet = (
         None if (name := values.pop(place)) is None else Path(name)

@@ -16,6 +16,7 @@ from deepface.cli.options import (
     examples,
     given,
     made_by,
+    null_option,
     options,
     output_file,
     written,
@@ -35,6 +36,7 @@ _QUERY = ("distance_metric", "threshold", "similarity_search", "k")
 @click.argument("inputs", nargs=-1, metavar="INPUTS... [DB_PATH]")
 @click.option("--img-path", multiple=True, help="The same as INPUTS.")
 @click.option("--db-path", type=Name(), help="The folder to look in; without it the last argument.")
+@null_option
 @click.option("--every", type=click.IntRange(min=1), default=1, help="Only every n-th video frame.")
 @written
 @options(
@@ -57,7 +59,7 @@ def find(inputs: tuple[str, ...], **values: Any) -> None:
     if db_path is None:
         raise click.UsageError("no folder to look in: give it with --db-path or as last argument")
     every = values.pop("every")
-    pictures = Inputs(named, every)
+    pictures = Inputs(named, every, values.pop("null"))
     output, resume, silent = (values.pop(name) for name in ("output", "resume", "silent"))
     output = output_file(output)
     wanted = given(values)
@@ -70,7 +72,7 @@ def find(inputs: tuple[str, ...], **values: Any) -> None:
     }
     asked = {name: wanted.pop(name) for name in _QUERY if name in wanted}
     try:
-        query = Query(return_type="dict", **asked)
+        query = Query(return_type="dict", judge=True, **asked)
         pipeline = FacePipeline(**wanted)
     except ValueError as error:
         raise click.UsageError(str(error)) from error

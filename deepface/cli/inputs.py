@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
 import glob
+import io
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import click
 
@@ -20,8 +23,15 @@ from deepface.images.video import BrokenVideo, Frame, is_video, iter_frames
 from deepface.logger import get_logger
 
 STDIN = "-"
-#: Pictures that can be read, but do not count in a folder: the published library's rule.
+#: Pictures that can be read, but do not count in a folder: the published library's rule. Nor do
+#: videos.
 _OTHER_SUFFIXES = (".bmp", ".gif", ".jp2", ".tif", ".tiff", ".webp")
+#: What a text file may begin with, written by some programs of Windows.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 Picture: TypeAlias = str | Frame | BrokenVideo
 
 
@@ -30,17 +40,23 @@ class Inputs:
 
     Nothing is opened before its turn comes but the globs, which must match something. In a folder
     (and those below it) everything counts whose suffix is .jpg, .jpeg or .png, so that a broken
-    file is a failure that is reported, and not left out. Of other pictures it is said how many are
-    left out.
+    file is a failure that is reported, and not left out. Of other pictures and of videos it is said
+    how many are left out.
+
+    Args:
+        arguments: the names.
+        every: only every n-th frame of a video.
+        null: names on stdin end with a NUL, not with a line.
     """
 
-    def __init__(self, arguments: Sequence[str], every: int = 1) -> None:
+    def __init__(self, arguments: Sequence[str], every: int = 1, null: bool = False) -> None:
         if not arguments:
             raise click.UsageError("no INPUTS: give files, folders, globs, URLs, or - for stdin")
         if arguments.count(STDIN) > 1:
             raise click.UsageError("- (a list on stdin) can be given once only")
         self._parts = [part for argument in arguments for part in _globbed(argument)]
         self._every = every
+        self._null = null
 
     @property
     def is_one_picture(self) -> bool:
@@ -65,27 +81,54 @@ class Inputs:
     def _named(self) -> Iterator[str]:
         for part in self._parts:
             if part == STDIN:
-                yield from lines_of_stdin()
+                yield from filter(str.strip, records_of_stdin(self._null))
             else:
                 yield part
 
 
-def lines_of_stdin() -> Iterator[str]:
-    """The lines that are not empty, as file names: bytes that are no text are kept."""
-    for line in sys.stdin.buffer:
-        text = os.fsdecode(line).rstrip("\r\n")
-        if text.strip():
-            yield text
+def records_of_stdin(null: bool) -> Iterator[str]:
+    """Lines, or what NULs end, as file names: bytes that are no text are kept, a mark is not."""
+    end, rest = "\0" if null else "\n", ""
+    for text in _text_of_stdin():
+        *whole, rest = (rest + text).split(end)
+        yield from (record if null else record.rstrip("\r") for record in whole)
+    if rest:
+        yield rest if null else rest.rstrip("\r")
+
+
+def _text_of_stdin() -> Iterator[str]:
+    """As it comes: what is there is not held back until there is more."""
+    stdin = cast("io.BufferedReader", sys.stdin.buffer)
+    head = b""
+    while any(mark[: len(head)] == head != mark for mark in _MARKS):
+        if not (more := stdin.read1(3 - len(head))):
+            break
+        head += more
+    encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
+    for mark, marked in _MARKS.items():
+        if head.startswith(mark):
+            encoding, errors = marked, errors if marked.startswith("utf-8") else "replace"
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    yield decoder.decode(head)
+    while block := stdin.read1(1 << 16):
+        yield decoder.decode(block)
+    yield decoder.decode(b"", final=True)
 
 
 def _globbed(argument: str) -> list[str]:
     if argument == STDIN or "://" in argument or not set("*?[") & set(argument):
         return [argument]
-    if argument.startswith("data:") or Path(argument).exists():  # "[1].jpg" is a file, too
+    if argument.startswith("data:") or os.path.lexists(argument):  # "[1].jpg" is a file, too
         return [argument]
     matches = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - may be absolute
     if not matches:
-        raise click.UsageError(f"no file matches {argument}")
+        folder = re.split(r"[*?[]", argument)[0].rpartition("/")[0] or "."
+        reason = ""
+        try:
+            os.scandir(folder).close()
+        except OSError as error:  # which glob does not tell
+            reason = f": {folder} cannot be looked into ({error.strerror})"
+        raise click.UsageError(f"no file matches {argument}{reason}")
     return matches
 
 
@@ -97,10 +140,14 @@ def _is_folder(part: str) -> bool:
     return os.path.isdir(part)  # noqa: PTH112 - false for what is too long for a path
 
 
-def _other_pictures(folder: str) -> Counter[str]:
-    """How many files of a folder have the suffix of a picture that does not count there."""
-    suffixes = (Path(file).suffix.lower() for _, _, files in os.walk(folder) for file in files)
-    return Counter(suffix for suffix in suffixes if suffix in _OTHER_SUFFIXES)
+def _left_out(folder: str) -> Counter[str]:
+    """How many files of a folder have the suffix of a picture or video that is not taken there."""
+    names = (Path(file) for _, _, files in os.walk(folder) for file in files)
+    return Counter(
+        name.suffix.lower()
+        for name in names
+        if name.suffix.lower() in _OTHER_SUFFIXES or is_video(name)
+    )
 
 
 def _opened(names: Iterable[str], every: int) -> Iterator[Picture]:
@@ -117,7 +164,7 @@ def _opened(names: Iterable[str], every: int) -> Iterator[Picture]:
                 yield file
             if empty:
                 get_logger().warning("no picture (.jpg, .jpeg, .png) in the folder %s", name)
-            if others := _other_pictures(name):
+            if others := _left_out(name):
                 get_logger().warning(
                     "left out in the folder %s, where .jpg, .jpeg and .png count: %s. A pattern "
                     'names them, e.g. "%s/**/*%s"',

@@ -226,6 +226,12 @@ def options(*names: str, **helps: str) -> Callable[[F], F]:
     return decorate
 
 
+#: For commands that take a list on stdin.
+null_option = click.option(
+    "--null", "-0", is_flag=True, help="Names on stdin end with a NUL, as find -print0 writes them."
+)
+
+
 def written(function: F) -> F:
     """``--output`` and ``--resume``."""
     for decorate in (

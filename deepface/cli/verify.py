@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import click
 
@@ -15,12 +15,21 @@ from deepface.cli.options import (
     examples,
     given,
     made_by,
+    null_option,
     options,
     output_file,
     written,
 )
+from deepface.errors import DataTypeError
 
-Pair = tuple[str, str]
+Pair: TypeAlias = tuple[str, str]
+
+
+class _NoPair(NamedTuple):
+    """What stdin has instead of a pair, and what is wrong with it."""
+
+    text: str
+    reason: str
 
 
 @click.command(
@@ -30,6 +39,7 @@ Pair = tuple[str, str]
 @click.argument("pictures", nargs=-1, metavar="IMG1 IMG2 | -")
 @click.option("--img1-path", help="The same as IMG1.")
 @click.option("--img2-path", help="The same as IMG2.")
+@null_option
 @written
 @click.option(
     "--enforce-detection",
@@ -44,7 +54,8 @@ Pair = tuple[str, str]
 def verify(pictures: tuple[str, ...], **values: Any) -> None:
     """Decide whether two pictures show the same person.
 
-    With - a list of pairs is read from stdin: two paths or URLs per line with a tab between them.
+    With - a list of pairs is read from stdin: two paths or URLs per line with a tab between them,
+    or, with --null, one after the other.
     """
     from deepface.cli.attempts import attempts
     from deepface.cli.run import Run
@@ -53,8 +64,9 @@ def verify(pictures: tuple[str, ...], **values: Any) -> None:
     from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
 
     many = pictures == ("-",)
-    pairs = _pairs_of_stdin() if many else iter([_pair(pictures, values)])
-    wanted = given(values, "img1_path", "img2_path", "output", "resume", "silent")
+    pairs: Iterator[Pair | _NoPair]
+    pairs = _pairs_of_stdin(values["null"]) if many else iter([_pair(pictures, values)])
+    wanted = given(values, "img1_path", "img2_path", "null", "output", "resume", "silent")
     wanted.setdefault("model_name", "VGG-Face")
     query = {name: wanted.pop(name) for name in ("distance_metric", "threshold") if name in wanted}
     try:
@@ -62,19 +74,25 @@ def verify(pictures: tuple[str, ...], **values: Any) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
-    def call(some: Sequence[Pair]) -> list[Any]:
-        first, second = (list(side) for side in zip(*some, strict=True))
-        return compare(pipeline, first, second, **query)  # type: ignore[no-any-return]
+    def call(some: Sequence[Pair | _NoPair]) -> list[Any]:
+        compared = iter(())
+        if both := [pair for pair in some if not isinstance(pair, _NoPair)]:
+            first, second = (list(side) for side in zip(*both, strict=True))
+            compared = iter(compare(pipeline, first, second, **query))
+        return [
+            DataTypeError(pair.reason) if isinstance(pair, _NoPair) else next(compared)
+            for pair in some
+        ]
 
-    def entries(left: Iterator[Pair]) -> Iterator[Entry]:
+    def entries(left: Iterator[Pair | _NoPair]) -> Iterator[Entry]:
         for pair, result in attempts(left, call, values["batch_size"] or DEFAULT_BATCH_SIZE):
-            yield Entry(list(pair), **_outcome(result))
+            yield Entry(_source(pair), **_outcome(result))
 
     made = made_by("verify", pipeline, wanted, **query)
     output, silent = output_file(values["output"]), bool(values["silent"])
     with Run(output, values["resume"], made, silent=silent, unit="pair") as run:
         done = run.done()
-        left = run.left(pair for pair in pairs if not done.take("\t".join(pair)))
+        left = run.left(pair for pair in pairs if not done.take(Entry(_source(pair)).key))
         sys.exit(run.drive(entries(left), None if many else 1))
 
 
@@ -96,11 +114,21 @@ def _pair(pictures: tuple[str, ...], values: dict[str, Any]) -> Pair:
     return named[0], named[1]
 
 
-def _pairs_of_stdin() -> Iterator[Pair]:
-    from deepface.cli.inputs import lines_of_stdin
+def _pairs_of_stdin(null: bool) -> Iterator[Pair | _NoPair]:
+    from deepface.cli.inputs import records_of_stdin
 
-    for number, line in enumerate(lines_of_stdin(), 1):
-        first, tab, second = line.partition("\t")
-        if not tab or not first or not second:
-            raise click.UsageError(f"line {number} of stdin is no pair with a tab between: {line}")
-        yield first, second
+    records = enumerate(records_of_stdin(null), 1)
+    for number, record in records:
+        if null:
+            first, second = record, next(records, (0, ""))[1]
+            reason = f"name {number} of stdin or the one after it is empty"
+        elif record.strip():
+            first, _, second = record.partition("\t")
+            reason = f"line {number} of stdin is no pair: two names with a tab between them"
+        else:
+            continue
+        yield (first, second) if first and second else _NoPair(record, reason)
+
+
+def _source(pair: Pair | _NoPair) -> str | list[str]:
+    return pair.text if isinstance(pair, _NoPair) else list(pair)

@@ -131,7 +131,7 @@ class GallerySearch:
     def _table(self, ranked: Ranked, face: Face) -> Any:
         query, gallery = self._query, self._gallery
         # As published: dicts of a similarity search are judged by no threshold at all.
-        unjudged = query.similarity_search and query.return_type == "dict"
+        unjudged = query.similarity_search and query.return_type == "dict" and not query.judge
         threshold = math.inf if unjudged else self._threshold
         rows, distances = ranked
         count = len(rows)

@@ -31,6 +31,8 @@ class Query:
         k: at most so many rows per face; ``None`` for all.
         return_type: ``"pandas"`` or ``"dict"``; ``None`` is pandas where it is installed.
         search_method: ``"exact"``, or ``"ann"`` for the index of a database.
+        judge: tell the threshold also in the dicts of a similarity search in a folder, which are
+            judged by none in the published library.
     """
 
     distance_metric: str | Metric = "cosine"
@@ -39,6 +41,7 @@ class Query:
     k: int | None = None
     return_type: str | None = None
     search_method: str = "exact"
+    judge: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.distance_metric):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import click
@@ -9,7 +11,8 @@ import pytest
 
 from deepface.cli.inputs import Inputs
 from deepface.cli.journal import Done
-from tests.cli.command import grey_pictures, lines, run
+from tests.cli.command import grey_pictures, lines, process, run
+from tests.stand_ins import ColorModel, cached
 
 
 def named(*arguments: str | Path, done: Done | None = None) -> list[str]:
@@ -37,11 +40,15 @@ def test_broken_files_of_a_folder_are_not_left_out(folder: Path) -> None:
 
 
 def test_other_pictures_of_a_folder_are_told(folder: Path) -> None:
-    for name in ("a.webp", "b.WEBP", "c.tif", "notes.txt"):
+    nothing = run("extract", folder)
+    assert (nothing.exit_code, nothing.stderr) == (0, "")
+    for name in ("a.webp", "b.WEBP", "c.tif", "d.mp4", "e.MP4", "notes.txt"):
         (folder / name).write_bytes(b"")
     result = run("extract", folder)
     assert f"left out in the folder {folder}" in result.stderr
-    assert "1 .tif, 2 .webp." in result.stderr
+    assert "2 .mp4, 1 .tif, 2 .webp." in result.stderr
+    assert f'"{folder}/**/*.mp4"' in result.stderr
+    assert len(lines(result)) == 3
 
 
 def test_a_file_whose_name_looks_like_a_glob(folder: Path) -> None:
@@ -64,6 +71,110 @@ def test_a_list_on_stdin(folder: Path) -> None:
         *("000.png", "001.png", "002.png"),
     ]
     assert run("extract", "-", stdin="").exit_code == 0
+
+
+MARKS = {
+    "none": lambda text: text.encode(),
+    "utf-8": lambda text: b"\xef\xbb\xbf" + text.encode(),
+    "utf-16": lambda text: text.encode("utf-16"),
+    "utf-16 big-endian": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+}
+
+
+@pytest.mark.parametrize("mark", list(MARKS))
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\0"])
+def test_lists_of_any_program(folder: Path, mark: str, end: str) -> None:
+    """Whatever ends a name, with a mark at the start or without; the last one may have no end."""
+    names = [folder / "001.png", folder / "00ü2.png", folder / " .png"]
+    (folder / "002.png").rename(names[1])
+    (folder / "000.png").rename(names[2])
+    text = end.join(map(str, names))
+    flags = ["-0"] if end == "\0" else []
+    for last in ("", end, 2 * end):
+        content = MARKS[mark](text + last)
+        result = run("extract", "-", "--detector-backend", "skip", *flags, stdin=content)
+        assert result.exit_code == 0, result.stderr
+        assert [line["source"] for line in lines(result)] == list(map(str, names))
+
+
+def test_names_that_hold_line_ends(folder: Path) -> None:
+    name = folder / "two\nlines \r"
+    (folder / "000.png").rename(name)
+    result = run("extract", "-", "--null", "--detector-backend", "skip", stdin=f"{name}\0")
+    assert [line["source"] for line in lines(result)] == [str(name)]
+
+
+@pytest.mark.parametrize(
+    "start", [b"", b"\xef", b"\xef\xbb", b"\xff", b"\xfe", b"\xef\xbb\xbf", b"\n"]
+)
+def test_whatever_stdin_begins_with(start: bytes) -> None:
+    result = run("extract", "-", stdin=start)
+    assert "Traceback" not in result.stderr
+    assert result.exit_code == (1 if start in (b"\xef", b"\xef\xbb", b"\xff", b"\xfe") else 0)
+
+
+def test_names_are_taken_as_they_come(tmp_path: Path) -> None:
+    """Whoever pipes names into the command need not end the list to have a result."""
+    pictures = grey_pictures(tmp_path / "pictures", 2)
+    command = process(
+        *("extract", "-", "--detector-backend", "skip", "--batch-size", "1"),
+        stdin=subprocess.PIPE,
+    )
+    assert command.stdin is not None and command.stdout is not None
+    for name in ("000.png", "001.png"):
+        command.stdin.write(f"{pictures / name}\n")
+        command.stdin.flush()
+    assert json.loads(command.stdout.readline())["source"] == str(pictures / "000.png")
+    assert command.poll() is None
+    command.stdin.close()
+    assert json.loads(command.stdout.readline())["source"] == str(pictures / "001.png")
+    assert command.wait() == 0
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "a/" * 3000, "\ud800"])
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_name_that_cannot_be_looked_up_fails_alone(
+    folder: Path, name: str, others: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)  # whose pictures an empty name must not stand for
+    more = ["000.png", "001.png"][:others]
+    result = run("extract", name, *more, "--detector-backend", "skip")
+    assert result.exit_code == 1
+    entries = lines(result)
+    assert [entry["source"][:20] for entry in entries] == [name[:20], *more]
+    assert ["error" in entry for entry in entries] == [True] + [False] * others
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["extract", "000.png", "--output", ""],
+        ["extract", "000.png", "--annotate", ""],
+        ["extract", "000.png", "--contact-sheet", ""],
+        ["represent", "000.png", "-o", ""],
+        ["find", "000.png", "--db-path", ""],
+        ["find", "000.png", ""],
+    ],
+)
+def test_an_empty_place_is_wrong_use(
+    folder: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not the working directory."""
+    monkeypatch.chdir(folder)
+    before = sorted(folder.iterdir())
+    with cached("facial_recognition", "VGG-Face", ColorModel()):
+        result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert sorted(folder.iterdir()) == before
+
+
+def test_an_unreadable_folder_of_a_glob_is_told(tmp_path: Path) -> None:
+    for pattern, reason in ((tmp_path / "no" / "*.png", "No such file"), (tmp_path / "*.x", "")):
+        result = run("extract", pattern)
+        assert result.exit_code == 2
+        assert f"no file matches {pattern}" in result.stderr and reason in result.stderr
+        assert ("cannot be looked into" in result.stderr) == bool(reason)
 
 
 def test_names_that_are_no_utf8(folder: Path) -> None:

@@ -57,7 +57,60 @@ def test_pairs_on_stdin(tmp_path: Path) -> None:
         (MEN, PORTRAIT),
     ]
     assert rows[0]["verified"] == "True"
-    assert run("verify", "-", *OPTIONS, stdin="one path only\n").exit_code == 2
+
+
+def test_a_line_that_is_no_pair_fails_alone() -> None:
+    wrong = {1: "one path only", 3: "\tb.jpg", 4: "a.jpg\t", 6: "a b"}
+    pair = f"{PORTRAIT}\t{PORTRAIT}"
+    listed = [wrong.get(number, pair if number in (2, 7) else " ") for number in range(1, 8)]
+    for size in ("1", "3", "32"):
+        stdin = "\n".join(listed)
+        result = run("verify", "-", *OPTIONS, "--batch-size", size, stdin=stdin)
+        assert result.exit_code == 1
+        found = lines(result)
+        reasons = [entry["error"] for entry in found if "error" in entry]
+        assert reasons == [
+            f"line {number} of stdin is no pair: two names with a tab between them"
+            for number in wrong
+        ]
+        assert [entry["source"] for entry in found if "error" in entry] == list(wrong.values())
+        assert [entry["verified"] for entry in found if "error" not in entry] == [True, True]
+        assert len(found) == 6
+
+
+def test_pairs_that_nuls_end(tmp_path: Path) -> None:
+    odd = tmp_path / "a\tb\n.png"
+    shutil.copy(PORTRAIT, odd)
+    names = [str(odd), PORTRAIT, "", PORTRAIT, str(odd), str(odd), "alone"]
+    result = run("verify", "-", "-0", *OPTIONS, stdin="\0".join(names) + "\0")
+    first, second, third, last = lines(result)
+    assert first["source"] == [str(odd), PORTRAIT] and first["verified"]
+    assert second["error"] == "name 3 of stdin or the one after it is empty"
+    assert third["source"] == [str(odd)] * 2 and third["verified"]
+    assert "name 7 of stdin" in last["error"] and last["source"] == "alone"
+
+
+@pytest.mark.parametrize("pair", [("", PORTRAIT), (PORTRAIT, ""), ("", "")])
+def test_an_empty_name_of_a_pair(pair: tuple[str, str], tmp_path: Path) -> None:
+    result = run("verify", *pair, *OPTIONS)
+    assert result.exit_code == 1
+    assert "error" in lines(result)[0]
+
+
+def test_a_similarity_search_tells_the_threshold(tmp_path: Path) -> None:
+    people = grey_pictures(tmp_path / "people", 3)
+    shutil.copy(PORTRAIT, people)
+    result = run(
+        "find", PORTRAIT, people, *OPTIONS, "--similarity-search", "--detector-backend", "skip"
+    )
+    matches = lines(result)[0]["faces"][0]["matches"]
+    assert len(matches) == 4
+    assert {match["threshold"] for match in matches} == {0.4}
+    judged = DeepFace.find(
+        PORTRAIT, people, model_name="colors", threshold=0.4, similarity_search=True,
+        detector_backend="skip", return_type="pandas", silent=True,
+    )[0]  # fmt: skip
+    assert [match["confidence"] for match in matches] == judged["confidence"].tolist()
 
 
 def test_find(tmp_path: Path) -> None:
