@@ -97,11 +97,14 @@ def records_of_stdin(null: bool) -> Iterator[str]:
 
 
 def _text_of_stdin() -> Iterator[str]:
-    """As it comes: what is there is not held back until there is more."""
-    stdin = cast("io.BufferedReader", sys.stdin.buffer)
+    """As it comes: what is there is not held back until there is more.
+
+    Around Python's buffer: a thread that waits in it would make the interpreter's exit a crash.
+    """
+    stdin = cast("io.RawIOBase", getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
     head = b""
     while any(mark[: len(head)] == head != mark for mark in _MARKS):
-        if not (more := stdin.read1(3 - len(head))):
+        if not (more := stdin.read(3 - len(head))):
             break
         head += more
     encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
@@ -110,7 +113,7 @@ def _text_of_stdin() -> Iterator[str]:
             encoding, errors = marked, errors if marked.startswith("utf-8") else "replace"
     decoder = codecs.getincrementaldecoder(encoding)(errors)
     yield decoder.decode(head)
-    while block := stdin.read1(1 << 16):
+    while block := stdin.read(1 << 16):
         yield decoder.decode(block)
     yield decoder.decode(b"", final=True)
 

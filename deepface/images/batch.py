@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast, overload
@@ -28,6 +29,10 @@ from deepface.types import Image
 MAX_CHUNK_PIXELS = 64_000_000
 #: OpenCV decodes without Python's lock. More threads than cores, because URLs and disks wait.
 WORKERS = min(16, 2 + (os.cpu_count() or 1))
+#: Seconds for which a source may make what is ready wait.
+PATIENCE = 0.01
+#: Seconds for which an image of such a source may be read (from a slow server) and decoded.
+_READING = 0.5
 #: What becomes of an error of one image of a batch: it is raised, or it takes the image's place.
 OnError: TypeAlias = Literal["raise", "yield"]
 
@@ -81,12 +86,31 @@ class Batch:
 
     ``single`` says that one image was passed, not a batch of one; results are un-nested at the very
     end. ``total`` is the number of images, ``None`` for an iterator, which can be walked once only.
+
+    Args:
+        items: the images.
+        total: as above.
+        single: as above.
+        kept: nothing changes the images while they are walked. An iterator may fill one array anew
+            for each of its images; those are copied when they come.
+        live: the source may block. It is walked in a thread of its own, and a list of images ends
+            where the next one is not there within :data:`PATIENCE`.
     """
 
-    def __init__(self, items: Iterable[Any], total: int | None, single: bool = False) -> None:
+    def __init__(
+        self,
+        items: Iterable[Any],
+        total: int | None,
+        single: bool = False,
+        *,
+        kept: bool = True,
+        live: bool = False,
+    ) -> None:
         self._items = items
         self.total = total
         self.single = single
+        self._kept = kept
+        self._live = live
 
     def __iter__(self) -> Iterator[Any]:
         """The images as the caller passed them."""
@@ -166,7 +190,9 @@ class Batch:
     def _many(
         self, batch_size: int, workers: int, strict: bool, leave_jpeg: bool
     ) -> Iterator[list[Attempt]]:
-        with closing(_ReadAhead(self._items, workers, strict, leave_jpeg)) as ahead:
+        items = self._items if self._kept else map(_own, self._items)
+        kind = _LiveReadAhead if self._live else _ReadAhead
+        with closing(kind(items, workers, strict, leave_jpeg)) as ahead:
             while True:
                 chunk = ahead.take(batch_size)
                 if not chunk:
@@ -192,10 +218,19 @@ def open_batch(img: Any) -> Batch:
     elif _is_image(img):
         pass
     elif isinstance(img, Sequence):
-        return Batch(img, total=len(img))
+        return Batch(img, total=len(img), kept=holds_its_items(img))
     elif isinstance(img, Iterator):
-        return Batch(img, total=None)
+        return Batch(img, total=None, kept=False)
     return Batch([img], total=1, single=True)
+
+
+def holds_its_items(images: Iterable[Any]) -> bool:
+    """Whether images are there already and stay as they are, and are not made one by one."""
+    return isinstance(images, (list, tuple, np.ndarray))
+
+
+def _own(image: Any) -> Any:
+    return np.array(image) if isinstance(image, np.ndarray) else image
 
 
 def _is_image(img: Any) -> bool:
@@ -265,33 +300,45 @@ class _ReadAhead:
 
     def request(self, count: int) -> None:
         """Take images from the input until ``count``, or pixels enough, are pending."""
-        while len(self._pending) < count and self._held < MAX_CHUNK_PIXELS:
-            result: Future[Attempt] = Future()
-            pixels = 0
-            try:
-                index, image = next(self._items)
-            except StopIteration:
-                return
-            except Exception as error:  # the caller's iterator fails: its turn has yet to come
-                self._items = enumerate(())
-                result.set_exception(error)
-            else:
-                item = _Item(index, image, item_name(image), result)
-                if reads_from_elsewhere(image):
-                    self._pool.submit(self._read_item, item)
-                else:
-                    # Here, not in a thread: the same file object may stand in a list twice, or
-                    # be filled anew by the iterator that yields it.
-                    pixels = self._read_item(item)
-            self._pending.append((result, pixels))
-            self._held += pixels
+        while self._has_room(count) and (pulled := self._pull()) is not None:
+            self._append(*pulled)
+
+    def _has_room(self, count: int) -> bool:
+        return len(self._pending) < count and self._held < MAX_CHUNK_PIXELS
+
+    def _append(self, result: Future[Attempt], pixels: int) -> None:
+        self._pending.append((result, pixels))
+        self._held += pixels
+
+    def _pull(self) -> tuple[Future[Attempt], int] | None:
+        """The next image of the input, and its pixels if it was read already."""
+        result: Future[Attempt] = Future()
+        try:
+            index, image = next(self._items)
+        except StopIteration:
+            return None
+        except Exception as error:  # the caller's iterator fails: its turn has yet to come
+            self._items = enumerate(())
+            result.set_exception(error)
+            return result, 0
+        item = _Item(index, image, item_name(image), result)
+        if reads_from_elsewhere(image):
+            self._pool.submit(self._read_item, item)
+            return result, 0
+        # Here, not in the pool: the same file object may stand in a list twice, or be filled anew
+        # by the iterator that yields it.
+        return result, self._read_item(item)
+
+    def _is_next_there(self, started: bool) -> bool:
+        """Whether an image is pending; ``started`` says that the chunk has some already."""
+        return bool(self._pending)
 
     def take(self, count: int) -> list[Attempt]:
         """The next images, at most ``count`` and as many as fit; none at the end."""
         chunk: list[Attempt] = []
         pixels = 0
         self.request(count)
-        while self._pending and len(chunk) < count and pixels < MAX_CHUNK_PIXELS:
+        while len(chunk) < count and pixels < MAX_CHUNK_PIXELS and self._is_next_there(bool(chunk)):
             result, held = self._pending[0]
             if chunk and result.done() and result.exception() is not None:
                 break  # the caller's iterator failed here: first what it gave before
@@ -303,10 +350,13 @@ class _ReadAhead:
                 break
             chunk.append(image)
             pixels += size
-            self._pending.popleft()
-            self._held -= held
+            self._forget(held)
             self.request(count - len(chunk))
         return chunk
+
+    def _forget(self, held: int) -> None:
+        self._pending.popleft()
+        self._held -= held
 
     def release(self, chunk: list[Attempt]) -> None:
         """Let as many pixels be decoded as this chunk has, which now belongs to the caller."""
@@ -346,6 +396,74 @@ class _ReadAhead:
                     self._sizes[item.index] = _pixel_count(content)
                     self._admitted += self._sizes[item.index]
                     self._pool.submit(item.load, content, self._leave_jpeg)
+
+
+class _LiveReadAhead(_ReadAhead):
+    """The same for a source that may block: a thread of its own takes images from it."""
+
+    def __init__(self, items: Iterable[Any], workers: int, strict: bool, leave_jpeg: bool) -> None:
+        super().__init__(items, workers, strict, leave_jpeg)
+        self._changed = threading.Condition()  # for what is pending and what follows
+        self._wanted = 0
+        self._ended = False
+        self._asked: float | None = None  # since when the source is asked for an image
+        self._feeder = threading.Thread(target=self._feed, name="deepface-source", daemon=True)
+        self._feeder.start()
+
+    def request(self, count: int) -> None:
+        """Let ``count`` images, or pixels enough, be pending as soon as the source has them."""
+        with self._changed:
+            self._wanted = count
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """As that of the base class. Where the source blocks, its thread ends when it goes on."""
+        super().close()
+        with self._changed:
+            self._changed.notify_all()
+        self._feeder.join(PATIENCE)
+
+    def _feed(self) -> None:
+        while not self._ended:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._has_room(self._wanted))
+                if self._closed:
+                    return
+                self._asked = time.monotonic()
+                self._changed.notify_all()
+            try:
+                pulled = self._pull()
+            except BaseException as error:  # whoever takes images would wait for ever
+                pulled = Future(), 0
+                pulled[0].set_exception(error)
+                self._items = enumerate(())
+            with self._changed:
+                self._asked = None
+                if pulled is None:
+                    self._ended = True
+                elif not self._closed:
+                    self._append(*pulled)
+                self._changed.notify_all()
+
+    def _is_next_there(self, started: bool) -> bool:
+        with self._changed:
+            while not (self._pending or self._ended):
+                rest = None
+                if started and self._asked is not None:
+                    rest = self._asked + PATIENCE - time.monotonic()
+                    if rest <= 0:
+                        return False
+                self._changed.wait(rest)
+        return bool(self._pending) and not (started and self._is_late())
+
+    def _is_late(self) -> bool:
+        """Whether reading or decoding the next image takes so long that the others go on."""
+        return not wait([self._pending[0][0]], _READING).done
+
+    def _forget(self, held: int) -> None:
+        with self._changed:
+            super()._forget(held)
+            self._changed.notify_all()
 
 
 def _pixel_count(content: Encoded | NDArray[Any] | Exception) -> int:

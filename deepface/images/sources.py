@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from deepface.errors import DeepFaceError
-from deepface.images.batch import Batch, open_batch
+from deepface.images.batch import Batch, holds_its_items, open_batch
 from deepface.images.files import SUFFIXES, named_as_images
 from deepface.images.video import BrokenVideo, is_video, iter_frames
 
@@ -39,7 +39,8 @@ def open_sources(sources: Any, every: int = 1) -> Batch:
     total = len(items) if isinstance(items, Sized) else None
     if total is not None and any(_holds_many(item) for item in items):
         total = None
-    return Batch(_pictures(items, every), total)
+    kept = holds_its_items(items)
+    return Batch(_pictures(items, every), total, kept=kept, live=not kept)
 
 
 def _is_one(source: object) -> bool:

@@ -73,7 +73,8 @@ class FacePipeline(Options):
         """One item per picture, in input order, as soon as its batch is done.
 
         Decoding goes on in threads while the caller and the networks work. Nothing keeps what was
-        yielded: memory does not grow with the number of pictures.
+        yielded: memory does not grow with the number of pictures. An iterator is walked in a thread
+        of its own, and where it blocks, a step goes on with the pictures that are there.
 
         Args:
             sources: any iterable of pictures as in ``__call__``, finite or not; a 4-D array; a

@@ -10,12 +10,13 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
+import PIL.ImageSequence
 import pytest
 from numpy.typing import NDArray
 
@@ -23,6 +24,7 @@ from deepface.errors import DataTypeError, DeepFaceError, ImageTooLarge, ImgNotF
 from deepface.images import batch
 from deepface.images.batch import LoadedImage, open_batch
 from deepface.images.decode import Encoded
+from deepface.images.sources import open_sources
 from deepface.types import Image
 from tests.images.pictures import encoded, folder_of, picture
 
@@ -132,9 +134,64 @@ def test_a_4d_array_is_its_images_uncopied() -> None:
         np.testing.assert_array_equal(image.pixels, array[image.index])
 
 
-def test_arrays_of_an_iterator_are_not_copied() -> None:
+def test_arrays_of_a_list_are_not_copied() -> None:
     arrays = [picture(seed=seed) for seed in range(5)]
-    assert all(np.shares_memory(i.pixels, arrays[i.index]) for i in flat(iter(arrays), 2))
+    for held in (arrays, tuple(arrays)):
+        assert all(np.shares_memory(i.pixels, arrays[i.index]) for i in flat(held, 2))
+
+
+class Refilled(Sequence[NDArray[Any]]):
+    """Makes its images when they are asked for, all in one array."""
+
+    def __init__(self, images: list[NDArray[Any]], buffer: NDArray[Any]) -> None:
+        self._images, self._buffer = images, buffer
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def __getitem__(self, index: Any) -> Any:
+        np.copyto(self._buffer, self._images[index])
+        return self._buffer
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, np.uint16, bool])
+@pytest.mark.parametrize("size", [1, 3, 64])
+@pytest.mark.parametrize("kind", ["generator", "sequence", "view", "stream", "objects"])
+def test_an_image_is_as_it_was_when_it_was_yielded(dtype: Any, size: int, kind: str) -> None:
+    """A camera's buffer is filled anew for each frame."""
+    images = [np.full((6, 8, 3), number % 2 + number / 9).astype(dtype) for number in range(9)]
+    expected = flat(images)
+    buffer = np.zeros((2, 6, 8, 3), dtype)
+    filled = Refilled(images, buffer[0])
+    given_: Any = filled if kind == "sequence" else (filled[n] for n in range(9))
+    if kind == "view":
+        given_ = (filled[n][:, ::-1] for n in range(9))
+        expected = flat([image[:, ::-1] for image in images])
+    if kind == "objects":
+        content = bytearray()
+        given_ = (_refilled(content, image) for image in images)
+        expected = flat([bytes(_refilled(bytearray(), image)) for image in images])
+    opened = open_sources(given_) if kind == "stream" else open_batch(given_)
+    found = [image for chunk in opened.chunks(size) for image in chunk]
+    buffer[:] = 0
+    assert len(found) == 9
+    for image, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(image.pixels, other.pixels)
+        np.testing.assert_array_equal(image.source, other.source)
+
+
+def test_the_frames_of_an_animation_are_one_object() -> None:
+    frames = [PIL.Image.new("RGB", (8, 6), (80 * number, 0, 0)) for number in range(3)]
+    file = io.BytesIO()
+    frames[0].save(file, "png", save_all=True, append_images=frames[1:])
+    with PIL.Image.open(file) as animation:
+        found = flat(iter(PIL.ImageSequence.Iterator(animation)))
+    assert [int(image.pixels[0, 0, 2]) for image in found] == [0, 80, 160]
+
+
+def _refilled(content: bytearray, image: NDArray[Any]) -> bytearray:
+    content[:] = encoded(np.asarray(image, np.uint8))
+    return content
 
 
 @pytest.mark.parametrize(
