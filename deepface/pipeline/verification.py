@@ -52,8 +52,8 @@ def verify(
     many = [_is_batch(img1_path), _is_batch(img2_path)]
     if many[0] != many[1]:
         raise DataTypeError(
-            "img1_path and img2_path must both be one picture (or embedding) or both be lists of "
-            "them, of equal length"
+            f"img1_path is {_kind(img1_path)}, but img2_path is {_kind(img2_path)}: pass two "
+            "pictures (or embeddings), or two lists of them"
         )
     firsts, seconds = (list(img1_path), list(img2_path)) if many[0] else ([img1_path], [img2_path])
     if len(firsts) != len(seconds):
@@ -89,6 +89,15 @@ def _is_batch(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return value.ndim == 4
     return isinstance(value, (list, tuple)) and not _is_embedding(value)
+
+
+def _kind(value: Any) -> str:
+    """What one side of a comparison is, for a message."""
+    if _is_batch(value):
+        return f"a list of {len(value)} pictures or embeddings"
+    return (
+        f"one embedding, a list of {len(value)} numbers" if _is_embedding(value) else "one picture"
+    )
 
 
 def _is_embedding(value: Any) -> bool:

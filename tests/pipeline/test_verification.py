@@ -90,7 +90,7 @@ def test_lists_of_pairs_equal_a_loop() -> None:
         ([0.1] * 127 + ["x"], None, DataTypeError, "all its items are of type float"),
         ([np.float32(0.1)] * 128, None, DataTypeError, "all its items are of type float"),
         ([0.1] * 127 + [float("nan")], None, DataTypeError, "not finite"),
-        (None, [], DataTypeError, "both be lists"),
+        (None, [], DataTypeError, "two lists of them"),
         ([None, None], [None], ValueError, "img1_path has 2 items and img2_path 1"),
         ("nowhere.jpg", None, ValueError, "Exception while processing img1_path"),
         (None, "nowhere.jpg", ValueError, "Exception while processing img2_path"),
@@ -123,3 +123,28 @@ def test_the_cause_of_an_error() -> None:
     assert type(caught.value) is ValueError
     assert isinstance(caught.value.__cause__, FaceNotDetected)
     assert "item 1" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (
+            ["a", "b", "c"],
+            [1, 2, 3],
+            ("a list of 3 pictures", "one embedding, a list of 3 numbers"),
+        ),
+        ([0.5, 0.5], ["a", "b"], ("one embedding, a list of 2 numbers", "a list of 2 pictures")),
+        (["a"], "a", ("a list of 1 pictures", "one picture")),
+        ("a", [], ("one picture", "a list of 0 pictures")),
+        (np.zeros((2, 9, 9, 3)), np.zeros((9, 9, 3)), ("a list of 2 pictures", "one picture")),
+        ([[1.0], [2.0]], [1.0, 2.0], ("a list of 2 pictures", "one embedding")),
+    ],
+)
+def test_two_kinds_of_things_cannot_be_compared(
+    first: Any, second: Any, told: tuple[str, str]
+) -> None:
+    with pytest.raises(DataTypeError) as raised:
+        DeepFace.verify(first, second)
+    message = str(raised.value)
+    assert f"img1_path is {told[0]}" in message and f"img2_path is {told[1]}" in message
+    assert "equal length" not in message
