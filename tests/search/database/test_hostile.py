@@ -176,7 +176,7 @@ def test_mutated_indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         expected = database.neighbours(CRITERIA, query, 5)
         parts = stored_parts(database)
         assert len(parts) > 3
-        for _ in range(200):
+        for _ in range(60):
             (version, part), data = rng.choice(list(parts.items()))
             changed = bytearray(data)
             kind = rng.randrange(4)
