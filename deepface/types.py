@@ -83,6 +83,7 @@ class Picture(Protocol):
     ``pixels`` is what a detector sees: BGR ``uint8`` ``(H, W, 3)``, contiguous; a tensor where it
     was decoded on a device. ``source`` is what crops are cut from: ``pixels`` itself, or a caller's
     three-channel picture of native floats. ``full_scale`` is what white is in ``source``: 255 or 1.
+    ``known`` are the pixels on the CPU, where they are there, too.
     """
 
     @property
@@ -95,6 +96,10 @@ class Picture(Protocol):
 
     @property
     def full_scale(self) -> float:
+        """See the class."""
+
+    @property
+    def known(self) -> Image | None:
         """See the class."""
 
 

@@ -125,10 +125,15 @@ def crop_faces(
         pictures: tensors are those of a device; their crops are tensors there.
         options: see :func:`detect_faces`.
     """
+    tensors = getattr(detector, "takes_tensors", False) and not detector.prefers_arrays
+    images = [
+        picture.pixels if tensors or picture.known is None else picture.known
+        for picture in pictures
+    ]
     if options.face_cut is not None:
         _check_landmarks(detector)
     border = options.border if options.align else 0.0
-    canvases = [Canvas.with_border(picture.pixels, border) for picture in pictures]
+    canvases = [Canvas.with_border(image, border) for image in images]
     found = [
         [
             expand_region(region, options.expand_percentage, canvas.width, canvas.height).shifted(
@@ -141,7 +146,6 @@ def crop_faces(
     if options.face_cut is not None:
         return _cut_by_landmarks(detector, pictures, found, options.face_cut)
     if getattr(detector, "name", "") != "opencv":
-        images = [picture.pixels for picture in pictures]
         _fill_in_eyes(images, found, getattr(detector, "device_name", None))
     return _cut_out(pictures, found, bool(options.align))
 
@@ -241,7 +245,7 @@ def _cut_by_landmarks(
     flat = [
         (array, region)
         for picture, regions in zip(pictures, found, strict=True)
-        for array in ([on_host(picture.source)] if regions else [])
+        for array in ([_source_on_host(picture)] if regions else [])
         for region in regions
     ]
     if any(region.five_points is None for _, region in flat):
@@ -254,6 +258,12 @@ def _cut_by_landmarks(
         [_face(next(crops), region, picture) for region in regions]
         for picture, regions in zip(pictures, found, strict=True)
     ]
+
+
+def _source_on_host(picture: Picture) -> NDArray[Any]:
+    if isinstance(picture.source, np.ndarray) or picture.known is None:
+        return on_host(picture.source)
+    return picture.known
 
 
 def _cut_out(

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas
 from deepface.errors import DataTypeError
-from deepface.runtime.execution.batching import group_indices
-from deepface.types import FacialAreaRegion, Image
+from deepface.runtime.execution.batching import group_indices, halving
+from deepface.runtime.execution.device import requested_device, resolve_device
+from deepface.types import FacialAreaRegion, Image, on_host
 
 
 class Detector:
@@ -43,6 +44,8 @@ class Detector:
     threads: ClassVar[bool] = False
     #: Whether it takes pictures that are on the device already; the others are given arrays.
     takes_tensors: ClassVar[bool] = False
+    #: Whether it would rather have arrays where pictures are on the CPU as well.
+    prefers_arrays: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -62,7 +65,8 @@ class Detector:
             cls.batched = "_detect_batch" in own
 
     def __init__(self, device: str | None = None) -> None:
-        self.device_name = device
+        # What the environment says now: it may say something else when pictures come.
+        self.device_name = requested_device(device)
 
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
         if not self.threads or len(canvases) < 2:
@@ -111,9 +115,28 @@ class Detector:
         groups = group_indices([canvas.on_device for canvas in canvases]).values()
         faces: dict[int, list[FacialAreaRegion]] = {}
         for positions in groups:
-            found = self._detect_batch([canvases[position] for position in positions])
+            found = halving(self._run, [canvases[position] for position in positions])
             faces.update(zip(positions, found, strict=True))
         return [faces[position] for position in range(len(canvases))]
+
+    def _run(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
+        if self.takes_tensors and not self.prefers_arrays:
+            canvases = self._uploaded(canvases)
+        return self._detect_batch(canvases)
+
+    def _uploaded(self, canvases: Sequence[Canvas]) -> Sequence[Canvas]:
+        """On CUDA pictures of the CPU go up together, in one copy."""
+        there = [canvas for canvas in canvases if not canvas.on_device]
+        device = resolve_device(self.device_name)
+        if not there or device.type != "cuda":
+            return canvases
+        from deepface.runtime.execution.transfer import uploaded
+
+        moved = iter(uploaded([on_host(canvas.image) for canvas in there], device))
+        return [
+            canvas if canvas.on_device else Canvas(next(moved), canvas.top, canvas.left)
+            for canvas in canvases
+        ]
 
 
 def _checked(image: object) -> Image:

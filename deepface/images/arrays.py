@@ -23,6 +23,11 @@ class ArrayPicture(NamedTuple):
     source: NDArray[Any]
     full_scale: float
 
+    @property
+    def known(self) -> Image:
+        """The pixels are on the CPU."""
+        return self.pixels
+
 
 def to_picture(array: NDArray[Any]) -> ArrayPicture:
     """What an array shows; not copied where it is contiguous BGR ``uint8`` ``(H, W, 3)`` already.

@@ -58,6 +58,8 @@ class LoadedImage:
         """The pixels on the CPU, where they are."""
         return self.pixels
 
+    known = host
+
 
 @dataclass(frozen=True)
 class EncodedImage:

@@ -1,4 +1,4 @@
-"""JPEG files decoded on the device where the networks run: torchvision's nvJPEG.
+"""Pictures on the device where the networks run: brought there, or decoded by its nvJPEG.
 
 Decoders round differently: on CUDA pixels differ by a few 255ths from libjpeg's on the CPU. What no
 device decodes (another format, a JPEG file that is cut off or stored as CMYK) is decoded on the
@@ -21,6 +21,7 @@ from deepface.images.batch import Attempt, EncodedImage, FailedImage, LoadedImag
 from deepface.images.header import has_exif
 from deepface.images.pil import orientation
 from deepface.logger import get_logger
+from deepface.runtime.execution.batching import is_out_of_memory
 from deepface.types import Image
 
 if TYPE_CHECKING:
@@ -32,12 +33,15 @@ if TYPE_CHECKING:
 class DeviceImage:
     """One image of a batch whose pixels are on a device; as :class:`LoadedImage` otherwise.
 
-    ``pixels`` is a BGR ``uint8`` tensor ``(H, W, 3)``, contiguous.
+    ``pixels`` is a BGR ``uint8`` tensor ``(H, W, 3)``, contiguous; ``known`` are the same on the
+    CPU, where they were decoded there.
     """
 
     index: int
     name: str
     pixels: Tensor
+    seconds: float | None = None
+    known: Image | None = None
 
     @property
     def source(self) -> Tensor:
@@ -49,15 +53,38 @@ class DeviceImage:
         """What white is."""
         return WHITE
 
-    @property
-    def seconds(self) -> None:
-        """It is no video's frame."""
-
     @cached_property
     def host(self) -> Image:
         """The pixels as an array, brought to the CPU at the first use."""
+        if self.known is not None:
+            return self.known
         array: Image = self.pixels.cpu().numpy()
         return array
+
+
+def on_device(
+    images: Sequence[LoadedImage | DeviceImage | FailedImage], device: torch.device
+) -> list[LoadedImage | DeviceImage | FailedImage]:
+    """The images of a batch with their pixels on a device, too: all in one copy.
+
+    A caller's float array stays where it is: its crops keep their dtype and range.
+    """
+    from deepface.runtime.execution.transfer import uploaded
+
+    chosen = [
+        image for image in images if isinstance(image, LoadedImage) and image.source is image.pixels
+    ]
+    try:
+        tensors = uploaded([image.pixels for image in chosen], device) if chosen else []
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        return list(images)  # each step sends what it can
+    moved = {
+        image.index: DeviceImage(image.index, image.name, tensor, image.seconds, image.pixels)
+        for image, tensor in zip(chosen, tensors, strict=True)
+    }
+    return [moved.get(image.index, image) for image in images]
 
 
 def check_decoder(device: torch.device) -> None:

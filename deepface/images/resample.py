@@ -7,63 +7,51 @@ depends on that picture alone, and on no device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepface.runtime.execution.transfer import uploaded
 from deepface.types import Rectangle
 
 #: OpenCV's weights of bilinear interpolation are in 2048ths.
 _LINEAR_ONE = 1 << 11
 #: OpenCV's places between pixels, when it turns a picture, are in 32nds; weights in 32768ths.
 _PLACES, _CUBIC_ONE = 32, 1 << 15
-#: PixelTable that are made at a time: bounds memory, some 200 bytes per pixel.
-_STEP = 1 << 21
+#: Pixels that are turned at a time: bounds memory, some 400 bytes for each.
+_STEP = 1 << 23
+#: Added to the places of two axes, it leads to the black pixel: below any place, above -2**31.
+_OUTSIDE = -(1 << 29)
 
 
 class PixelTable:
     """Pictures of any sizes, behind one another in one tensor, so that one gather serves all.
 
     Args:
-        pictures: at least one; ``uint8`` ``(H, W, 3)``, on one device.
+        pictures: at least one; ``uint8`` ``(H, W, 3)``, on one device; together below 2**29 pixels.
     """
 
     def __init__(self, pictures: Sequence[Tensor]) -> None:
         black = pictures[0].new_zeros((1, 3))
         self._flat = torch.cat([black, *(picture.reshape(-1, 3) for picture in pictures)])
         self.device = self._flat.device
-        sizes = np.array([picture.shape[:2] for picture in pictures], np.int64)
-        ends = sizes.prod(1).cumsum() + 1
-        starts = np.concatenate([[1], ends[:-1]])
-        self._facts = self.table(np.column_stack([sizes, starts]))
+        #: Heights and widths ``(n, 2)``.
+        self.sizes = np.array([picture.shape[:2] for picture in pictures], np.int64)
+        ends = self.sizes.prod(1).cumsum() + 1
+        if ends[-1] >= -_OUTSIDE:
+            raise ValueError(f"pictures of {ends[-1]} pixels are too many for one table")
+        #: Where each picture begins.
+        self.starts = np.concatenate([[1], ends[:-1]])
 
-    def table(self, values: NDArray[np.generic]) -> Tensor:
-        """An array on the pictures' device."""
-        tensor = torch.from_numpy(np.ascontiguousarray(values))
-        if self.device.type == "cuda":
-            return tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor.to(self.device)
-
-    def at(self, picture: Tensor, y: Tensor, x: Tensor, known: Tensor | None = None) -> Tensor:
-        """PixelTable ``(..., 3)``, black outside of the picture.
-
-        Args:
-            picture: positions among the pictures; together with the next two of shape ``(...)``.
-            y: rows.
-            x: columns.
-            known: where it is false the pixel is black, too.
-        """
-        height, width, start = self._facts[picture].unbind(-1)
-        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
-        if known is not None:
-            inside = inside & known
-        index = torch.where(inside, start + y * width + x, 0)
+    def at(self, places: Tensor) -> Tensor:
+        """Pixels ``(..., 3)`` by sums ``(...)`` of two axes' places, overwritten here."""
+        index = places.clamp_(min=0)
         return self._flat.index_select(0, index.flatten()).view(*index.shape, 3)
 
 
@@ -74,29 +62,43 @@ def resized(
     size: tuple[int, int],
     fill: int = 0,
     scale: float | None = None,
+    pictures: Sequence[int] | None = None,
 ) -> Tensor:
     """A rectangle of each picture, resized as ``cv2.resize`` does ``uint8``, into its place.
 
     Args:
         pixels: the pictures.
-        sources: of each picture the part that is resized.
+        sources: the part that is resized, for each result.
         targets: where it goes; may reach outside of the result.
         size: height and width of the results.
         fill: the value around it.
         scale: what ``cv2.resize`` is given as ``fx`` and ``fy`` instead of a size.
+        pictures: which one each result is of; without it there is one for each, in order.
 
     Returns:
         ``uint8`` ``(n, height, width, 3)``.
     """
-    parts = []
-    for rows, columns, corners in _corners(pixels, sources, targets, size, torch.float32, scale):
-        right = _shares(columns.weight.masked_fill(columns.at_an_end, 0))[:, None, None, :, :, None]
-        below = _shares(rows.weight)[:, :, :, None, None]
-        mixed = (corners.int() * right).sum(4, dtype=torch.int32)  # (n, h, 2, w, 3)
-        mixed = ((mixed >> 4) * below >> 16).sum(2, dtype=torch.int32) + 2 >> 2
-        outside = ~(rows.inside[:, :, None] & columns.inside[:, None])
-        parts.append(mixed.to(torch.uint8).masked_fill_(outside[..., None], fill))
-    return torch.cat(parts)
+    rows, columns = _axes(pixels, sources, targets, size, np.float32, scale, pictures)
+    # Of the columns, unlike the rows, the outermost pixel has all the weight beyond it.
+    weights = np.where(columns.at_an_end, np.float32(0), columns.weight)
+    below, right, from_y, from_x, in_y, in_x = uploaded(
+        [
+            *(_shares(rows.weight), _shares(weights), rows.places, columns.places),
+            *(rows.inside, columns.inside),
+        ],
+        pixels.device,
+    )
+    mixed = sum(
+        pixels.at(from_y[:, :, :, None] + from_x[:, None, None, side])
+        * right[:, None, None, side, :, None]
+        for side in (0, 1)
+    )
+    assert isinstance(mixed, Tensor)  # (n, 2, h, w, 3)
+    mixed = ((mixed >> 4) * below[:, :, :, None, None]) >> 16
+    result = ((mixed[:, 0] + mixed[:, 1]).add_(2) >> 2).to(torch.uint8)
+    if fill:
+        result.masked_fill_(~(in_y[:, :, None] & in_x[:, None])[..., None], fill)
+    return result
 
 
 def resized_real(
@@ -113,84 +115,103 @@ def resized_real(
     Returns:
         float64 ``(n, height, width, 3)``, from 0 to 255.
     """
-    parts = []
-    for rows, columns, corners in _corners(pixels, sources, targets, size, torch.float64):
-        right = columns.weight.masked_fill(columns.at_an_end, 0)[:, None, None, :, None]
-        below = rows.weight.masked_fill(rows.at_an_end, 0)[:, :, None, None]
-        colours = corners.double()
-        mixed = colours[..., 0, :] * (1 - right) + colours[..., 1, :] * right
-        mixed = mixed[:, :, 0] * (1 - below) + mixed[:, :, 1] * below
-        outside = ~(rows.inside[:, :, None] & columns.inside[:, None])
-        parts.append(mixed.masked_fill_(outside[..., None], 0))
-    return torch.cat(parts)
+    rows, columns = _axes(pixels, sources, targets, size, np.float64)
+    below, right, from_y, from_x = uploaded(
+        [
+            *(np.where(axis.at_an_end, 0.0, axis.weight) for axis in (rows, columns)),
+            *(rows.places, columns.places),
+        ],
+        pixels.device,
+    )
+    left_colours, right_colours = (
+        pixels.at(from_y[:, :, :, None] + from_x[:, None, None, side]) for side in (0, 1)
+    )
+    right, below = right[:, None, None, :, None], below[:, :, None, None]
+    mixed = left_colours * (1 - right) + right_colours * right  # (n, 2, h, w, 3)
+    return mixed[:, 0] * (1 - below) + mixed[:, 1] * below
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """For each row (or column) of the results what it is mixed of; all ``(n, length)``.
+    """For each row (or column) of the results what it is mixed of.
 
     Attributes:
-        pixels: first and second pixel of the rectangle, ``(n, length, 2)``.
-        weight: of the second.
+        places: of the first and the second pixel, ``(n, 2, length)`` int32: for rows where they
+            begin in the table, for columns what is added.
+        weight: of the second, ``(n, length)``.
         at_an_end: whether both are the rectangle's outermost.
         inside: whether anything goes there.
     """
 
-    pixels: Tensor
-    weight: Tensor
-    at_an_end: Tensor
-    inside: Tensor
+    places: NDArray[np.int32]
+    weight: NDArray[Any]
+    at_an_end: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
 
 
-def _axis(
-    length: int,
-    size: Tensor,
-    start: Tensor,
-    to_size: Tensor,
-    real: torch.dtype,
-    scale: float | None,
-) -> _Axis:
-    at = torch.arange(length, device=size.device) - start
-    step: Tensor | float
-    if scale is not None:
-        step = 1 / scale
-    elif real is torch.float32:
-        step = 1 / (to_size.double() / size.double())
-    else:
-        step = size.double() / to_size.double()
-    position = ((at.double() + 0.5) * step - 0.5).to(real)
-    first = position.floor()
-    weight, first = position - first, first.long()
-    last = size - 1
-    both = torch.stack([first, first + 1], -1).clamp(min=0).minimum(last[..., None])
-    return _Axis(both, weight, (first < 0) | (first >= last), (at >= 0) & (at < to_size))
-
-
-def _corners(
+def _axes(
     pixels: PixelTable,
     sources: Sequence[Rectangle],
     targets: Sequence[Rectangle],
     size: tuple[int, int],
-    real: torch.dtype,
+    real: type[np.floating[Any]],
     scale: float | None = None,
-) -> Iterator[tuple[_Axis, _Axis, Tensor]]:
-    """Rows, columns and the four pixels of each result, ``(n, h, 2, w, 2, 3)``, some at a time."""
-    numbers = np.arange(len(sources))
-    whole = pixels.table(np.column_stack([np.array(sources), np.array(targets), numbers]))
-    for table in torch.split(whole, max(1, _STEP // (size[0] * size[1]))):
-        top, left, height, width, to_top, to_left, to_height, to_width, picture = table[
-            ..., None
-        ].unbind(1)
-        rows = _axis(size[0], height, to_top, to_height, real, scale)
-        columns = _axis(size[1], width, to_left, to_width, real, scale)
-        y = (rows.pixels + top[..., None])[:, :, :, None, None]
-        x = (columns.pixels + left[..., None])[:, None, None]
-        yield rows, columns, pixels.at(picture.view(-1, 1, 1, 1, 1), y, x)
+    pictures: Sequence[int] | None = None,
+) -> tuple[_Axis, _Axis]:
+    """Rows and columns: made on the CPU, where it is quick, and sent in one copy."""
+    owner = np.arange(len(sources)) if pictures is None else np.asarray(pictures)
+    part, place = (np.array(some, np.int64).reshape(-1, 4) for some in (sources, targets))
+    return tuple(  # type: ignore[return-value]
+        _axis(
+            *(size[axis], part[:, axis], part[:, axis + 2], place[:, axis], place[:, axis + 2]),
+            pixels.sizes[owner, axis],
+            pixels.starts[owner] if axis == 0 else np.zeros_like(owner),
+            pixels.sizes[owner, 1] if axis == 0 else np.ones_like(owner),
+            *(real, scale),
+        )
+        for axis in (0, 1)
+    )
 
 
-def _shares(weight: Tensor) -> Tensor:
-    """Weights of the first and the second pixel, in OpenCV's whole numbers."""
-    return torch.stack([1 - weight, weight], -1).mul(_LINEAR_ONE).round().int()
+def _axis(
+    length: int,
+    start: NDArray[np.int64],
+    size: NDArray[np.int64],
+    to_start: NDArray[np.int64],
+    to_size: NDArray[np.int64],
+    picture_size: NDArray[np.int64],
+    picture_start: NDArray[np.int64],
+    stride: NDArray[np.int64],
+    real: type[np.floating[Any]],
+    scale: float | None,
+) -> _Axis:
+    at = np.arange(length) - to_start[:, None]
+    if scale is not None:
+        step = np.full(len(size), 1 / scale)
+    elif real is np.float32:
+        step = 1 / (to_size / size)
+    else:
+        step = size / to_size
+    position = ((at + 0.5) * step[:, None] - 0.5).astype(real)
+    floor = np.floor(position)
+    first = floor.astype(np.int64)
+    last = size[:, None] - 1
+    inside = (at >= 0) & (at < to_size[:, None])
+    both = np.stack([first, first + 1], 1).clip(0, last[:, None]) + start[:, None, None]
+    seen = (both >= 0) & (both < picture_size[:, None, None]) & inside[:, None]
+    places = picture_start[:, None, None] + both * stride[:, None, None]
+    return _Axis(
+        np.where(seen, places, _OUTSIDE).astype(np.int32),
+        position - floor,
+        (first < 0) | (first >= last),
+        inside,
+    )
+
+
+def _shares(weight: NDArray[Any]) -> NDArray[np.int32]:
+    """Weights ``(n, 2, length)`` of first and second pixel, in OpenCV's whole numbers."""
+    both = np.stack([1 - weight, weight], 1) * np.float32(_LINEAR_ONE)
+    return np.rint(both).astype(np.int32)
 
 
 class Turn(NamedTuple):
@@ -219,24 +240,23 @@ def turned(pixels: PixelTable, turns: Sequence[Turn]) -> list[Tensor]:
     Returns:
         ``uint8`` ``(height, width, 3)`` of what is wanted, each black where it shows nothing.
     """
-    sizes = np.array([turn.wanted[2:] for turn in turns], np.int64).reshape(-1, 2)
+    if not turns:
+        return []
+    sizes = np.array([turn.wanted[2:] for turn in turns], np.int64)
     areas = sizes.prod(1)
-    if not areas.sum():
-        return [pixels.table(np.zeros((h, w, 3), np.uint8)) for h, w in sizes.tolist()]
-    whole = np.array([(*turn.part, turn.picture, *turn.wanted) for turn in turns], np.int64)
-    real = np.array([_inverse(turn.matrix) for turn in turns])
     ends = areas.cumsum()
-    table = pixels.table(np.column_stack([whole, ends - areas]))
-    matrices = pixels.table(real)
+    whole, real, counts = uploaded(
+        [_facts(pixels, turns, ends - areas), np.array([_inverse(t.matrix) for t in turns]), areas],
+        pixels.device,
+    )
     owner = torch.arange(len(turns), device=pixels.device).repeat_interleave(
-        pixels.table(areas), output_size=int(ends[-1])
+        counts, output_size=int(ends[-1])
     )
-    flat = torch.cat(
-        [
-            _turned(pixels, table, matrices, part, step)
-            for step, part in enumerate(torch.split(owner, _STEP))
-        ]
-    )
+    steps = [
+        _turned(pixels, whole, real, part, number * _STEP)
+        for number, part in enumerate(torch.split(owner, _STEP))
+    ]
+    flat = torch.cat(steps) if len(steps) > 1 else steps[0]
     return [
         crop.view(height, width, 3)
         for crop, (height, width) in zip(
@@ -245,30 +265,52 @@ def turned(pixels: PixelTable, turns: Sequence[Turn]) -> list[Tensor]:
     ]
 
 
-def _turned(
-    pixels: PixelTable, table: Tensor, matrices: Tensor, owner: Tensor, step: int
-) -> Tensor:
-    """The pixels ``(n, 3)`` of a step; ``owner`` is the turn that each belongs to."""
-    facts = table[owner].unbind(1)
-    top, left, height, width, picture, wanted_y, wanted_x, _, columns, start = facts
-    number = torch.arange(len(owner), device=owner.device) + step * _STEP - start
-    row = torch.div(number, columns, rounding_mode="floor")
-    y, x = row + wanted_y, number - row * columns + wanted_x
-    xx, xy, x0, yx, yy, y0 = matrices[owner].unbind(1)
-    at_x, at_y = _place(xx, x, xy, y, x0), _place(yx, x, yy, y, y0)
-    weights = _cubic_weights(pixels.device)[at_y % _PLACES, at_x % _PLACES]  # (n, 4, 4)
-    offsets = torch.arange(-1, 3, device=owner.device)
-    columns_of = (at_x // _PLACES)[:, None] + offsets
-    seen = (columns_of >= 0) & (columns_of < width[:, None])
-    total = torch.full((len(owner), 3), _CUBIC_ONE // 2, dtype=torch.int32, device=owner.device)
-    for tap in range(4):
-        line = (at_y // _PLACES + (tap - 1))[:, None]
-        known = seen & (line >= 0) & (line < height[:, None])
-        colours = pixels.at(
-            picture[:, None], line + top[:, None], columns_of + left[:, None], known
+def _facts(
+    pixels: PixelTable, turns: Sequence[Turn], starts: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """What :func:`_turned` must know of each, ``(n, 12)``.
+
+    Where its pixels begin, how many columns it has, its first row and column; the rows of the part
+    that are seen, from and to, the columns likewise; where rows begin in the table and what is
+    added to columns; by how much a row and a column are apart.
+    """
+    rows = []
+    for turn, start in zip(turns, starts.tolist(), strict=True):
+        top, left, height, width = turn.part
+        picture_height, picture_width = pixels.sizes[turn.picture].tolist()
+        origin = int(pixels.starts[turn.picture]) + top * picture_width
+        rows.append(
+            (
+                *(start, max(1, turn.wanted.width), turn.wanted.top, turn.wanted.left),
+                *(max(0, -top), min(height, picture_height - top)),
+                *(max(0, -left), min(width, picture_width - left)),
+                *(origin, left, picture_width, 1),
+            )
         )
-        total += (colours * weights[:, tap, :, None]).sum(1, dtype=torch.int32)
-    return torch.div(total, _CUBIC_ONE, rounding_mode="floor").clamp(0, 255).to(torch.uint8)
+    return np.array(rows, np.int64)
+
+
+def _turned(
+    pixels: PixelTable, facts: Tensor, matrices: Tensor, owner: Tensor, first: int
+) -> Tensor:
+    """The pixels ``(n, 3)`` from ``first`` on; ``owner`` is the turn that each belongs to."""
+    known = facts.index_select(0, owner)
+    start, width, top, left = known[:, :4].unbind(1)
+    seen_from, seen_to = known[:, 4:8:2, None], known[:, 5:8:2, None]
+    number = torch.arange(first, first + len(owner), device=owner.device) - start
+    row = torch.div(number, width, rounding_mode="floor")
+    y, x = row + top, number - row * width + left
+    xx, xy, x0, yx, yy, y0 = matrices.index_select(0, owner).unbind(1)
+    # Rows first, then columns, as everywhere: (n, 2).
+    at = torch.stack([_place(yx, x, yy, y, y0), _place(xx, x, xy, y, x0)], 1)
+    weights = _cubic_weights(pixels.device)[tuple((at % _PLACES).unbind(1))]  # (n, 4, 4)
+    taps = (at // _PLACES)[..., None] + torch.arange(-1, 3, device=owner.device)  # (n, 2, 4)
+    outside = (taps < seen_from) | (taps >= seen_to)
+    places = torch.addcmul(known[:, 8:10, None], taps, known[:, 10:, None])
+    places = places.masked_fill_(outside, _OUTSIDE).int()
+    colours = pixels.at(places[:, 0, :, None] + places[:, 1, None])  # (n, 4, 4, 3)
+    total = (colours * weights[..., None]).sum((1, 2), dtype=torch.int32).add_(_CUBIC_ONE // 2)
+    return torch.div(total, _CUBIC_ONE, rounding_mode="floor").clamp_(0, 255).to(torch.uint8)
 
 
 def _place(of_x: Tensor, x: Tensor, of_y: Tensor, y: Tensor, shift: Tensor) -> Tensor:

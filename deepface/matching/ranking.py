@@ -114,20 +114,22 @@ class Ranking:
         if self._units.size >= _GPU_PAYS and (target := resolve_device(device)).type == "cuda":
             import torch
 
+            from deepface.runtime.execution.tf32 import exact_float32
+
             if target not in self._on_device:
                 self._on_device[target] = torch.from_numpy(self._units).to(target)
-            found = torch.from_numpy(units).to(target) @ self._on_device[target].T
+            with exact_float32():
+                found = torch.from_numpy(units).to(target) @ self._on_device[target].T
             return found.cpu().numpy()  # type: ignore[no-any-return]
         return units @ self._units.T
 
     def _cosine_error(self) -> float:
         """Higham, Accuracy and Stability of Numerical Algorithms, 3.1, for vectors of length 1.
 
-        Any order of summation; two more roundings for each vector's scaling. A GPU that is allowed
-        to use TF32 rounds the factors to 11 bits first.
+        Any order of summation; two more roundings for each vector's scaling.
         """
         bound: float = (self._units.shape[1] + 8) * 2.0**-24
-        return bound + 2.0**-9 if self._on_device and _tf32_allowed() else bound
+        return bound
 
     def _candidates(
         self, cosines: NDArray[np.float32], norm: float, metric: str, threshold: float, count: int
@@ -237,9 +239,3 @@ def _key_limit(metric: str, threshold: float) -> float:
     if metric == "euclidean_l2":
         return threshold**2 / 2 - 1
     return math.inf if threshold >= 1 else -math.cos(math.pi * max(threshold, 0))
-
-
-def _tf32_allowed() -> bool:
-    import torch
-
-    return bool(torch.backends.cuda.matmul.allow_tf32)

@@ -100,15 +100,27 @@ def _detected(seen: list[Seen], options: Options) -> list[list[DetectedFace]]:
     return found  # type: ignore[return-value]
 
 
+def bring_crops(seen: list[Seen]) -> None:
+    """Crops that are on the device come to the CPU, all of them in one copy."""
+    faces = [f for item in seen for f in item.faces if not isinstance(f.img, np.ndarray)]
+    if faces:
+        from deepface.runtime.execution.transfer import downloaded
+
+        for face, crop in zip(faces, downloaded([face.img for face in faces]), strict=True):  # type: ignore[misc]
+            face.img = crop
+
+
 def judge_liveness(seen: list[Seen], options: Options) -> None:
     """Fill in ``liveness``, all faces in one batch."""
     from deepface.spoofing.registry import SPOOF_DETECTORS
 
+    arrays = any(isinstance(item.picture.pixels, np.ndarray) for item in seen)
     faces = []
     for item in seen:
+        pixels = item.picture.host if arrays else item.picture.pixels
         for face in item.faces:
             area = facial_area(face.facial_area, item.source)
-            faces.append((item.picture.host, (area["x"], area["y"], area["w"], area["h"])))
+            faces.append((pixels, (area["x"], area["y"], area["w"], area["h"])))
     verdicts = iter(SPOOF_DETECTORS.build("Fasnet", options.device).judge(faces))
     for item in seen:
         item.liveness = [next(verdicts) for _ in item.faces]

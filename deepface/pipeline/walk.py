@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepface.attributes.registry import ATTRIBUTES
 from deepface.detection.registry import DETECTORS
 from deepface.errors import as_ours, fault_of, with_item
 from deepface.images.batch import Batch, OnError
-from deepface.images.jpeg import check_decoder, decoded
+from deepface.images.jpeg import check_decoder, decoded, on_device
 from deepface.pipeline.demography import estimate_attributes
-from deepface.pipeline.faces import Seen, find_faces, judge_liveness, refuse_spoofs
+from deepface.pipeline.faces import Seen, bring_crops, find_faces, judge_liveness, refuse_spoofs
 from deepface.pipeline.options import ACTIONS, Options
 from deepface.pipeline.representation import embed_faces
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.runtime.concurrency.prefetch import ahead
-from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
+from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE, halving
 from deepface.runtime.execution.device import automatic_batch_size, resolve_device
+
+if TYPE_CHECKING:
+    import torch
 
 _Step = Callable[[list[Seen]], None]
 #: Detectors that run without torch: their users need not wait for its import.
@@ -51,19 +54,20 @@ def walk(batch: Batch, options: Options, on_error: OnError = "raise") -> Iterato
         DETECTORS.build(
             options.detector_backend, options.device, min_face_size=options.min_face_size
         )
-    on_device = options.decode == "device"
-    if on_device:
+    decodes_there = options.decode == "device"
+    if decodes_there:
         check_decoder(resolve_device(options.device))
     later = _later_steps(options)
-    needs_torch = on_device or bool(later) or options.detector_backend not in _WITHOUT_TORCH
+    needs_torch = decodes_there or bool(later) or options.detector_backend not in _WITHOUT_TORCH
     size = options.batch_size
     if size is None:
         size = automatic_batch_size(options.device) if needs_torch else DEFAULT_BATCH_SIZE
-    loaded = _loaded(batch, options, size)
+    where = resolve_device(options.device) if needs_torch else None
+    loaded = _loaded(batch, options, size, where)
     # While the device embeds one step, a thread detects and cuts the next, and another one has the
     # one after that decoded. On a CPU they would all want the same cores.
-    apart = (on_device or bool(later)) and resolve_device(options.device).type != "cpu"
-    if apart and on_device:
+    apart = where is not None and where.type != "cpu" and (decodes_there or bool(later))
+    if apart and decodes_there:
         loaded = ahead(loaded)
     found = _with_faces(loaded, options, on_error, batch.single)
     if apart and later:
@@ -78,11 +82,16 @@ def walk(batch: Batch, options: Options, on_error: OnError = "raise") -> Iterato
             bar.update(count)
 
 
-def _loaded(batch: Batch, options: Options, size: int) -> Iterator[list[Seen]]:
-    device = resolve_device(options.device) if options.decode == "device" else None
+def _loaded(
+    batch: Batch, options: Options, size: int, where: torch.device | None
+) -> Iterator[list[Seen]]:
+    device = where if options.decode == "device" else None
     for chunk in batch.attempts(size, options.workers, leave_jpeg=device is not None):
-        seen = [Seen.of(image) for image in decoded(chunk, device, batch.single)]
-        del chunk
+        images = decoded(chunk, device, batch.single)
+        if where is not None and where.type == "cuda":
+            images = on_device(images, where)
+        seen = [Seen.of(image) for image in images]
+        del chunk, images
         yield seen
         del seen
 
@@ -93,6 +102,8 @@ def _with_faces(
     with closing(loaded):  # type: ignore[type-var]
         for seen in loaded:
             _apply(lambda some: find_faces(some, options), seen, on_error, single)
+            if options.model_name is None and options.actions is None:  # else crops stay there
+                bring_crops(seen)
             yield seen
             del seen
 
@@ -127,7 +138,7 @@ def _apply(step: _Step, seen: list[Seen], on_error: OnError, single: bool) -> No
         well = well[: next(i for i, item in enumerate(seen) if item.error is not None)]
     if well:
         try:
-            step(well)
+            halving(_returning(step), well)
         except Exception as error:
             if fault_of(error) == "call":
                 raise
@@ -142,6 +153,14 @@ def _apply(step: _Step, seen: list[Seen], on_error: OnError, single: bool) -> No
         for item in seen:
             if item.error is not None:
                 raise item.error
+
+
+def _returning(step: _Step) -> Callable[[Sequence[Seen]], Sequence[Seen]]:
+    def run(seen: Sequence[Seen]) -> Sequence[Seen]:
+        step([*seen])
+        return seen
+
+    return run
 
 
 def _apply_to_each(step: _Step, well: list[Seen], on_error: OnError) -> None:

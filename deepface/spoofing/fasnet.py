@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
+import torch
 from torch import Tensor, nn
 
+from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.network import Network
 from deepface.runtime.weights.load import load_weights
 from deepface.spoofing.fasnet_networks import layers_in_order, mini_fasnet_v1se, mini_fasnet_v2
-from deepface.types import Image, Liveness
+from deepface.types import Image, Liveness, Pixels, Rectangle, on_host
 
 Box = tuple[int, int, int, int]
 
@@ -46,19 +48,25 @@ class FasNet:
         verdict = self.judge([(img, facial_area)])[0]
         return verdict.is_real, verdict.score
 
-    def judge(self, faces: Sequence[tuple[Image, Box]]) -> list[Liveness]:
+    def judge(self, faces: Sequence[tuple[Pixels, Box]]) -> list[Liveness]:
         """Judge many faces in one batch per network.
 
         Args:
             faces: BGR pictures ``(H, W, 3)`` in [0, 255], without border, and boxes
-                ``(x, y, w, h)`` in their pixels.
+                ``(x, y, w, h)`` in their pixels. Where all are ``uint8`` tensors on the networks'
+                device, they stay there.
         """
         if not faces:
             return []
         votes = np.zeros((len(faces), _CLASSES))
-        for scale, network in self._networks:
-            crops = np.stack([_crop(image, box, scale) for image, box in faces])
-            votes += network(crops, _to_input).softmax(1).cpu().numpy() / len(self._networks)
+        there = not any(isinstance(image, np.ndarray) for image, _ in faces)
+        crops: Sequence[Pixels] = _crops_on_device(faces) if there else _crops(faces)
+        said = [
+            network(some, _to_input)
+            for some, (_, network) in zip(crops, self._networks, strict=True)
+        ]
+        for logits in torch.stack(said).softmax(2).cpu().numpy():
+            votes += logits / len(self._networks)
         labels = votes.argmax(1).tolist()
         return [
             Liveness(is_real=label == _REAL, score=vote[label])
@@ -68,6 +76,30 @@ class FasNet:
 
 def _to_input(crops: Tensor) -> Tensor:
     return crops.permute(0, 3, 1, 2).float()
+
+
+def _crops(faces: Sequence[tuple[Pixels, Box]]) -> list[Image]:
+    """What each network sees, ``(n, 80, 80, 3)``."""
+    return [
+        np.stack([_crop(on_host(image), box, scale) for image, box in faces])
+        for scale, *_ in _NETWORKS
+    ]
+
+
+def _crops_on_device(faces: Sequence[tuple[Pixels, Box]]) -> list[Tensor]:
+    """The same, all faces at once."""
+    pictures = {id(image): image for image, _ in faces}
+    places = {picture: place for place, picture in enumerate(pictures)}
+    pixels = PixelTable([torch.as_tensor(image) for image in pictures.values()])
+    target = Rectangle(0, 0, _SIZE, _SIZE)
+    parts = []
+    for scale, *_ in _NETWORKS:
+        for image, box in faces:
+            left, top, right, bottom = surroundings(image.shape[1], image.shape[0], box, scale)
+            parts.append(Rectangle(top, left, bottom + 1 - top, right + 1 - left))
+    owners = [places[id(image)] for image, _ in faces] * len(_NETWORKS)
+    crops = resized(pixels, parts, [target] * len(parts), (_SIZE, _SIZE), pictures=owners)
+    return list(crops.chunk(len(_NETWORKS)))
 
 
 def _crop(image: Image, box: Box, scale: float) -> Image:

@@ -103,12 +103,12 @@ def test_resizing_by_round_factors_is_opencvs(
     np.testing.assert_array_equal(found, by_opencv(image, whole, place, 0, np.uint8))
 
 
-def test_many_results_are_made_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = noise(5, 1)
-    sources, targets = parts(pictures, 1), places(5, 1)
-    at_once = resized(table(pictures, "cpu"), sources, targets, SIZE)
-    monkeypatch.setattr(resample, "_STEP", 2 * SIZE[0] * SIZE[1])
-    assert torch.equal(resized(table(pictures, "cpu"), sources, targets, SIZE), at_once)
+def test_several_results_of_one_picture() -> None:
+    pictures, owners = noise(3, 1), [2, 0, 0, 1, 2]
+    chosen = [pictures[owner] for owner in owners]
+    sources, targets = parts(chosen, 1), places(5, 1)
+    found = resized(table(pictures, "cpu"), sources, targets, SIZE, pictures=owners)
+    assert torch.equal(found, resized(table(chosen, "cpu"), sources, targets, SIZE))
 
 
 def turns(pictures: list[Image], seed: int) -> list[Turn]:

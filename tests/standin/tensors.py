@@ -28,6 +28,7 @@ class Settings:
         skip_arithmetic: large convolutions and products give their bias instead of their result:
             counts of a large network without its arithmetic.
         limits: most bytes of a tensor that a device makes, by device; more is out of memory.
+        made: bytes of tensors that are made, where a test wants to know.
         refused: what was refused, with the product's line.
         used: devices that anything ran on.
     """
@@ -38,6 +39,7 @@ class Settings:
     def reset(self) -> None:
         self.skip_arithmetic = False
         self.limits: dict[int, int] = {}
+        self.made: list[int] | None = None
         self.refused: list[str] = []
         self.used: set[int] = set()
 
@@ -200,8 +202,11 @@ def _worked(index: int) -> Origin:
 
 
 def _made(tensor: Tensor, index: int) -> DeviceTensor:
+    size = tensor.numel() * tensor.element_size()
+    if SETTINGS.made is not None:
+        SETTINGS.made.append(size)
     limit = SETTINGS.limits.get(index)
-    if limit is not None and tensor.numel() * tensor.element_size() > limit:
+    if limit is not None and size > limit:
         raise torch.OutOfMemoryError("[stand-in CUDA] CUDA out of memory")
     return DeviceTensor(tensor, index, _worked(index))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,6 @@ import torch
 import torchvision
 
 from tests.standin import Standin
-
-pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real one")
-
-
-@pytest.fixture
-def device() -> Iterator[Standin]:
-    with Standin() as standin:
-        yield standin
 
 
 def ones(device: str = "cuda", count: int = 3) -> torch.Tensor:
@@ -129,6 +121,7 @@ def test_threads_have_it_too(device: Standin) -> None:
     assert found == [torch.device("cuda:1")]
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real one")
 def test_it_is_gone_afterwards() -> None:
     with Standin():
         pass

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepface.detection.haar.cascade import pyramid
+from deepface.runtime.execution.transfer import uploaded
 from deepface.types import Image
 
 Array: TypeAlias = NDArray[Any]
@@ -62,12 +63,11 @@ class Pictures:
     def __init__(self, images: Sequence[Image | Tensor], device: torch.device) -> None:
         self.shapes = np.array([image.shape[:2] for image in images], np.int64).reshape(-1, 2)
         self.starts = np.concatenate([[0], (self.shapes + 2).prod(axis=1).cumsum()])
-        there = any(isinstance(image, Tensor) for image in images)
+        if any(isinstance(image, Tensor) for image in images):
+            self.pixels = self._of_tensors(images, device)
+            return
         pixels = torch.empty(
-            int(self.starts[-1]),
-            dtype=torch.uint8,
-            device=device if there else "cpu",
-            pin_memory=device.type == "cuda" and not there,
+            int(self.starts[-1]), dtype=torch.uint8, pin_memory=device.type == "cuda"
         )
         starts = self.starts.tolist()
         for image, (height, width), start, end in zip(
@@ -75,14 +75,22 @@ class Pictures:
         ):
             framed = pixels[start:end].view(height + 2, width + 2)
             framed[0] = framed[-1] = framed[:, 0] = framed[:, -1] = 0
-            inner = framed[1:-1, 1:-1]
-            if isinstance(image, Tensor):
-                inner.copy_(_gray(image))
-            elif there:
-                inner.copy_(torch.from_numpy(_gray_by_opencv(image)))
-            else:
-                _gray_by_opencv(image, inner.numpy())
+            _gray_by_opencv(np.asarray(image), framed[1:-1, 1:-1].numpy())
         self.pixels = pixels.to(device, non_blocking=True)
+
+    def _of_tensors(self, images: Sequence[Image | Tensor], device: torch.device) -> Tensor:
+        """All at once: every pixel behind the one before, and a table of where rows go."""
+        there = [torch.as_tensor(image).to(device) for image in images]
+        gray = _gray(torch.cat([image.reshape(-1, 3) for image in there]))
+        heights, widths = self.shapes.T
+        lengths = widths.repeat(heights)
+        row = np.arange(len(lengths)) - (heights.cumsum() - heights).repeat(heights)
+        target = self.starts[:-1].repeat(heights) + (row + 1) * (lengths + 2) + 1
+        shifts, counts = uploaded([target - (lengths.cumsum() - lengths), lengths], device)
+        places = torch.arange(len(gray), device=device)
+        places += shifts.repeat_interleave(counts, output_size=len(gray))
+        pixels = gray.new_zeros(int(self.starts[-1]))
+        return pixels.index_copy_(0, places, gray)
 
 
 def _gray_by_opencv(image: Image, out: Array | None = None) -> Array:
@@ -92,10 +100,10 @@ def _gray_by_opencv(image: Image, out: Array | None = None) -> Array:
 
 
 def _gray(image: Tensor) -> Tensor:
-    """The same numbers as ``cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)``, as int32 ``(H, W)``."""
-    blue, green, red = image.unbind(2)
+    """The same numbers as ``cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)``, of pixels ``(n, 3)``."""
+    blue, green, red = image.unbind(1)
     gray = blue.int().mul_(_BLUE).add_(green, alpha=_GREEN).add_(red, alpha=_RED)
-    return gray.add_(_GRAY_ONE // 2).div_(_GRAY_ONE, rounding_mode="floor")
+    return gray.add_(_GRAY_ONE // 2).div_(_GRAY_ONE, rounding_mode="floor").to(torch.uint8)
 
 
 @dataclass(frozen=True)
@@ -265,7 +273,9 @@ def _atlas(pictures: Pictures, seen: Array, blocks: Array, layout: _Layout, step
     known += [blocks["level_height"], blocks["level_width"], layout.y, layout.x, layout.strip]
     known += [view_y, view_x, view_height, view_width, picture_height, picture_width]
     known.append(pictures.starts[picture])
-    table = _uploaded(np.stack(known), device)
+    table, sizes, scales = uploaded(
+        [np.stack(known), np.diff(layout.strips, append=layout.width), blocks["scale"]], device
+    )
     view, rows, columns, heights, widths, y, x, level_height, level_width = table[:9]
     at_y, at_x, strip, view_y, view_x, view_height, view_width = table[9:16]
     picture_height, picture_width, start = table[16:]
@@ -300,7 +310,6 @@ def _atlas(pictures: Pictures, seen: Array, blocks: Array, layout: _Layout, step
         )
     ).int()
 
-    sizes = _uploaded(np.diff(layout.strips, append=layout.width), device)
     strips, offsets = _each(sizes, layout.width)
     places = torch.stack([rows, columns, at_y, at_x, y, x], 1)
     return Atlas(
@@ -310,13 +319,8 @@ def _atlas(pictures: Pictures, seen: Array, blocks: Array, layout: _Layout, step
         blocks=lines[0],
         places=torch.cat([places, places.new_zeros((1, 6))]),
         views=view,
-        scales=_uploaded(np.ascontiguousarray(blocks["scale"]), device),
+        scales=scales,
     )
-
-
-def _uploaded(array: Array, device: torch.device) -> Tensor:
-    """On the device, without waiting for what it still does: CUDA copies small arrays at once."""
-    return torch.from_numpy(array).to(device, non_blocking=True)
 
 
 def _each(counts: Tensor, total: int) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from deepface.errors import UnimplementedError
 from deepface.logger import get_logger
+from deepface.runtime.execution.batching import is_out_of_memory
 from deepface.runtime.execution.device import may_have_cuda, resolve_device
 from deepface.runtime.execution.fastest import Fastest
 from deepface.types import Pixels
@@ -73,7 +74,7 @@ def search(
             try:
                 return on_device(way)
             except RuntimeError as error:
-                if "out of memory" in str(error):
+                if is_out_of_memory(error):
                     get_logger().info("out of memory on %s: OpenCV searches instead", way)
                 else:
                     _FAILED.add(way)

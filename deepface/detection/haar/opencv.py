@@ -52,6 +52,7 @@ class OpenCvDetector(Detector):
     name = "opencv"
     landmarks = 2
     takes_tensors = True
+    prefers_arrays = True
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
@@ -148,6 +149,12 @@ def find_eyes(crops: Sequence[Pixels], device: str | None = None) -> list[Eyes]:
 
 
 def _find_eyes_by_opencv(crops: Sequence[Pixels]) -> list[Eyes]:
+    tensors = [crop for crop in crops if not isinstance(crop, np.ndarray)]
+    if tensors:
+        from deepface.runtime.execution.transfer import downloaded
+
+        held = iter(downloaded(tensors))
+        crops = [crop if isinstance(crop, np.ndarray) else next(held) for crop in crops]
     if len(crops) < 2:
         return [_eyes_of(crop) for crop in crops]
     with ThreadPoolExecutor(cv2.getNumThreads()) as pool:

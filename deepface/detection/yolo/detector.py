@@ -10,7 +10,7 @@ together, from the first layer to non-maximum suppression.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -23,7 +23,7 @@ from deepface.detection.yolo.checkpoint import load_checkpoint
 from deepface.detection.yolo.letterbox import GREY, Letterbox
 from deepface.detection.yolo.network import Found, YoloNetwork
 from deepface.images.resample import PixelTable, resized
-from deepface.runtime.execution.batching import map_grouped
+from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.device import resolve_device
 from deepface.runtime.execution.network import Network
 from deepface.runtime.weights.store import ensure_weight
@@ -64,25 +64,31 @@ class YoloDetector(Detector):
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
         threshold = threshold_from_env("YOLO_MIN_DETECTION_CONFIDENCE", 0.25)
-        return map_grouped(
-            canvases,
-            key=lambda canvas: Letterbox(*canvas.shape, self._size).rectangle,
-            run=lambda group: self._run(group, threshold),
-            chunk_size=self._network.chunk_size,
-        )
-
-    def _run(self, canvases: list[Canvas], threshold: float) -> list[list[FacialAreaRegion]]:
-        """The faces of canvases with one and the same rectangle."""
+        if not canvases:
+            return []
         fits = [Letterbox(*canvas.shape, self._size) for canvas in canvases]
-        shape = fits[0].rectangle
-        pictures = _fitted_on_device if canvases[0].on_device else _fitted
-        found = self._yolo.decode(
-            self._network(pictures(canvases, fits), _as_input), shape, threshold
-        )
-        return [_faces(found.of(position), fit) for position, fit in enumerate(fits)]
+        fitted = _fitted_on_device if canvases[0].on_device else _fitted
+        runs = [
+            some
+            for group in group_indices([fit.rectangle for fit in fits]).values()
+            for some in chunks(group, self._network.chunk_size)
+        ]
+        outputs = [self._network(batch, _as_input) for batch in fitted(canvases, fits, runs)]
+        found = self._yolo.decode(outputs, [fits[run[0]].rectangle for run in runs], threshold)
+        order = [position for run in runs for position in run]
+        faces = {at: _faces(found.of(number), fits[at]) for number, at in enumerate(order)}
+        return [faces[position] for position in range(len(canvases))]
 
 
-def _fitted(canvases: Sequence[Canvas], fits: Sequence[Letterbox]) -> Image:
+def _fitted(
+    canvases: Sequence[Canvas], fits: Sequence[Letterbox], runs: Sequence[Sequence[int]]
+) -> Iterator[Image]:
+    """For each run its canvases in their common rectangle, ``(N, height, width, 3)``."""
+    for run in runs:
+        yield _drawn([canvases[at] for at in run], [fits[at] for at in run])
+
+
+def _drawn(canvases: Sequence[Canvas], fits: Sequence[Letterbox]) -> Image:
     """Canvases in their common rectangle, ``(N, height, width, 3)``."""
     pictures = np.full((len(canvases), *fits[0].rectangle, 3), GREY, np.uint8)
     with ThreadPoolExecutor(min(len(canvases), os.cpu_count() or 1)) as pool:
@@ -90,11 +96,13 @@ def _fitted(canvases: Sequence[Canvas], fits: Sequence[Letterbox]) -> Image:
     return pictures
 
 
-def _fitted_on_device(canvases: Sequence[Canvas], fits: Sequence[Letterbox]) -> Tensor:
+def _fitted_on_device(
+    canvases: Sequence[Canvas], fits: Sequence[Letterbox], runs: Sequence[Sequence[int]]
+) -> Iterator[Tensor]:
     pixels = PixelTable([torch.as_tensor(canvas.image) for canvas in canvases])
-    places = [fit.places(canvas) for fit, canvas in zip(fits, canvases, strict=True)]
-    sources, targets = zip(*places, strict=True)
-    return resized(pixels, sources, targets, fits[0].rectangle, GREY)
+    for run in runs:
+        sources, targets = zip(*(fits[at].places(canvases[at]) for at in run), strict=True)
+        yield resized(pixels, sources, targets, fits[run[0]].rectangle, GREY, pictures=run)
 
 
 def _as_input(pictures: Tensor) -> Tensor:

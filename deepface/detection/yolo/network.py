@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepface.detection.boxes import nms
+from deepface.runtime.execution.transfer import uploaded
 
 _IOU = 0.7
 _MOST_FACES = 300
@@ -72,40 +73,69 @@ class YoloNetwork(nn.Module):
         return sides, logits, _rows(head.cv4, maps) if self._points[0] else sides[..., :0]
 
     def decode(
-        self, outputs: tuple[Tensor, Tensor, Tensor], shape: tuple[int, int], threshold: float
+        self,
+        outputs: Sequence[tuple[Tensor, Tensor, Tensor]],
+        shapes: Sequence[tuple[int, int]],
+        threshold: float,
     ) -> Found:
         """Faces from what :meth:`forward` gives: those above ``threshold``, the best of a place.
 
         Only anchors above the threshold are decoded. The bound of ultralytics, 30,000 of them per
-        picture, is left out: an input of 640x640 has 8,400 anchors.
+        picture, is left out: an input of 640x640 has 8,400 anchors. All runs are decoded together,
+        so that the host waits no more often for many of them than for one.
 
         Args:
-            outputs: of ``N`` pictures.
-            shape: height and width of the network's input.
+            outputs: of one run or several.
+            shapes: of each run height and width of its inputs.
             threshold: least confidence, itself excluded.
-        """
-        sides, logits, points = outputs
-        scores, classes = logits.sigmoid().max(2)
-        image, anchor = (scores > threshold).nonzero(as_tuple=True)
-        scores, classes = scores[image, anchor], classes[image, anchor]
-        centres, strides = (part[anchor] for part in _grid(*shape, self._strides, sides.device))
 
-        bins = sides[image, anchor].reshape(len(image), 4, sides.shape[2] // 4).softmax(2)
+        Returns:
+            Pictures are counted through all runs.
+        """
+        sides, logits, points = (
+            _joined([run[part].flatten(0, 1) for run in outputs]) for part in range(3)
+        )
+        owner, centres, strides = self._anchors([len(run[0]) for run in outputs], shapes, sides)
+        scores, classes = logits.sigmoid().max(1)
+        rows = (scores > threshold).nonzero()[:, 0]
+        image, scores, classes = owner[rows], scores[rows], classes[rows]
+        centres, strides = centres[rows], strides[rows]
+
+        bins = sides[rows].reshape(len(rows), 4, sides.shape[1] // 4).softmax(2)
         distances = bins @ torch.arange(bins.shape[2], dtype=bins.dtype, device=bins.device)
         corners = torch.cat([centres - distances[:, :2], centres + distances[:, 2:]], 1) * strides
         # Doubles: the places that batched NMS gives the pictures must not cost digits.
-        keep = nms(corners.double(), scores.double(), image * logits.shape[2] + classes, _IOU)
+        keep = nms(corners.double(), scores.double(), image * logits.shape[1] + classes, _IOU)
 
-        offsets = points[image, anchor][keep].reshape(len(keep), *self._points)[..., :2] * 2
+        offsets = points[rows][keep].reshape(len(keep), *self._points)[..., :2] * 2
         places = (offsets + (centres[keep, None] - 0.5)) * strides[keep, None]
         table = [image[keep, None], scores[keep, None], corners[keep], places.flatten(1)]
-        rows = torch.cat(table, 1).cpu().numpy()  # the only transfer back
+        found = torch.cat(table, 1).cpu().numpy()  # the only transfer back
         return Found(
-            image=rows[:, 0].astype(np.int64),
-            scores=rows[:, 1],
-            corners=rows[:, 2:6].reshape(-1, 2, 2),
-            points=rows[:, 6:].reshape(len(rows), self._points[0], 2),
+            image=found[:, 0].astype(np.int64),
+            scores=found[:, 1],
+            corners=found[:, 2:6].reshape(-1, 2, 2),
+            points=found[:, 6:].reshape(len(found), self._points[0], 2),
         )
+
+    def _anchors(
+        self, counts: Sequence[int], shapes: Sequence[tuple[int, int]], like: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each row of all runs picture ``(n,)``, centre ``(n, 2)`` and stride ``(n, 1)``."""
+        owners, centres, strides = [], [], []
+        first = 0
+        for count, shape in zip(counts, shapes, strict=True):
+            centre, stride = _grid(*shape, self._strides, like.device)
+            numbers = torch.arange(first, first + count, device=like.device)
+            owners.append(numbers.repeat_interleave(len(centre), output_size=count * len(centre)))
+            centres.append(centre.repeat(count, 1))
+            strides.append(stride.repeat(count, 1))
+            first += count
+        return _joined(owners), _joined(centres), _joined(strides)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
 
 
 def _inputs(sources: int | Sequence[int], x: Tensor, outputs: Sequence[Any]) -> Any:
@@ -128,9 +158,8 @@ def _grid(
     """Anchors of an input: centres ``(A, 2)`` in cells of their level, strides ``(A, 1)``."""
     centres, steps = [], []
     for stride in strides:
-        y, x = torch.meshgrid(
-            torch.arange(height // stride), torch.arange(width // stride), indexing="ij"
-        )
-        centres.append(torch.stack([x, y], 2).flatten(0, 1) + 0.5)
-        steps.append(torch.full((x.numel(), 1), float(stride)))
-    return torch.cat(centres).to(device), torch.cat(steps).to(device)
+        y, x = np.indices((height // stride, width // stride), np.float32)
+        centres.append(np.stack([x, y], 2).reshape(-1, 2) + np.float32(0.5))
+        steps.append(np.full((x.size, 1), stride, np.float32))
+    sent = uploaded([np.concatenate(centres), np.concatenate(steps)], device)
+    return sent[0], sent[1]

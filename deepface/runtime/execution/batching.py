@@ -6,8 +6,11 @@ whose arrays happen to have the same shape are stacked; the others form groups o
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TypeVar
+
+from deepface.logger import get_logger
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -45,3 +48,24 @@ def map_grouped(
             outputs = run([items[position] for position in chunk])
             results.update(zip(chunk, outputs, strict=True))
     return [results[position] for position in range(len(items))]
+
+
+def halving(run: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:
+    """The results of ``run``, one per item; where a device's memory is out, of half of them."""
+    try:
+        return list(run(items))
+    except RuntimeError as error:
+        if len(items) < 2 or not is_out_of_memory(error):
+            raise
+    # Not before here are the tensors of what failed gone, which the error held.
+    middle = len(items) // 2
+    get_logger().info("out of memory: going on with %d at a time instead of %d", middle, len(items))
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    return [*halving(run, items[:middle]), *halving(run, items[middle:])]
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a device, or nvJPEG or cuDNN on it, has no memory left."""
+    return isinstance(error, RuntimeError) and "out of memory" in str(error).lower()

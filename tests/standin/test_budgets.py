@@ -1,0 +1,135 @@
+"""What a batch costs on CUDA: launches, waits of the host, copies. Counts are exact, not timings.
+
+A number here is what is true today. Where the target of the design is lower it stands beside it,
+and whoever comes closer lowers the number. Of a small batch: that a larger one costs no more is a
+test of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from deepface.detection.canvas import Canvas
+from deepface.detection.registry import DETECTORS
+from deepface.pipeline import FacePipeline
+from deepface.recognition.registry import RECOGNIZERS
+from deepface.runtime.models import cached_models
+from tests.data import weight
+from tests.goldens import networks as reference
+from tests.standin import Standin
+from tests.standin.pictures import EIGHT_SIZES, ONE_SIZE, many
+from tests.standin.test_detectors import built
+
+
+class Budget(NamedTuple):
+    launches: int
+    waits: int
+    up: int
+    down: int
+
+
+#: Detector, border, sizes; the budget. Comments: the target where it is not met.
+BUDGETS = [
+    # Copies up: the pictures, and a table of how they are letterboxed for each rectangle (1). Down:
+    # how many anchors pass, how many boxes stay, the boxes (2).
+    ("yolov8n", 0.5, ONE_SIZE, Budget(336, 3, 2, 3)),
+    ("yolov8n", 0.5, EIGHT_SIZES, Budget(2688, 3, 9, 3)),  # eight rectangles
+    ("yolov11n", 0.5, ONE_SIZE, Budget(399, 3, 2, 3)),
+    ("ssd", 0.5, ONE_SIZE, Budget(148, 3, 2, 3)),
+    ("ssd", 0.5, EIGHT_SIZES, Budget(148, 3, 2, 3)),
+    ("retinaface-mobilenet0.25", 0.5, ONE_SIZE, Budget(430, 5, 3, 3)),
+    ("retinaface-mobilenet0.25", 0.5, EIGHT_SIZES, Budget(3440, 40, 20, 24)),  # 1692, 6, 2, 2
+    ("retinaface-mobilenet0.25", 0.0, ONE_SIZE, Budget(249, 4, 2, 3)),
+    ("retinaface-mobilenet0.25", 0.0, EIGHT_SIZES, Budget(1992, 32, 10, 24)),  # 498, 6, 2, 2
+    ("mtcnn", 0.5, EIGHT_SIZES, Budget(5600, 850, 760, 150)),  # 1500, 40, 4, 8
+    ("fastmtcnn", 0.5, EIGHT_SIZES, Budget(5600, 850, 760, 150)),  # 1500, 40, 4, 8
+    # Each feature of the first stages is some kernels of its own; windows are gathered after three
+    # groups of stages, of two cascades and two steps (1500, 24, 4, 8).
+    ("opencv", 0.5, EIGHT_SIZES, Budget(2600, 22, 5, 22)),
+]
+#: Detectors whose counts must not grow with the pictures of one size.
+CONSTANT = ["yolov8n", "yolov11n", "ssd", "retinaface-mobilenet0.25", "opencv"]
+
+
+@pytest.fixture(autouse=True)
+def on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPFACE_HAAR", "torch")
+
+
+def detected(device: Standin, name: str, border: float, count: int, sizes: Any) -> str:
+    """Run it twice: the first time fills caches."""
+    detector = built(name, "cuda")
+    canvases = [Canvas.with_border(image, border) for image in many(count, sizes)]
+    # Nobody looks at the faces; but a cascade's products are how it finds its windows.
+    device.settings.skip_arithmetic = name != "opencv"
+    detector.detect_canvases(canvases)
+    device.counts.reset()
+    detector.detect_canvases(canvases)
+    return str(device.counts)
+
+
+def assert_within(device: Standin, budget: Budget) -> None:
+    counts = device.counts
+    for kind in Budget._fields:
+        spent = getattr(counts, kind)
+        assert spent <= getattr(budget, kind), f"{kind}: {counts}\n{counts.where(kind)}"
+
+
+@pytest.mark.parametrize(("name", "border", "sizes", "budget"), BUDGETS)
+def test_a_batch(name: str, border: float, sizes: Any, budget: Budget, device: Standin) -> None:
+    detected(device, name, border, 8, sizes)
+    assert_within(device, budget)
+
+
+@pytest.mark.parametrize("name", CONSTANT)
+def test_more_pictures_of_one_size_cost_next_to_nothing(name: str, device: Standin) -> None:
+    detected(device, name, 0.5, 1, ONE_SIZE)
+    counts = device.counts
+    one = Budget(int(1.1 * counts.launches), counts.waits, counts.up, counts.down)
+    detected(device, name, 0.5, 6, ONE_SIZE)
+    assert_within(device, one)
+
+
+def test_pictures_go_up_once(device: Standin) -> None:
+    """As bytes, each once, whatever is done with them."""
+    for name in ("yolov8n", "ssd"):
+        pictures = many(4, EIGHT_SIZES)
+        detected(device, name, 0.5, 4, EIGHT_SIZES)
+        size = sum(image.nbytes for image in pictures)
+        assert size <= device.counts.up_bytes <= 1.5 * size + 100_000
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ".deepface" / "weights"
+    folder.mkdir(parents=True)
+    (folder / "yolov8n-face.pt").symlink_to(weight("yolov8n-face.pt"))
+    reference.write_pth("GhostFaceNet", folder / "ghostfacenet_v1.pth")
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
+    monkeypatch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "1")
+    for task in (RECOGNIZERS.task, DETECTORS.task):
+        monkeypatch.setitem(cached_models, task, {})
+
+
+def test_represent(weights: None, device: Standin) -> None:
+    """Faces to vectors: of a face more nothing."""
+    pipeline = FacePipeline("yolov8n", "GhostFaceNet", device="cuda", align=True)
+    spent = []
+    for count in (1, 1, 5):
+        device.counts.reset()
+        assert [len(faces) for faces in pipeline(many(count, ONE_SIZE))] == [1] * count
+        spent.append(str(device.counts).split(" up")[0])
+    # Up: the pictures; tables for letterboxes, crops, and the network's inputs (1). Down (3).
+    assert_within(device, Budget(739, 4, 5, 4))
+    assert spent[1] == spent[2]
+
+
+def test_crops_come_back_in_one_copy(weights: None, device: Standin) -> None:
+    pipeline = FacePipeline("yolov8n", device="cuda")
+    pipeline(many(1, ONE_SIZE))
+    device.counts.reset()
+    assert len(pipeline(many(5, ONE_SIZE))) == 5
+    assert_within(device, Budget(396, 4, 3, 4))

@@ -1,0 +1,179 @@
+"""Pictures to faces, vectors, attributes and verdicts on the device: what the CPU gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from deepface import DeepFace
+from deepface.attributes.registry import ATTRIBUTES
+from deepface.pipeline import FacePipeline
+from deepface.recognition.model import FacialRecognition
+from deepface.recognition.network_model import NetworkModel
+from deepface.recognition.registry import RECOGNIZERS
+from deepface.runtime.models import cached_models
+from tests.attributes.networks import STEMS, small_model, write_weights
+from tests.data import weight
+from tests.goldens import networks as reference
+from tests.standin import Standin
+from tests.standin.pictures import mixed, portrait
+
+NETWORKS = [
+    name for name, entry in RECOGNIZERS.entries.items() if issubclass(entry.load(), NetworkModel)
+]
+#: Half a gigabyte of stand-in weights each.
+HEAVY = ("VGG-Face", "DeepFace", "Facenet512", "ArcFace")
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where stand-in weights are looked for; models built from them are dropped."""
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
+    monkeypatch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "1")
+    for task in (RECOGNIZERS.task, ATTRIBUTES.task):
+        monkeypatch.setitem(cached_models, task, {})
+    folder = tmp_path / ".deepface" / "weights"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def inputs(model: FacialRecognition, count: int = 3) -> np.ndarray[Any, Any]:
+    width, height = model.input_shape
+    return np.random.default_rng(1).random((count, height, width, 3), dtype=np.float32)
+
+
+def close(found: Any, expected: Any, tolerance: float) -> None:
+    found, expected = np.asarray(found), np.asarray(expected)
+    lengths = np.linalg.norm(expected, axis=-1)
+    assert (np.linalg.norm(found - expected, axis=-1) <= tolerance * lengths).all()
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.heavy] * (n in HEAVY)) for n in NETWORKS]
+)
+def test_models(name: str, weights: Path, cuda: str) -> None:
+    reference.write_pth(name, weights / RECOGNIZERS.entry(name).load().files[0])
+    here, there = RECOGNIZERS.build(name, "cpu"), RECOGNIZERS.build(name, cuda)
+    batch = inputs(here)
+    close(there.embed(batch), here.embed(batch), 1e-5)
+    assert there.embed(batch[:0]).shape == (0, here.output_shape)
+    if name != "OpenFace":  # one precision shows it for the runner; this one is small
+        return
+    for precision, tolerance in (("bf16", 0.1), ("fp16", 0.02)):
+        half = RECOGNIZERS.build(name, cuda, precision=precision)
+        close(half.embed(batch), here.embed(batch), tolerance)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.heavy] * (n != "Emotion")) for n in ATTRIBUTES.entries],
+)
+def test_attributes(name: str, weights: Path, cuda: str) -> None:
+    write_weights(name, weights.parents[1])
+    assert name in STEMS
+    here, there = ATTRIBUTES.build(name, "cpu"), ATTRIBUTES.build(name, cuda)
+    faces = np.random.default_rng(1).random((3, 224, 224, 3), dtype=np.float32)
+    np.testing.assert_allclose(there.probabilities(faces), here.probabilities(faces), atol=1e-5)
+
+
+@pytest.fixture
+def described(weights: Path) -> Iterator[Any]:
+    """``FacePipeline`` with all that can be asked for, on a device."""
+    for file in ("yolov8n-face.pt", "2.7_80x80_MiniFASNetV2.pth", "4_0_0_80x80_MiniFASNetV1SE.pth"):
+        (weights / file).symlink_to(weight(file))
+    reference.write_pth("GhostFaceNet", weights / RECOGNIZERS.entry("GhostFaceNet").load().files[0])
+
+    def run(device: str, pictures: Any, **options: Any) -> Any:
+        with pytest.MonkeyPatch.context() as patch:
+            for name in ("Age", "Emotion"):
+                patch.setenv("DEEPFACE_DEVICE", "cpu")
+                model = small_model(name)
+                patch.delenv("DEEPFACE_DEVICE")
+                model.model.module.to(device)
+                model.model.device = torch.device(device)
+                models = cached_models.setdefault(ATTRIBUTES.task, {})
+                patch.setitem(models, ATTRIBUTES.key(name, device), model)
+            return FacePipeline("yolov8n", device=device, **options)(pictures)
+
+    yield run
+
+
+def same(found: Any, expected: Any, tolerance: float = 1e-4) -> None:
+    """Equal but for the last digits of what networks say."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        for key, value in expected.items():
+            if key == "embedding":
+                close(found[key], value, tolerance)
+            else:
+                same(found[key], value, tolerance)
+    elif isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            same(one, other, tolerance)
+    elif isinstance(expected, float) or (
+        isinstance(expected, np.ndarray) and expected.dtype.kind == "f"
+    ):
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=2e-3)
+    else:
+        assert np.array_equal(found, expected)
+
+
+EVERYTHING: dict[str, Any] = {
+    "model_name": "GhostFaceNet",
+    "actions": ("age", "emotion"),
+    "anti_spoofing": False,
+    "return_face": True,
+    "enforce_detection": False,
+}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"batch_size": 2},
+        {"align": "landmarks"},
+        {"normalization": "Facenet", "border": 0.0, "expand_percentage": 10},
+        {"decode": "device"},
+        {"model_name": None, "actions": None, "return_face": False, "anti_spoofing": True},
+    ],
+    ids=lambda options: " ".join(options) or "plain",
+)
+def test_everything(options: dict[str, Any], described: Any, tmp_path: Path, cuda: str) -> None:
+    pictures: Any = mixed()[:4]
+    if options.get("decode"):
+        pictures = [tmp_path / f"{i}.jpg" for i in range(4)]
+        for path, image in zip(pictures, mixed(), strict=False):
+            cv2.imwrite(str(path), image)
+    settings = {**EVERYTHING, **options}
+    expected = described("cpu", pictures, **settings)
+    assert [len(faces) for faces in expected][:1] == [1]
+    same(described(cuda, pictures, **settings), expected)
+    same([described(cuda, pictures[0], **settings)], expected[:1])
+
+
+def test_a_step_that_runs_out_of_memory_is_halved(described: Any, device: Standin) -> None:
+    pictures = [portrait()] * 6
+    expected = described("cuda:0", pictures, **EVERYTHING)
+    device.settings.made = []
+    described("cuda:1", pictures[:2], **EVERYTHING)
+    device.settings.limits[1] = max(device.settings.made)
+    device.settings.made = None
+    same(described("cuda:1", pictures, **EVERYTHING), expected)
+
+
+def test_verify(described: Any, cuda: str) -> None:
+    options: Any = {"model_name": "GhostFaceNet", "detector_backend": "yolov8n"}
+    found, expected = (
+        DeepFace.verify(portrait(), portrait()[:, ::-1], device=where, **options)
+        for where in (cuda, "cpu")
+    )
+    assert found["distance"] == pytest.approx(expected["distance"], abs=1e-4)
+    assert found["facial_areas"] == expected["facial_areas"]
