@@ -12,12 +12,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import click
 
+from deepface.cli.columns import COLUMNS
 from deepface.cli.entries import THUMBNAIL, Entry, Row, Rows
 from deepface.errors import MissingPackageError
 
@@ -70,13 +72,13 @@ def _read_json(path: Path) -> Iterator[Entry]:
                 yield Entry.from_json(line.rstrip(b",\n"))
 
 
-def _write_csv(entries: Entries, file: IO[bytes]) -> None:
+def _write_csv(entries: Entries, file: IO[bytes], command: str = "") -> None:
     """A row per face, match or pair. An embedding is a JSON list in one cell.
 
     Always UTF-8, for the sake of its readers: bytes of a file name that are not become escapes.
     A text that a spreadsheet would take for a formula gets an apostrophe before it.
     """
-    columns = columns_of(entries)
+    columns = columns_of(entries, command)
     with _text(file) as text:
         writer = csv.DictWriter(text, list(columns), restval="")
         writer.writeheader()
@@ -114,7 +116,7 @@ def _read_csv(path: Path) -> Iterator[Entry]:
         csv.field_size_limit(longest)
 
 
-def _write_parquet(entries: Entries, file: IO[bytes]) -> None:
+def _write_parquet(entries: Entries, file: IO[bytes], command: str = "") -> None:
     """A row per face, match or pair. An embedding is a list of float32."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -127,7 +129,7 @@ def _write_parquet(entries: Entries, file: IO[bytes]) -> None:
         list: pa.list_(pa.float32()),
         type(None): pa.float64(),
     }
-    schema = pa.schema([(name, types[kind]) for name, kind in columns_of(entries).items()])
+    schema = pa.schema([(name, types[kind]) for name, kind in columns_of(entries, command).items()])
     rows = _rows(entries)
     with parquet.ParquetWriter(file, schema) as writer:
         while group := list(itertools.islice(rows, _ROW_GROUP)):
@@ -146,9 +148,9 @@ def _read_parquet(path: Path) -> Iterator[Entry]:
         raise ValueError(str(error)) from error
 
 
-def columns_of(entries: Entries) -> dict[str, type]:
-    """Names and types of the columns, in the order of their first appearance."""
-    columns: dict[str, type] = {}
+def columns_of(entries: Entries, command: str = "") -> dict[str, type]:
+    """Names and types of the columns: those of the command, and others as they first appear."""
+    columns = dict(COLUMNS.get(command, {}))
     for row in _rows(entries):
         for name, value in row.items():
             kind, known = type(value), columns.get(name, type(None))
@@ -184,8 +186,8 @@ _FORMATS = {
 }
 
 
-def format_of(path: Path) -> Format:
-    """What writes and reads a file of this suffix.
+def format_of(path: Path, command: str = "") -> Format:
+    """What writes and reads a file of this suffix, with the results of a command.
 
     Raises:
         click.UsageError: nothing does.
@@ -198,4 +200,7 @@ def format_of(path: Path) -> Format:
         )
     if suffix == ".parquet" and find_spec("pyarrow") is None:
         raise MissingPackageError(f"--output {path} needs pyarrow: pip install pyarrow")
-    return _FORMATS[suffix]
+    found = _FORMATS[suffix]
+    if found.write in (_write_csv, _write_parquet):
+        return Format(partial(found.write, command=command), found.read)
+    return found

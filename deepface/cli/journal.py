@@ -79,7 +79,7 @@ class Journal:
         self.path = output.with_name(f"{output.name}.partial")
         self._adds = False
         self._record = output.with_name(f".{output.name}.run")
-        self._format = format_of(output)
+        self._format = format_of(output, str(made_by.get("command", "")))
         self._made_by = json.loads(json.dumps(made_by))
         self._begun = False
         self._file: IO[bytes] | None = None

@@ -6,12 +6,14 @@ import csv
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from deepface.cli.annotate import file_stem
+from deepface.cli.columns import COLUMNS
 from deepface.cli.entries import Entry
 from deepface.cli.formats import format_of
 from tests.cli.command import grey_pictures, lines, run
@@ -141,3 +143,44 @@ def test_columns_of_numbers_keep_what_they_are(tmp_path: Path) -> None:
     for name, _ in values:
         found = [value for value in table[name].to_pylist() if value is not None]
         assert found == [value for key, value in values if key == name and value is not None]
+
+
+@pytest.mark.parametrize("command", list(COLUMNS))
+def test_columns_and_types_do_not_depend_on_the_number_of_rows(
+    command: str, tmp_path: Path
+) -> None:
+    """Not on what was found either: eyes that nobody has are a column of whole numbers."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    pair = command == "verify"
+    values: dict[type, Any] = {str: "a", int: 1, float: 0.5, bool: True, list: [0.5]}
+    named = {
+        name: values[kind]
+        for name, kind in COLUMNS[command].items()
+        if name not in ("source", "face", "img1_path", "img2_path")
+    }
+    some = {name: None if "eye" in name else value for name, value in named.items()}
+
+    def entry(values: dict[str, Any]) -> Entry:
+        if pair:
+            return Entry(["a", "b"], values)
+        if command == "find":
+            return Entry("a", {"faces": [{"matches": [values]}]})
+        return Entry("a", {"faces": [values]})
+
+    cases: list[list[Entry]] = [
+        [],
+        [Entry("a", error="no")],
+        [] if pair else [Entry("a", {"faces": [{"matches": []}] if command == "find" else []})],
+        [entry(some)],
+        [entry(some), entry(named)] * 3,
+    ]
+    schemas, heads = set(), set()
+    for entries in cases:
+        for suffix in (".parquet", ".csv"):
+            path = tmp_path / f"out{suffix}"
+            with path.open("wb") as file:
+                format_of(path, command).write(lambda entries=entries: entries, file)  # type: ignore[misc]
+        schemas.add(str(parquet.read_schema(tmp_path / "out.parquet")))
+        heads.add((tmp_path / "out.csv").read_text().splitlines()[0])
+    assert len(schemas) == 1 and len(heads) == 1
+    assert heads == {",".join(COLUMNS[command])}
