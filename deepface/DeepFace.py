@@ -724,7 +724,8 @@ def search(
     """Look for the faces of one picture, or of many in batches, among those of :func:`register`.
 
     Args:
-        img: one picture or many, as for :func:`extract_faces`.
+        img: one picture or many, as for :func:`extract_faces`; or one face's embedding as a list of
+            floats, whose rows have no ``target_`` box.
         model_name: as for :func:`represent`.
         detector_backend: as for :func:`extract_faces`.
         distance_metric: as for :func:`verify`, but no function. Where ``l2_normalize`` is on,

@@ -27,6 +27,7 @@ from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.face_pipeline import FacePipeline
 from deepface.pipeline.faces import Seen
 from deepface.pipeline.representation import describe_embeddings
+from deepface.pipeline.verification import given_embedding, is_embedding
 from deepface.search.database.base import Criteria, Database, Record, Vectors
 from deepface.search.database.nearest import (
     Hit,
@@ -165,9 +166,7 @@ def search(pipeline: FacePipeline, img: Any, query: Query, opened: Open) -> list
     approximate = query.search_method == "ann"
     results: list[Any] = []
     with opened() as database:
-        batch = open_batch(img)
-        for seen in pipeline.walk(batch):
-            faces = [describe_embeddings(item, pipeline) for item in seen]
+        for faces in _probes(pipeline, img):
             probes = _vectors([face["embedding"] for found in faces for face in found])
             find = find_approximately if approximate else find_exactly
             limit = math.inf if query.similarity_search else threshold
@@ -185,7 +184,17 @@ def search(pipeline: FacePipeline, img: Any, query: Query, opened: Open) -> list
                         if rows["id"] or not approximate  # as published
                     ]
                 )
-    return results[0] if batch.single else results
+    return results[0] if is_embedding(img) or open_batch(img).single else results
+
+
+def _probes(pipeline: FacePipeline, img: Any) -> Iterator[list[list[dict[str, Any]]]]:
+    """The faces that are looked for, a list per picture; a vector is a face without an area."""
+    if is_embedding(img):
+        vector = given_embedding(img, "img", "img", str(pipeline.model_name))
+        yield [[{"embedding": vector, "facial_area": dict.fromkeys("xywh")}]]
+        return
+    for seen in pipeline.walk(open_batch(img)):
+        yield [describe_embeddings(item, pipeline) for item in seen]
 
 
 def _vectors(embeddings: list[list[float]]) -> Vectors:

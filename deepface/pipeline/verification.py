@@ -88,7 +88,7 @@ def _is_batch(value: Any) -> bool:
     """Whether this is a list of pictures or embeddings, and not one of them."""
     if isinstance(value, np.ndarray):
         return value.ndim == 4
-    return isinstance(value, (list, tuple)) and not _is_embedding(value)
+    return isinstance(value, (list, tuple)) and not is_embedding(value)
 
 
 def _kind(value: Any) -> str:
@@ -96,11 +96,12 @@ def _kind(value: Any) -> str:
     if _is_batch(value):
         return f"a list of {len(value)} pictures or embeddings"
     return (
-        f"one embedding, a list of {len(value)} numbers" if _is_embedding(value) else "one picture"
+        f"one embedding, a list of {len(value)} numbers" if is_embedding(value) else "one picture"
     )
 
 
-def _is_embedding(value: Any) -> bool:
+def is_embedding(value: Any) -> bool:
+    """Whether a caller passed numbers in place of a picture."""
     return (
         isinstance(value, (list, tuple))
         and len(value) > 0
@@ -112,9 +113,12 @@ def _sides(items: Sequence[Any], number: int, many: bool, pipeline: FacePipeline
     """Vectors of one side of all pairs: embeddings as they are, pictures in batches."""
     given: dict[int, _Side] = {}
     for position, item in enumerate(items):
-        if _is_embedding(item):
+        if is_embedding(item):
             where = f" (item {position})" if many else ""
-            given[position] = _given_embedding(item, number, where, str(pipeline.model_name))
+            vector = given_embedding(
+                item, f"img{number}_path", f"{number}-th image", str(pipeline.model_name), where
+            )
+            given[position] = _Side(vector[None], [dict(_NO_AREA)])
     pictures = [item for position, item in enumerate(items) if position not in given]
     if not pictures:
         return [given[position] for position in range(len(items))]
@@ -132,24 +136,30 @@ def _side(item: Seen) -> _Side:
     return _Side(item.embeddings, areas)
 
 
-def _given_embedding(item: Sequence[Any], number: int, where: str, model_name: str) -> _Side:
+def given_embedding(
+    item: Sequence[Any], argument: str, which: str, model_name: str, where: str = ""
+) -> NDArray[np.float64]:
+    """A caller's embedding as a vector ``(d,)``; the other arguments are for messages.
+
+    Raises:
+        DataTypeError: it holds something else than finite numbers.
+        DimensionMismatchError: its length is not the model's.
+    """
     if not all(isinstance(value, (float, int)) for value in item):
         raise DataTypeError(
-            f"When passing img{number}_path as a list, ensure that all its items are of type "
+            f"When passing {argument} as a list, ensure that all its items are of type "
             f"float.{where}"
         )
     expected = RECOGNIZERS.build(model_name).output_shape
     if len(item) != expected:
         raise DimensionMismatchError(
-            f"embeddings of {model_name} should have {expected} dimensions, but {number}-th image "
+            f"embeddings of {model_name} should have {expected} dimensions, but {which} "
             f"has {len(item)} dimensions input{where}"
         )
     vector = np.asarray(item, dtype=np.float64)
     if not np.isfinite(vector).all():
-        raise DataTypeError(
-            f"the embedding in img{number}_path has values that are not finite{where}"
-        )
-    return _Side(vector[None], [dict(_NO_AREA)])
+        raise DataTypeError(f"the embedding in {argument} has values that are not finite{where}")
+    return vector
 
 
 def _decide(

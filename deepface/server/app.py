@@ -206,6 +206,10 @@ class _Server:
 
 def _work(route: Route, service: Service, call: Call, body: Body, packed: bool) -> Response:
     """A request's work and the writing of its answer, in its thread."""
+    if packed:
+        body.fields.setdefault("vectors", "binary")
+    elif body.fields.get("vectors") == "binary":
+        raise Refused(400, f"vectors: binary needs the header Accept: {_MSGPACK}")
     answer = route.perform(service, call, body)
     return _packed(answer) if packed else _json(answer)
 

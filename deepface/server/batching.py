@@ -337,9 +337,9 @@ class Batcher:
                 taken.append(item)
                 yield item.picture
 
-        options = replace(kind, device=device, batch_size=self._batch_size)
         begun, done = time.monotonic(), 0
         try:
+            options = replace(kind, device=device, batch_size=self._batch_size)
             for seen in walk(open_batch(waiting()), options, on_error="yield"):
                 for result in seen:
                     result.error = _alone(result.error)

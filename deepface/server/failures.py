@@ -14,6 +14,7 @@ from typing import Any
 
 from deepface.errors import (
     DatabaseError,
+    DeepFaceError,
     ImageTooLarge,
     MachineError,
     MissingPackageError,
@@ -107,5 +108,7 @@ def code_of(error: BaseException) -> str:
 
 
 def item_error(error: Exception) -> dict[str, Any]:
-    """What stands in the place of one picture of many."""
+    """What stands in the place of one picture of many, which tells its number."""
+    if isinstance(error.__cause__, DeepFaceError) and str(error).startswith("item "):
+        error = error.__cause__
     return {"error": text_of(error), "code": code_of(error)}

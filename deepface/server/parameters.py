@@ -130,8 +130,10 @@ class _Many(_Detection):
 
 
 class _Vectors(BaseModel):
-    vectors: Literal["list", "base64"] = Field(
-        "list", description="`base64`: each vector as base64 of its little-endian float32 bytes."
+    vectors: Literal["list", "base64", "binary"] = Field(
+        "list",
+        description="Vectors as numbers, or as their little-endian float32 bytes: in base64, or as "
+        "they are, which only answers in msgpack can hold, where it is the default.",
     )
 
 

@@ -97,7 +97,7 @@ class Service:
             pixels = face.pop("face")
             if asked.faces != "none":
                 _, encoded = cv2.imencode(f".{asked.faces}", pixels)
-                face["face"] = base64.b64encode(encoded.tobytes()).decode()
+                face["face"] = _text(encoded.tobytes())
 
         pipeline = self._pipeline(asked, color_face="bgr", normalize_face=False)
         return self._faces(pipeline, body, asked, finish)
@@ -106,9 +106,10 @@ class Service:
         """Vectors."""
 
         def finish(face: Answer) -> None:
-            if asked.vectors == "base64":
-                vector = np.asarray(face["embedding"], "<f4")
-                face["embedding"] = base64.b64encode(vector.tobytes()).decode()
+            if asked.vectors == "list":
+                return
+            data = np.asarray(face["embedding"], "<f4").tobytes()
+            face["embedding"] = data if asked.vectors == "binary" else _text(data)
 
         return self._faces(self._pipeline(asked), body, asked, finish)
 
@@ -148,7 +149,7 @@ class Service:
             return_type="dict",
             search_method=asked.search_method,
         )
-        picture = self._picture(body, "img")
+        picture = self._picture(body, "img", vectors=True)
         return {
             "results": stored.search(self._pipeline(asked), picture, query, self._open_database)
         }
@@ -268,6 +269,10 @@ class Service:
             while len(self._galleries) > _GALLERIES:
                 del self._galleries[next(iter(self._galleries))]
         return search
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _is_number(value: Any) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -283,8 +284,8 @@ def test_each_device_has_a_worker(gate: Gate) -> None:
     not (WEIGHTS / "face_detection_yunet_2023mar.onnx").exists(), reason="needs YuNet's weights"
 )
 def test_many_callers_of_different_kinds_get_what_they_would_have_had_alone() -> None:
-    photos = [read(path) for path in package_pictures()]
-    pictures = [p[: 64 + 150 * n, : 64 + 170 * n] for p in photos for n in (1, 2, 3)]
+    photos = [cv2.resize(read(path), (420, 300)) for path in package_pictures()]
+    pictures = [p[: 60 + 80 * n, : 70 + 110 * n] for p in photos for n in (1, 2, 3)]
     kinds: list[dict[str, Any]] = [
         {"detector_backend": "yunet", "enforce_detection": False},
         {"detector_backend": "yunet", "model_name": "colors"},

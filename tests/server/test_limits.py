@@ -1,0 +1,324 @@
+"""Limits, overload, deadlines, callers who leave, bodies that never end: what a server meets."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import httpx
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+
+from deepface.server.batching import Batcher
+from tests.server.conftest import client_of, live
+from tests.server.test_batching import Gate, waiting_for
+from tests.stand_ins import cached
+
+SKIP: dict[str, Any] = {"detector_backend": "skip", "model_name": "colors"}
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that says it is this large, and is a few hundred bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        body = kind + data
+        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    model = Gate()
+    with cached("facial_recognition", "colors", model):
+        yield model
+        model.permits.release(10_000)
+
+
+def picture(level: int = 100) -> bytes:
+    return cv2.imencode(".png", np.full((40, 40, 3), level, np.uint8))[1].tobytes()
+
+
+def test_a_bomb_is_refused_by_its_header_and_reaches_no_queue(gate: Gate) -> None:
+    with client_of() as client:
+        answer = client.post("/represent", files={"img": png_of(9000, 9000)}, data=SKIP)
+        assert answer.status_code == 413 and "9000 x 9000" in answer.text
+        many = [("img", picture()), ("img", png_of(9000, 9000))]
+        answer = client.post("/represent", files=many, data=SKIP)
+        assert answer.status_code == 413
+    assert gate.faces == 0
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_above_the_limit_is_refused_while_it_is_read(chunked: bool) -> None:
+    sent = 0
+
+    def body() -> Iterator[bytes]:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 10_000
+            yield b" " * 10_000
+
+    with live(max_body=50_000) as (url, _):
+        content: Any = body() if chunked else b" " * 10_000_000
+        try:
+            answer = httpx.post(f"{url}/represent", content=content, timeout=20)
+        except httpx.WriteError:  # the server has closed the connection already
+            assert chunked
+        else:
+            assert answer.status_code == 413 and answer.json()["code"] == "too_much"
+        assert sent < 10_000_000
+
+
+def test_files_items_and_faces_above_their_limits(pictures: Path, gate: Gate) -> None:
+    gate.permits.release(1000)
+    with client_of(root=pictures, max_file=1000, max_items=3) as client:
+        large = (pictures / "a.jpg").read_bytes()
+        assert client.post("/represent", files={"img": large}, data=SKIP).status_code == 413
+        assert client.post("/represent", json={"img": "a.jpg", **SKIP}).status_code == 413
+        assert client.post("/represent", json={"img": ["a.jpg"] * 4, **SKIP}).status_code == 413
+        files = [("img", picture())] * 4
+        assert client.post("/represent", files=files, data=SKIP).status_code == 413
+    with client_of(max_faces=1) as client:
+        answer = client.post("/represent", files={"img": picture()}, data=SKIP)
+        assert answer.status_code == 200
+
+
+def test_all_bodies_share_one_budget() -> None:
+    with client_of(max_bodies=1000) as client:
+        for _ in range(3):  # what was held is given back
+            assert client.post("/represent", content=b" " * 2000).status_code == 429
+            assert client.post("/represent", content=b" " * 900).status_code == 400
+
+
+def test_overload_is_refused_before_the_body_is_read(gate: Gate) -> None:
+    with live(max_queue=3, max_wait_ms=0) as (url, service), ThreadPoolExecutor(8) as pool:
+        ask = partial(
+            httpx.post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
+        )
+        first = pool.submit(ask)
+        assert gate.entered.acquire(timeout=20)
+        others = [pool.submit(ask) for _ in range(3)]
+        waiting_for(service.batcher.is_full)
+        refused = [ask() for _ in range(20)]
+        assert {answer.status_code for answer in refused} == {429}
+        assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
+        assert refused[0].json()["code"] == "overloaded"
+        gate.permits.release(1000)
+        assert {job.result().status_code for job in (first, *others)} == {200}
+        assert ask().status_code == 200
+    assert gate.faces == 5
+
+
+def test_more_requests_than_threads_are_refused(gate: Gate) -> None:
+    with live(max_requests=2) as (url, _), ThreadPoolExecutor(8) as pool:
+        ask = partial(
+            httpx.post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
+        )
+        first = pool.submit(ask)
+        assert gate.entered.acquire(timeout=20)
+        second = pool.submit(ask)
+        waiting_for(lambda: httpx.post(f"{url}/represent").status_code == 429)
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        gate.permits.release(1000)
+        assert first.result().status_code == second.result().status_code == 200
+
+
+def test_deadlines(gate: Gate) -> None:
+    with live(timeout=30) as (url, _), ThreadPoolExecutor(4) as pool:
+
+        def ask(seconds: str) -> httpx.Response:
+            return httpx.post(
+                f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60,
+                headers={"X-Request-Timeout": seconds},
+            )  # fmt: skip
+
+        first = pool.submit(ask, "30")
+        assert gate.entered.acquire(timeout=20)
+        late = ask("0.05")
+        assert late.status_code == 504 and late.json()["code"] == "deadline_exceeded"
+        for wrong in ("x", "-1", "nan"):
+            assert ask(wrong).status_code == 400
+        gate.permits.release(1000)
+        assert first.result().status_code == 200
+    assert gate.faces == 1
+
+
+def emptied(batcher: Batcher) -> bool:
+    """Whether the queue holds only pictures that nobody waits for."""
+    with batcher._changed:
+        batcher._drop_cancelled()
+    return len(batcher) == 0
+
+
+def test_pictures_of_callers_who_hang_up_are_not_computed(gate: Gate) -> None:
+    with live() as (url, service), ThreadPoolExecutor(4) as pool:
+        first = pool.submit(
+            httpx.post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
+        )
+        assert gate.entered.acquire(timeout=20)
+        body = httpx.Request("POST", url, files={"img": picture()}, data=SKIP)
+        for _ in range(3):
+            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as caller:
+                content = body.read()
+                head = (
+                    "POST /represent HTTP/1.1\r\nHost: x\r\n"
+                    f"Content-Type: {body.headers['content-type']}\r\n"
+                    f"Content-Length: {len(content)}\r\n\r\n"
+                )
+                caller.sendall(head.encode() + content)
+                waiting_for(lambda: len(service.batcher) == 1)
+            waiting_for(lambda: emptied(service.batcher))
+        gate.permits.release(1000)
+        assert first.result().status_code == 200
+        answer = httpx.post(f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60)
+        assert answer.status_code == 200
+    assert gate.faces == 2
+
+
+def test_slow_heads_and_slow_bodies_are_cut_off() -> None:
+    with live(body_timeout=0.3) as (url, _):
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        silent = [socket.create_connection(address) for _ in range(50)]
+        half = socket.create_connection(address)
+        half.sendall(b"POST /represent HTTP/1.1\r\nHost: x\r\n")
+        body = socket.create_connection(address)
+        body.sendall(b"POST /represent HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        for connection in (*silent, half, body):
+            connection.settimeout(20)
+        with contextlib.suppress(ConnectionResetError):
+            assert all(connection.recv(100) == b"" for connection in silent)
+        assert body.recv(1000).startswith(b"HTTP/1.1 408")
+        for connection in (*silent, half, body):
+            connection.close()
+        kept = httpx.Client(base_url=url)  # one that is in time is let go on
+        for _ in range(3):
+            assert kept.get("/healthz").status_code == 200
+            time.sleep(0.2)
+        kept.close()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\0" * 100,
+        b"POST /represent HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /represent HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        b"POST /represent HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\r\n" * 1000,
+    ],
+)
+def test_broken_http(raw: bytes) -> None:
+    with live(body_timeout=1) as (url, _):
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        for _ in range(3):
+            with socket.create_connection(address, timeout=20) as connection:
+                try:
+                    connection.sendall(raw)
+                    answer = connection.recv(1000)
+                except ConnectionError:
+                    answer = b""
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+        assert httpx.get(f"{url}/healthz").status_code == 200
+
+
+def test_bad_bodies_of_every_kind_are_the_callers_errors(client: TestClient) -> None:
+    json_, form = "application/json", "application/x-www-form-urlencoded"
+    boundary = "multipart/form-data; boundary=x"
+    bodies = [
+        (json_, b""),
+        (json_, b"\xff\xfe"),
+        (json_, b"[" * 5000),
+        (json_, b'{"img": ' + b"[" * 900 + b"]" * 900 + b"}"),
+        (json_, b'{"img": NaN}'),
+        (json_, b'{"img": {"a": 1}}'),
+        (json_, b'{"img": [[1]]}'),
+        (json_, b'{"img": "\\ud800"}'),
+        (json_, b'{"img": "a.jpg\\u0000"}'),
+        (json_, json.dumps({"img": "a.jpg", "model_name": ["x"]}).encode()),
+        (json_, json.dumps({"img": "a.jpg", "align": {}}).encode()),
+        (json_, json.dumps({"img": "a.jpg", "expand_percentage": 10**30}).encode()),
+        (json_, json.dumps({"img": "x" * 10_000}).encode()),
+        (form, b"&".join(b"a=1" for _ in range(1000))),
+        (form, b"img=%ff%fe"),
+        (boundary, b""),
+        (boundary, b"--x\r\n"),
+        (boundary, b"--x\r\nContent-Disposition: form-data\r\n\r\n1\r\n--x--"),
+        ("multipart/form-data", b"--x--"),
+        ("text/html; charset=\xff", b"x"),
+    ]
+    for kind, body in bodies:
+        headers = {"content-type": kind.encode("latin-1")}
+        for path in ("/represent", "/verify", "/search"):
+            answer = client.post(path, content=body, headers=headers)
+            assert 400 <= answer.status_code < 500, (kind, body[:50], answer.text)
+            assert answer.json()["request_id"]
+
+
+def test_a_thousand_guesses_at_the_token_change_nothing() -> None:
+    with client_of(tokens="s3cret") as client:
+        guesses = [f"Bearer {n}" for n in range(500)] + ["", "Bearer", "Bearer a b", "Bearer \xe9"]
+        for guess in guesses:
+            headers = {"Authorization": guess.encode("latin-1")}
+            assert client.post("/represent", headers=headers).status_code == 401
+        good = client.post("/represent", headers={"Authorization": "Bearer s3cret"})
+        assert good.status_code == 400
+
+
+def test_a_database_that_is_gone_is_not_the_callers_fault(
+    tmp_path: Path, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate.permits.release(1000)
+    folder = tmp_path / "there"
+    folder.mkdir()
+    with client_of(database_type="sqlite", connection_details=str(folder / "faces.db")) as client:
+
+        def ask(level: int) -> Any:
+            return client.post("/register", files={"img": picture(level)}, data=SKIP)
+
+        assert ask(10).json() == {"inserted": 1}
+        folder.rename(tmp_path / "away")
+        gone = ask(20)
+        assert gone.status_code == 503 and gone.headers["retry-after"]
+        assert str(tmp_path) not in gone.text or "faces.db" in gone.text
+        (tmp_path / "away").rename(folder)
+        assert ask(30).json() == {"inserted": 1}
+        with (folder / "faces.db").open("r+b") as file:
+            file.write(b"no database any more")
+        assert ask(40).status_code == 503
+
+
+def test_requests_under_way_are_finished_when_the_server_is_stopped(gate: Gate) -> None:
+    results: list[Any] = []
+    with live(drain=20) as (url, service):
+
+        def ask() -> None:
+            results.append(
+                httpx.post(f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60)
+            )
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        threads[0].start()
+        assert gate.entered.acquire(timeout=20)
+        for thread in threads[1:]:
+            thread.start()
+        waiting_for(lambda: len(service.batcher) == 2)
+        threading.Timer(0.3, gate.permits.release, (1000,)).start()
+    for thread in threads:
+        thread.join(20)
+    assert [answer.status_code for answer in results] == [200, 200, 200]
