@@ -97,9 +97,11 @@ def register(
             if inserted == 0 and len(records) == 1:  # the only face of the call, as published
                 get_logger().warning("%s", error)
                 return {"inserted": 0}
-            raise _after(error, inserted) from error
+            _tell_stored(error, inserted)
+            raise
         except DeepFaceError as error:
-            raise _after(error, inserted) from error
+            _tell_stored(error, inserted)
+            raise
     return {"inserted": inserted}
 
 
@@ -118,14 +120,13 @@ def _portions(
         yield waiting
 
 
-def _after(error: DeepFaceError, inserted: int) -> DeepFaceError:
-    """The same error, saying what was done before it."""
-    if not inserted:
-        return error
-    return type(error)(
-        f"{error}. Of this call {inserted} faces were stored, those of the first pictures; the "
-        "others were not"
-    )
+def _tell_stored(error: DeepFaceError, inserted: int) -> None:
+    """Raise the same error, saying what was done before it, if anything was."""
+    if inserted:
+        raise type(error)(
+            f"{error}. Of this call {inserted} faces were stored, those of the first pictures; the "
+            "others were not"
+        ) from error
 
 
 def _check_names(img_name: Any, batch: Batch) -> None:
@@ -172,6 +173,8 @@ def search(pipeline: FacePipeline, img: Any, query: Query, opened: Open) -> list
             limit = math.inf if query.similarity_search else threshold
             hits = iter(find(database, criteria, probes, metric, limit, query.k))
             columns = {**SEARCH, "id": database.id_type}
+            if is_embedding(img):  # tables mark what is not there by a float
+                columns |= {f"target_{side}": float for side in "xywh"}
             for found in faces:
                 values = [
                     _values(next(hits), face["facial_area"], criteria, query, metric, threshold)

@@ -108,7 +108,7 @@ class _Server:
         """Everything that is served."""
         for route in ROUTES:
             app.add_api_route(
-                route.path, partial(self._serve, route), methods=["POST"], name=route.path
+                route.path, partial(self._serve, route), methods=[route.method], name=route.path
             )
         app.add_api_route("/models", self._models, methods=["GET"])
         app.add_api_route("/metrics", self._tell_metrics, methods=["GET"])
@@ -119,7 +119,10 @@ class _Server:
         try:
             self._tokens.check(request.headers.get("authorization"))
             with self._admitted(), self._service.call(_wanted_seconds(request)) as call:
-                body = await self._bodies.read(request)
+                if route.method == "POST":
+                    body = await self._bodies.read(request)
+                else:
+                    body = Body(dict(request.query_params))
                 work = partial(_work, route, self._service, call, body, _wants_msgpack(request))
                 answer = await self._until_gone(request, call, work)
                 request.scope["deepface.queued"] = call.queued

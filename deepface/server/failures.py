@@ -73,9 +73,7 @@ def refusal(error: BaseException, doing: str, request_id: str) -> Refused:
     """
     if isinstance(error, Refused):
         return error
-    chain = [error]
-    while isinstance(chain[-1].__cause__, Exception):
-        chain.append(chain[-1].__cause__)
+    chain = _chain(error)
     # A database that is down is not the caller's fault, also where it is another error's reason.
     statuses = [s for e in chain for kind, s in _STATUS if isinstance(e, kind)]
     server_faults = [status for status in statuses if status != 400]
@@ -93,12 +91,23 @@ def refusal(error: BaseException, doing: str, request_id: str) -> Refused:
     return Refused(status, text, code=code_of(chain[-1]), headers=headers)
 
 
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error, its reason, the reason of that, and so on; some lead in a circle."""
+    chain: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and all(cause is not known for known in chain):
+        chain.append(cause)
+        cause = cause.__cause__
+    return chain
+
+
 def text_of(error: BaseException) -> str:
-    """An error's text, with its reason where the text does not hold it."""
-    cause = error.__cause__
-    if cause is None or str(cause) in str(error):
-        return str(error)
-    return f"{error}: {text_of(cause)}"
+    """An error's text, with its reasons where the text does not hold them."""
+    text = str(error)
+    for cause in _chain(error)[1:]:
+        if str(cause) not in text:
+            text += f": {cause}"
+    return text
 
 
 def code_of(error: BaseException) -> str:

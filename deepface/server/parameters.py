@@ -214,6 +214,20 @@ class BuildIndex(Parameters):
     l2_normalize: Flag = False
 
 
+class ListFaces(Parameters):
+    """What is registered."""
+
+    model_name: str = "VGG-Face"
+    l2_normalize: Flag = False
+
+
+class DeleteFaces(ListFaces):
+    """Delete records by id, or all that have a name."""
+
+    identity_id: Identity | None = None
+    img_name: str | None = None
+
+
 class Find(_Recognition):
     """Look for faces among the pictures of a folder that the server was started with."""
 

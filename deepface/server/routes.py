@@ -23,6 +23,8 @@ class Route:
     doing: str
     parameters: type[p.Parameters]
     function: Callable[[Service, Any, Body], Answer]
+    #: Those of other methods than POST have their parameters in the address.
+    method: str = "POST"
 
     def perform(self, service: Service, call: Call, body: Body) -> Answer:
         """Carry it out, in the thread of this call.
@@ -58,4 +60,6 @@ ROUTES = (
     Route("/extract_faces", "extracting faces", p.ExtractFaces, Service.extract_faces),
     Route("/find", "finding", p.Find, Service.find),
     Route("/identify", "identifying", p.Identify, Service.identify),
+    Route("/faces", "listing faces", p.ListFaces, Service.list_faces, "GET"),
+    Route("/faces", "deleting faces", p.DeleteFaces, Service.delete_faces, "DELETE"),
 )

@@ -41,7 +41,8 @@ def describe(app: FastAPI, routes: Iterable[Any]) -> None:
         if app.openapi_schema is None:
             schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
             for route in routes:
-                _complete(schema["paths"][route.path]["post"], route.parameters)
+                operation = schema["paths"][route.path][route.method.lower()]
+                _complete(operation, route.parameters, in_body=route.method == "POST")
             for path in ("/models", "/metrics"):
                 _refusals(schema["paths"][path]["get"], (401,))
             metrics = schema["paths"]["/metrics"]["get"]["responses"]["200"]
@@ -61,7 +62,7 @@ def describe(app: FastAPI, routes: Iterable[Any]) -> None:
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete(operation: dict[str, Any], parameters: type[Any]) -> None:
+def _complete(operation: dict[str, Any], parameters: type[Any], in_body: bool) -> None:
     schema = parameters.model_json_schema()
     required = [name for name in _PICTURES if name in schema["properties"]]
     schema["required"] = [*schema.get("required", ()), *required]
@@ -82,14 +83,20 @@ def _complete(operation: dict[str, Any], parameters: type[Any]) -> None:
             "schema": {"type": "number", "minimum": 0},
         }
     ]
-    operation["requestBody"] = {
-        "required": True,
-        "content": {
-            "application/json": {"schema": schema},
-            "multipart/form-data": {"schema": form},
-            "application/x-www-form-urlencoded": {"schema": schema},
-        },
-    }
+    if in_body:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {
+                "application/json": {"schema": schema},
+                "multipart/form-data": {"schema": form},
+                "application/x-www-form-urlencoded": {"schema": schema},
+            },
+        }
+    else:
+        operation["parameters"] += [
+            {"name": name, "in": "query", "required": False, "schema": field}
+            for name, field in schema["properties"].items()
+        ]
     operation["responses"] = {
         "200": {
             "description": "The answer.",

@@ -169,6 +169,19 @@ class Service:
         stored.build_index(criteria, self._open_database, 32, 1000)
         return {"message": "Index built successfully"}
 
+    def list_faces(self, asked: p.ListFaces, body: Body) -> Answer:
+        """A row per record."""
+        self._need_database()
+        criteria = stored.criteria_of(self._pipeline(asked))
+        return {"results": stored.list_faces(criteria, self._open_database, "dict")}
+
+    def delete_faces(self, asked: p.DeleteFaces, body: Body) -> Answer:
+        """The number of records deleted."""
+        self._need_database()
+        return stored.unregister(
+            self._pipeline(asked), asked.identity_id, asked.img_name, None, self._open_database
+        )
+
     def find(self, asked: p.Find, body: Body) -> Answer:
         """A table per face; ``identity`` is a file's place in its gallery."""
         folder = self.settings.galleries.get(asked.gallery)

@@ -22,6 +22,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from deepface.server.batching import Batcher
+from deepface.server.failures import refusal
 from tests.server.conftest import client_of, live
 from tests.server.test_batching import Gate, waiting_for
 from tests.stand_ins import cached
@@ -125,14 +126,15 @@ def test_overload_is_refused_before_the_body_is_read(gate: Gate) -> None:
 
 
 def test_more_requests_than_threads_are_refused(gate: Gate) -> None:
-    with live(max_requests=2) as (url, _), ThreadPoolExecutor(8) as pool:
+    with live(max_requests=2) as (url, service), ThreadPoolExecutor(8) as pool:
         ask = partial(
             httpx.post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
         )
         first = pool.submit(ask)
         assert gate.entered.acquire(timeout=20)
         second = pool.submit(ask)
-        waiting_for(lambda: httpx.post(f"{url}/represent").status_code == 429)
+        waiting_for(lambda: len(service.batcher) == 1)
+        assert httpx.post(f"{url}/represent").status_code == 429
         assert httpx.get(f"{url}/healthz").status_code == 200
         gate.permits.release(1000)
         assert first.result().status_code == second.result().status_code == 200
@@ -322,3 +324,10 @@ def test_requests_under_way_are_finished_when_the_server_is_stopped(gate: Gate) 
     for thread in threads:
         thread.join(20)
     assert [answer.status_code for answer in results] == [200, 200, 200]
+
+
+def test_errors_whose_reasons_lead_in_a_circle_are_told() -> None:
+    first, second = ValueError("first"), ValueError("second")
+    first.__cause__, second.__cause__ = second, first
+    refused = refusal(first, "trying", "id")
+    assert refused.status == 400 and refused.text == "Exception while trying: first: second"

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from deepface import DeepFace
 from deepface.pipeline import FacePipeline
 from deepface.server.app import create_app
 from deepface.server.settings import Settings
@@ -246,3 +247,38 @@ def test_settings_come_from_options_and_variables(
     ):  # fmt: skip
         with pytest.raises(ValueError):
             Settings.load(**wrong)
+
+
+def test_faces_are_listed_and_deleted_by_id_or_name(client: TestClient) -> None:
+    dlib = {"model_name": "Dlib", "detector_backend": "skip"}
+    pytest.importorskip("dlib")
+    assert client.get("/faces", params=dlib).json() == {"results": []}
+    for name in ("a", "b", "c"):
+        client.post("/register", json={"img": f"{name}.jpg", "img_name": name, **dlib})
+    rows = client.get("/faces", params=dlib).json()["results"]
+    assert [(row["id"], row["img_name"]) for row in rows] == [(1, "a"), (2, "b"), (3, "c")]
+    assert client.get("/faces", params={**dlib, "align": "false"}).json() == {"results": []}
+    delete = client.delete("/faces", params={**dlib, "identity_id": 1})
+    assert delete.json() == {"deleted": 1}
+    delete = client.delete("/faces", params={**dlib, "img_name": "c"})
+    assert delete.json() == {"deleted": 1}
+    rows = client.get("/faces", params=dlib).json()["results"]
+    assert [row["img_name"] for row in rows] == ["b"]
+    assert client.delete("/faces", params=dlib).status_code == 400
+    assert client.delete("/faces", params={**dlib, "img_name": "nobody"}).json() == {"deleted": 0}
+
+
+def test_a_search_by_vector_gives_both_kinds_of_tables(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    pytest.importorskip("dlib")
+    place = {"database_type": "sqlite", "connection_details": str(tmp_path / "faces.db")}
+    dlib: dict[str, Any] = {"model_name": "Dlib", "detector_backend": "skip"}
+    picture = np.random.default_rng(1).integers(0, 255, (150, 150, 3), np.uint8)
+    DeepFace.register(picture, "noise", **dlib, **place)
+    vector = DeepFace.represent(picture, **dlib)[0]["embedding"]
+    (frame,) = DeepFace.search(vector, **dlib, **place, return_type="pandas")
+    assert frame["img_name"].tolist() == ["noise"] and frame["target_x"].isna().all()
+    ((row,),) = DeepFace.search(vector, **dlib, **place, return_type="dict")
+    assert row["img_name"] == "noise" and row["target_x"] is None
+    with pytest.raises(ValueError, match="should have 128 dimensions"):
+        DeepFace.search([0.5, 0.5], **dlib, **place)
