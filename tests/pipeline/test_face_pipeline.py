@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from deepface import DeepFace
 from deepface.detection.canvas import Canvas
@@ -270,6 +271,7 @@ def test_an_endless_source_is_streamed_and_pictures_are_dropped(corners: Corners
     assert len(alive) <= 60 + 3 * 4
 
 
+@pytest.mark.gpu
 def test_two_stages_give_the_same(
     corners: Corners, colors: ColorModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -278,7 +280,9 @@ def test_two_stages_give_the_same(
 
     some: list[Any] = [*images_of([120, 230, 50, 310, 120]), "no/such.jpg"]
     pipeline = FacePipeline("corners", "colors", enforce_detection="empty", batch_size=2)
-    expected = list(pipeline.stream(some, on_error="yield"))
+    with monkeypatch.context() as patch:
+        patch.setattr(walk, "resolve_device", lambda device: torch.device("cpu"))
+        expected = list(pipeline.stream(some, on_error="yield"))
     threads: set[str] = set()
 
     def notice(batches: Any, depth: int = 1) -> Any:
@@ -286,10 +290,6 @@ def test_two_stages_give_the_same(
             threads.update(thread.name for thread in threading.enumerate())
             yield batch
 
-    class Elsewhere:
-        type = "cuda"
-
-    monkeypatch.setattr(walk, "resolve_device", lambda device: Elsewhere())
     monkeypatch.setattr(walk, "ahead", notice)
     found = list(pipeline.stream(some, on_error="yield"))
     assert [item.faces for item in found] == [item.faces for item in expected]
