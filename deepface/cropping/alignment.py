@@ -19,6 +19,8 @@ from deepface.types import FacialAreaRegion, Point
 
 Array = NDArray[Any]
 Box = tuple[int, int, int, int]
+#: The longest side in pixels that OpenCV's warps take.
+LONGEST = (1 << 15) - 2
 
 
 def extract_sub_image(img: Array, facial_area: Box) -> tuple[Array, int, int]:
@@ -38,7 +40,8 @@ def align_img_wrt_eyes(
     """Rotate ``img`` about its centre so that the line between the eyes becomes horizontal.
 
     Returns the rotated image, of the same size with black corners, and the angle in degrees.
-    Without both eyes, or without an area, the image comes back as it is, with angle 0.
+    Without both eyes, without an area, or above :data:`LONGEST`, the image comes back as it is,
+    with angle 0.
     """
     height, width = img.shape[:2]
     rotation, angle = rotation_wrt_eyes((height, width), left_eye, right_eye)
@@ -60,9 +63,10 @@ def rotation_wrt_eyes(
 ) -> tuple[NDArray[np.float64] | None, float]:
     """The matrix ``(2, 3)`` and the angle of :func:`align_img_wrt_eyes`.
 
-    ``size`` is the image's height and width; there is no matrix where it comes back as it is.
+    ``size`` is the image's height and width; there is no matrix where it comes back as it is. That
+    is also so above :data:`LONGEST`.
     """
-    if left_eye is None or right_eye is None or 0 in size:
+    if left_eye is None or right_eye is None or 0 in size or max(size) > LONGEST:
         return None, 0.0
     angle = math.degrees(math.atan2(left_eye[1] - right_eye[1], left_eye[0] - right_eye[0]))
     matrix = cv2.getRotationMatrix2D((size[1] // 2, size[0] // 2), angle, 1.0)

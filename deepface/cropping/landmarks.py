@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.cropping.alignment import LONGEST
 from deepface.detection.canvas import cut
 from deepface.types import FIVE_POINTS, FacialAreaRegion
 
@@ -85,9 +86,13 @@ def _sample(
     """Bilinear; a face that is more than twice too large is averaged down first."""
     height, width = size
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
+    if scale * min(source.shape[:2]) < 1:  # landmarks without extent, or wider than any picture
+        return np.zeros((height, width, *source.shape[2:]), source.dtype)
     shrink = int(0.5 / scale) if scale < 0.5 else 1
-    if shrink > 1:
+    if shrink > 1 or max(source.shape[:2]) > LONGEST:
         source, origin = _shrunk(source, transform, size, shrink)
+        if not source.size:
+            return np.zeros((height, width, *source.shape[2:]), source.dtype)
         # A pixel's centre lies half a pixel inside it, in both grids.
         corner = np.array([origin[0] + (shrink - 1) / 2, origin[1] + (shrink - 1) / 2])
         shift = transform[:, 2] + transform[:, :2] @ corner
@@ -105,12 +110,21 @@ def _sample(
 def _shrunk(
     source: NDArray[Any], transform: NDArray[np.float64], size: tuple[int, int], factor: int
 ) -> tuple[NDArray[Any], tuple[int, int]]:
-    """The part of the picture that the face covers, ``factor`` times smaller, and its origin."""
+    """The part of the picture that the face covers, ``factor`` times smaller, and its origin.
+
+    Without what lies wholly outside of the picture; nothing is left of a face that does.
+    """
     height, width = size
     back = cv2.invertAffineTransform(transform)
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]]) @ back.T
-    x, y = (int(value) for value in np.floor(corners.min(0)) - factor)
-    cells = np.ceil((corners.max(0) + factor - (x, y)) / factor).astype(int)
-    part = cut(source, x, y, int(cells[0]) * factor, int(cells[1]) * factor)
-    smaller = cv2.resize(part, (int(cells[0]), int(cells[1])), interpolation=cv2.INTER_AREA)
-    return smaller, (x, y)
+    first = np.floor(corners.min(0)).astype(int) - factor
+    cells = np.ceil((corners.max(0) + factor - first) / factor).astype(int)
+    ends = np.array([source.shape[1], source.shape[0]])
+    skipped = np.maximum(-first // factor, 0)
+    cells = np.minimum(cells, -((first - ends) // factor)) - skipped
+    x, y = (first + skipped * factor).tolist()
+    columns, rows = np.maximum(cells, 0).tolist()
+    part = cut(source, x, y, columns * factor, rows * factor)
+    if part.size and factor > 1:
+        part = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+    return part, (x, y)

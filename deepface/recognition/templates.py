@@ -30,20 +30,20 @@ class Margin:
     def crops(
         self, sources: Sequence[NDArray[Any]], regions: Sequence[FacialAreaRegion]
     ) -> list[NDArray[Any]]:
-        """See :class:`FaceCut`; black where the enlarged box leaves the picture."""
+        """See :class:`FaceCut`; black where the enlarged box leaves the picture.
+
+        A box without an area gives a crop without one.
+        """
         height, width = self.size
         faces = []
         for source, region in zip(sources, regions, strict=True):
             dx, dy = round(region.w * self.fraction / 2), round(region.h * self.fraction / 2)
             box = (region.x - dx, region.y - dy, region.w + 2 * dx, region.h + 2 * dy)
-            shrinks = region.w > width
-            faces.append(
-                cv2.resize(
-                    np.ascontiguousarray(cut(source, *box)),
-                    (width, height),
-                    interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR,
-                )
-            )
+            face = np.ascontiguousarray(cut(source, *box))
+            if face.size:
+                shrinks = cv2.INTER_AREA if region.w > width else cv2.INTER_LINEAR
+                face = cv2.resize(face, (width, height), interpolation=shrinks)
+            faces.append(face)
         return faces
 
 

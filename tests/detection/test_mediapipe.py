@@ -70,3 +70,9 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mediapipe", None)
     with pytest.raises(MissingPackageError, match="pip install --no-deps mediapipe"):
         MediaPipeDetector()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1), (1, 10_000), (10_000, 1)])
+def test_any_size(home: Path, size: tuple[int, int]) -> None:
+    for face in MediaPipeDetector().detect_faces([np.zeros((*size, 3), np.uint8)])[0]:
+        assert face.w >= 0 and face.h >= 0

@@ -82,12 +82,15 @@ class RetinaFaceDetector(RetinaFace):
         scale = _SHORTER / shorter
         if round(scale * longer) > _LONGER:
             scale = _LONGER / longer
-        return round(canvas.height * scale), round(canvas.width * scale), scale
+        height, width = (max(1, round(side * scale)) for side in canvas.shape)
+        return height, width, scale
 
     def _host_input(self, canvas: Canvas, view: View) -> NDArray[Any]:
         pixels = canvas.pixels()
         if view.scale != 1:
-            pixels = cv2.resize(pixels, None, fx=view.scale, fy=view.scale)  # type: ignore[assignment]
+            # By the scale, as published, unless that leaves nothing of the shorter side.
+            size = None if min(canvas.shape) * view.scale > 0.5 else view.shape[::-1]
+            pixels = cv2.resize(pixels, size, fx=view.scale, fy=view.scale)  # type: ignore[assignment]
         return pixels[view.frame.rows, view.frame.columns]
 
     def _device_input(self, pictures: Tensor, canvas: Canvas, view: View) -> Tensor:

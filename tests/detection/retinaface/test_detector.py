@@ -271,3 +271,10 @@ def test_without_stride_8_the_rest_is_the_same(detector: RetinaFaceDetector, str
 def test_a_line_of_pixels(detector: RetinaFaceDetector) -> None:
     line = np.zeros((1, 5000, 3), np.uint8)
     assert detector.detect_faces([line]) == [[]]
+
+
+@pytest.mark.parametrize("size", [(1, 10_000), (10_000, 1)])
+@pytest.mark.parametrize("there", [False, True])
+def test_a_line_whose_width_rounds_to_nothing(size: tuple[int, int], there: bool) -> None:
+    detector = RetinaFaceDetector("cpu", threshold=0.999, device_preprocessing=there)
+    assert detector.detect_faces([np.full((*size, 3), 127, np.uint8)]) == [[]]
