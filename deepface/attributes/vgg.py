@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.recognition.vgg_face import TRUNK_ORDER, VggTrunk
+from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.network import Network
 from deepface.runtime.weights.load import load_weights
 
@@ -32,4 +33,7 @@ def vgg_classifier(
     with torch.device("meta"):  # 134 million numbers that the file replaces
         module = VggClassifier(classes)
     load_weights(module, files, [*(f"backbone.{name}" for name in TRUNK_ORDER), "predictions"])
-    return Network(module, device, precision)
+    where, dtype = resolve_device(device), resolve_precision(precision)
+    if where.type == "cpu" and dtype == torch.float32:
+        module.backbone.for_cpu()
+    return Network(module, where, dtype)

@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepface.recognition.network_model import NetworkModel
+from deepface.runtime.execution.fusion import fused
+from deepface.runtime.execution.winograd import WinogradConv2d, pays
 from deepface.types import Pixels
 
+#: Height and width of a face.
+_SIDE = 224
 #: Channels and depth of the five groups of 3x3 convolutions; each ends in a 2x2 max pooling.
 _GROUPS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
@@ -54,9 +58,31 @@ class VggTrunk(nn.Module):
         """``(N, 512, 7, 7)``: what the convolutions make of the faces."""
         for group, (_, depth) in enumerate(_GROUPS, start=1):
             for unit in range(1, depth + 1):
-                x = self.get_submodule(f"conv{group}_{unit}")(x).relu_()
+                step = self.get_submodule(f"conv{group}_{unit}")
+                x = step(x)
+                if isinstance(step, nn.Conv2d):  # the steps of for_cpu have their ReLU in them
+                    x = x.relu_()
             x = nn.functional.max_pool2d(x, 2)
         return x
+
+    @torch.inference_mode()
+    def for_cpu(self) -> VggTrunk:
+        """The same with its convolutions as a CPU runs them fastest, float32; they are used up."""
+        side = _SIDE
+        for group, (_, depth) in enumerate(_GROUPS, start=1):
+            for unit in range(1, depth + 1):
+                name = f"conv{group}_{unit}"
+                conv = self.get_submodule(name)
+                assert isinstance(conv, nn.Conv2d) and conv.bias is not None
+                step: nn.Module
+                if pays(conv, side, side):
+                    step = WinogradConv2d(conv.weight, conv.bias, side, side)
+                else:
+                    step = fused(conv, slope=0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                    step.pack((1, conv.in_channels, side, side))
+                setattr(self, name, step)
+            side //= 2
+        return self
 
 
 def _dense(conv: nn.Conv2d, x: Tensor) -> Tensor:
@@ -88,8 +114,10 @@ class VggFace(NetworkModel):
         return (*TRUNK_ORDER, None)
 
     def ready(self, module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        """As it is: there is nothing to fold."""
-        return module
+        """See the base class."""
+        assert isinstance(module, VggTrunk)
+        on_cpu = device.type == "cpu" and dtype == torch.float32
+        return module.for_cpu() if on_cpu else module
 
     def embed(self, batch: Pixels) -> NDArray[Any]:
         """See the base class; float64, as published."""

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepface.logger import get_logger
+
 
 class FusedConv2d(nn.Module):
     """A convolution with bias, then an optional sum and an optional (leaky) ReLU.
@@ -135,16 +137,45 @@ def _has_onednn(x: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
-        and _operators_exist()
+        and onednn_operators_exist()
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     )
 
 
 @cache
-def _operators_exist() -> bool:
-    # The operators that torch.compile uses; they have no public name.
-    return (
-        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_convolution_pointwise_")
-        and hasattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
-    )
+def onednn_operators_exist() -> bool:
+    """Whether the operators of oneDNN that ``torch.compile`` uses are there and right.
+
+    They have no public name, so a release of PyTorch may change them: they are tried once. Without
+    them plain convolutions take their place.
+    """
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    try:
+        works = _operators_are_right()
+    except Exception as error:
+        get_logger().info("oneDNN's fused convolutions are not used: %s", error)
+        return False
+    if not works:
+        get_logger().info("oneDNN's fused convolutions are not used: they give other results")
+    return works
+
+
+def _operators_are_right() -> bool:
+    with torch.inference_mode():
+        conv = nn.Conv2d(8, 8, 3, padding=1, groups=2)
+        x = torch.linspace(-1, 1, 8 * 25).view(1, 8, 5, 5).to(memory_format=torch.channels_last)
+        expected = F.conv2d(x, conv.weight, conv.bias, padding=1, groups=2)
+        geometry = ([1, 1], [1, 1], [1, 1], 2)
+        weight = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
+            conv.weight.to_mkldnn(), *geometry, [*x.shape]
+        )
+        fused = torch.ops.mkldnn._convolution_pointwise.default(
+            x, weight, conv.bias, *geometry, "relu", [], ""
+        )
+        total = torch.ops.mkldnn._convolution_pointwise_.binary(
+            torch.ones_like(expected), x, weight, conv.bias, *geometry, "add", None, "relu", [], ""
+        )
+        return torch.allclose(fused, expected.relu(), atol=1e-5) and torch.allclose(
+            total, (expected + 1).relu(), atol=1e-5
+        )
