@@ -54,9 +54,9 @@ class Mutant:
     variant: int
     what: str
 
-    def source(self) -> str:
+    def source(self, before: str) -> str:
         """The file with the fault."""
-        tree = ast.parse((ROOT / self.file).read_text(encoding="utf-8"))
+        tree = ast.parse(before)
         _, change = list(_changes(list(ast.walk(tree))[self.node]))[self.variant]
         change()
         return ast.unparse(ast.fix_missing_locations(tree))
@@ -210,7 +210,7 @@ class Laboratory:
         """Whether a test fails, or does not end."""
         path = self._folder / mutant.file
         before = path.read_text(encoding="utf-8")
-        path.write_text(mutant.source(), encoding="utf-8")
+        path.write_text(mutant.source(before), encoding="utf-8")
         try:
             tests = self.tests_of(mutant)
             limit = self._limit + 5 * sum(self.seconds.get(test, 0.0) for test in tests)
@@ -270,16 +270,17 @@ def main() -> None:
     chosen = parser.parse_args()
     place = ROOT / "deepface" / chosen.room
     files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
-    known = [mutant for file in files for mutant in mutants(file)]
+    lines = {file: file.read_text(encoding="utf-8").splitlines() for file in files}
+    known = [(file, mutant) for file in files for mutant in mutants(file)]
     sample = random.Random(chosen.seed).sample(known, min(chosen.count, len(known)))
     folder = chosen.room.removesuffix(".py").split("/")[0]
     laboratory = Laboratory(chosen.tests or [f"tests/{folder}"], chosen.limit)
     survivors = []
     try:
-        for number, mutant in enumerate(sorted(sample, key=lambda m: (m.file, m.line)), 1):
+        for number, (file, mutant) in enumerate(sorted(sample, key=lambda m: (m[0], m[1].line)), 1):
             if not laboratory.is_noticed(mutant):
                 survivors.append(mutant)
-                code = (ROOT / mutant.file).read_text().splitlines()[mutant.line - 1].strip()
+                code = lines[file][mutant.line - 1].strip()
                 print(f"{mutant.file}:{mutant.line}: {mutant.what}: {code}", flush=True)
             if sys.stderr.isatty():
                 print(f"{number}/{len(sample)}", end="\r", file=sys.stderr, flush=True)

@@ -26,7 +26,7 @@ _WIDTHS = {
     "distance": 9,
     "threshold": 9,
     "confidence": 10,
-    "face_confidence": 10,
+    "face_confidence": 15,
     "is_real": 7,
     "antispoof_score": 15,
     "age": 3,
