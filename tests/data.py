@@ -41,7 +41,12 @@ def _missing(what: str) -> NoReturn:
 
 
 #: Files for tests that have a published name, but not the published bytes; see their origin.
-MADE_WEIGHTS = ("res10_300x300_ssd_iter_140000.caffemodel",)
+MADE_WEIGHTS = (
+    "res10_300x300_ssd_iter_140000.caffemodel",
+    *("vgg_face_weights.h5", "facenet_weights.h5", "openface_weights.h5"),
+    *("facial_expression_model_weights.h5", "gender_model_weights.h5"),
+    "race_model_single_batch.h5",
+)
 
 
 def package_weights() -> dict[str, Path]:
