@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepface.detection.boxes import nms
 from deepface.detection.canvas import Canvas
-from deepface.detection.ragged import Bin, Edges, RaggedEdges, Size, bins, uploaded
+from deepface.detection.ragged import Bin, Edges, RaggedEdges, Size, bins, cells_beyond, steps
+from deepface.detection.upload import Parcel
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.network import Network
 from deepface.types import Image, Rectangle
@@ -29,6 +32,7 @@ _STEP = (0, 2**22)
 #: Pixels whose maps are kept until their faces are looked for together, likewise.
 _KEPT = (1, 2**26)
 
+T = TypeVar("T")
 #: A face in pixels of a network's input: score, four numbers of the box, five times x and y.
 Row = list[float]
 
@@ -106,12 +110,9 @@ class AnchorFree(ABC):
         """The faces of each canvas whose score is above ``threshold``, the surest first."""
         fits = [self.fit(canvas) for canvas in canvases]
         found: list[list[Row]] = [[] for _ in canvases]
-        for some in self._steps(bins([fit.shape for fit in fits], self._step, self._most)):
+        for some in steps(bins([fit.shape for fit in fits], self._step, self._most), self._kept):
             members = [member for bin_ in some for member in bin_.members]
-            shapes = uploaded(
-                np.array([fits[member].shape for member in members]), self._network.device
-            )
-            rows, image, cells = self._maps(canvases, fits, some)
+            rows, image, cells, shapes = self._maps(canvases, fits, some)
             scores = self.scores(rows)
             hit = scores > threshold
             if any(bin_.ragged for bin_ in some):  # beyond a picture's edges there is anything
@@ -125,36 +126,26 @@ class AnchorFree(ABC):
                 found[members[int(owner)]].append(row)
         return found
 
-    def _steps(self, all_bins: Sequence[Bin]) -> Iterator[list[Bin]]:
-        """Batches whose faces are looked for together."""
-        step: list[Bin] = []
-        pixels = 0
-        for bin_ in all_bins:
-            pixels += len(bin_.members) * bin_.shape[0] * bin_.shape[1]
-            if step and pixels > self._kept:
-                yield step
-                step, pixels = [], len(bin_.members) * bin_.shape[0] * bin_.shape[1]
-            step.append(bin_)
-        if step:
-            yield step
-
     def _maps(
         self, canvases: Sequence[Canvas], fits: Sequence[Fit], some: Sequence[Bin]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Rows of all cells ``(n, C)``, number of the picture of each, and its cell ``(n, 3)``."""
-        device = self._network.device
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Rows of all cells ``(n, C)``, number of the picture of each, its cell ``(n, 3)``; and the
+        inputs' shapes ``(N, 2)``.
+        """
         rows, images, cells, count = [], [], [], 0
-        for bin_, batch in zip(some, self._inputs(canvases, fits, some), strict=True):
+        shapes, *inputs = self._inputs(canvases, fits, some)
+        for bin_, (batch, *beyond) in zip(some, inputs, strict=True):
             edges = Edges()
             if bin_.ragged:
                 sizes = [fits[member].shape for member in bin_.members]
-                edges = RaggedEdges(sizes, bin_.shape, self.inner_strides, device)
+                there = dict(zip(self.inner_strides, beyond, strict=True))
+                edges = RaggedEdges(sizes, bin_.shape, there)
             maps = self._network(batch, _channels_first, edges=edges)
             rows += [map_.permute(0, 2, 3, 1).flatten(1, 2) for map_ in maps]
             for stride in self.strides:
-                grid = _grid(bin_.shape, stride, device)
+                grid = _grid(bin_.shape, stride, batch.device)
                 shape = (len(bin_.members), len(grid))
-                numbers = torch.arange(count, count + shape[0], device=device)
+                numbers = torch.arange(count, count + shape[0], device=batch.device)
                 images.append(numbers[:, None].expand(shape))
                 cells.append(grid.expand(*shape, 3))
             count += len(bin_.members)
@@ -163,33 +154,39 @@ class AnchorFree(ABC):
             torch.cat([part.flatten(0, 1) for part in rows]),
             torch.cat([part.flatten() for part in images]),
             torch.cat([part.flatten(0, 1) for part in cells]),
+            shapes[0],
         )
 
     def _inputs(
         self, canvases: Sequence[Canvas], fits: Sequence[Fit], some: Sequence[Bin]
-    ) -> list[Tensor]:
-        """Each batch ``(N, h, w, 3)`` uint8, on the device."""
-        shapes = [(len(bin_.members), *bin_.shape, 3) for bin_ in some]
-        if canvases[0].on_device:
-            return [self._resized_there(canvases, fits, bin_) for bin_ in some]
-        flat = np.zeros(sum(int(np.prod(shape)) for shape in shapes), np.uint8)
-        places: list[tuple[Canvas, Fit, Image]] = []
-        start = 0
-        for bin_, shape in zip(some, shapes, strict=True):
-            batch = flat[start : start + int(np.prod(shape))].reshape(shape)
-            start += batch.size
-            places += [
+    ) -> list[list[Tensor]]:
+        """On the device: the inputs' shapes; then of each batch the pictures ``(N, h, w, 3)`` uint8
+        and, where it is ragged, for each inner stride the cells beyond its pictures.
+        """
+        there = canvases[0].on_device
+        facts: list[list[NDArray[Any]]] = [
+            [np.array([fits[member].shape for bin_ in some for member in bin_.members])]
+        ]
+        for bin_ in some:
+            sizes = [fits[member].shape for member in bin_.members]
+            pixels = np.broadcast_to(
+                np.uint8(0), (0 if there else len(bin_.members), *bin_.shape, 3)
+            )
+            strides = self.inner_strides if bin_.ragged else ()
+            facts.append([pixels, *(cells_beyond(sizes, bin_.shape, s) for s in strides)])
+        parcel = Parcel.of([array for part in facts for array in part])
+        parts = _split(parcel.arrays, facts)
+        if not there:
+            _draw_all(
                 (canvases[member], fits[member], place)
+                for bin_, (batch, *_) in zip(some, parts[1:], strict=True)
                 for member, place in zip(bin_.members, batch, strict=True)
-            ]
-        if len(places) == 1:
-            _draw(places[0])
-        else:
-            with ThreadPoolExecutor(min(len(places), os.cpu_count() or 1)) as pool:
-                list(pool.map(_draw, places))
-        there = uploaded(flat, self._network.device)
-        parts = torch.split(there, [int(np.prod(shape)) for shape in shapes])
-        return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+            )
+        sent = _split(parcel.send(self._network.device), facts)
+        if there:
+            for bin_, part in zip(some, sent[1:], strict=True):
+                part[0] = self._resized_there(canvases, fits, bin_)
+        return sent
 
     @staticmethod
     def _resized_there(canvases: Sequence[Canvas], fits: Sequence[Fit], bin_: Bin) -> Tensor:
@@ -200,6 +197,21 @@ class AnchorFree(ABC):
             [Rectangle(0, 0, *fits[member].resized) for member in bin_.members],
             bin_.shape,
         )
+
+
+def _split(flat: Sequence[T], like: Sequence[Sequence[object]]) -> list[list[T]]:
+    """Consecutive items in parts as long as those of ``like``."""
+    items = iter(flat)
+    return [[next(items) for _ in part] for part in like]
+
+
+def _draw_all(places: Iterable[tuple[Canvas, Fit, Image]]) -> None:
+    places = list(places)
+    if len(places) == 1:
+        _draw(places[0])
+        return
+    with ThreadPoolExecutor(min(len(places), os.cpu_count() or 1)) as pool:
+        list(pool.map(_draw, places))
 
 
 def _draw(place: tuple[Canvas, Fit, Image]) -> None:

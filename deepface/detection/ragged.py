@@ -12,7 +12,7 @@ their kernels give.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,19 +45,12 @@ class RaggedEdges(Edges):
     Args:
         sizes: of the pictures.
         shape: of the batch.
-        strides: of the maps that :meth:`clear` is asked for.
-        device: of the batch.
+        cells: for each stride that :meth:`clear` is asked for the numbers of the cells beyond the
+            pictures, see :func:`cells_beyond`, on the device.
     """
 
-    def __init__(
-        self, sizes: Sequence[Size], shape: Size, strides: Sequence[int], device: torch.device
-    ) -> None:
-        self._sizes, self._shape, self._strides = sizes, shape, strides
-        self._device = device
-        cells = [_cells_beyond(sizes, shape, stride) for stride in strides]
-        joined = uploaded(np.concatenate(cells), device)
-        parts = torch.split(joined, [len(some) for some in cells])
-        self._cells = dict(zip(strides, parts, strict=True))
+    def __init__(self, sizes: Sequence[Size], shape: Size, cells: dict[int, Tensor]) -> None:
+        self._sizes, self._shape, self._cells = sizes, shape, cells
 
     def clear(self, x: Tensor, stride: int) -> Tensor:
         """As in the base; ``x``, channels last, is written over."""
@@ -68,10 +61,15 @@ class RaggedEdges(Edges):
 
     def part(self, pictures: slice) -> Edges:
         """As in the base."""
-        return RaggedEdges(self._sizes[pictures], self._shape, self._strides, self._device)
+        sizes = self._sizes[pictures]
+        cells = {
+            stride: torch.from_numpy(cells_beyond(sizes, self._shape, stride)).to(old.device)
+            for stride, old in self._cells.items()
+        }
+        return RaggedEdges(sizes, self._shape, cells)
 
 
-def _cells_beyond(sizes: Sequence[Size], shape: Size, stride: int) -> NDArray[np.int64]:
+def cells_beyond(sizes: Sequence[Size], shape: Size, stride: int) -> NDArray[np.int64]:
     """Numbers of the cells just below and just right of each picture, on a map of the batch.
 
     Of whole rows and columns of the map: what is farther out does not matter.
@@ -83,14 +81,6 @@ def _cells_beyond(sizes: Sequence[Size], shape: Size, stride: int) -> NDArray[np
     below = (first + h * width)[low, None] + np.arange(width)
     right = (first + w)[narrow, None] + np.arange(height) * width
     return np.concatenate([below.ravel(), right.ravel()])
-
-
-def uploaded(values: NDArray[np.generic], device: torch.device) -> Tensor:
-    """An array on a device, which the host does not wait for."""
-    tensor = torch.from_numpy(values)
-    if device.type == "cuda":
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor.to(device)
 
 
 @dataclass(frozen=True)
@@ -155,3 +145,17 @@ def _shape(kinds: Sequence[Size]) -> Size:
         return kinds[0]
     height, width = (-(-max(sides) // _MULTIPLE) * _MULTIPLE for sides in zip(*kinds, strict=True))
     return height, width
+
+
+def steps(all_bins: Sequence[Bin], pixels: int) -> Iterator[list[Bin]]:
+    """Consecutive batches of up to so many pixels together, or one."""
+    step: list[Bin] = []
+    left = pixels
+    for bin_ in all_bins:
+        left -= len(bin_.members) * bin_.shape[0] * bin_.shape[1]
+        if step and left < 0:
+            yield step
+            step, left = [], pixels - len(bin_.members) * bin_.shape[0] * bin_.shape[1]
+        step.append(bin_)
+    if step:
+        yield step

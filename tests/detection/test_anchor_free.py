@@ -19,7 +19,7 @@ from deepface.detection.anchor_free import AnchorFree
 from deepface.detection.canvas import Canvas
 from deepface.detection.centerface import CenterFaceDetector, CenterFaceNet, _CenterFace
 from deepface.detection.detector import Detector
-from deepface.detection.ragged import Edges, RaggedEdges, bins
+from deepface.detection.ragged import Edges, RaggedEdges, bins, cells_beyond
 from deepface.detection.yunet import YuNetDetector
 from deepface.detection.yunet_network import YuNet, YuNetNet
 from deepface.types import FacialAreaRegion, Image
@@ -107,7 +107,8 @@ def in_a_bin(file: str, garbage: float = 0.0, forgotten: int | None = None) -> l
     batch = torch.zeros(len(SIZES), *shape, 3).permute(0, 3, 1, 2)
     for place, (h, w) in zip(batch, SIZES, strict=True):
         place[:, :h, :w] = as_input(of_size(h, w))[0]
-    edges = Dirty(SIZES, shape, (2, 4, 8, 16, 32), torch.device("cpu"))
+    cells = {s: torch.from_numpy(cells_beyond(SIZES, shape, s)) for s in (2, 4, 8, 16, 32)}
+    edges = Dirty(SIZES, shape, cells)
     with torch.inference_mode():
         maps = net(file)(batch, edges)
     return [

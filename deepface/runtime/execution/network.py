@@ -66,7 +66,8 @@ class Network:
 
         ``prepare`` turns an uploaded chunk (as it was given, e.g. ``uint8`` NHWC) into the
         network's input on the device, so that bytes travel as ``uint8``. ``arguments`` are passed
-        on to the module.
+        on to the module; of one that tells of each item, its method ``part(slice)`` gives what
+        belongs to a chunk.
 
         Returns what the module returns (a tensor, or a tuple or list of tensors) for all N items,
         as float32 on the device.
@@ -81,7 +82,12 @@ class Network:
         with _inference(self.device):
             while start < len(tensor) or not outputs:
                 try:
-                    outputs.append(self._forward(tensor[start : start + size], prepare, arguments))
+                    part = slice(start, start + size)
+                    whole = size >= len(tensor)
+                    given = (
+                        arguments if whole else {k: _part(v, part) for k, v in arguments.items()}
+                    )
+                    outputs.append(self._forward(tensor[part], prepare, given))
                 except torch.cuda.OutOfMemoryError:
                     if size == 1:
                         raise
@@ -121,6 +127,10 @@ def _keep_freed_memory() -> None:
     small network's time. Other allocators do not mind.
     """
     torch.empty(_LARGEST_KEPT, dtype=torch.uint8)
+
+
+def _part(argument: Any, items: slice) -> Any:
+    return argument.part(items) if hasattr(argument, "part") else argument
 
 
 def _as_float32(output: Any) -> Any:
