@@ -97,6 +97,11 @@ class Bin:
     shape: Size
     ragged: bool
 
+    @property
+    def pixels(self) -> int:
+        """Of the whole batch."""
+        return len(self.members) * self.shape[0] * self.shape[1]
+
 
 def bins(sizes: Sequence[Size], step: int, most: int) -> list[Bin]:
     """Which pictures go together: the cheapest partition of them, sorted, into runs.
@@ -152,10 +157,10 @@ def steps(all_bins: Sequence[Bin], pixels: int) -> Iterator[list[Bin]]:
     step: list[Bin] = []
     left = pixels
     for bin_ in all_bins:
-        left -= len(bin_.members) * bin_.shape[0] * bin_.shape[1]
+        left -= bin_.pixels
         if step and left < 0:
             yield step
-            step, left = [], pixels - len(bin_.members) * bin_.shape[0] * bin_.shape[1]
+            step, left = [], pixels - bin_.pixels
         step.append(bin_)
     if step:
         yield step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,14 +17,25 @@ from torch import Tensor, nn
 from deepface.detection.boxes import nms
 from deepface.detection.canvas import Canvas, stacked
 from deepface.detection.detector import Detector
+from deepface.detection.ragged import Bin, RaggedEdges, bins, cells_beyond, steps
 from deepface.detection.retinaface.frame import Frame
-from deepface.runtime.execution.batching import chunks, map_grouped
+from deepface.detection.upload import Parcel
+from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.network import Network
 from deepface.types import FacialAreaRegion
 
 #: Sides from which on anchors of stride 16 do, in pixels of the network's input: squares of 32 and
 #: of 64 pixels overlap equally with one of 45.
 _WITHOUT_SMALLEST = 48
+#: Of the maps, and of the input, that convolutions look sideways on.
+_STRIDES = (1, 2, 4, 8, 16, 32)
+#: Pixels that are computed while a network's layers are launched, on a CPU and elsewhere.
+_LAUNCHES = (0, 2**22)
+#: Launches of a framed batch, and the work for its pixels, compared with those of a plain one.
+_FRAMED_LAUNCHES, _FRAMED_PIXELS = 1.7, 0.5
+#: Pixels of input whose numbers are kept until faces are looked for, on a CPU and elsewhere.
+_KEPT = (1, 2**26)
+_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,19 @@ def anchor_grid(levels: Sequence[Anchors], shape: tuple[int, int], device: torch
 _cached_anchor_grid = lru_cache(maxsize=64)(anchor_grid)
 
 
+@lru_cache(maxsize=64)
+def _cell_corners(
+    levels: Sequence[Anchors], shape: tuple[int, int], device: torch.device
+) -> Tensor:
+    """Row and column of the pixel at which each anchor's cell begins, ``(n, 2)``."""
+    corners = []
+    for level in levels:
+        rows, columns = (torch.arange(0, side, level.stride, device=device) for side in shape)
+        grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1).view(-1, 2)
+        corners.append(grid.repeat_interleave(len(level.sides), 0))
+    return torch.cat(corners)
+
+
 @dataclass(frozen=True)
 class View:
     """How canvases of one size and border reach the network.
@@ -91,8 +116,8 @@ class RetinaFace(Detector):
         cache_anchors: compute anchors once per input shape and device.
         device_preprocessing: bring pictures to the device as they are and make the network's
             input there.
-        device_postprocessing: decode and suppress on the device, for all images of a step
-            together; otherwise on the CPU, one by one, with the same result.
+        device_postprocessing: decode and suppress on the device; otherwise on the CPU, with the
+            same result.
     """
 
     landmarks = 5
@@ -114,7 +139,9 @@ class RetinaFace(Detector):
     clips: ClassVar[bool]
     #: Overlap above which a face is suppressed by a better one.
     overlap: ClassVar[float]
-    #: Pixels of input per step on a CPU, and elsewhere.
+    #: Whether the network takes batches of different sizes, see :mod:`deepface.detection.ragged`.
+    ragged: ClassVar[bool] = False
+    #: Pixels of input per batch on a CPU, and elsewhere.
     step: ClassVar[tuple[int, int]] = (2**20, 2**24)
 
     def __init__(
@@ -138,7 +165,9 @@ class RetinaFace(Detector):
         kind = self._network.device.type
         # Apple's GPUs have no float64.
         self.device_postprocessing = device_postprocessing and kind != "mps"
-        self._step = self.step[kind != "cpu"]
+        elsewhere = kind != "cpu"
+        self._step, self._launches = self.step[elsewhere], _LAUNCHES[elsewhere]
+        self._kept = _KEPT[elsewhere]
 
     @abstractmethod
     def _build(self) -> nn.Module:
@@ -163,26 +192,78 @@ class RetinaFace(Detector):
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
-        return map_grouped(
-            canvases,
-            key=lambda canvas: (canvas.image.shape, canvas.top, canvas.left),
-            run=self._detect_alike,
-            chunk_size=len(canvases),
-        )
-
-    def _detect_alike(self, canvases: list[Canvas]) -> list[list[FacialAreaRegion]]:
-        """The faces of canvases of one size and border."""
-        view = self._view(canvases[0])
-        if min(view.shape) < 1:  # a line of pixels that scaling leaves nothing of
-            return [[] for _ in canvases]
-        faces: list[list[FacialAreaRegion]] = []
-        for part in chunks(canvases, max(1, self._step // (view.shape[0] * view.shape[1]))):
-            rows = self._rows(part, view)
-            if self.device_postprocessing:
-                faces += self._faces(rows, view)
-            else:
-                faces += [self._faces(row, view)[0] for row in torch.split(rows.cpu(), 1)]
+        views = [self._view(canvas) for canvas in canvases]
+        faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
+        for step in steps(self._plan(canvases, views), self._kept):
+            seen = [_Seen(bin_, [views[member] for member in bin_.members]) for bin_ in step]
+            facts = self._facts(seen)
+            rows, sent = self._run(canvases, seen, facts)
+            if not self.device_postprocessing:
+                rows, sent = [part.cpu() for part in rows], Parcel.of(facts).send(_CPU)
+            members = [member for bin_ in step for member in bin_.members]
+            for member, found in zip(members, self._decoded(rows, seen, sent), strict=True):
+                faces[member] = found
         return faces
+
+    def _plan(self, canvases: Sequence[Canvas], views: Sequence[View]) -> list[Bin]:
+        """Which canvases run together."""
+        keys = [(canvas.image.shape, canvas.top, canvas.left) for canvas in canvases]
+        alike = []
+        for members in group_indices(keys).values():
+            height, width = views[members[0]].shape
+            if min(height, width) < 1:  # a line of pixels that scaling leaves nothing of
+                continue
+            count = max(1, self._step // (height * width))
+            alike += [Bin(list(part), (height, width), False) for part in chunks(members, count)]
+        if not self.ragged or len(alike) < 2 or self._launches == 0:
+            return alike
+        together = bins([view.shape for view in views], self._launches, self._step)
+        framed = sum(_FRAMED_LAUNCHES * self._launches + _FRAMED_PIXELS * b.pixels for b in alike)
+        plain = sum(self._launches + bin_.pixels for bin_ in together)
+        return together if plain < framed or not any(c.top or c.left for c in canvases) else alike
+
+    def _run(
+        self, canvases: Sequence[Canvas], seen: Sequence[_Seen], facts: Sequence[NDArray[Any]] = ()
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The network's numbers for each batch, ``(N, anchors, 15)``; and facts on the device."""
+        arrays = [*facts]
+        for batch in seen:
+            if batch.bin.ragged:
+                sizes = [view.shape for view in batch.views]
+                arrays += [cells_beyond(sizes, batch.bin.shape, stride) for stride in _STRIDES]
+            some = [canvases[member] for member in batch.bin.members]
+            if not some[0].on_device:
+                arrays.append(self._host_batch(some, batch))
+        sent = iter(Parcel.of(arrays).send(self._network.device))
+        there, rows = [next(sent) for _ in facts], []
+        for batch in seen:
+            some = [canvases[member] for member in batch.bin.members]
+            prepare: Callable[[Tensor], Tensor] = _channels_first
+            arguments: dict[str, Any] = {"smallest": batch.views[0].smallest}
+            if batch.bin.ragged:
+                cells = {stride: next(sent) for stride in _STRIDES}
+                sizes = [view.shape for view in batch.views]
+                arguments["edges"] = RaggedEdges(sizes, batch.bin.shape, cells)
+                arguments["frame"] = Frame.none(batch.bin.shape)
+                inputs = _drawn_there(some, batch.bin) if some[0].on_device else next(sent)
+            else:
+                view = batch.views[0]
+                arguments["frame"] = view.frame
+                inputs = torch.as_tensor(stacked(some)) if some[0].on_device else next(sent)
+                if self.device_preprocessing or some[0].on_device:
+                    prepare = partial(self._device_input, canvas=some[0], view=view)
+            rows.append(self._network(inputs, prepare, **arguments))
+        return rows, there
+
+    def _host_batch(self, canvases: Sequence[Canvas], batch: _Seen) -> NDArray[Any]:
+        if batch.bin.ragged:
+            drawn = np.zeros((len(canvases), *batch.bin.shape, 3), np.uint8)
+            for place, canvas in zip(drawn, canvases, strict=True):
+                place[_inside(canvas)] = canvas.image
+            return drawn
+        if self.device_preprocessing:
+            return np.stack([canvas.image for canvas in canvases])
+        return np.stack([self._host_input(canvas, batch.views[0]) for canvas in canvases])
 
     def _view(self, canvas: Canvas) -> View:
         height, width, scale = self._shape(canvas)
@@ -201,49 +282,126 @@ class RetinaFace(Detector):
 
     def _rows(self, canvases: Sequence[Canvas], view: View) -> Tensor:
         """The network's numbers for canvases of one view, ``(N, anchors, 15)``."""
-        batch: NDArray[Any] | Tensor
-        if self.device_preprocessing or canvases[0].on_device:
-            batch = stacked(canvases)
-            prepare: Callable[[Tensor], Tensor] = partial(
-                self._device_input, canvas=canvases[0], view=view
-            )
-        else:
-            batch = np.stack([self._host_input(canvas, view) for canvas in canvases])
-            prepare = _channels_first
-        return self._network(  # type: ignore[no-any-return]
-            batch, prepare, frame=view.frame, smallest=view.smallest
-        )
+        return self._run(canvases, [_of_one_view(view, len(canvases))])[0][0]
 
     def _faces(self, rows: Tensor, view: View) -> list[list[FacialAreaRegion]]:
-        """Faces from the network's numbers, best first."""
-        levels = self.anchors if view.smallest else self.anchors[1:]
-        anchors = self._anchors(levels, view.shape, rows.device)
-        confidences = rows[..., 0].sigmoid()
-        image, position = (confidences >= self.threshold).nonzero(as_tuple=True)
-        numbers, anchor = rows[image, position].double(), anchors[position]
-        boxes, points = self._decode(numbers, anchor, view)
-        # Sides count whole pixels: n to m is m - n + 1. Logits tell apart what is all 1.0.
-        inclusive = boxes.double() + boxes.new_tensor([0, 0, 1, 1])
-        keep = nms(inclusive, numbers[:, 0], image, self.overlap)
-        found = torch.cat([image[:, None], confidences[image, position][:, None], boxes, points], 1)
-        faces: list[list[FacialAreaRegion]] = [[] for _ in rows]
-        for owner, *values in found[keep].tolist():
-            faces[int(owner)].append(_region(values))
-        return faces
+        """Faces from the network's numbers for canvases of one view, best first."""
+        seen = [_of_one_view(view, len(rows))]
+        return self._decoded([rows], seen, Parcel.of(self._facts(seen)).send(rows.device))
 
-    def _decode(self, numbers: Tensor, anchor: Tensor, view: View) -> tuple[Tensor, Tensor]:
-        """Boxes ``(n, 4)`` and landmarks ``(n, 10)``, float32, in pixels of the canvas."""
+    def _levels(self, seen: Sequence[_Seen]) -> tuple[Anchors, ...]:
+        return self.anchors if seen[0].views[0].smallest else self.anchors[1:]
+
+    def _facts(self, seen: Sequence[_Seen]) -> list[NDArray[Any]]:
+        """What decoding must know of batches and of pictures.
+
+        Of each batch its first row, rows of a picture, first anchor and first picture; of each
+        picture height and width of its input, and the scale.
+        """
+        places, row, anchor, picture = [], 0, 0, 0
+        for batch in seen:
+            count = sum(
+                len(level.sides) * math.prod(-(-side // level.stride) for side in batch.bin.shape)
+                for level in self._levels(seen)
+            )
+            places.append((row, count, anchor, picture))
+            row, anchor, picture = (
+                row + len(batch.views) * count,
+                anchor + count,
+                picture + len(batch.views),
+            )
+        each = [(*view.shape, view.scale) for batch in seen for view in batch.views]
+        return [np.array(places), np.array(each, np.float64)]
+
+    def _decoded(
+        self, rows: Sequence[Tensor], seen: Sequence[_Seen], facts: Sequence[Tensor]
+    ) -> list[list[FacialAreaRegion]]:
+        """Faces of each picture, best first.
+
+        Args:
+            rows: of each batch, ``(N, anchors, 15)``.
+            seen: what it was made of.
+            facts: see :meth:`_facts`, on the device of the rows.
+        """
+        places, each = facts
+        levels, shapes = self._levels(seen), [batch.bin.shape for batch in seen]
+        flat = _joined([part.flatten(0, 1) for part in rows])
+        confidences = flat[:, 0].sigmoid()
+        at = (confidences >= self.threshold).nonzero()[:, 0]
+        numbers = flat[at].double()
+        place = places[torch.searchsorted(places[:, 0].contiguous(), at, right=True) - 1]
+        first, count, anchor, picture = place.unbind(1)
+        image, anchor = picture + (at - first) // count, anchor + (at - first) % count
+        shape, scale = each[image, :2], each[image, 2:]
+        pictures = sum(len(batch.views) for batch in seen)
+        owner = image
+        if any(batch.bin.ragged for batch in seen):
+            corners = _joined([_cell_corners(levels, size, flat.device) for size in shapes])
+            # Beyond a picture's edges there is anything: for a picture that does not exist.
+            owner = image.where((corners[anchor] < shape).all(1), pictures)
+        anchors = _joined([self._anchors(levels, size, flat.device) for size in shapes])
+        boxes, points = self._decode(numbers, anchors[anchor], shape, scale)
+        # Sides count whole pixels: n to m is m - n + 1. Logits tell apart what is all 1.0.
+        inclusive = torch.cat([boxes[:, :2].double(), boxes[:, 2:].double() + 1], 1)
+        keep = nms(inclusive, numbers[:, 0], owner, self.overlap)
+        found = torch.cat([owner[:, None], confidences[at][:, None], boxes, points], 1)
+        faces: list[list[FacialAreaRegion]] = [[] for _ in range(pictures + 1)]
+        for number, *values in found[keep].tolist():
+            faces[int(number)].append(_region(values))
+        return faces[:-1]
+
+    def _decode(
+        self, numbers: Tensor, anchor: Tensor, shape: Tensor, scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Boxes ``(n, 4)`` and landmarks ``(n, 10)``, float32, in pixels of the canvas.
+
+        Args:
+            numbers: ``(n, 15)``.
+            anchor: ``(n, 3)``.
+            shape: height and width of each input, ``(n, 2)``.
+            scale: pixels of the input per pixel of the canvas, ``(n, 1)``.
+        """
         place, growth = self.variances
         centre, side = anchor[:, :2], anchor[:, 2:]
         middle = centre + numbers[:, 1:3] * place * side
         half = ((numbers[:, 3:5] * growth).exp() * side - self.beyond) / 2
         boxes = torch.cat([middle - half, middle + half], 1)
         if self.clips:
-            height, width = view.shape
-            edge = boxes.new_tensor([width, height, width, height]) - 1
+            edge = shape.flip(1).repeat(1, 2) - 1
             boxes = torch.minimum(boxes.clamp(min=0), edge)
         points = centre[:, None] + numbers[:, 5:].view(-1, 5, 2) * place * side[:, None]
-        return (boxes / view.scale).float(), points.flatten(1).float() / view.scale
+        return (boxes / scale).float(), points.flatten(1).float() / scale.float()
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A batch, and the views of its pictures."""
+
+    bin: Bin
+    views: Sequence[View]
+
+
+def _of_one_view(view: View, count: int) -> _Seen:
+    return _Seen(Bin(list(range(count)), view.shape, False), [view] * count)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def _inside(canvas: Canvas) -> tuple[slice, slice]:
+    """The rows and columns of a canvas that its picture takes."""
+    height, width = canvas.image.shape[:2]
+    return slice(canvas.top, canvas.top + height), slice(canvas.left, canvas.left + width)
+
+
+def _drawn_there(canvases: Sequence[Canvas], bin_: Bin) -> Tensor:
+    """Pictures on a device in one batch ``(N, h, w, 3)``."""
+    images = [torch.as_tensor(canvas.image) for canvas in canvases]
+    batch = images[0].new_zeros((len(images), *bin_.shape, 3))
+    for place, canvas, image in zip(batch, canvases, images, strict=True):
+        place[_inside(canvas)] = image
+    return batch
 
 
 def _region(values: Sequence[float]) -> FacialAreaRegion:

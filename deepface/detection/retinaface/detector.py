@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.ragged import Edges
 from deepface.detection.retinaface.base import Anchors, RetinaFace, View, padded
 from deepface.detection.retinaface.frame import Frame, FramedLayers, FramedMap
 from deepface.detection.retinaface.layers import Level, Pyramid, Unit
@@ -136,7 +137,8 @@ class ResNetV2(nn.Module):
         x = self.stages_1_2(frame.around(pictures))
         stride_8, x = self.stage_3(x)
         stride_16, x = self.stage_4(x)
-        rows: Tensor = self.pyramid([stride_8, stride_16, self.last(x.whole())], smallest)
+        maps = [stride_8, stride_16, self.last(x.whole())]
+        rows: Tensor = self.pyramid(maps, smallest, Edges())
         return rows
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepface.detection.ragged import Edges
 from deepface.runtime.execution.fusion import FusedConv2d, fused
 
 #: Anchors per cell of a map.
@@ -61,12 +62,13 @@ class Pyramid(nn.Module):
         )
         self.contexts = nn.ModuleList(_Context(level, slope, faces) for level in levels)
 
-    def forward(self, maps: Sequence[Tensor], smallest: bool) -> Tensor:
+    def forward(self, maps: Sequence[Tensor], smallest: bool, edges: Edges) -> Tensor:
         """Run the pyramid.
 
         Args:
             maps: of the backbone, at strides 8, 16 and 32.
             smallest: whether stride 8 is computed.
+            edges: of the pictures.
 
         Returns:
             ``(N, anchors, 15)``: finest stride first; row by row, in a cell anchor by anchor.
@@ -78,9 +80,9 @@ class Pyramid(nn.Module):
             if finer is not None:
                 upsampled = F.interpolate(finer, scale_factor=2.0)
                 x += upsampled[:, :, : x.shape[2], : x.shape[3]]
-                x = self.merges[level](x)
+                x = self.merges[level](edges.clear(x, 8 << level))
             finer = x
-            out = self.contexts[level](x).permute(0, 2, 3, 1)
+            out = self.contexts[level](x, edges, 8 << level).permute(0, 2, 3, 1)
             rows.insert(0, out.reshape(len(out), -1, NUMBERS))
         return torch.cat(rows, 1)
 
@@ -104,11 +106,13 @@ class _Context(nn.Module):
             for number, part in enumerate(parts)
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        shared = self.shared(x)
+    def forward(self, x: Tensor, edges: Edges, stride: int) -> Tensor:
+        x = edges.clear(x, stride)
+        shared = edges.clear(self.shared(x), stride)
         out: Tensor = self.heads[0](self.near(x))
         out = self.heads[1](self.middle(shared), out)
-        return self.heads[2](self.far(self.deep(shared)), out)  # type: ignore[no-any-return]
+        deep = edges.clear(self.deep(shared), stride)
+        return self.heads[2](self.far(deep), out)  # type: ignore[no-any-return]
 
 
 def _head(heads: Sequence[nn.Conv2d], faces: tuple[int, int]) -> tuple[Tensor, Tensor]:

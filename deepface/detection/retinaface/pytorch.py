@@ -21,6 +21,7 @@ from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.ragged import Edges
 from deepface.detection.retinaface.base import Anchors, RetinaFace, View, padded
 from deepface.detection.retinaface.frame import Frame, FramedLayers
 from deepface.detection.retinaface.layers import ANCHORS, Level, Pyramid, Unit
@@ -75,6 +76,7 @@ class RetinaFaceMobileNetDetector(_PyTorchRetinaFace):
     """
 
     name = "retinaface-mobilenet0.25"
+    ragged = True
     file = "mobilenet0.25_Final.pth"
 
     def _layers(self) -> Layers:
@@ -102,14 +104,29 @@ class Net(nn.Module):
         self.stages = nn.ModuleList(layers.stages())
         self.pyramid = Pyramid(layers.levels(), layers.slope, faces=(1, 3))
 
-    def forward(self, pictures: Tensor, frame: Frame, smallest: bool) -> Tensor:
-        """Rows for inputs that have ``pictures`` in ``frame``."""
+    def forward(
+        self, pictures: Tensor, frame: Frame, smallest: bool, edges: Edges | None = None
+    ) -> Tensor:
+        """Rows for inputs that have ``pictures`` in ``frame``, or that end at ``edges``."""
+        if edges is not None:
+            return self._ragged(pictures, smallest, edges)
         x = frame.around(pictures).through(lambda pixels: pixels - self.mean)
         maps = []
         for stage in self.stages:
             x = stage(x)
             maps.append(x.whole())
-        return self.pyramid(maps, smallest)  # type: ignore[no-any-return]
+        return self.pyramid(maps, smallest, Edges())  # type: ignore[no-any-return]
+
+    def _ragged(self, pictures: Tensor, smallest: bool, edges: Edges) -> Tensor:
+        x, stride, maps = pictures - self.mean, 1, []
+        for stage in self.stages:
+            for layer in stage[0].layers:  # type: ignore[index, union-attr]
+                if layer.padding[0]:  # it looks sideways
+                    x = edges.clear(x, stride)
+                x = layer(x)
+                stride *= layer.stride[0]
+            maps.append(x)
+        return self.pyramid(maps, smallest, edges)  # type: ignore[no-any-return]
 
 
 class Layers(nn.Module):
