@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -59,9 +60,13 @@ class _Axis:
 
     def of_black(self, size: int, cells: slice, device: torch.device) -> Tensor:
         """Which cells of the black map equal ``cells`` of a black map of ``size``."""
-        cell = torch.arange(cells.start, cells.stop, device=device)
-        far = cell - (size - self.black)
-        return torch.minimum(cell, far.clamp(min=self.black // 2))
+        return _of_black(self.black, size, cells.start, cells.stop, device)
+
+
+@lru_cache(maxsize=1024)
+def _of_black(black: int, size: int, start: int, stop: int, device: torch.device) -> Tensor:
+    cell = torch.arange(start, stop, device=device)
+    return torch.minimum(cell, (cell - (size - black)).clamp(min=black // 2))
 
 
 @dataclass(frozen=True)
