@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from deepface.detection.boxes import nms
 from deepface.detection.canvas import Canvas
-from deepface.detection.ragged import Bin, Edges, RaggedEdges, Size, bins, cells_beyond, steps
-from deepface.detection.upload import Parcel
+from deepface.detection.ragged import Bin, Edges, RaggedEdges, Size, bins, cells_beyond, sent, steps
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.network import Network
 from deepface.types import Image, Rectangle
@@ -32,7 +31,6 @@ _STEP = (0, 2**22)
 #: Pixels whose maps are kept until their faces are looked for together, likewise.
 _KEPT = (1, 2**26)
 
-T = TypeVar("T")
 #: A face in pixels of a network's input: score, four numbers of the box, five times x and y.
 Row = list[float]
 
@@ -169,24 +167,21 @@ class AnchorFree(ABC):
         ]
         for bin_ in some:
             sizes = [fits[member].shape for member in bin_.members]
-            pixels = np.broadcast_to(
-                np.uint8(0), (0 if there else len(bin_.members), *bin_.shape, 3)
-            )
+            pixels = np.zeros((0 if there else len(bin_.members), *bin_.shape, 3), np.uint8)
             strides = self.inner_strides if bin_.ragged else ()
             facts.append([pixels, *(cells_beyond(sizes, bin_.shape, s) for s in strides)])
-        parcel = Parcel.of([array for part in facts for array in part])
-        parts = _split(parcel.arrays, facts)
         if not there:
             _draw_all(
                 (canvases[member], fits[member], place)
-                for bin_, (batch, *_) in zip(some, parts[1:], strict=True)
+                for bin_, (batch, *_) in zip(some, facts[1:], strict=True)
                 for member, place in zip(bin_.members, batch, strict=True)
             )
-        sent = _split(parcel.send(self._network.device), facts)
+        flat = iter(sent([array for part in facts for array in part], self._network.device))
+        parts = [[next(flat) for _ in part] for part in facts]
         if there:
-            for bin_, part in zip(some, sent[1:], strict=True):
+            for bin_, part in zip(some, parts[1:], strict=True):
                 part[0] = self._resized_there(canvases, fits, bin_)
-        return sent
+        return parts
 
     @staticmethod
     def _resized_there(canvases: Sequence[Canvas], fits: Sequence[Fit], bin_: Bin) -> Tensor:
@@ -197,12 +192,6 @@ class AnchorFree(ABC):
             [Rectangle(0, 0, *fits[member].resized) for member in bin_.members],
             bin_.shape,
         )
-
-
-def _split(flat: Sequence[T], like: Sequence[Sequence[object]]) -> list[list[T]]:
-    """Consecutive items in parts as long as those of ``like``."""
-    items = iter(flat)
-    return [[next(items) for _ in part] for part in like]
 
 
 def _draw_all(places: Iterable[tuple[Canvas, Fit, Image]]) -> None:

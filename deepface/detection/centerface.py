@@ -42,6 +42,7 @@ class CenterFaceDetector(Detector):
     name = "centerface"
     landmarks = 5
     takes_tensors = True
+    prefers_arrays = True  # the canvas is resized first
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)

@@ -43,6 +43,7 @@ class YuNetDetector(Detector):
     name = "yunet"
     landmarks = 5
     takes_tensors = True
+    prefers_arrays = True  # the canvas is resized first
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)

@@ -250,3 +250,25 @@ def test_opencv_runs_yunet_only_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> Non
     assert YuNetDetector("cpu")._network is None
     monkeypatch.setattr(yunet, "runs_on_cpu", lambda device: False)
     assert isinstance(YuNetDetector("cpu")._network, YuNet)
+
+
+def test_memory_that_is_too_small_for_a_ragged_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network halves it; each part has its own edges."""
+    detector = in_torch(CENTERFACE)
+    images = [of_size(97 + 32 * n, 257 - 32 * n) for n in range(5)]
+    expected = detector.detect_faces(images)
+    assert sum(map(len, expected)) > 2
+    module = detector.detector._network._network.module  # type: ignore[attr-defined]
+    forward, tried = module.forward, []
+
+    def limited(x: Tensor, **arguments: Any) -> Any:
+        tried.append(len(x))
+        if len(x) > 2:
+            raise torch.cuda.OutOfMemoryError("out of memory")
+        return forward(x, **arguments)
+
+    monkeypatch.setattr(module, "forward", limited)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
+    for mine, theirs in zip(detector.detect_faces(images), expected, strict=True):
+        assert_close(mine, theirs)
+    assert tried == [5, 2, 2, 1]

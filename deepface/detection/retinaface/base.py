@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from deepface.detection.boxes import nms
 from deepface.detection.canvas import Canvas, stacked
 from deepface.detection.detector import Detector
-from deepface.detection.ragged import Bin, RaggedEdges, bins, cells_beyond, steps
+from deepface.detection.ragged import Bin, RaggedEdges, bins, cells_beyond, sent, steps
 from deepface.detection.retinaface.frame import Frame
-from deepface.detection.upload import Parcel
 from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.network import Network
 from deepface.types import FacialAreaRegion
@@ -35,7 +34,6 @@ _LAUNCHES = (0, 2**22)
 _FRAMED_LAUNCHES, _FRAMED_PIXELS = 1.7, 0.5
 #: Pixels of input whose numbers are kept until faces are looked for, on a CPU and elsewhere.
 _KEPT = (1, 2**26)
-_CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -196,12 +194,11 @@ class RetinaFace(Detector):
         faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
         for step in steps(self._plan(canvases, views), self._kept):
             seen = [_Seen(bin_, [views[member] for member in bin_.members]) for bin_ in step]
-            facts = self._facts(seen)
-            rows, sent = self._run(canvases, seen, facts)
+            rows, facts = self._numbers(canvases, seen, self._facts(seen))
             if not self.device_postprocessing:
-                rows, sent = [part.cpu() for part in rows], Parcel.of(facts).send(_CPU)
+                rows, facts = [part.cpu() for part in rows], [part.cpu() for part in facts]
             members = [member for bin_ in step for member in bin_.members]
-            for member, found in zip(members, self._decoded(rows, seen, sent), strict=True):
+            for member, found in zip(members, self._decoded(rows, seen, facts), strict=True):
                 faces[member] = found
         return faces
 
@@ -222,7 +219,7 @@ class RetinaFace(Detector):
         plain = sum(self._launches + bin_.pixels for bin_ in together)
         return together if plain < framed or not any(c.top or c.left for c in canvases) else alike
 
-    def _run(
+    def _numbers(
         self, canvases: Sequence[Canvas], seen: Sequence[_Seen], facts: Sequence[NDArray[Any]] = ()
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The network's numbers for each batch, ``(N, anchors, 15)``; and facts on the device."""
@@ -234,22 +231,22 @@ class RetinaFace(Detector):
             some = [canvases[member] for member in batch.bin.members]
             if not some[0].on_device:
                 arrays.append(self._host_batch(some, batch))
-        sent = iter(Parcel.of(arrays).send(self._network.device))
-        there, rows = [next(sent) for _ in facts], []
+        arrived = iter(sent(arrays, self._network.device))
+        there, rows = [next(arrived) for _ in facts], []
         for batch in seen:
             some = [canvases[member] for member in batch.bin.members]
             prepare: Callable[[Tensor], Tensor] = _channels_first
             arguments: dict[str, Any] = {"smallest": batch.views[0].smallest}
             if batch.bin.ragged:
-                cells = {stride: next(sent) for stride in _STRIDES}
+                cells = {stride: next(arrived) for stride in _STRIDES}
                 sizes = [view.shape for view in batch.views]
                 arguments["edges"] = RaggedEdges(sizes, batch.bin.shape, cells)
                 arguments["frame"] = Frame.none(batch.bin.shape)
-                inputs = _drawn_there(some, batch.bin) if some[0].on_device else next(sent)
+                inputs = _drawn_there(some, batch.bin) if some[0].on_device else next(arrived)
             else:
                 view = batch.views[0]
                 arguments["frame"] = view.frame
-                inputs = torch.as_tensor(stacked(some)) if some[0].on_device else next(sent)
+                inputs = torch.as_tensor(stacked(some)) if some[0].on_device else next(arrived)
                 if self.device_preprocessing or some[0].on_device:
                     prepare = partial(self._device_input, canvas=some[0], view=view)
             rows.append(self._network(inputs, prepare, **arguments))
@@ -282,12 +279,12 @@ class RetinaFace(Detector):
 
     def _rows(self, canvases: Sequence[Canvas], view: View) -> Tensor:
         """The network's numbers for canvases of one view, ``(N, anchors, 15)``."""
-        return self._run(canvases, [_of_one_view(view, len(canvases))])[0][0]
+        return self._numbers(canvases, [_of_one_view(view, len(canvases))])[0][0]
 
     def _faces(self, rows: Tensor, view: View) -> list[list[FacialAreaRegion]]:
         """Faces from the network's numbers for canvases of one view, best first."""
         seen = [_of_one_view(view, len(rows))]
-        return self._decoded([rows], seen, Parcel.of(self._facts(seen)).send(rows.device))
+        return self._decoded([rows], seen, sent(self._facts(seen), rows.device))
 
     def _levels(self, seen: Sequence[_Seen]) -> tuple[Anchors, ...]:
         return self.anchors if seen[0].views[0].smallest else self.anchors[1:]
