@@ -3,7 +3,7 @@
 # make lint    ruff and mypy
 # make parity  compare with the original packages, live, in an environment of their own
 # make bench   detection speed on the pictures in IMAGES
-# make docs    write the table of detectors into the README
+# make docs    build the documentation into site/; warnings are errors
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -58,10 +58,11 @@ parity: $(VENV)/.test $(PARITY_VENV)/.installed
 	$(BIN)/python -m tests.parity.compare --originals $(abspath $(PARITY_VENV))/bin/python
 
 docs: $(VENV)/.test
-	$(BIN)/python -m deepface.detection.table README.md
+	$(BIN)/python -m deepface.detection.table docs/choosing.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks detect --detector mtcnn --images $(IMAGES) --batch 1,8,32
 
 clean:
-	rm -rf $(VENV) $(PARITY_VENV) demo build *.egg-info
+	rm -rf $(VENV) $(PARITY_VENV) demo site build *.egg-info

@@ -17,9 +17,8 @@ class FacialRecognition:
     A subclass has :meth:`embed`; or, as in the published library, :meth:`forward`, through which
     it is then asked.
 
-    Args:
-        device: where the network runs.
-        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+    Its constructor takes the ``device`` where the network runs and, where ``options`` says so, the
+    ``precision``: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
     """
 
     model_name: str

@@ -1,4 +1,4 @@
-"""The README's table of detectors is the one that the detectors make."""
+"""The documentation's table of detectors is the one that the detectors make."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from deepface.detection import table
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "choosing.md"
 
 
 def test_readme_is_up_to_date() -> None:
-    text = README.read_text()
+    text = PAGE.read_text()
     assert table.START in text
-    assert table.insert(text) == text, "run: python -m deepface.detection.table README.md"
+    assert table.insert(text) == text, "run: python -m deepface.detection.table docs/choosing.md"
