@@ -137,9 +137,9 @@ def extract_faces(
         For one picture a list with a dict per face:
 
         - ``face``: the crop ``(h, w, 3)`` (``(h, w)`` for gray), not resized;
-        - ``facial_area``: ``x``, ``y``, ``w``, ``h`` in pixels, ``left_eye`` and ``right_eye``
-          (the person's own) as ``(x, y)`` or ``None``, and ``nose``, ``mouth_left``,
-          ``mouth_right`` where the detector gives them;
+        - ``facial_area``: ``x``, ``y``, ``w``, ``h`` in pixels; ``left_eye``, ``right_eye`` and,
+            where the detector gives them, ``nose``, ``mouth_left``, ``mouth_right`` as ``(x, y)``
+            or ``None``; left and right are the person's own;
         - ``confidence``: the detector's score, rounded to two digits;
         - with ``anti_spoofing``: ``is_real`` and ``antispoof_score`` (0 to 1).
 
