@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import inspect
 import json
+import logging
 import os
 import struct
 import subprocess
@@ -15,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 
 import deepface
 from deepface import DeepFace
 from deepface.cli import app as application
 from deepface.cli.published import call, explanation
+from deepface.errors import DataTypeError, PathNotFound, UnimplementedError, WeightsError
+from deepface.logger import get_logger
 from tests.cli.command import ROOT, grey_pictures, process, run
 from tests.data import package_pictures
 from tests.images.pictures import encoded, picture
@@ -245,3 +249,119 @@ def test_other_public_functions_are_commands() -> None:
     result = run("build_model", "--model_name", "opencv", "--task=face_detector")
     assert result.exit_code == 0, result.stderr
     assert "OpenCvDetector" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("too small"), "too small"),
+        (ValueError(), "ValueError"),
+        (RuntimeError("broken"), "RuntimeError: broken"),
+        (RuntimeError(), "RuntimeError"),
+        (OSError(13, "Permission denied", "a\nb"), "a\\nb: Permission denied"),
+        (OSError("odd"), "OSError: odd"),
+        (ValueError("\x1b[2J"), "\\x1b[2J"),
+    ],
+)
+def test_an_error_is_one_line(error: Exception, expected: str) -> None:
+    assert application.one_line(error) == expected
+    error.__cause__ = KeyError("deeper")
+    assert application.one_line(error) == f"{expected}: 'deeper'"
+    error.__cause__ = KeyError()
+    assert application.one_line(error) == expected
+
+
+def test_a_reason_is_told_once() -> None:
+    error = ValueError("it is: too small")
+    error.__cause__ = ValueError("too small")
+    assert application.one_line(error) == "it is: too small"
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (None, 0, ""),
+        (PathNotFound("nowhere"), 2, "Error: nowhere\n"),
+        (UnimplementedError("unknown"), 2, "Error: unknown\n"),
+        (DataTypeError("odd"), 2, "Error: odd\n"),
+        (WeightsError("absent"), 1, "Error: absent\n"),
+        (RuntimeError("broken\n\x1b"), 1, "Error: RuntimeError: broken\\n\\x1b\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
+        (click.UsageError("so not"), 2, "Error: so not\n"),
+        (application.WrongUse("nor\nso"), 2, "Error: nor\\nso\n"),
+        (click.exceptions.Exit(7), 7, ""),
+    ],
+)
+def test_what_becomes_of_errors(
+    error: BaseException | None, code: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(img: str = "") -> None:
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(DeepFace, "search", search)
+    result = run("search")
+    assert result.exit_code == code
+    assert result.stderr == message or (result.stderr.endswith(message) and message)
+    assert result.stdout == ""
+    if error is not None and code in (1, 2) and not isinstance(error, click.ClickException):
+        for arguments in (["--debug", "search"], ["search", "--debug"]):
+            assert run(*arguments).exception is error
+
+
+@pytest.mark.parametrize(
+    ("level", "code", "shown"),
+    [
+        ("debug", 0, ""),
+        ("info", 0, "INFO: said\n"),
+        ("warning", 0, "WARNING: said\n"),
+        ("error", 1, "ERROR: said\n"),
+        ("critical", 1, "CRITICAL: said\n"),
+    ],
+)
+def test_an_error_that_is_only_logged_is_one(
+    level: str, code: int, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def search(img: str = "") -> dict[str, str]:
+        getattr(get_logger(), level)("said")
+        return {"img": img}
+
+    monkeypatch.setattr(DeepFace, "search", search)
+    before, level_before = list(logging.getLogger().handlers), get_logger().level
+    result = run("search", "--img", "a.jpg")
+    assert (result.exit_code, result.stderr) == (code, shown)
+    assert json.loads(result.stdout) == {"img": "a.jpg"}
+    assert logging.getLogger().handlers == before and get_logger().level == level_before
+
+
+def test_the_commands_own_level_is_info(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless the variable or the program says another one."""
+    script = (
+        "import sys\nfrom deepface import DeepFace\nfrom deepface.logger import get_logger\n"
+        "def search():\n    get_logger().info('said')\n"
+        "DeepFace.search = search\nsys.argv = ['deepface', 'search']\nDeepFace.cli()\n"
+    )
+    for level, shown in ((None, True), ("WARNING", False), ("10", True)):
+        environment = {k: v for k, v in os.environ.items() if k != "DEEPFACE_LOG_LEVEL"}
+        if level is not None:
+            environment["DEEPFACE_LOG_LEVEL"] = level
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env=environment,
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+        )
+        assert done.returncode == 0 and done.stdout == ""
+        assert ("INFO: said" in done.stderr) == shown
+
+
+def test_results_of_functions_are_printed_as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    pandas = pytest.importorskip("pandas")
+    array, table = np.arange(3), pandas.DataFrame({"a": [1, 2]})
+    results = [(array, [0, 1, 2]), ([table], [[{"a": 1}, {"a": 2}]]), ({"a": None}, {"a": None})]
+    for value, printed in [*results, ({"x": Path}, {"x": repr(Path)})]:
+        monkeypatch.setattr(DeepFace, "search", lambda value=value: value)
+        assert json.loads(run("search").stdout) == printed
+    monkeypatch.setattr(DeepFace, "search", lambda: None)
+    assert run("search").stdout == ""

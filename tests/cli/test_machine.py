@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from deepface.cli import bench
 from deepface.cli import doctor as clinic
 from deepface.cli import models as shelf
 from deepface.cli.models import MODEL_FILES
@@ -16,6 +19,7 @@ from deepface.runtime.home import weights_folder
 from deepface.runtime.weights.table import WEIGHT_FILES
 from tests.cli.command import lines, run
 from tests.data import package_pictures, weight
+from tests.stand_ins import ColorModel, cached
 
 YUNET = "face_detection_yunet_2023mar.onnx"
 WHEELS = {"opencv-python": "4.14.0.94"}
@@ -189,3 +193,62 @@ def test_bench() -> None:
     assert detecting["batch_size"] == 2
     assert detecting["faces_per_image"] == 1
     assert 0 < detecting["images_per_s"] < decoding["images_per_s"]
+
+
+def test_rows_of_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A figure for decoding, and one for each batch size, for as many pictures as fill it."""
+    portrait = str(package_pictures()[0])
+    measured: list[int | None] = []
+
+    def once(call: Callable[[], int | None], seconds: float) -> tuple[float, int | None]:
+        assert seconds == 3
+        measured.append(call())
+        return 2.0, measured[-1]
+
+    monkeypatch.setattr(bench, "_measured", once)
+    result = run("bench", portrait, portrait, portrait, "--seconds", "3", "--align", "False")
+    assert result.exit_code == 0, result.stderr
+    decoding, *detecting = lines(result)
+    assert decoding == {
+        "what": "decoding", "batch_size": None, "images_per_s": 1.5, "ms_per_image": 666.67,
+        "faces_per_image": None,
+    }  # fmt: skip
+    assert [row["batch_size"] for row in detecting] == [1, 8, 32]
+    assert [row["images_per_s"] for row in detecting] == [1.5, 4.5, 16.5]
+    assert [row["faces_per_image"] for row in detecting] == [1, 1, 1]
+    assert measured == [None, 3, 9, 33]
+
+
+def test_what_bench_measures_is_named() -> None:
+    portrait = str(package_pictures()[0])
+    with cached("facial_recognition", "colors", ColorModel()):
+        result = run(
+            *("bench", portrait, "--seconds", "0.1", "--batch-size", "1"),
+            *("--detector-backend", "skip", "--model-name", "colors"),
+        )
+    assert [row["what"] for row in lines(result)] == ["decoding", "skip + colors"]
+
+
+def test_durations_are_medians_without_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 5.0, 10.0, 11.0, 20.0, 22.0])
+    monkeypatch.setattr(bench, "time", SimpleNamespace(perf_counter=clock.__next__))
+    calls: list[int] = []
+
+    def call() -> int:
+        calls.append(1)
+        return len(calls)
+
+    assert bench._measured(call, 8.0) == (2.0, 1)  # of 5, 1 and 2 seconds
+    assert len(calls) == 4
+
+
+def test_pictures_of_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notes.txt").write_text("")
+    empty = run("bench", tmp_path)
+    assert empty.exit_code == 2 and "there is no picture in INPUTS" in empty.stderr
+    assert bench._pictures(()) == [str(path) for path in package_pictures()]
+    monkeypatch.setattr("deepface.runtime.packages.package_file", lambda *names: None)
+    none = run("bench")
+    assert none.exit_code == 2 and "give pictures" in none.stderr
+    wrong = run("bench", package_pictures()[0], "--model-name", "nobody")
+    assert wrong.exit_code == 2 and "nobody" in wrong.stderr
