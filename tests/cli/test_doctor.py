@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import builtins
+import os
 import shutil
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,7 +53,7 @@ def test_what_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clinic.os, "cpu_count", lambda: 7)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
     (finding,) = findings("check_python")
     assert finding.state == "ok"
     assert finding.what.startswith(f"deepface {__version__}, Python 3.")
@@ -79,7 +81,7 @@ def test_an_opencv_that_cannot_be_imported(
 def test_an_opencv_that_lacks_something(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clinic, "installed", {"opencv-python-headless": "4.9.0"}.get)
     assert findings("check_opencv") == [Finding("ok", "opencv-python-headless 4.9.0")]
-    monkeypatch.setitem(clinic.sys.modules, "cv2", SimpleNamespace(imdecode=1))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "cv2", SimpleNamespace(imdecode=1))  # type: ignore[arg-type]
     (finding,) = findings("check_opencv")
     assert finding.state == "broken"
     assert finding.what == "opencv-python-headless 4.9.0 lacks CascadeClassifier"
@@ -121,11 +123,11 @@ def test_onnx_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     monkeypatch.setattr(clinic, "installed", {"onnxruntime-gpu": "1.17"}.get)
     providers = SimpleNamespace(get_available_providers=lambda: ["CUDA", "CPU"])
-    monkeypatch.setitem(clinic.sys.modules, "onnxruntime", providers)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "onnxruntime", providers)  # type: ignore[arg-type]
     assert findings("check_onnx") == [
         Finding("ok", "onnxruntime-gpu 1.17 (models SFace, Buffalo_L): CUDA, CPU")
     ]
-    monkeypatch.setitem(clinic.sys.modules, "onnxruntime", SimpleNamespace())  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace())  # type: ignore[arg-type]
     (finding,) = findings("check_onnx")
     assert finding.state == "broken"
     assert finding.fix == "pip install --force-reinstall onnxruntime-gpu"
@@ -182,7 +184,7 @@ def test_the_weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert (first.fix is None) == (state == "ok")
         assert all(finding.state == "ok" for finding in rest)
     assert not (tmp_path / "new").exists()
-    monkeypatch.setattr(clinic.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
     refused = findings("check_weights")[0]
     assert refused.what == f"the weights folder {weights_folder()} cannot be written"
     assert refused.fix == "export DEEPFACE_HOME=A_FOLDER_OF_YOURS"

@@ -79,7 +79,7 @@ def test_rows() -> None:
     area = {"x": 1, "y": 2, "w": 3, "h": 4, "left_eye": (5, 6), "right_eye": None}
     face = {"facial_area": area, "emotion": {"happy": 0.5}, THUMBNAIL: "xyz"}
     other = {"region": {"x": 9}}
-    flat = {"x": 1, "y": 2, "w": 3, "h": 4, "left_eye_x": 5, "left_eye_y": 6}
+    flat: dict[str, Any] = {"x": 1, "y": 2, "w": 3, "h": 4, "left_eye_x": 5, "left_eye_y": 6}
     flat |= {"right_eye_x": None, "right_eye_y": None, "emotion_happy": 0.5}
     assert list(Entry("a", {"seconds": 0.5, "faces": [face, other]}).rows()) == [
         {"source": "a", "seconds": 0.5, "face": 0, **flat},
