@@ -467,6 +467,7 @@ def find(
     Args:
         img_path: one picture or many, as for :func:`extract_faces`.
         db_path: a folder; its JPEG and PNG files and those of the folders below are the gallery.
+            Or the address of one that ``fsspec`` opens: ``s3://bucket/people``, ``ftp://...``.
         model_name: as for :func:`represent`.
         distance_metric: as for :func:`verify`.
         enforce_detection: as for :func:`extract_faces`. Pictures of the folder without a face are

@@ -26,7 +26,7 @@ def mysql_server() -> Iterator[str]:
     if not server or not install:
         pytest.skip("needs MariaDB: apt-get install mariadb-server")
     with _folder("mysql") as folder:
-        data, port, password = folder / "data", _free_port(), secrets.token_hex(8)
+        data, port, password = folder / "data", free_port(), secrets.token_hex(8)
         shared = ["--no-defaults", f"--user={getpass.getuser()}", f"--datadir={data}"]
         options = ["--auth-root-authentication-method=normal", "--skip-test-db"]
         subprocess.run([install, *shared, *options], check=True, capture_output=True)
@@ -44,7 +44,7 @@ def mysql_server() -> Iterator[str]:
             f"--socket={folder / 's'}",
             f"--init-file={init}",
         ]
-        with _running(command, port):
+        with running(command, port):
             yield f"mysql://tester:{password}@127.0.0.1:{port}"
 
 
@@ -55,10 +55,10 @@ def redis_server() -> Iterator[str]:
     if not server:
         pytest.skip("needs Redis: apt-get install redis-server")
     with _folder("redis") as folder:
-        port, password = _free_port(), secrets.token_hex(8)
+        port, password = free_port(), secrets.token_hex(8)
         options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         command = [server, "--port", str(port), "--dir", str(folder), "--requirepass", password]
-        with _running([*command, *options], port):
+        with running([*command, *options], port):
             yield f"redis://:{password}@127.0.0.1:{port}"
 
 
@@ -75,7 +75,8 @@ def _folder(name: str) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port on loopback that nobody has at the moment."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
@@ -83,7 +84,8 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _running(command: list[str], port: int) -> Iterator[None]:
+def running(command: list[str], port: int) -> Iterator[None]:
+    """A server in a process of its own, which listens on this port."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + _SECONDS

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from deepface.recognition.registry import RECOGNIZERS
 from deepface.search.folder import Datastore, Face, Gallery, refresh
 from deepface.search.folder.formats import check_format
 from deepface.search.folder.signature import signer
+
+if TYPE_CHECKING:
+    from deepface.search.folder.remote import RemoteFolder
 
 
 def open_gallery(
@@ -44,11 +47,18 @@ def open_gallery(
     Raises:
         ValueError: as ``find``, where the folder or its datastore is to blame.
     """
-    folder, name = _folder(db_path), datastore_name(options)
+    folder, remote = _folder(db_path)
     check_format(datastore_format)
     credentials = signer(credentials)
     model = RECOGNIZERS.build(str(options.model_name), options.device, precision=options.precision)
-    store = Datastore(folder, name, datastore_format, model.output_shape, credentials)
+    store = Datastore(
+        folder,
+        datastore_name(options),
+        datastore_format,
+        model.output_shape,
+        credentials,
+        remote,
+    )
     if refresh_database:
         pickled = store.path.with_suffix(".pkl")
         if not silent and pickled.exists() and not store.path.exists():
@@ -58,7 +68,7 @@ def open_gallery(
                 pickled,
             )
         embedding = replace(options, anti_spoofing=False, progress=not silent)
-        gallery = refresh(store, lambda files: _embed(files, embedding), silent)
+        gallery = refresh(store, lambda files: _embed(files, embedding, remote), silent)
     else:
         if not silent:
             get_logger().info(
@@ -109,16 +119,17 @@ def datastore_name(options: Options) -> str:
     return "_".join(parts).replace("-", "").lower()
 
 
-def _folder(db_path: str | PathLike[str]) -> str:
+def _folder(db_path: str | PathLike[str]) -> tuple[str, RemoteFolder | None]:
+    """The folder's name, and what opens it where it is not on this machine."""
     try:
         folder = os.fsdecode(db_path)
     except TypeError:
         raise DataTypeError(f"db_path must be a folder's path, but it is {db_path!r}") from None
     if "://" in folder:
-        raise ValueError(
-            f"db_path {folder} is an address: pictures are read from folders only. Copy them into "
-            "one, or mount it."
-        )
+        from deepface.search.folder.remote import RemoteFolder
+
+        remote = RemoteFolder(folder)
+        return remote.name, remote
     try:
         is_folder = stat.S_ISDIR(os.stat(folder).st_mode)  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
@@ -128,10 +139,12 @@ def _folder(db_path: str | PathLike[str]) -> str:
         raise PathNotFound(f"db_path {folder!r} cannot be opened: {reason}") from error
     if not is_folder:
         raise PathNotFound(f"Passed path {folder} does not exist! db_path must be a folder.")
-    return folder
+    return folder, None
 
 
-def _embed(files: Sequence[str], options: Options) -> Iterator[tuple[str, list[Face]]]:
+def _embed(
+    files: Sequence[str], options: Options, remote: RemoteFolder | None
+) -> Iterator[tuple[str, list[Face]]]:
     """Picture files with their faces; none where the picture is to blame.
 
     A file for which something else is to blame (a disk, the memory) is left out: it is tried again
@@ -139,7 +152,8 @@ def _embed(files: Sequence[str], options: Options) -> Iterator[tuple[str, list[F
     """
     done = False
     failure: Exception | None = None
-    for seen in walk(open_batch(files), options, on_error="yield"):
+    pictures: Any = files if remote is None else [remote.open(file) for file in files]
+    for seen in walk(open_batch(pictures), options, on_error="yield"):
         for item in seen:
             file = files[item.index]
             if item.error is None:
@@ -149,7 +163,7 @@ def _embed(files: Sequence[str], options: Options) -> Iterator[tuple[str, list[F
             reason = item.error.__cause__ or item.error
             if fault_of(item.error) == "picture":
                 get_logger().error("Exception while extracting faces from %s: %s", file, reason)
-                if Path(file).exists():
+                if remote is not None or Path(file).exists():
                     done = True
                     yield file, []
             else:

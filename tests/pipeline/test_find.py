@@ -486,7 +486,7 @@ def test_credentials(folder: Path) -> None:
     ("arguments", "error", "message"),
     [
         ({"folder": "nowhere"}, PathNotFound, "Passed path nowhere does not exist!"),
-        ({"folder": "s3://bucket"}, ValueError, "pictures are read from folders only"),
+        ({"folder": "nothing://bucket"}, PathNotFound, "Protocol not known: nothing"),
         ({"img": None}, DataTypeError, "img must be numpy array or str"),
         ({"img": "nowhere.jpg"}, DeepFaceError, "nowhere.jpg"),
         ({"distance_metric": "cosinus"}, ValueError, "cosinus"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import Timeout
@@ -19,7 +19,11 @@ from deepface.runtime import safe_files
 from deepface.search.folder import formats
 from deepface.search.folder.faces import Face, Gallery
 from deepface.search.folder.journal import Journal
+from deepface.search.folder.scan import Scan, scan
 from deepface.search.folder.signature import SignatureError, Signatures
+
+if TYPE_CHECKING:
+    from deepface.search.folder.remote import RemoteFolder
 
 #: Galleries that are kept in memory, ready for the next query.
 _MOST_KEPT = 4
@@ -40,14 +44,24 @@ class Datastore:
         kind: the format.
         dimensions: length of the vectors that belong in it.
         credentials: a ``lightdsa.LightDSA`` object, which signs the file and checks it.
+        remote: the folder, where it is elsewhere; ``db_path`` is then its name, and the file is
+            kept on this machine.
     """
 
     def __init__(
-        self, db_path: str, name: str, kind: str, dimensions: int, credentials: Any = None
+        self,
+        db_path: str,
+        name: str,
+        kind: str,
+        dimensions: int,
+        credentials: Any = None,
+        remote: RemoteFolder | None = None,
     ) -> None:
         formats.check_format(kind)
         self.folder = db_path
-        self.path = Path(db_path, f"{name}.{kind}")
+        self._remote = remote
+        place = Path(db_path) if remote is None else remote.cache()
+        self.path = place / f"{name}.{kind}"
         self._name = name
         self._kind = kind
         self._dimensions = dimensions
@@ -57,6 +71,10 @@ class Datastore:
         self._key = (str(self.path.resolve()), self._prefix)
         #: ``None`` for a signed one: what nobody has signed is not to get into it.
         self.journal = None if self._is_signed else Journal(self._beside("journal"), self._prefix)
+
+    def scan(self, stored: Mapping[str, str]) -> Scan:
+        """What is in the folder now; see :func:`deepface.search.folder.scan.scan`."""
+        return scan(self.folder, stored) if self._remote is None else self._remote.scan(stored)
 
     def load(self) -> Gallery:
         """The gallery as it was last saved; an empty one when there is no file.
@@ -107,6 +125,8 @@ class Datastore:
             held = True
             path = self._beside("lock")
             try:
+                if self._remote is not None:
+                    path.parent.mkdir(parents=True, exist_ok=True)
                 try:
                     stack.enter_context(safe_files.locked(path, timeout=0))
                 except Timeout:

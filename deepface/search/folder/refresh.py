@@ -13,7 +13,7 @@ from deepface.errors import DeepFaceError, EmptyDatasource
 from deepface.logger import get_logger
 from deepface.search.folder.datastore import Datastore
 from deepface.search.folder.faces import Face, Gallery, Picture
-from deepface.search.folder.scan import Scan, scan
+from deepface.search.folder.scan import Scan
 
 #: Picture files -> each with its faces, none where none can be found in it; in any order.
 Embed = Callable[[list[str]], Iterable[tuple[str, list[Face]]]]
@@ -39,10 +39,10 @@ class Changes:
         return bool(self.new or self.replaced or self.removed)
 
     @classmethod
-    def between(cls, folder: str, gallery: Gallery) -> Changes:
+    def between(cls, store: Datastore, gallery: Gallery) -> Changes:
         """Compare; only files that are new or changed are opened."""
         stored = gallery.hashes
-        found = scan(folder, stored)
+        found = store.scan(stored)
         files = found.files
         hidden = {identity for identity in stored if found.hides(identity)} if found.unread else ()
         identities = gallery.identity.tolist()
@@ -112,7 +112,7 @@ def refresh(store: Datastore, embed: Embed, silent: bool = False) -> Gallery:
 
 
 def _changes(store: Datastore, gallery: Gallery) -> Changes:
-    changes = Changes.between(store.folder, gallery)
+    changes = Changes.between(store, gallery)
     if not changes.scan.files:
         left_out = changes.scan.explanation()
         raise EmptyDatasource(

@@ -15,9 +15,10 @@ from deepface.images.header import detect_image_format
 from deepface.logger import get_logger
 
 #: Endings of pictures that a gallery does not take, as published.
-_OTHER_PICTURES = (
+OTHER_PICTURES = (
     ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif", ".jp2", ".jpe", ".jfif",
 )  # fmt: skip
+TAKEN = "galleries take .jpg, .jpeg and .png only"
 #: Files that a message names, of each kind.
 _EXAMPLES = 3
 #: What was last said of a folder, so that it is said once and not at every search.
@@ -98,9 +99,8 @@ def scan(folder: str, stored: Mapping[str, str]) -> Scan:
             file = os.path.join(path, name)  # noqa: PTH118
             if name.lower().endswith(SUFFIXES):
                 _look_at(file, stored.get(file), found)
-            elif name.lower().endswith(_OTHER_PICTURES):
-                reason = "galleries take .jpg, .jpeg and .png only"
-                found.left_out.setdefault(reason, []).append(file)
+            elif name.lower().endswith(OTHER_PICTURES):
+                found.left_out.setdefault(TAKEN, []).append(file)
     return found
 
 
