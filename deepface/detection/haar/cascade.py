@@ -61,11 +61,12 @@ class Cascade:
                 'one: pip install "opencv-python<5"'
             )
         path = cascade_path(file)
-        self._classifiers = ObjectPool(lambda: cv2.CascadeClassifier(str(path)))
-        with reading(path, "Haar cascade"), self.classifier() as classifier:
-            if classifier.empty():
-                raise ValueError("OpenCV finds none in it")
-            self.window = classifier.getOriginalWindowSize()[0]
+        with reading(path, "Haar cascade"):
+            self._classifiers = ObjectPool(lambda: cv2.CascadeClassifier(str(path)))
+            with self.classifier() as classifier:
+                if classifier.empty():
+                    raise ValueError("OpenCV finds none in it")
+                self.window = classifier.getOriginalWindowSize()[0]
 
     def classifier(self) -> AbstractContextManager[cv2.CascadeClassifier]:
         """A classifier that nobody else uses meanwhile."""

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from torch import nn
 
+from deepface.detection.yolo.network import YoloNetwork
 from deepface.detection.yolo.ultralytics_import import REQUIREMENT, import_ultralytics
 from deepface.errors import MissingPackageError, WeightsError
 from deepface.runtime.weights.damage import damaged
@@ -58,6 +61,11 @@ _IGNORED = {
 _SIZE = 640
 #: Longest sides of inputs that a network can have been trained for.
 _SIZES = range(32, 4097)
+#: Settings of layers that decide how large their maps are, and the largest that makes sense.
+_GEOMETRY = ("kernel_size", "stride", "padding", "dilation", "scale_factor")
+_LARGEST = 64
+#: Side of the picture that shows whether a network runs.
+_TRIAL = 64
 _TASKS = "ultralytics.nn.tasks."
 
 
@@ -102,7 +110,14 @@ def _network(file: PytorchFile, network: Inert, content: dict[Any, Any]) -> Chec
     size = (content.get("train_args") or {}).get("imgsz", _SIZE)
     if size not in _SIZES:
         raise ValueError(f"inputs of {size!r:.20} pixels")
+    for module in graph.modules():
+        for name in _GEOMETRY:
+            numbers = getattr(module, name, 0)
+            if not all(0 <= n <= _LARGEST for n in np.ravel(numbers).tolist()):
+                raise ValueError(f"a {type(module).__name__} of {name} {numbers!r:.50}")
     graph = graph.float().eval().fuse(verbose=False)
+    with torch.inference_mode():  # what does not fit together is told now
+        YoloNetwork(graph)(torch.zeros(1, 3, _TRIAL, _TRIAL))
     return Checkpoint(graph, size)
 
 

@@ -67,5 +67,7 @@ def reading(path: str | Path, kind: str) -> Iterator[None]:
     except (MissingPackageError, WeightsError):
         raise
     except Exception as error:  # every parser has classes of its own
-        what = str(error).strip().partition("\n")[0] or type(error).__name__
+        what = str(error).strip().partition("\n")[0]
+        if not isinstance(error, (ValueError, OSError)):  # whose texts say enough
+            what = f"{type(error).__name__}: {what}"
         raise damaged(path, f"it is damaged or no {kind} ({what})") from error

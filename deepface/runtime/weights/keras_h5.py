@@ -8,12 +8,13 @@ type of each module.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,13 +22,12 @@ from torch import Tensor, nn
 
 from deepface.runtime.weights.checkpoints import load_into
 from deepface.runtime.weights.damage import damaged, reading
+from deepface.runtime.weights.hdf5_file import Array, Part, open_hdf5
 
 #: Kind of a Keras array (``"kernel"``, ``"bias"`` ...), in Keras' order, to the name of the
 #: module's tensor and the conversion between their layouts.
 Layout: TypeAlias = dict[str, tuple[str, Callable[[Tensor], Tensor]]]
 
-#: Bytes of a list of names.
-_MOST_TEXT = 1 << 20
 _KINDS = {"kernel", "depthwise_kernel", "bias", "alpha"}
 _KINDS |= {"gamma", "beta", "moving_mean", "moving_variance"}
 
@@ -42,35 +42,43 @@ class HasKerasLayout(Protocol):
 
 @dataclass(frozen=True)
 class KerasLayer:
-    """A layer with weights: its arrays by name, in order, as datasets of an open file."""
+    """A layer with weights: its arrays by name, in order, still in the file."""
 
     name: str
-    weights: dict[str, Any]
+    weights: dict[str, Array]
 
 
 @contextmanager
 def open_layers(path: str | Path) -> Iterator[list[KerasLayer]]:
     """The layers with weights of a Keras file, in order; arrays are read when indexed.
 
-    Takes files of ``model.save_weights`` and of ``model.save``. Of what HDF5 can do only what Keras
-    uses is followed: no links, no other files, nothing compressed.
+    Takes files of ``model.save_weights`` and of ``model.save``.
 
     Raises:
         FileNotFoundError: there is none.
         WeightsError: it is damaged or of another kind; also from what is done inside the block.
     """
-    import h5py
-
-    with reading(path, "HDF5 file of weights"), h5py.File(path, "r") as file:
-        root = _member(file, "model_weights") if "model_weights" in file else file
-        names = _texts(root, "layer_names")
+    with reading(path, "HDF5 file of weights"):
+        file = open_hdf5(np.memmap(path, np.uint8, "r").data)
+        root = file / "model_weights" if "model_weights" in file else file
+        names = root.texts("layer_names")
         if names is None:
             raise ValueError(f"it has no Keras weights, but {sorted(file)[:5]!r:.200}")
-        backend = _texts(root, "backend") or ["tensorflow"]
+        backend = root.texts("backend") or ["tensorflow"]
         if backend != ["tensorflow"]:  # others keep kernels in another layout
             raise ValueError(f"written by the Keras backend {backend[0]!r:.50}")
-        layers = [KerasLayer(name, _datasets(_member(root, name))) for name in names]
+        layers = [KerasLayer(name, _arrays(root / name)) for name in names]
         yield [layer for layer in layers if layer.weights]
+
+
+def _arrays(group: Part) -> dict[str, Array]:
+    arrays = {}
+    for name in group.texts("weight_names") or ():
+        try:
+            arrays[name] = (group / name).array()
+        except ValueError as error:
+            raise ValueError(f"{name!r:.100}: {error}") from error
+    return arrays
 
 
 def load_keras_weights(
@@ -146,14 +154,12 @@ def _convert(layer: KerasLayer, module: nn.Module, layout: Layout) -> dict[str, 
     ):
         raise ValueError(f"it has the arrays {list(layer.weights)} instead of {list(layout)}")
     own = module.state_dict()
-    for (array, dataset), (name, convert) in zip(
-        layer.weights.items(), layout.values(), strict=True
-    ):
+    for (label, array), (name, convert) in zip(layer.weights.items(), layout.values(), strict=True):
         shape = tuple(own[name].shape)
-        misfit = f"{array} has shape {dataset.shape}, {name} needs one that becomes {shape}"
-        if dataset.size != own[name].numel():  # before anything is read
+        misfit = f"{label} has shape {array.shape}, {name} needs one that becomes {shape}"
+        if math.prod(array.shape) != own[name].numel():  # before anything is read
             raise ValueError(misfit)
-        values = torch.from_numpy(np.asarray(dataset[()], dtype=np.float32))
+        values = torch.from_numpy(array.read())
         tensor = convert(values).contiguous()
         if tensor.shape != shape:
             raise ValueError(misfit)
@@ -200,60 +206,6 @@ def _dense(kernel: Tensor, hwc: tuple[int, int, int] | None) -> Tensor:
     if hwc is None:
         return kernel.t()
     return kernel.reshape(*hwc, -1).permute(3, 2, 0, 1).flatten(1)
-
-
-def _datasets(group: Any) -> dict[str, Any]:
-    names = _texts(group, "weight_names") or []
-    return {name: _checked(_member(group, name), name) for name in names}
-
-
-def _member(group: Any, name: str) -> Any:
-    """A part of the file by its path below ``group``.
-
-    HDF5 would follow links to other files, and soft links in circles.
-    """
-    import h5py
-
-    for part in name.strip("/").split("/"):
-        link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
-        if not isinstance(link, h5py.HardLink):
-            what = "missing" if link is None else "a link, perhaps to another file"
-            raise ValueError(f"{name!r:.100} is {what}")
-        group = group[part]
-    return group
-
-
-def _checked(dataset: Any, name: str) -> Any:
-    """An array of floats whose bytes lie in this file as they are."""
-    import h5py
-
-    if not isinstance(dataset, h5py.Dataset):
-        raise ValueError(f"{name!r:.100} is no array")
-    if dataset.external or dataset.is_virtual:
-        raise ValueError(f"{name!r:.100} lies in another file")
-    if dataset.dtype.kind != "f" or dataset.shape is None:
-        raise ValueError(f"{name!r:.100} does not consist of floats")
-    # What is compressed can grow without bound; what was never written takes no space in the file.
-    if dataset.id.get_create_plist().get_nfilters():
-        raise ValueError(f"{name!r:.100} is compressed")
-    return dataset
-
-
-def _texts(part: Any, attribute: str) -> list[str] | None:
-    """An attribute that is a text or an array of texts; ``None`` without it."""
-    import h5py
-
-    if attribute not in part.attrs:
-        return None
-    # Looked at before it is read: its type may say that one text has gigabytes.
-    stored = h5py.h5a.open(part.id, attribute.encode())
-    kind, count = stored.get_type(), stored.get_space().get_simple_extent_npoints()
-    if count == 0:  # of whatever type
-        return []
-    if not isinstance(kind, h5py.h5t.TypeStringID) or count * kind.get_size() > _MOST_TEXT:
-        raise ValueError(f"the attribute {attribute} is no list of names")
-    values = np.asarray(part.attrs[attribute], dtype=object).ravel().tolist()
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
 def _kind(name: str) -> str:

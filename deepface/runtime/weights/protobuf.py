@@ -16,6 +16,7 @@ Shape: TypeAlias = tuple[int, ...]
 
 _MOST_DIMENSIONS = 8
 _MOST_NUMBERS = 1 << 40
+_HALF = 1 << 63
 
 
 class Message:
@@ -27,11 +28,11 @@ class Message:
             self._fields[number].append(value)
 
     def numbers(self, field: int) -> list[int]:
-        """A repeated field of whole numbers, packed or not."""
+        """A repeated field of whole numbers, packed or not; of 64 bits, with a sign."""
         found: list[int] = []
         for value in self._fields.get(field, ()):
             found += [value] if isinstance(value, int) else _varints(value)
-        return found
+        return [((value + _HALF) & (2 * _HALF - 1)) - _HALF for value in found]
 
     def parts(self, field: int) -> list[memoryview]:
         """A repeated field of bytes, texts or messages."""
@@ -100,6 +101,10 @@ def _varints(content: memoryview) -> list[int]:
 
 def checked_shape(sizes: list[int]) -> Shape:
     """A tensor's sizes; ``ValueError`` where no tensor has them."""
-    if len(sizes) > _MOST_DIMENSIONS or math.prod(sizes) > _MOST_NUMBERS:
+    if (
+        len(sizes) > _MOST_DIMENSIONS
+        or min(sizes, default=0) < 0
+        or math.prod(sizes) > _MOST_NUMBERS
+    ):
         raise ValueError(f"a tensor of shape {sizes!r:.100}")
     return tuple(sizes)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 #: Bytes of a pickle: networks need some hundred thousand, and each may cost some hundred of memory.
-_MOST_PICKLED = 4 << 20
+_MOST_PICKLED = 2 << 20
 _MOST_DIMENSIONS = 8
 
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001

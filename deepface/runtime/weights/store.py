@@ -28,7 +28,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -164,16 +164,17 @@ def _ensure(file: WeightFile, stop: threading.Event) -> Path:
     path = weights_folder() / file.name
     if Path(file.name).is_absolute() or ".." in Path(file.name).parts:
         raise WeightsError(f"weight file {file.name!r} leads out of {weights_folder()}")
-    brought = None if path.is_file() else file_on_disk(file)
-    if brought is not None:
-        _check_hash(file, brought)
-        return brought
-    if not _is_usable(file, path):
-        try:
+    try:
+        brought = None if path.is_file() else file_on_disk(file)
+        if brought is not None:
+            if not _is_allowed(file.name):
+                _check_hash(file, brought)
+            return brought
+        if not _is_usable(file, path):
             _download(file, path, stop)
-        except OSError as error:
-            reason = f"{path.parent} cannot be written: {error}"
-            raise _failure(file, path, [reason]) from error
+    except OSError as error:
+        reason = f"{error.filename or path.parent} cannot be read or written: {error.strerror}"
+        raise _failure(file, path, [reason]) from error
     return path
 
 
@@ -364,7 +365,7 @@ def _checked(file: WeightFile, complete: Path) -> Path:
 def _failure(file: WeightFile, path: Path, reasons: Iterable[str]) -> WeightsError:
     urls = file.urls[0] if len(file.urls) == 1 else list(file.urls)
     lines = [f"An exception occurred while downloading {file.name} from {urls}:"]
-    if path.is_file():
+    with suppress(OSError):
         size = path.stat().st_size
         lines.append(
             f"  {path} is there, but incomplete: {size} of {file.size or '?'} bytes (if it is a "

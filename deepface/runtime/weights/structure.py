@@ -73,7 +73,8 @@ def _tensors(content: Any) -> list[tuple[str, Shape]]:
         if isinstance(value, Inert):
             value = value.state
         items = value.items() if isinstance(value, dict) else enumerate(value or ())
-        waiting += [(f"{name}.{key}" if name else str(key), item) for key, item in items]
+        # Of what is nested without an end, names stay short.
+        waiting += [(f"{name}.{key}"[-200:] if name else str(key), item) for key, item in items]
     return found
 
 
@@ -82,9 +83,9 @@ def _keras(path: Path) -> Mapping[str, Shape]:
 
     with open_layers(path) as layers:
         return {
-            f"{number}:{array}": tuple(dataset.shape)
+            f"{number}:{label}": array.shape
             for number, layer in enumerate(layers)
-            for array, dataset in layer.weights.items()
+            for label, array in layer.weights.items()
         }
 
 

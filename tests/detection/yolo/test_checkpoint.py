@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from deepface.detection.yolo.checkpoint import load_checkpoint
 from deepface.detection.yolo.ultralytics_import import import_ultralytics
 from deepface.errors import MissingPackageError, WeightsError
 from tests.detection.yolo.checkpoints import SIZE, save, write_random
+from tests.runtime.weights.mutations import mutations
 
 
 class Call:
@@ -150,6 +153,91 @@ def test_another_task_is_refused(tmp_path: Path) -> None:
 def test_other_content_is_refused(content: Any, match: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pt")
     refused(tmp_path / "other.pt", match)
+
+
+def itself() -> Any:
+    """A list that holds itself."""
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ema": torch.zeros(3)},
+        {"ema": itself()},
+        {"ema": {"a": itself()}},
+        {"ema": nn.Conv2d(1, 1, 1)},
+        {"train_args": [1]},
+        {"train_args": {"imgsz": 1 << 40}},
+        {"train_args": {"imgsz": "640"}},
+        {"train_args": {"imgsz": itself()}},
+        {"model": itself(), "ema": None},
+    ],
+)
+def test_what_surrounds_a_network_can_be_anything(
+    good: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    import_ultralytics()
+    content = torch.load(good, weights_only=False) | change
+    torch.save(content, tmp_path / "odd.pt")
+    refused(tmp_path / "odd.pt", r"odd\.pt.*(no YOLO network|incomplete)")
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [
+        ("model.0.conv", "padding", (10**9, 10**9)),
+        ("model.0.conv", "stride", (0.5, 0.5)),
+        ("model.0.conv", "stride", None),
+        ("model.0.conv", "groups", 7),
+        ("model.0", "conv", None),
+        ("model.0", "conv", itself()),
+        ("model.0", "act", "sigmoid"),
+        ("model.1", "f", 10**9),
+        ("model.11", "scale_factor", 1e9),
+        ("model.23", "stride", "a text"),
+        ("model.23", "nc", -1),
+        ("", "save", None),
+        ("", "model", itself()),
+    ],
+)
+def test_a_network_with_impossible_settings(
+    good: Path, tmp_path: Path, path: str, name: str, value: Any
+) -> None:
+    import_ultralytics()
+    content = torch.load(good, weights_only=False)
+    module = content["model"].get_submodule(path)
+    module._modules.pop(name, None)
+    module.__dict__[name] = value
+    torch.save(content, tmp_path / "odd.pt")
+    try:
+        load_checkpoint(tmp_path / "odd.pt")
+    except WeightsError as error:
+        assert str(tmp_path / "odd.pt") in str(error)
+    else:
+        assert name in ("nc", "act"), "this is not used, but the others are"
+
+
+def test_damaged_copies_of_a_network(good: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(good) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    (pickled,) = (name for name in members if name.endswith("data.pkl"))
+    outcomes: Counter[str] = Counter()
+    for number, copy in enumerate(mutations(members[pickled], 60)):
+        path = tmp_path / f"{number}.pt"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, content in (members | {pickled: copy}).items():
+                archive.writestr(name, content)
+        try:
+            load_checkpoint(path)
+            outcomes["a network"] += 1
+        except WeightsError as error:
+            assert str(path) in str(error)
+            outcomes["an error"] += 1
+        path.unlink()
+    assert outcomes["an error"] > 20, outcomes
 
 
 def test_damaged_files_are_refused(good: Path, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_layouts_root_and_saved_models(tmp_path: Path, group: str, device: str) 
         net = network()
     load_keras_weights(net, path, ORDER, FLATTEN)
     with open_layers(path) as layers:
-        arrays = [[array[()] for array in layer.weights.values()] for layer in layers]
+        arrays = [[array.read() for array in layer.weights.values()] for layer in layers]
     (conv, bias), (beta, mean, variance), (alpha,), (deep,), (dense, _) = arrays
     got = {name: value.detach().numpy() for name, value in net.state_dict().items()}
     assert got["conv.weight"][1, 2, 0, 1] == conv[0, 1, 2, 1]
@@ -264,9 +264,9 @@ def array_of_another_file(path: Path) -> None:
         (lambda path: path.write_text("<html>quota</html>"), "damaged or no HDF5 file"),
         (no_keras, r"no Keras weights, but \['layers'\]"),
         (lost_array, "a_1/bias:0' is missing"),
-        (group_for_array, "a_1/bias:0' is no array"),
-        (bytes_of_another_file, "a_1/bias:0' lies in another file"),
-        (array_of_another_file, "a_1/bias:0' is a link, perhaps to another file"),
+        (group_for_array, "a_1/bias:0': a group instead of an array"),
+        (bytes_of_another_file, "a_1/bias:0': an array whose numbers lie in another file"),
+        (array_of_another_file, "no group, or one with links to other files"),
     ],
 )
 def test_damaged_and_malicious_files(
@@ -284,7 +284,7 @@ def test_huge_array_is_refused_before_it_is_read(tmp_path: Path) -> None:
         del file["a"]["a_1/bias:0"]
         file["a"].create_dataset("a_1/bias:0", (1 << 40,), "f4", chunks=(1024,))  # 4 TB of nothing
     assert path.stat().st_size < 1 << 20
-    with pytest.raises(WeightsError, match=r"bias:0 has shape \(1099511627776,\)"):
+    with pytest.raises(WeightsError, match="bias:0': an array in chunks"):
         load_keras_weights(network(), path, ORDER, FLATTEN)
 
 

@@ -370,7 +370,7 @@ def test_full_disk(folder: Path, add: Add, site: Site) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # the file needs 300,000
     try:
-        with pytest.raises(WeightsError, match="cannot be written") as error:
+        with pytest.raises(WeightsError, match="cannot be read or written") as error:
             ensure_weight(NAME)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
@@ -382,7 +382,7 @@ def test_full_disk(folder: Path, add: Add, site: Site) -> None:
 def test_folder_that_cannot_be_made(add: Add, folder: Path) -> None:
     add("/ok")
     folder.parent.parent.joinpath(".deepface").write_text("a file where a folder should be")
-    with pytest.raises(WeightsError, match="cannot be written"):
+    with pytest.raises(WeightsError, match="cannot be read or written"):
         ensure_weight(NAME)
 
 
@@ -800,6 +800,28 @@ def test_https_does_not_lead_to_http(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(requests, "get", lambda *_, **__: Response())
     with pytest.raises(download.DownloadError, match="not encrypted"):
         download.fetch("https://a/net.pth", tmp_path / "part", "", threading.Event())
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "x" * 5000, "/proc/1/nothing", "y" * 300])
+def test_homes_that_cannot_be(add: Add, monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+    monkeypatch.setenv("DEEPFACE_HOME", home)
+    add("/ok")
+    with pytest.raises(WeightsError, match=NAME):
+        ensure_weight(NAME)
+
+
+def test_a_file_that_cannot_be_read(
+    folder: Path, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(folder, CONTENT)
+
+    def refuse(path: Path, *_: object) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(weights, "_digest", refuse)
+    add("/ok")
+    with pytest.raises(WeightsError, match=f"{path} cannot be read or written: Permission denied"):
+        ensure_weight(NAME)
 
 
 # --- structure ----------------------------------------------------------------------------------
