@@ -1,6 +1,6 @@
 """The table of detectors for the documentation, made from the detectors themselves.
 
-``python -m deepface.detection.table docs/choosing.md`` writes it between the two marks in that file.
+``python -m deepface.detection.table docs/choosing.md`` writes it between the two marks there.
 """
 
 from __future__ import annotations

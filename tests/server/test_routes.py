@@ -271,7 +271,8 @@ def test_faces_are_listed_and_deleted_by_id_or_name(client: TestClient) -> None:
 def test_a_search_by_vector_gives_both_kinds_of_tables(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     pytest.importorskip("dlib")
-    place: dict[str, Any] = {"database_type": "sqlite", "connection_details": str(tmp_path / "faces.db")}
+    where = str(tmp_path / "faces.db")
+    place: dict[str, Any] = {"database_type": "sqlite", "connection_details": where}
     dlib: dict[str, Any] = {"model_name": "Dlib", "detector_backend": "skip"}
     picture = np.random.default_rng(1).integers(0, 255, (150, 150, 3), np.uint8)
     DeepFace.register(picture, "noise", **dlib, **place)
