@@ -63,6 +63,11 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
+def _door(name: str) -> Any:
+    """Another door, for what the published library has here. By name: no door needs another."""
+    return importlib.import_module(f"deepface.{name}")
+
+
 def build_model(model_name: str, task: str = "facial_recognition") -> Any:
     """Build a model, or get the one that this process has built already.
 
@@ -588,8 +593,7 @@ def stream(
         MissingPackageError: OpenCV was built without windows, and there is no ``output_path``.
         WeightsError: a model's weights are not on disk and cannot be downloaded.
     """
-    from deepface import live
-
+    live = _door("live")
     analysis = live.Analysis(
         detector_backend=detector_backend,
         model_name=model_name,
@@ -1020,6 +1024,4 @@ def cli() -> None:
     Raises:
         SystemExit: always, with the exit code: 0 all done, 1 some pictures failed, 2 wrong use.
     """
-    from deepface.cli.app import main
-
-    main()
+    _door("cli.app").main()

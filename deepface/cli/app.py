@@ -12,13 +12,8 @@ from typing import Any
 import click
 
 from deepface import __version__
-from deepface.errors import DataTypeError, PathNotFound, UnimplementedError
+from deepface.cli.outcome import BROKEN_PIPE, DEBUG, INTERRUPTED, LOG, Failure, debug_option
 from deepface.logger import get_logger, printable
-
-#: Where a command's context has the :class:`StderrHandler`.
-LOG = "deepface.log"
-#: Ctrl-C, and a reader (``| head``) that has seen enough: as other programs, 128 + the signal.
-INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 @dataclass(frozen=True)
@@ -100,45 +95,15 @@ class App(click.Group):
             click.echo("interrupted", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
         except Exception as error:
-            if ctx.meta.get("deepface.debug"):
+            if ctx.meta.get(DEBUG):
                 raise
-            raise _Failure(one_line(error), 2 if isinstance(error, _WRONG_USE) else 1) from error
+            raise Failure(error) from error
 
 
 def _imported(path: str) -> Any:
     module, attribute = path.split(":")
     whole = module if "." in module else f"deepface.cli.{module}"
     return getattr(importlib.import_module(whole), attribute)
-
-
-_WRONG_USE = (UnimplementedError, PathNotFound, DataTypeError)
-
-
-class WrongUse(click.ClickException):
-    """As ``click.UsageError``, without the reminder of how to write the command."""
-
-    exit_code = 2
-
-
-class _Failure(click.ClickException):
-    """One line, and an exit code of its own."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]
-
-
-def one_line(error: BaseException) -> str:
-    """What went wrong, and the reason behind it where the message does not hold it."""
-    text = str(error) or type(error).__name__
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        text = f"{error.filename}: {error.strerror}"
-    elif not isinstance(error, ValueError):
-        text = f"{type(error).__name__}: {text}" if str(error) else text
-    cause = error.__cause__
-    if cause is not None and str(cause) and str(cause) not in text:
-        text += f": {cause}"
-    return printable(text)
 
 
 class StderrHandler(logging.Handler):
@@ -174,20 +139,6 @@ def _log_to_stderr(ctx: click.Context) -> None:
     def put_back() -> None:
         root.removeHandler(handler)
         get_logger().setLevel(before)
-
-
-def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    ctx.meta["deepface.debug"] = value or ctx.meta.get("deepface.debug", False)
-
-
-#: For the group and for each command.
-debug_option = click.option(
-    "--debug",
-    is_flag=True,
-    expose_value=False,
-    callback=_set_debug,
-    help="Show the whole traceback of an error.",
-)
 
 
 @click.group("deepface", cls=App, context_settings={"help_option_names": ["-h", "--help"]})

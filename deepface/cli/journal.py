@@ -23,9 +23,9 @@ from typing import IO, Any, NamedTuple, TypeAlias
 
 from filelock import Timeout
 
-from deepface.cli.app import WrongUse, one_line
 from deepface.cli.entries import Entry
 from deepface.cli.formats import format_of
+from deepface.cli.outcome import WrongUse, one_line
 from deepface.runtime.safe_files import create, locked, open_existing, open_to_append, replacing
 
 #: Entries with the number of the run that made them.

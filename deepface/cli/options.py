@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import click
 
-from deepface.cli.app import debug_option
+from deepface.cli.outcome import debug_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 

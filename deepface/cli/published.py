@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from deepface.cli.app import LOG, WrongUse, debug_option
+from deepface.cli.outcome import LOG, WrongUse, debug_option
 
 #: Parameters that are objects of Python, which no text stands for.
 _OBJECTS = ("connection", "credentials", "cryptosystem")

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 import click
 
-from deepface.cli.app import INTERRUPTED
 from deepface.cli.entries import Entry
 from deepface.cli.journal import Done, Journal
+from deepface.cli.outcome import INTERRUPTED
 from deepface.cli.printed import printer_for
 from deepface.cli.sheet import ContactSheet
 from deepface.logger import printable

@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deepface.cli.app import WrongUse
 from deepface.cli.entries import THUMBNAIL, Entry, PictureNotWritten
+from deepface.cli.outcome import WrongUse
 from deepface.runtime.safe_files import write
 from deepface.types import Image
 

@@ -99,7 +99,7 @@ def verify(pictures: tuple[str, ...], **values: Any) -> None:
 def _outcome(result: Any) -> dict[str, Any]:
     if not isinstance(result, Exception):
         return {"result": result}
-    from deepface.cli.app import one_line
+    from deepface.cli.outcome import one_line
 
     reason = innermost(result)  # those between count the pictures of a batch
     which = f"{result}: " if reason is not result else ""

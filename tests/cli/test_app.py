@@ -22,6 +22,7 @@ import pytest
 import deepface
 from deepface import DeepFace
 from deepface.cli import app as application
+from deepface.cli.outcome import WrongUse, one_line
 from deepface.cli.published import call, explanation
 from deepface.errors import DataTypeError, PathNotFound, UnimplementedError, WeightsError
 from deepface.logger import get_logger
@@ -264,17 +265,17 @@ def test_other_public_functions_are_commands() -> None:
     ],
 )
 def test_an_error_is_one_line(error: Exception, expected: str) -> None:
-    assert application.one_line(error) == expected
+    assert one_line(error) == expected
     error.__cause__ = KeyError("deeper")
-    assert application.one_line(error) == f"{expected}: 'deeper'"
+    assert one_line(error) == f"{expected}: 'deeper'"
     error.__cause__ = KeyError()
-    assert application.one_line(error) == expected
+    assert one_line(error) == expected
 
 
 def test_a_reason_is_told_once() -> None:
     error = ValueError("it is: too small")
     error.__cause__ = ValueError("too small")
-    assert application.one_line(error) == "it is: too small"
+    assert one_line(error) == "it is: too small"
 
 
 @pytest.mark.parametrize(
@@ -288,7 +289,7 @@ def test_a_reason_is_told_once() -> None:
         (RuntimeError("broken\n\x1b"), 1, "Error: RuntimeError: broken\\n\\x1b\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (click.UsageError("so not"), 2, "Error: so not\n"),
-        (application.WrongUse("nor\nso"), 2, "Error: nor\\nso\n"),
+        (WrongUse("nor\nso"), 2, "Error: nor\\nso\n"),
         (click.exceptions.Exit(7), 7, ""),
     ],
 )

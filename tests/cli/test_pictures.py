@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from deepface.cli.annotate import face_label, file_stem, write_annotated, write_crops
-from deepface.cli.app import WrongUse
 from deepface.cli.entries import THUMBNAIL, Entry
+from deepface.cli.outcome import WrongUse
 from deepface.cli.sheet import ContactSheet, thumbnail
 
 GREEN = (80, 220, 80)
