@@ -3,8 +3,9 @@
 ``from deepface import DeepFace`` gives the functions.
 """
 
-from deepface import compat
+from deepface import _opencv, compat
 
 __version__ = "0.1.0"
 
+_opencv.install()
 compat.install()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 from typing import ClassVar, Literal, TypeAlias
 
+from deepface.logger import printable
+
 #: What an error tells of:
 #:
 #: * ``"picture"``: of the input's bytes. They lead to it again: only such an error may be kept.
@@ -19,9 +21,16 @@ Fault: TypeAlias = Literal["picture", "machine", "call", "other"]
 
 
 class DeepFaceError(ValueError):
-    """Base of the errors below."""
+    """Base of the errors below. Its text is one line, whatever the names in it hold.
+
+    File names, and what libraries say of a file, may have line ends and what steers a terminal:
+    they become escapes, as in the log.
+    """
 
     fault: ClassVar[Fault] = "other"
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(printable(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class ImgNotFound(DeepFaceError):

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "deepface"
 #: A room imports from itself and from those before it. Rooms of one line import each other freely
 #: as long as no circle of files comes of it.
 ROOMS = (
-    ("__init__", "types", "results", "errors", "logger", "_pyinstaller", "published"),
+    ("__init__", "_opencv", "types", "results", "errors", "logger", "_pyinstaller", "published"),
     ("runtime",),
     ("images",),
     ("detection",),

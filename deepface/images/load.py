@@ -5,39 +5,23 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
-import errno
 import inspect
 import io
 import os
-import stat
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.errors import DataTypeError, DeepFaceError, ImgNotFound, InvalidImage, as_ours
+from deepface.errors import DataTypeError, DeepFaceError, InvalidImage, as_ours
 from deepface.images.decode import Encoded
 from deepface.images.header import detect_image_format
 from deepface.images.limits import check_bytes, read_limited
+from deepface.images.paths import DATA_URI, open_file, path_name
 from deepface.images.pil import is_pil_image, pil_to_bgr
 from deepface.images.video import BrokenVideo, Frame
 from deepface.types import Image
-
-_DATA_URI = "data:image/"
-#: Longest part of a caller's string that messages repeat: some pass base64 where a path belongs.
-_LONGEST_NAME = 300
-#: What else than a regular file a path can lead to.
-_KINDS = {
-    stat.S_IFREG: "",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
-_NO_SUCH_FILE = frozenset([errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP])
 
 
 def load_image(img: Any) -> tuple[NDArray[Any], str]:
@@ -104,13 +88,7 @@ def item_name(img: Any) -> str:
         return img.name
     if isinstance(img, (str, os.PathLike)):
         text = os.fsdecode(img)
-        if _is_url(text):
-            from deepface.images.fetch import without_secrets
-
-            text = without_secrets(text)
-        elif text.startswith(_DATA_URI):
-            return _BASE64_NAME
-        return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
+        return _BASE64_NAME if text.startswith(DATA_URI) else path_name(text)
     if isinstance(img, (bytes, bytearray, memoryview)):
         return "encoded bytes"
     if is_pil_image(img):
@@ -132,7 +110,7 @@ def read_item(img: Any, name: str) -> Encoded | NDArray[Any]:
         text = os.fsdecode(img)
         if _is_url(text):
             return _read_url(text, name)
-        if text.startswith(_DATA_URI):
+        if text.startswith(DATA_URI):
             return Encoded.open(_read_base64(text, name), name)
         return Encoded.open(_read_file(text, name), name)
     if isinstance(img, (bytes, bytearray, memoryview)):
@@ -166,30 +144,12 @@ def _is_stream(img: Any) -> bool:
 
 
 def _read_file(path: str, name: str) -> bytes:
-    try:
-        kind = _KINDS.get(stat.S_IFMT(os.stat(path).st_mode), "not a file")  # noqa: PTH116 - Path("") is "."
-        if kind:
-            raise ImgNotFound(f"Confirm that {name} exists as a file: it is {kind}")
-        with Path(path).open("rb", buffering=0) as file:
+    with open_file(path) as file:
+        try:
             check_bytes(os.fstat(file.fileno()).st_size, name)
             return read_limited(file.read, name)
-    except DeepFaceError:
-        raise
-    except (OSError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno not in _NO_SUCH_FILE:
+        except OSError as error:
             raise as_ours(error, f"Exception while loading {name}") from error
-        raise ImgNotFound(f"Confirm that {name} exists{_hint(path)}") from error
-
-
-def _hint(path: str) -> str:
-    """What a string that names no file may have been meant to be."""
-    scheme, separator, _ = path.partition("://")
-    if separator and scheme.isalnum():
-        other = "pass its path" if scheme.lower() == "file" else "only http and https are fetched"
-        return f"; {scheme}:// is no address of a picture here: {other}"
-    if len(path) > _LONGEST_NAME:
-        return f"; an encoded picture in a string must start with {_DATA_URI}"
-    return ""
 
 
 def _read_url(url: str, name: str) -> Encoded:
@@ -199,11 +159,13 @@ def _read_url(url: str, name: str) -> Encoded:
 
 
 def _read_base64(uri: str, name: str) -> bytes:
-    _, comma, text = uri.partition(",")
-    if not comma:
+    comma = uri.find(",")
+    if comma < 0:
         raise InvalidImage(f"format error in {name}: there is no comma before the data")
+    filling = uri.count("=", max(comma, len(uri) - 2))
+    check_bytes((len(uri) - comma - 1) * 3 // 4 - filling, name)
     try:
-        data = base64.b64decode(text)
+        data = base64.b64decode(uri[comma + 1 :])
     except (binascii.Error, ValueError) as error:
         raise InvalidImage(f"format error in {name}: {error}") from error
     if detect_image_format(data) is None:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sized
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deepface.errors import DeepFaceError
+from deepface.errors import as_ours
 from deepface.images.batch import Batch, holds_its_items, open_batch
-from deepface.images.files import SUFFIXES, named_as_images
+from deepface.images.files import has_suffix_of_picture, named_as_images
+from deepface.images.paths import is_folder, path_name
 from deepface.images.video import BrokenVideo, is_video, iter_frames
-
-#: Longer strings are base64 or other data, which the file system refuses to look up.
-_LONGEST_PATH = 4096
 
 
 def open_sources(sources: Any, every: int = 1) -> Batch:
@@ -55,24 +52,21 @@ def _holds_many(item: object) -> bool:
 
 
 def _is_folder(item: object) -> bool:
-    if not isinstance(item, (str, os.PathLike)):
-        return False
-    name = os.fsdecode(item)
     # A picture's name needs no look at the disk: of 100,000 on a network each takes its time.
-    if name.lower().endswith(SUFFIXES) or len(name) > _LONGEST_PATH:
-        return False
-    return Path(item).is_dir()
+    is_picture = isinstance(item, (str, os.PathLike)) and has_suffix_of_picture(item)
+    return not is_picture and is_folder(item)
 
 
 def _pictures(items: Iterable[Any], every: int) -> Iterator[Any]:
     for item in items:
-        if is_video(item):
-            try:
+        try:
+            if _is_folder(item):
+                # By name alone: a broken file is an error of its own, and no file is read twice.
+                yield from named_as_images(item, aloud=True)
+            elif is_video(item):
                 yield from iter_frames(item, every)
-            except DeepFaceError as error:
-                yield BrokenVideo(os.fsdecode(item), error)
-        elif _is_folder(item):
-            # By name alone: a broken file is an error of its own, and no file is read twice.
-            yield from named_as_images(item)
-        else:
-            yield item
+            else:
+                yield item
+        except Exception as error:
+            name = path_name(os.fsdecode(item))
+            yield BrokenVideo(name, as_ours(error, f"Exception while loading {name}"))

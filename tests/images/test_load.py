@@ -126,11 +126,12 @@ def test_the_published_loaders() -> None:
     [
         ("no/such/file.jpg", ImgNotFound, "Confirm that no/such/file.jpg exists"),
         (Path("no") / "such.jpg", ImgNotFound, "Confirm that no/such.jpg exists"),
-        ("", ImgNotFound, "Confirm that  exists"),
+        ("", ImgNotFound, "an empty string names no file"),
         ("ü/面.jpg", ImgNotFound, "Confirm that ü/面.jpg exists"),
-        (os.curdir, ImgNotFound, "Confirm that . exists"),
+        (os.curdir, ImgNotFound, ". cannot be read as a file: it is a folder"),
         ("a\0b", ImgNotFound, "exists"),
-        ("ftp://host/a.jpg", ImgNotFound, "Confirm that ftp://host/a.jpg exists"),
+        ("ftp://me:secret@host/a.jpg", ImgNotFound, "ftp://host/a.jpg: ftp:// is no address"),
+        ("x" * 300, ImgNotFound, "File name too long"),
         ("/9j/" + "A" * 100_000, ImgNotFound, "must start with data:image/"),
         (None, DataTypeError, "img must be numpy array or str but it is <class 'NoneType'>"),
         (3, DataTypeError, "img must be numpy array or str but it is <class 'int'>"),
@@ -180,7 +181,7 @@ def test_a_file_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)  # file modes do not stop root
+    monkeypatch.setattr(os, "open", refuse)  # file modes do not stop root
     with pytest.raises(DeepFaceError, match=r"Exception while loading .*: Permission denied"):
         load_image(path)
 
@@ -463,6 +464,8 @@ def test_odd_files_are_read_as_opencv_reads_them_or_better() -> None:
 def test_names_keep_secrets_and_length() -> None:
     assert item_name("https://me:secret@host/a.jpg?token=secret#x") == "https://host/a.jpg?..."
     assert item_name(data_uri(PNG)) == "base64 encoded string"
+    assert item_name("rtsp://me:secret@camera/1") == "rtsp://camera/1"
+    assert item_name("x" * 4_000) == "x" * 4_000  # the longest path
     assert len(item_name("x" * 10_000)) < 400
 
 

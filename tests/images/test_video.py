@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from deepface.errors import DeepFaceError, ImgNotFound
+from deepface.errors import DeepFaceError, ImageTooLarge, ImgNotFound
 from deepface.images.sources import open_sources
 from deepface.images.video import is_video, iter_frames
 from deepface.pipeline import FacePipeline
@@ -49,6 +52,8 @@ def test_every_nth_frame_with_its_time(clip: Path, every: int) -> None:
 def test_what_is_a_video() -> None:
     assert is_video("a/b.MP4")
     assert is_video(Path("clip.webm"))
+    for suffix in ("3gp", "mts", "ogv", "m2ts", "M4V", "wmv"):
+        assert is_video(f"a.{suffix}")
     assert not is_video("a.jpg")
     assert not is_video(picture())
 
@@ -61,6 +66,61 @@ def test_unreadable_videos(tmp_path: Path) -> None:
         next(iter_frames(tmp_path / "bad.mp4"))
     with pytest.raises(ValueError, match="every must be at least 1"):
         next(iter_frames(tmp_path / "bad.mp4", 0))
+
+
+@pytest.mark.parametrize("name", ["10:30:00.mp4", "file:a.mp4", "a%03d.mp4", "concat:a|b.mp4"])
+def test_names_that_ffmpeg_would_take_for_something_else(
+    clip: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip.rename(clip.parent / name)
+    monkeypatch.chdir(clip.parent)
+    frames = list(iter_frames(name))
+    assert [frame.name for frame in frames] == [f"{name}#{number}" for number in range(10)]
+
+
+@pytest.mark.parametrize("kept", [3, 7])
+def test_a_video_that_is_cut_off_says_so(
+    clip: Path, kept: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert len(list(iter_frames(clip))) == 10
+    assert not caplog.records
+    content = clip.read_bytes()
+    starts = [found.start() for found in re.finditer(b"00dc", content)]
+    clip.write_bytes(content[: starts[kept]])
+    count = len(list(iter_frames(clip)))
+    assert 0 < count <= kept
+    assert f"{clip} ends after {count} frames of 10 or so" in caplog.text
+
+
+def test_frames_obey_the_limit_on_pixels(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPFACE_MAX_IMAGE_PIXELS", str(64 * 48))
+    assert len(list(iter_frames(clip))) == 10
+    monkeypatch.setenv("DEEPFACE_MAX_IMAGE_PIXELS", str(64 * 48 - 1))
+    with pytest.raises(ImageTooLarge, match="64 x 48"):
+        next(iter_frames(clip))
+    (item,) = FacePipeline("skip").stream(clip, on_error="yield")
+    assert item.source == str(clip) and isinstance(item.error, ImageTooLarge)
+
+
+def test_a_frame_larger_than_the_video_says(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size in an AVI file's header is not that of the JPEG pictures in it."""
+    content = clip.read_bytes()
+    size, lie = struct.pack("<II", 64, 48), struct.pack("<II", 16, 16)
+    assert content.count(size) >= 2
+    clip.write_bytes(content.replace(size, lie))
+    monkeypatch.setenv("DEEPFACE_MAX_IMAGE_PIXELS", str(64 * 48 - 1))
+    with pytest.raises(ImageTooLarge, match="64 x 48"):
+        list(iter_frames(clip))
+
+
+def test_a_picture_named_as_a_video_obeys_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for suffix in (".png", ".jpg", ".bmp"):
+        (tmp_path / "1.avi").write_bytes(encoded(picture(), suffix))
+        monkeypatch.setenv("DEEPFACE_MAX_IMAGE_PIXELS", str(32 * 24 - 1))
+        with pytest.raises(DeepFaceError, match=r"limit|no video"):
+            list(iter_frames(tmp_path / "1.avi"))
 
 
 def test_a_stream_of_a_video(clip: Path) -> None:
@@ -122,11 +182,11 @@ def test_pictures_are_not_looked_up_to_learn_whether_they_are_folders(
 ) -> None:
     asked: list[str] = []
 
-    def is_dir(self: Path) -> bool:
-        asked.append(str(self))
+    def is_dir(path: str) -> bool:
+        asked.append(path)
         return False
 
-    monkeypatch.setattr(Path, "is_dir", is_dir)
+    monkeypatch.setattr(os.path, "isdir", is_dir)
     opened = open_sources(["a.jpg", "b.PNG", "notes"])
     assert opened.total == 3
     assert asked == ["notes"]

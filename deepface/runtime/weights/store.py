@@ -109,8 +109,8 @@ def download_all(names: Iterable[str] | None = None) -> list[Path]:
             raise
     if failures:
         raise WeightsError(
-            f"{len(failures)} of {len(files)} weight files are not available:\n"
-            + "\n".join(failures)
+            f"{len(failures)} of {len(files)} weight files are not available: "
+            + "; ".join(failures)
         )
     return paths
 

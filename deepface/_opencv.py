@@ -1,0 +1,52 @@
+"""OpenCV is imported without a trace that programs started later could follow.
+
+Its import puts folders before ``LD_LIBRARY_PATH``, and an empty entry behind them where the
+variable was not set: a child process would then load libraries from the current folder. Nothing
+here needs that. (Its ``QT_...`` variables stay: without them its windows do not open.)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+
+_VARIABLE = "LD_LIBRARY_PATH"
+
+
+class _Finder(MetaPathFinder):
+    """Steps in once: at the first import of ``cv2``."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != "cv2":
+            return None
+        sys.meta_path.remove(self)  # cv2 imports itself a second time
+        spec = find_spec(fullname)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def execute_and_restore(module: ModuleType) -> None:
+            before = os.environ.get(_VARIABLE)
+            try:
+                execute(module)
+            finally:
+                if before is None:
+                    os.environ.pop(_VARIABLE, None)
+                else:
+                    os.environ[_VARIABLE] = before
+
+        spec.loader.exec_module = execute_and_restore  # type: ignore[method-assign]
+        return spec
+
+
+def install() -> None:
+    """Watch for the import of OpenCV, unless it is there already."""
+    if "cv2" not in sys.modules:
+        sys.meta_path.insert(0, _Finder())
