@@ -22,6 +22,7 @@ from benchmarks import (
     profiling,
     represent,
     retinaface,
+    serve,
     soak,
 )
 
@@ -38,6 +39,7 @@ COMMANDS = {
     "lfw": lfw,
     "memory": memory,
     "pipeline": pipeline,
+    "serve": serve,
     "soak": soak,
     "differences": differences,
     "import": imports,
