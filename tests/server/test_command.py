@@ -1,0 +1,168 @@
+"""``deepface serve`` as a process, and what a container runs of it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from deepface.cli.app import app
+from deepface.server.command import serve
+from deepface.server.settings import Settings, variable_of
+from tests.data import weight
+
+ROOT = Path(__file__).resolve().parents[2]
+CONTAINERS = ROOT / "containers"
+DOCKERFILES = sorted(CONTAINERS.glob("Dockerfile*"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def process(command: Sequence[str], **environment: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as started:
+        yield started
+        if started.poll() is None:
+            started.kill()
+
+
+def until_ready(url: str, started: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 120
+    while True:
+        assert started.poll() is None and time.monotonic() < end
+        try:
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+
+
+def test_serve_runs_becomes_ready_and_ends_on_sigterm(pictures: Path) -> None:
+    weight("face_detection_yunet_2023mar.onnx")
+    port, grpc_port = free_port(), free_port()
+    variables = {
+        "DEEPFACE_SERVER_PORT": str(port),
+        "DEEPFACE_GRPC_PORT": str(grpc_port),
+        "DEEPFACE_FACE_DETECTION_MODELS": "yunet",
+    }
+    url = f"http://127.0.0.1:{port}"
+    with process([sys.executable, "-m", "deepface.server"], **variables) as started:
+        until_ready(url, started)
+        fields = {"detector_backend": "yunet", "faces": "none"}
+        files = {"img": (pictures / "a.jpg").read_bytes()}
+        answer = httpx.post(f"{url}/extract_faces", files=files, data=fields, timeout=60)
+        assert len(answer.json()["results"]) == 1
+        with socket.create_connection(("127.0.0.1", grpc_port), timeout=10):
+            pass
+        health = [sys.executable, "-m", "deepface.server.health"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
+        assert subprocess.run(health, env=environment, check=False).returncode == 0
+        started.send_signal(signal.SIGTERM)
+        told, _ = started.communicate(timeout=60)
+        assert "Welcome to DeepFace API" in told and "Traceback" not in told
+        assert subprocess.run(health, env=environment, check=False).returncode == 1
+
+
+def test_prepare_tells_whether_the_models_can_be_had(tmp_path: Path) -> None:
+    weight("face_detection_yunet_2023mar.onnx")
+    prepare = [sys.executable, "-m", "deepface.server.prepare"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment["DEEPFACE_SERVER_DETECTION_MODELS"] = "yunet"
+    assert subprocess.run(prepare, env=environment, check=False).returncode == 0
+    environment["DEEPFACE_HOME"] = str(tmp_path)
+    assert subprocess.run(prepare, env=environment, check=False).returncode == 1
+
+
+def test_the_published_module_runs_grpc() -> None:
+    port = str(free_port())
+    command = [sys.executable, "-m", "deepface.api.src.grpc_server"]
+    with process(command, DEEPFACE_GRPC_PORT=port) as started:
+        end = time.monotonic() + 60
+        while True:
+            assert started.poll() is None and time.monotonic() < end
+            try:
+                socket.create_connection(("127.0.0.1", int(port)), timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+
+
+def test_every_setting_is_an_option_and_a_variable() -> None:
+    told = CliRunner().invoke(serve, ["--help"], terminal_width=1000).output
+    for name in Settings.model_fields:
+        assert f"--{name.replace('_', '-')} " in told and variable_of(name) in told
+    assert "Serve REST" in CliRunner().invoke(app, ["serve", "--help"]).output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--max-queue", "0"], "max_queue"),
+        (["--database-type", "nope"], "Unsupported database type"),
+        (["--galleries", "x"], "name=folder"),
+        (["--recognition-models", "Nope"], "Invalid model_name"),
+    ],
+)
+def test_wrong_settings_end_the_start(arguments: list[str], text: str) -> None:
+    result = CliRunner().invoke(app, ["serve", *arguments])
+    assert result.exit_code != 0 and text in result.output
+
+
+@pytest.mark.parametrize("file", DOCKERFILES, ids=lambda path: path.name)
+def test_what_the_dockerfiles_name_is_there(file: Path) -> None:
+    text = file.read_text().replace("\\\n", " ")
+    project = (ROOT / "pyproject.toml").read_text()
+    (extras,) = re.findall(r'pip install "/src\[(.+?)\]"', text)
+    for extra in extras.split(","):
+        assert re.search(rf"^{extra} = \[", project, re.MULTILINE)
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    users = [number for number, line in enumerate(lines) if line.startswith("USER deepface")]
+    entry = [number for number, line in enumerate(lines) if line.startswith("ENTRYPOINT")]
+    assert users and users[0] < entry[0]
+    for variable in re.findall(r"DEEPFACE_SERVER_\w+", text):
+        assert variable.removeprefix("DEEPFACE_SERVER_").lower() in Settings.model_fields
+    for module in set(re.findall(r"deepface\.server\.?\w*", text)):
+        path = ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
+    assert "HEALTHCHECK" in text and len(DOCKERFILES) == 2
+
+
+def test_a_wheel_has_the_page_and_the_messages(tmp_path: Path) -> None:
+    command = ["pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", str(tmp_path)]
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "deepface"):
+        if (ROOT / name).exists():
+            (source / name).symlink_to(ROOT / name)
+    made = subprocess.run(
+        [sys.executable, "-m", *command, str(source)], check=False, capture_output=True, text=True
+    )
+    assert made.returncode == 0, made.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for name in ("page/index.html", "page/page.js", "page/page.css", "page/docs.html",
+                 "page/docs.js", "grpc/deepface.proto", "grpc/deepface.binpb"):  # fmt: skip
+        assert f"deepface/server/{name}" in names
