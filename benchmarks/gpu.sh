@@ -1,31 +1,53 @@
 #!/usr/bin/env bash
-# The whole GPU round in under ten minutes: tests, speed of every detector whose weights are there,
-# RetinaFace's table, a profile. For a machine with one GPU and torch; needs no network.
+# The whole GPU round in under ten minutes, what matters most first: for a bare machine with one GPU,
+# Python, torch and torchvision, and no network. What the machine lacks is carried in a folder:
 #
-#   benchmarks/gpu.sh [PICTURES]
+#   benchmarks/gpu.sh pack DIR      with network: packages for such a machine into CARRY; DIR has
+#                                   weights/ and pictures/, of which what fits is taken along
+#   benchmarks/gpu.sh [PICTURES]    there: measure; one archive with all results is left in OUT
 #
-# PICTURES   folder of photographs; without it pictures are drawn
-# DEEPFACE_HOME                    where .deepface/weights is
-# DEEPFACE_ALLOW_UNKNOWN_WEIGHTS   1 for weights that are not the published files
-# PYTHON, OUT, DETECTORS, BATCHES, REPEAT, DEVICE   see below; DEVICE=cpu tries the script out
+# PICTURES   folder of photographs; default: those carried; without any, pictures are drawn
+# CARRY      default: benchmarks/.cache/gpu, which git ignores; 64 MiB at most
+# PYTHON, OUT, DEVICE, DETECTORS, BATCHES, REPEAT, STREAM   see below. Small numbers and DEVICE=cpu
+#            try the script out.
 set -u
 cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3}
+CARRY=${CARRY:-benchmarks/.cache/gpu}
 DEVICE=${DEVICE:-cuda}
-BATCHES=${BATCHES:-1,8,20,32,64}
+FIRST=${FIRST:-yolov8n,yolov11n}
+DETECTORS=${DETECTORS:-yolov11n,yolov11m,yolov8n,retinaface,retinaface-mobilenet0.25,retinaface-resnet50,ssd,mtcnn,fastmtcnn,yunet,centerface}
+BATCHES=${BATCHES:-1,20,64}
+STREAM=${STREAM:-2048}
+MODEL=${MODEL:-Facenet}
 REPEAT=${REPEAT:-3}
-DETECTORS=${DETECTORS:-yolov11n,yolov11m,yolov8n,retinaface,retinaface-mobilenet0.25,retinaface-resnet50,ssd,mtcnn,fastmtcnn,yunet}
 OUT=${OUT:-benchmarks/results}
 # Writes weights of the published layouts for recognition models whose files are not there.
-STAND_INS=${STAND_INS:-../shared/parity/reference_weights.py}
-MADE=()
-[ -f "$STAND_INS" ] && MADE=(--stand-ins "$STAND_INS")
-LARGEST=${BATCHES##*,}
-TAG=${DEVICE/cuda/gpu}
-IMAGES=(--limit "$LARGEST")
-[ $# -gt 0 ] && IMAGES+=(--images "$1")
-export DEEPFACE_OFFLINE=1 PYTHONUNBUFFERED=1 DEEPFACE_LOG_LEVEL=${DEEPFACE_LOG_LEVEL:-40}
+STAND_INS=${STAND_INS:-tests/goldens/networks.py}
+# Bytes that may be carried.
+MOST=$((64 * 1024 * 1024))
+
+if [ "${1:-}" = pack ]; then
+    set -e
+    from=${2:?"pack DIR: the folder with weights/ and pictures/"}
+    rm -rf "$CARRY"
+    mkdir -p "$CARRY/weights" "$CARRY/pictures"
+    "$PYTHON" -m pip download --quiet --no-deps --only-binary=:all: --dest "$CARRY/wheels" \
+        --python-version 3.12 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 \
+        "opencv-python-headless<5" numpy h5py filelock packaging click certifi requests urllib3 \
+        idna charset_normalizer tqdm pillow pyyaml ultralytics mtcnn pytest iniconfig pluggy \
+        hypothesis sortedcontainers
+    # The smallest weights first: those of the detectors that are measured first are small.
+    for kind in weights pictures; do
+        find "$from/$kind" -maxdepth 1 -type f -printf '%s %p\n' | sort -n | while read -r size path; do
+            used=$(du -sb "$CARRY" | cut -f1)
+            [ $((used + size)) -lt "$MOST" ] && cp "$path" "$CARRY/$kind/"
+        done || true
+    done
+    du -sh "$CARRY"/*
+    exit 0
+fi
 
 if [ "$DEVICE" = cuda ] && ! "$PYTHON" -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then
     echo "no CUDA device: torch of $PYTHON sees none" >&2
@@ -33,29 +55,55 @@ if [ "$DEVICE" = cuda ] && ! "$PYTHON" -c "import sys, torch; sys.exit(not torch
 fi
 
 mkdir -p "$OUT"
+OUT=$(cd "$OUT" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export DEEPFACE_OFFLINE=1 PYTHONUNBUFFERED=1 DEEPFACE_LOG_LEVEL=${DEEPFACE_LOG_LEVEL:-40}
+if [ -d "$CARRY/wheels" ]; then
+    "$PYTHON" -m pip install --quiet --no-index --no-deps --target "$work/site" "$CARRY"/wheels/*.whl
+    export PYTHONPATH="$work/site${PYTHONPATH:+:$PYTHONPATH}"
+fi
+if [ -d "$CARRY/weights" ]; then
+    mkdir -p "$work/home/.deepface"
+    ln -s "$(cd "$CARRY/weights" && pwd)" "$work/home/.deepface/weights"
+    export DEEPFACE_HOME=$work/home DEEPFACE_ALLOW_UNKNOWN_WEIGHTS=1
+fi
+PICTURES=${1:-}
+[ -z "$PICTURES" ] && [ -n "$(ls -A "$CARRY/pictures" 2>/dev/null)" ] && PICTURES=$CARRY/pictures
+IMAGES=()
+[ -n "$PICTURES" ] && IMAGES=(--images "$PICTURES")
+MADE=()
+[ -f "$STAND_INS" ] && MADE=(--stand-ins "$STAND_INS")
+LARGEST=${BATCHES##*,}
+TAG=${DEVICE/cuda/gpu}
 failed=0
-# step SECONDS NAME COMMAND...: what takes longer is ended; results written so far stay.
+
+# step SECONDS NAME COMMAND...: what takes longer is ended. What a step says, and its results, are on
+# disk when it ends, and in the archive.
 step() {
     local limit=$1 name=$2 start=$SECONDS
     shift 2
     echo "== $name"
-    timeout "$limit" "$@" 2>&1 || { echo "!! $name ended with $?"; failed=1; }
+    timeout "$limit" "$@" > "$work/said" 2>&1 || { echo "!! $name ended with $?"; failed=1; }
+    cat "$work/said"
+    { echo "== $name: $((SECONDS - start)) s"; cat "$work/said"; } >> "$OUT/round-$TAG.log"
+    tar -C "$OUT" -czf "$work/round.tar.gz" --exclude='round-*.tar.gz' . && mv "$work/round.tar.gz" "$OUT/round-$TAG.tar.gz"
     echo "== $name: $((SECONDS - start)) s"
 }
+# bench SECONDS PICTURES COMMAND ARGUMENTS...
 bench() {
-    local limit=$1 command=$2
-    shift 2
-    step "$limit" "$command $*" "$PYTHON" -m benchmarks "$command" "$@" \
-        --device "$DEVICE" --repeat "$REPEAT" --out "$OUT" --tag "$TAG" "${IMAGES[@]}"
+    local limit=$1 count=$2 command=$3
+    shift 3
+    step "$limit" "$command $*" "$PYTHON" -m benchmarks "$command" "$@" --device "$DEVICE" \
+        --repeat "$REPEAT" --out "$OUT" --tag "$TAG" --limit "$count" ${IMAGES[@]+"${IMAGES[@]}"}
 }
 
-step 60 tests "$PYTHON" -m pytest -m gpu -q
-bench 70 profile --detector "$DETECTORS" --batch 32 --stand-ins
-bench 40 haar --batch 1,8,16,64
-bench 80 retinaface
-bench 60 pipeline --detector yolov11n,yolov11m --model "${MODEL:-Facenet}" --decode cpu,device \
-    ${MADE[@]+"${MADE[@]}"}
-bench 40 decode --batch "$LARGEST" --model "${MODEL:-Facenet}" ${MADE[@]+"${MADE[@]}"}
-bench 130 detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins
-bench 110 detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins --function detect_faces
+bench 60 "$LARGEST" detect --detector "$FIRST" --function detect_faces --sizes equal --batch "$BATCHES"
+bench 90 "$STREAM" pipeline --detector "${FIRST%%,*}" --model "$MODEL" --decode cpu,device \
+    --size 1280x720 --batch "$LARGEST" --no-clock ${MADE[@]+"${MADE[@]}"}
+bench 60 "$LARGEST" profile --detector "$FIRST" --batch "$LARGEST" --stand-ins
+bench 80 "$LARGEST" retinaface
+bench 50 "$LARGEST" haar --batch "$BATCHES"
+step 80 tests "$PYTHON" -m pytest -m gpu -q
+bench 120 "$LARGEST" detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins --sizes mixed,equal
 exit "$failed"

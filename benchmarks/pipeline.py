@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.arguments import (
@@ -18,9 +20,10 @@ from benchmarks.arguments import (
     add_rounds,
     names,
     positive,
+    size,
 )
 from benchmarks.measure import Spread, alternate
-from benchmarks.pictures import pictures
+from benchmarks.pictures import pictures, write_filled
 from benchmarks.process import Worker, WorkerError
 from benchmarks.report import Report, Row, table
 from benchmarks.stand_in_home import recognition_stand_in
@@ -49,7 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--detector", type=names, default=["mtcnn", "opencv"], help="NAME[,NAME]")
     parser.add_argument("--model", default="Facenet")
     add_pictures(parser)
+    parser.add_argument("--size", type=size, help="all pictures filled to it, e.g. 1280x720")
     parser.add_argument("--batch", type=positive, help="pictures per step (default: automatic)")
+    parser.add_argument(
+        "--clock",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="take the networks' time, too: the device is waited for around each step then, and "
+        "nothing overlaps",
+    )
     parser.add_argument(
         "--decode",
         type=names,
@@ -75,6 +86,9 @@ def run(args: argparse.Namespace) -> int:
     report = Report("pipeline", settings={"device": args.device, "rounds": args.repeat})
     with ExitStack() as stack:
         paths = stack.enter_context(pictures(args.images, args.limit))
+        if args.size:
+            folder = stack.enter_context(TemporaryDirectory(prefix="benchmarks-"))
+            paths = write_filled(paths, Path(folder), *args.size)
         for name in stack.enter_context(stand_ins(args.detector)):
             report.note(f"{name}: random weights, which find no face")
         if stack.enter_context(recognition_stand_in(args.stand_ins, args.model)):
@@ -114,6 +128,7 @@ def _measure(
                 batch=args.batch if name in ours else None,
                 arguments=arguments,
                 warmup=32 if name in ours else 2,
+                clock=args.clock,
             )
         for name in list(workers):
             try:
@@ -142,8 +157,10 @@ def _row(
     cpu = [1000 * answer["cpu_seconds"] / counts[name] for answer in answers[name]]
     row |= Spread.of(cpu).columns("cpu_ms", 1)
     if name != PUBLISHED:
-        shares = [answer["network_seconds"] / answer["seconds"] for answer in answers[name]]
-        row |= Spread.of(shares).columns("network_share", 3)
+        taken = [answer for answer in answers[name] if answer["network_seconds"] is not None]
+        if taken:
+            shares = [answer["network_seconds"] / answer["seconds"] for answer in taken]
+            row |= Spread.of(shares).columns("network_share", 3)
         if PUBLISHED in rates:
             ratios = [a / b for a, b in zip(rates[name], rates[PUBLISHED], strict=True)]
             row |= Spread.of(ratios).columns("to_published")

@@ -100,6 +100,7 @@ class Job:
         arguments: more arguments for ``extract_faces``, ``analyze`` or ``represent``; for
             ``"forward"`` maybe this library's ``precision``.
         warmup: how many of the pictures are run through beforehand.
+        clock: take the networks' time of a stream; the device is waited for around each step then.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Job:
         batch: int | None,
         arguments: dict[str, Any],
         warmup: int,
+        clock: bool = True,
     ) -> None:
         from deepface import DeepFace
 
@@ -132,7 +134,8 @@ class Job:
         elif function == "stream":
             from deepface.pipeline import FacePipeline
 
-            self.clock = NetworkClock(detector, arguments["model_name"])
+            if clock:
+                self.clock = NetworkClock(detector, arguments["model_name"])
             self.pipeline = FacePipeline(
                 detector, enforce_detection=False, batch_size=batch, **arguments
             )

@@ -1,9 +1,11 @@
 """The command lines that the README and ``gpu.sh`` use are ones that the program takes."""
 
 import os
+import re
 import shlex
 import stat
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -67,9 +69,10 @@ def fake_python(tmp_path: Path) -> Path:
 def gpu_round(
     python: Path, *arguments: str, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
-    unset = ("DEVICE", "BATCHES", "REPEAT", "DETECTORS")
+    unset = ("DEVICE", "BATCHES", "REPEAT", "DETECTORS", "FIRST", "STREAM", "MODEL")
     environment = {key: value for key, value in os.environ.items() if key not in unset}
-    environment |= {"PYTHON": str(python), "OUT": str(python.parent / "out"), **variables}
+    environment |= {"PYTHON": str(python), "OUT": str(python.parent / "out")}
+    environment |= {"CARRY": str(python.parent / "carried"), **variables}
     command = ["bash", str(FOLDER / "gpu.sh"), *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -85,22 +88,43 @@ def test_gpu_round_runs_commands_that_exist(fake_python: Path) -> None:
     (fake_python.parent / "gpu").touch()
     result = gpu_round(fake_python, str(fake_python.parent))
     assert result.returncode == 0, result.stderr
-    tests, *benchmarks = (fake_python.parent / "calls").read_text().splitlines()
-    assert tests.startswith("-m pytest -m gpu")
+    calls = (fake_python.parent / "calls").read_text().splitlines()
+    assert "-m pytest -m gpu -q" in calls
+    benchmarks = [call for call in calls if call.startswith("-m benchmarks")]
     parsed = [parser().parse_args(line.split()[2:]) for line in benchmarks]
     assert [args.command for args in parsed] == [
-        "profile",
-        "haar",
-        "retinaface",
-        "pipeline",
-        "decode",
         "detect",
+        "pipeline",
+        "profile",
+        "retinaface",
+        "haar",
         "detect",
     ]
+    assert parsed[0].function == "detect_faces" and parsed[0].sizes == ["equal"]
+    assert parsed[1].limit >= 2000 and not parsed[1].clock and parsed[1].size == (1280, 720)
     assert {args.device for args in parsed} == {"cuda"}
     assert {args.tag for args in parsed} == {"gpu"}
     assert {args.out for args in parsed} == {fake_python.parent / "out"}
-    assert parsed[-1].batch == [1, 8, 20, 32, 64]
+    assert parsed[-1].batch == [1, 20, 64]
+
+
+def test_gpu_round_fits_into_ten_minutes() -> None:
+    text = (FOLDER / "gpu.sh").read_text()
+    limits = re.findall(r"^(?:bench|step) (\d+) ", text, re.MULTILINE)
+    assert len(limits) == 7 and sum(map(int, limits)) <= 570
+
+
+def test_gpu_round_leaves_one_archive_after_each_step(fake_python: Path) -> None:
+    out = fake_python.parent / "out"
+    fake_python.write_text(
+        fake_python.read_text() + f'test -e "{out}/round-cpu.tar.gz" || exit 0; '
+        f'tar -tzf "{out}/round-cpu.tar.gz" >> "{out}/listed"; echo told\n'
+    )
+    assert gpu_round(fake_python, DEVICE="cpu").returncode == 0
+    with tarfile.open(out / "round-cpu.tar.gz") as archive:
+        log = archive.extractfile("./round-cpu.log")
+        assert log is not None and log.read().decode().count("told") == 6
+    assert "round-cpu.log" in (out / "listed").read_text(), "there before the last step ended"
 
 
 def test_gpu_round_goes_on_after_a_failure_and_reports_it(fake_python: Path) -> None:
@@ -109,4 +133,4 @@ def test_gpu_round_goes_on_after_a_failure_and_reports_it(fake_python: Path) -> 
     result = gpu_round(fake_python)
     assert result.returncode == 1
     assert "profile" in result.stdout and "ended with 1" in result.stdout
-    assert len((fake_python.parent / "calls").read_text().splitlines()) == 8
+    assert len((fake_python.parent / "calls").read_text().splitlines()) == 7
