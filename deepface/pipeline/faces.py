@@ -92,7 +92,7 @@ def _detected(seen: list[Seen], options: Options) -> list[list[DetectedFace]]:
         max_faces=crops.max_faces,
         border=crops.border,
         face_cut=crops.face_cut,
-        device=options.device,
+        device=options.one_device,
         min_face_size=options.min_face_size,
     )
     if found and isinstance(found[0], DetectedFace):  # a stand-in that knows single images only
@@ -121,7 +121,7 @@ def judge_liveness(seen: list[Seen], options: Options) -> None:
         for face in item.faces:
             area = facial_area(face.facial_area, item.source)
             faces.append((pixels, (area["x"], area["y"], area["w"], area["h"])))
-    verdicts = iter(SPOOF_DETECTORS.build("Fasnet", options.device).judge(faces))
+    verdicts = iter(SPOOF_DETECTORS.build("Fasnet", options.one_device).judge(faces))
     for item in seen:
         item.liveness = [next(verdicts) for _ in item.faces]
 

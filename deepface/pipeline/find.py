@@ -121,7 +121,7 @@ class GallerySearch:
             query.distance_metric,
             math.inf if query.similarity_search else self._threshold,
             query.k,
-            self._pipeline.device,
+            self._pipeline.one_device,
             stacked=query.return_type == "dict",
         )
         for probe in probes:

@@ -50,7 +50,9 @@ def open_gallery(
     folder, remote = _folder(db_path)
     check_format(datastore_format)
     credentials = signer(credentials)
-    model = RECOGNIZERS.build(str(options.model_name), options.device, precision=options.precision)
+    model = RECOGNIZERS.build(
+        str(options.model_name), options.one_device, precision=options.precision
+    )
     store = Datastore(
         folder,
         datastore_name(options),

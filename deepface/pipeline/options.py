@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from deepface.attributes.registry import ATTRIBUTES
 from deepface.cropping.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER, Align, CropOptions
@@ -14,6 +14,9 @@ from deepface.recognition.preprocessing import NORMALIZATIONS
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.recognition.templates import template_of
 from deepface.runtime.execution.device import check_names
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 #: Action -> name of its network.
 ACTIONS = {"emotion": "Emotion", "age": "Age", "gender": "Gender", "race": "Race"}
@@ -63,6 +66,7 @@ class Options:
             results come back. Pixels differ by a few 255ths from those that the CPU decodes.
             Detectors that run on the CPU are given copies. ``"cpu"`` decodes there.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; ``None`` takes the default.
+            Several of them share the batches of a list or a stream; results come in input order.
         precision: ``"fp32"`` (``None``), ``"bf16"`` or ``"fp16"``, for embeddings and attributes.
         progress: show a progress bar.
     """
@@ -89,7 +93,7 @@ class Options:
     batch_size: int | None = None
     workers: int | None = None
     decode: Decode = "cpu"
-    device: str | None = None
+    device: str | Sequence[str] | None = None
     precision: str | None = None
     progress: bool = False
 
@@ -106,7 +110,10 @@ class Options:
             )
         if self.decode not in ("cpu", "device"):
             raise UnimplementedError(f"unknown decode {self.decode!r}: use 'cpu' or 'device'")
-        check_names(self.device, self.precision)
+        if self.device is not None and not isinstance(self.device, str):
+            object.__setattr__(self, "device", tuple(self.device))
+        for device in self.devices:
+            check_names(device, self.precision)
         if self.color_face not in COLORS:
             raise UnimplementedError(
                 f"unknown color_face {self.color_face!r}: use 'rgb', 'bgr' or 'gray'"
@@ -122,6 +129,28 @@ class Options:
                 raise ValueError(f"{name} must be at least 1, but it is {value}")
         # Builds and checks what has to do with crops, once, instead of at the first picture.
         object.__setattr__(self, "expand_percentage", self.crops().expand_percentage)
+
+    @property
+    def devices(self) -> tuple[str | None, ...]:
+        """All devices that share the work.
+
+        Raises:
+            ValueError: there is none.
+        """
+        if self.device is None or isinstance(self.device, str):
+            return (self.device,)
+        if not self.device:
+            raise ValueError("device is an empty list; leave it out for the default device")
+        return tuple(self.device)
+
+    def on(self, device: str | None) -> Self:
+        """The same on one device."""
+        return replace(self, device=device)
+
+    @property
+    def one_device(self) -> str | None:
+        """The device, where there is one; of several the first."""
+        return self.devices[0]
 
     def crops(self) -> CropOptions:
         """What happens around detection."""

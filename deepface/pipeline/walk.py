@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import queue
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from deepface.attributes.registry import ATTRIBUTES
 from deepface.detection.registry import DETECTORS
 from deepface.errors import as_ours, fault_of, with_item
-from deepface.images.batch import Batch, OnError
+from deepface.images.batch import Attempt, Batch, OnError
 from deepface.images.jpeg import check_decoder, decoded, on_device
 from deepface.pipeline.demography import estimate_attributes
 from deepface.pipeline.faces import Seen, bring_crops, find_faces, judge_liveness, refuse_spoofs
@@ -50,19 +53,24 @@ def walk(batch: Batch, options: Options, on_error: OnError = "raise") -> Iterato
     """
     if batch.total == 0:
         return
+    if len(options.devices) > 1:
+        if not batch.single:
+            yield from _shared(batch, options, on_error)
+            return
+        options = options.on(options.one_device)
     if on_error == "yield" and options.detector_backend != "skip":
         DETECTORS.build(
-            options.detector_backend, options.device, min_face_size=options.min_face_size
+            options.detector_backend, options.one_device, min_face_size=options.min_face_size
         )
     decodes_there = options.decode == "device"
     if decodes_there:
-        check_decoder(resolve_device(options.device))
+        check_decoder(resolve_device(options.one_device))
     later = _later_steps(options)
     needs_torch = decodes_there or bool(later) or options.detector_backend not in _WITHOUT_TORCH
     size = options.batch_size
     if size is None:
-        size = automatic_batch_size(options.device) if needs_torch else DEFAULT_BATCH_SIZE
-    where = resolve_device(options.device) if needs_torch else None
+        size = automatic_batch_size(options.one_device) if needs_torch else DEFAULT_BATCH_SIZE
+    where = resolve_device(options.one_device) if needs_torch else None
     loaded = _loaded(batch, options, size, where)
     # While the device embeds one step, a thread detects and cuts the next, and another one has the
     # one after that decoded. On a CPU they would all want the same cores.
@@ -87,13 +95,81 @@ def _loaded(
 ) -> Iterator[list[Seen]]:
     device = where if options.decode == "device" else None
     for chunk in batch.attempts(size, options.workers, leave_jpeg=device is not None):
-        images = decoded(chunk, device, batch.single)
-        if where is not None and where.type == "cuda":
-            images = on_device(images, where)
-        seen = [Seen.of(image) for image in images]
-        del chunk, images
+        seen = _seen(chunk, where, device is not None, batch.single)
+        del chunk
         yield seen
         del seen
+
+
+def _seen(
+    chunk: Sequence[Attempt], where: torch.device | None, decode: bool, single: bool
+) -> list[Seen]:
+    images = decoded(chunk, where if decode else None, single)
+    if where is not None and where.type == "cuda":
+        images = on_device(images, where)
+    return [Seen.of(image) for image in images]
+
+
+#: Steps of a walk over several devices that are under way on each of them: while one waits for the
+#: host, the other one has something to do.
+_AT_ONCE = 2
+
+
+def _shared(batch: Batch, options: Options, on_error: OnError) -> Iterator[list[Seen]]:
+    """The walk over several devices: each takes the next step when it is free."""
+    each = [options.on(device) for device in options.devices]
+    for one in each:
+        if one.detector_backend != "skip":  # what none can do without is told before the first
+            DETECTORS.build(one.detector_backend, one.one_device, min_face_size=one.min_face_size)
+    later = [_later_steps(one) for one in each]
+    places = [resolve_device(one.one_device) for one in each]
+    decodes_there = options.decode == "device"
+    for place in places if decodes_there else ():
+        check_decoder(place)
+    size = options.batch_size or min(automatic_batch_size(one.one_device) for one in each)
+    free: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in [*range(len(each))] * _AT_ONCE:
+        free.put(number)
+
+    def work(chunk: Sequence[Attempt]) -> list[Seen]:
+        number = free.get()
+        try:
+            seen = _seen(chunk, places[number], decodes_there, batch.single)
+            _apply(lambda some: find_faces(some, each[number]), seen, on_error, batch.single)
+            if options.model_name is None and options.actions is None:
+                bring_crops(seen)
+            for step in later[number]:
+                _apply(step, seen, on_error, batch.single)
+            return seen
+        finally:
+            free.put(number)
+
+    most = _AT_ONCE * len(each)
+    under_way: deque[Future[list[Seen]]] = deque()
+    chunks = batch.attempts(size, options.workers, leave_jpeg=decodes_there)
+    with (
+        closing(chunks),  # type: ignore[type-var]
+        _progress_bar(batch, options) as bar,
+        ThreadPoolExecutor(most, thread_name_prefix="deepface-device") as pool,
+    ):
+        try:
+            for chunk in chunks:
+                under_way.append(pool.submit(work, chunk))
+                del chunk
+                if len(under_way) == most:
+                    yield from _done(under_way.popleft(), bar)
+            while under_way:
+                yield from _done(under_way.popleft(), bar)
+        finally:
+            for future in under_way:
+                future.cancel()
+
+
+def _done(future: Future[list[Seen]], bar: Any) -> Iterator[list[Seen]]:
+    seen = future.result()
+    count = len(seen)
+    yield seen
+    bar.update(count)
 
 
 def _with_faces(
@@ -116,11 +192,13 @@ def _later_steps(options: Options) -> list[_Step]:
         if options.model_name is not None or options.actions is not None:
             steps.append(refuse_spoofs)
     if options.model_name is not None:
-        model = RECOGNIZERS.build(options.model_name, options.device, precision=options.precision)
+        model = RECOGNIZERS.build(
+            options.model_name, options.one_device, precision=options.precision
+        )
         steps.append(lambda seen: embed_faces(seen, model, options))
     if options.actions is not None:
         networks = [
-            ATTRIBUTES.build(ACTIONS[action], options.device, precision=options.precision)
+            ATTRIBUTES.build(ACTIONS[action], options.one_device, precision=options.precision)
             for action in options.actions
         ]
         steps.append(lambda seen: estimate_attributes(seen, networks))

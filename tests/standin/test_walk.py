@@ -13,6 +13,7 @@ import torch
 
 from deepface import DeepFace
 from deepface.attributes.registry import ATTRIBUTES
+from deepface.errors import DeepFaceError, UnimplementedError
 from deepface.pipeline import FacePipeline
 from deepface.recognition.model import FacialRecognition
 from deepface.recognition.network_model import NetworkModel
@@ -167,6 +168,65 @@ def test_a_step_that_runs_out_of_memory_is_halved(described: Any, device: Standi
     device.settings.limits[1] = max(device.settings.made)
     device.settings.made = None
     same(described("cuda:1", pictures, **EVERYTHING), expected)
+
+
+def pictures_of_several() -> list[Any]:
+    return [image for image in mixed()[:4] for _ in range(3)]
+
+
+def test_several_devices_share_a_stream_in_order(described: Any, device: Standin) -> None:
+    pictures: list[Any] = [*pictures_of_several(), "no/such.jpg"]
+    options: dict[str, Any] = {
+        **{"model_name": "GhostFaceNet", "enforce_detection": "empty", "batch_size": 2},
+        "detector_backend": "yolov8n",
+    }
+    expected = list(FacePipeline(device="cuda:1", **options).stream(pictures, on_error="yield"))
+    names = ["cuda:0", "cuda:1"]
+    device.settings.used.clear()
+    found = list(FacePipeline(device=names, **options).stream(pictures, on_error="yield"))
+    assert device.settings.used == {0, 1}
+    assert [item.index for item in found] == [*range(len(pictures))]
+    for item, wanted in zip(found, expected, strict=True):
+        same(item.faces, wanted.faces)
+        assert str(item.error) == str(wanted.error)
+    assert found[-1].error is not None
+    with pytest.raises(DeepFaceError, match=r"no/such\.jpg"):
+        FacePipeline(device=names, **options)(pictures)
+    assert FacePipeline(device=names, **options)([]) == []
+    same(FacePipeline(device=names, **options)(pictures[0]), expected[0].faces)
+    with pytest.raises(ValueError, match="device is an empty list"):
+        FacePipeline(device=[])
+    with pytest.raises(UnimplementedError, match="unknown device 'gpu'"):
+        FacePipeline(device=["cuda:0", "gpu"])
+
+
+def test_out_of_memory_on_one_device_is_its_own_affair(described: Any, device: Standin) -> None:
+    options: dict[str, Any] = {"model_name": "GhostFaceNet", "enforce_detection": "empty"}
+    pictures = pictures_of_several()
+    run = FacePipeline("yolov8n", device=["cuda:0", "cuda:1"], batch_size=4, **options)
+    expected = run(pictures)
+    device.settings.made = []
+    FacePipeline("yolov8n", device="cuda:1", **options)(pictures[3:5])
+    device.settings.limits[1] = max(device.settings.made)
+    device.settings.made = None
+    for one, other in zip(run(pictures), expected, strict=True):
+        same(one, other)
+
+
+def test_leaving_a_stream_early_ends_its_work(described: Any, device: Standin) -> None:
+    seen = 0
+
+    def pictures() -> Iterator[Any]:
+        nonlocal seen
+        for _ in range(100):
+            seen += 1
+            yield portrait()
+
+    run = FacePipeline("yolov8n", device=["cuda:0", "cuda:1"], batch_size=1)
+    stream = run.stream(pictures())
+    assert len(next(stream).faces) == 1
+    stream.close()  # type: ignore[attr-defined]
+    assert seen < 12
 
 
 def test_verify(described: Any, cuda: str) -> None:
