@@ -171,7 +171,7 @@ def test_a_step_that_runs_out_of_memory_is_halved(described: Any, device: Standi
 
 
 def pictures_of_several() -> list[Any]:
-    return [image for image in mixed()[:4] for _ in range(3)]
+    return [image for image in mixed()[:3] for _ in range(2)]
 
 
 def test_several_devices_share_a_stream_in_order(described: Any, device: Standin) -> None:
@@ -206,7 +206,7 @@ def test_out_of_memory_on_one_device_is_its_own_affair(described: Any, device: S
     run = FacePipeline("yolov8n", device=["cuda:0", "cuda:1"], batch_size=4, **options)
     expected = run(pictures)
     device.settings.made = []
-    FacePipeline("yolov8n", device="cuda:1", **options)(pictures[3:5])
+    FacePipeline("yolov8n", device="cuda:1", **options)(pictures[:2])
     device.settings.limits[1] = max(device.settings.made)
     device.settings.made = None
     for one, other in zip(run(pictures), expected, strict=True):
