@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -76,7 +77,8 @@ def find(inputs: tuple[str, ...], **values: Any) -> None:
         pipeline = FacePipeline(**wanted)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    made = made_by("find", pipeline, wanted, db_path=db_path, every=every, **asked)
+    place = os.path.normpath(db_path)
+    made = made_by("find", pipeline, wanted, db_path=place, every=every, **asked)
     with Run(output, resume, made, silent=bool(silent)) as run:
         left = run.left(pictures.pictures(run.done()))
         search = GallerySearch(pipeline, db_path, query, silent=not run.shows_progress, **folder)

@@ -146,7 +146,8 @@ class Journal:
 
     def known(self) -> Iterator[Entry]:
         """What the runs before have: each entry, of a finished output without its results."""
-        return _settled(self._runs(lambda: _lines(self._record)))
+        runs = self._runs(lambda: _lines(self._record))
+        return _without(runs, self._tried_again(runs))
 
     def files_before(self) -> set[str]:
         """The pictures that a finished output lists, and that this run does not have as its own."""
@@ -191,8 +192,9 @@ class Journal:
         if self._file is not None:
             self._file.close()
         runs = self._runs(lambda: _told(self.output, self._format.read(self.output)))
+        again = self._tried_again(runs)
         with replacing(self.output) as file:
-            self._format.write(lambda: _settled(runs), file)
+            self._format.write(lambda: _without(runs, again), file)
             file.flush()
             if self.path.exists():
                 with io.BufferedWriter(open_to_append(self.path)) as journal:
@@ -212,6 +214,19 @@ class Journal:
             record.write(json.dumps(header).encode() + b"\n")
             for entry in self.known():
                 record.write(entry.outline().to_json().encode() + b"\n")
+
+    def _tried_again(self, runs: Callable[[], _Runs]) -> Counter[str]:
+        """How many failures of each source have another entry in a later run."""
+        failed: dict[str, deque[int]] = {}
+        again: Counter[str] = Counter()
+        for number, entry in runs() if self._adds or self._begun else ():
+            earlier = failed.get(entry.key)
+            if earlier and earlier[0] < number:
+                earlier.popleft()
+                again[entry.key] += 1
+            if entry.error is not None:
+                failed.setdefault(entry.key, deque()).append(number)
+        return again
 
     def _runs(self, before: Callable[[], Iterator[Entry | None]]) -> Callable[[], _Runs]:
         """The entries of all runs; ``before`` gives those that are added to."""
@@ -240,22 +255,14 @@ def _changes(then: Any, now: dict[str, Any]) -> str:
     )
 
 
-def _settled(runs: Callable[[], _Runs]) -> Iterator[Entry]:
-    """All entries but failures of which a later run has another entry."""
-    failed: dict[str, deque[int]] = {}
-    again: Counter[str] = Counter()
-    for number, entry in runs():
-        earlier = failed.get(entry.key)
-        if earlier and earlier[0] < number:
-            earlier.popleft()
-            again[entry.key] += 1
-        if entry.error is not None:
-            failed.setdefault(entry.key, deque()).append(number)
+def _without(runs: Callable[[], _Runs], again: Counter[str]) -> Iterator[Entry]:
+    """All entries but so many failures of each source."""
+    left = Counter(again)
     for _, entry in runs():
-        if entry.error is None or not again[entry.key]:
+        if entry.error is None or not left[entry.key]:
             yield entry
         else:
-            again[entry.key] -= 1
+            left[entry.key] -= 1
 
 
 def _lines(path: Path) -> Iterator[Entry | None]:

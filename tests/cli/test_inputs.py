@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ import pytest
 
 from deepface.cli.inputs import Inputs
 from deepface.cli.journal import Done
-from tests.cli.command import grey_pictures, lines, process, run
+from tests.cli.command import ROOT, grey_pictures, lines, process, run
 from tests.stand_ins import ColorModel, cached
 
 
