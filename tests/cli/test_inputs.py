@@ -132,6 +132,15 @@ def test_names_are_taken_as_they_come(tmp_path: Path) -> None:
     assert command.wait() == 0
 
 
+def test_without_stdin_there_is_no_list() -> None:
+    command = 'exec "$0" -m deepface.cli extract - <&-'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "Error: there is no stdin to read a list from" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["x" * 300 + ".png", "a/" * 3000, "\ud800"])
 @pytest.mark.parametrize("others", [0, 2])
 def test_a_name_that_cannot_be_looked_up_fails_alone(
