@@ -101,6 +101,8 @@ def _text_of_stdin() -> Iterator[str]:
 
     Around Python's buffer: a thread that waits in it would make the interpreter's exit a crash.
     """
+    if sys.stdin is None:
+        raise click.UsageError("there is no stdin to read a list from")
     stdin = cast("io.RawIOBase", getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))
     head = b""
     while any(mark[: len(head)] == head != mark for mark in _MARKS):
