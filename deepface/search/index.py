@@ -25,8 +25,9 @@ _CANDIDATES, _LEAST = 32, 8
 _MOST_SIGNS = 512
 #: Candidates that a server's graph keeps while it is searched: more find more and take longer.
 SEARCH_EFFORT = 512
-#: Bytes per part of a stored index: MySQL takes packets of 16 MB, MongoDB documents.
-PART = 8 << 20
+#: Bytes per part of a stored index: MySQL takes packets of 16 MB, in which each byte may take two,
+#: and MongoDB documents of as much.
+PART = 4 << 20
 
 
 class NeighbourIndex:

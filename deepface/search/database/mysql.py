@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +23,8 @@ from deepface.search.database.sql import SqlDatabase
 _PATIENCE, _TURN = 10, 600
 #: Lock that whoever writes holds, so that ids become visible in their order.
 _LOCK = "deepface"
+#: Codes of servers and databases that are not there, or no longer.
+_NOT_THERE = (1049, 2002, 2003, 2005, 2006, 2013)
 _OPTIONS = "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4"
 _TABLES = {
     "embeddings": f"""CREATE TABLE embeddings (
@@ -102,7 +104,7 @@ class MySQL(SqlDatabase):
             return DatabaseError(f"MySQL refused the user or the password. Check {where}. ({text})")
         if code in (1142, 1143, 1227):
             return DatabaseError(f"MySQL: the user may not do this; ask for the right. ({text})")
-        if code in (1049, 2002, 2003, 2005, 2006, 2013) or isinstance(error, ConnectionError):
+        if code in _NOT_THERE or isinstance(error, pymysql.InterfaceError):
             return DatabaseError(
                 f"MySQL cannot be reached: is the server running, and is the address in {where} "
                 f"right? ({text or code})"
@@ -126,14 +128,17 @@ class MySQL(SqlDatabase):
             undo = "ROLLBACK TO SAVEPOINT deepface"
         try:
             self.run(begin)
-            try:
-                yield
-            except BaseException:
-                self.run(undo)
-                raise
+            yield
             self.run(commit)
-        finally:
-            self.run("SELECT RELEASE_LOCK(?)", [_LOCK])
+        except BaseException:
+            with suppress(pymysql.Error):  # where the connection is lost, so is the transaction
+                self.run(undo)
+                self._release()
+            raise
+        self._release()
+
+    def _release(self) -> None:
+        self.run("SELECT RELEASE_LOCK(?)", [_LOCK])
 
     def has_table(self, name: str) -> bool:
         """See the base class."""

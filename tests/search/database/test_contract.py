@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from deepface.errors import DimensionMismatchError, DuplicateEntryError
 from deepface.search import index
-from deepface.search.database.indexed import IndexedDatabase
+from deepface.search.database.indexed import PARTS, IndexedDatabase
 from tests.search.database.conftest import CRITERIA, UNIT, Opener, records, stored_names
 
 
@@ -111,6 +112,25 @@ def test_neighbours_are_the_nearest(opener: Opener, criteria: object) -> None:
         expected = [many[row].img_name for row in order]
         assert [names[id_] for id_ in own][:5] == expected[:5]
         assert len(set(expected) & {names[id_] for id_ in own}) >= 9
+
+
+def test_the_largest_part_of_an_index_is_stored(indexed_opener: Opener) -> None:
+    """Of bytes that a driver may have to escape, each of them."""
+    part = b"\0'" * (index.PART // 2 + 16)
+
+    def write(store: Callable[[bytes], None]) -> None:
+        store(part)
+        store(b"x")
+
+    with indexed_opener() as database:
+        assert isinstance(database, IndexedDatabase)
+        database.insert(CRITERIA, records(1))
+        for version in ("first", "second"):
+            database.write_index(CRITERIA, version, 16, write)
+            assert database.index_data(CRITERIA) == PARTS + version.encode()
+            found = [database.index_part(version, number) for number in range(3)]
+            assert found == [part, b"x", None]
+        assert database.index_part("first", 0) is None, "what was before is deleted"
 
 
 def test_building_again_changes_nothing(opener: Opener) -> None:
