@@ -14,6 +14,7 @@ import cv2
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector, threshold_from_env
+from deepface.detection.yunet_input import shown, shrunk
 from deepface.runtime.concurrency.object_pool import ObjectPool
 from deepface.runtime.execution.device import runs_on_cpu
 from deepface.runtime.weights.store import ensure_weight
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from deepface.detection.yunet_network import YuNet
 
 FILE = "face_detection_yunet_2023mar.onnx"
-#: Larger pictures are shrunk until their longer side has so many pixels.
-_MAX_SIDE = 640
-#: Of a side of up to so many pixels the last map has one row, on which OpenCV (4.14) gives numbers
-#: that differ from call to call. What is added is black, as OpenCV adds it up to whole strides.
-_TOO_LOW = 32
 
 
 class YuNetDetector(Detector):
@@ -81,21 +77,6 @@ class YuNetDetector(Detector):
             network.setScoreThreshold(threshold)
             _, found = network.detect(image)
         return [] if found is None else [[*row[14:], *row[:14]] for row in found.tolist()]
-
-
-def shrunk(canvas: Canvas) -> tuple[float, tuple[int, int]]:
-    """The scale at which a canvas is shown, and the height and width that it has then."""
-    scale = min(1.0, _MAX_SIDE / max(canvas.shape))
-    height, width = (max(1, int(side * scale)) for side in canvas.shape)
-    return scale, (height, width)
-
-
-def shown(canvas: Canvas) -> tuple[int, int]:
-    """Height and width of what the network is shown at least, black included."""
-    _, (height, width) = shrunk(canvas)
-    if min(height, width) <= _TOO_LOW:
-        return max(height, 2 * _TOO_LOW), max(width, 2 * _TOO_LOW)
-    return height, width
 
 
 def _region(row: list[float], scale: float) -> FacialAreaRegion:

@@ -13,7 +13,7 @@ from deepface.detection.anchor_free import AnchorFree, Candidates, Fit
 from deepface.detection.canvas import Canvas
 from deepface.detection.convolutions import Convolutions, joined
 from deepface.detection.ragged import Edges
-from deepface.detection.yunet import shown, shrunk
+from deepface.detection.yunet_input import shown, shrunk
 
 #: Channels of the backbone's units at strides 2, 4, 8, 16 and 32, from the first one's inputs on.
 _STAGES = ((16, 16), (16, 16, 32, 32, 64), *((64, 64, 64),) * 3)
