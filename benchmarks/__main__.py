@@ -20,6 +20,7 @@ from benchmarks import (
     page,
     pipeline,
     profiling,
+    projection,
     represent,
     retinaface,
     serve,
@@ -44,6 +45,7 @@ COMMANDS = {
     "differences": differences,
     "import": imports,
     "profile": profiling,
+    "projection": projection,
     "report": page,
 }
 

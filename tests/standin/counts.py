@@ -17,7 +17,7 @@ class Counts:
 
     ``lines["launches"]``, ``["waits"]``, ``["up"]`` and ``["down"]`` are counters by line;
     ``up`` and ``down`` are copies to the device and to the host. ``moved`` are bytes that kernels
-    read and write in the device's memory. ``peak`` is the number of operands ever on one device.
+    read and write in the device's memory.
     """
 
     def __init__(self) -> None:
@@ -30,6 +30,8 @@ class Counts:
             self.launches = self.waits = self.up = self.down = self.pins = 0
             self.up_bytes = self.down_bytes = self.moved = 0
             self.flops = 0.0
+            #: Of each operation its launches, bytes and floating-point operations.
+            self.work: list[tuple[int, int, float]] = []
             self.lines: dict[str, Counter[str]] = {
                 kind: Counter() for kind in ("launches", "waits", "up", "down", "flops")
             }
@@ -40,6 +42,7 @@ class Counts:
             self.launches += count
             self.moved += moved
             self.flops += flops
+            self.work.append((count, moved, flops))
             self.lines["launches"][product_line()] += count
 
     def wait(self, what: str, count: int = 1) -> None:

@@ -1,0 +1,40 @@
+"""The roofline model, by hand; and the page from counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.__main__ import main
+from benchmarks.projection import Card, Cost, projected
+from tests.data import weight
+
+CARD = Card("card", flops=1e12, memory=1e9, bus=1e6)
+
+
+@pytest.mark.parametrize(
+    ("cost", "seconds", "bound"),
+    [
+        (Cost(1, 0, 0, [(1, 0, 1e12)]), 1.0, "arithmetic"),
+        (Cost(1, 0, 0, [(1, 2_000_000_000, 1e12)]), 2.0, "memory"),
+        (Cost(0, 0, 0, [(1000, 0, 0.0)]), 2e-3, "kernels"),
+        (Cost(1, 0, 3_000_000, [(1, 0, 1e12)]), 4.0, "copies"),
+        (Cost(100, 50, 0, [(1, 0, 0.0)]), 1.5e-3, "host"),
+    ],
+)
+def test_the_model(cost: Cost, seconds: float, bound: str) -> None:
+    found, by = projected(cost, CARD)
+    assert found == pytest.approx(seconds)
+    assert by == bound
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="counts are of the stand-in")
+def test_the_page(tmp_path: Path) -> None:
+    weight("res10_300x300_ssd_iter_140000.caffemodel")
+    page = tmp_path / "page.md"
+    assert main(["projection", "--detector", "ssd", "--batch", "1,2", "--page", str(page)]) == 0
+    text = page.read_text()
+    assert "**Nothing here was measured.**" in text
+    assert [line.split("|")[1].strip() for line in text.splitlines()[-2:]] == ["ssd", "ssd"]
