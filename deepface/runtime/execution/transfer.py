@@ -26,7 +26,7 @@ def uploaded(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tenso
     sent = buffer.to(device, non_blocking=True)
     return [
         sent[end - size : end - size + array.nbytes]
-        .view(torch.from_numpy(array[:0]).dtype)
+        .view(torch.from_numpy(np.empty(0, array.dtype)).dtype)
         .view(array.shape)
         for array, size, end in zip(arrays, sizes, ends, strict=True)
     ]
