@@ -490,8 +490,9 @@ def find(
         datastore_format: ``"npz"``, or ``"feather"`` or ``"parquet"``, which need ``pyarrow``.
         return_type: ``"pandas"`` or ``"dict"``; the default is pandas where it is installed.
         batched: another way to ask for ``return_type="dict"``.
-        credentials: a ``lightdsa.LightDSA`` object: the datastore is signed by it, and used only
-            where the signature is valid. A signed build that is cut off starts over.
+        credentials: a ``lightdsa.LightDSA`` object, or a dict of ``algorithm_name``, keys and what
+            else makes one: the datastore is signed by it, and used only where the signature is
+            valid; a signed one is refused without. A signed build that is cut off starts over.
         border: as for :func:`extract_faces`.
         min_face_size: as for :func:`extract_faces`.
         batch_size: as for :func:`extract_faces`.
