@@ -8,24 +8,19 @@ import io
 import os
 import re
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias, cast
 
 import click
 
 from deepface.cli.journal import Done
-from deepface.errors import DeepFaceError
 from deepface.images.files import named_as_images
 from deepface.images.load import item_name
-from deepface.images.video import BrokenVideo, Frame, is_video, iter_frames
-from deepface.logger import get_logger
+from deepface.images.paths import is_folder
+from deepface.images.sources import pictures_of
+from deepface.images.video import BrokenVideo, Frame, is_video
 
 STDIN = "-"
-#: Pictures that can be read, but do not count in a folder: the published library's rule. Nor do
-#: videos.
-_OTHER_SUFFIXES = (".bmp", ".gif", ".jp2", ".tif", ".tiff", ".webp")
 #: What a text file may begin with, written by some programs of Windows.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -69,12 +64,12 @@ class Inputs:
         for part in self._parts:
             if part == STDIN or is_video(part):
                 return None
-            count += sum(1 for _ in named_as_images(part)) if _is_folder(part) else 1
+            count += sum(1 for _ in named_as_images(part)) if is_folder(part) else 1
         return count
 
     def pictures(self, done: Done) -> Iterator[Picture]:
         """The pictures that are not done."""
-        for picture in _opened(self._named(), self._every):
+        for picture in pictures_of(self._named(), self._every):
             if not done.take(item_name(picture)):
                 yield picture
 
@@ -138,43 +133,4 @@ def _globbed(argument: str) -> list[str]:
 
 
 def _holds_many(part: str) -> bool:
-    return part == STDIN or is_video(part) or _is_folder(part)
-
-
-def _is_folder(part: str) -> bool:
-    return os.path.isdir(part)  # noqa: PTH112 - false for what is too long for a path
-
-
-def _left_out(folder: str) -> Counter[str]:
-    """How many files of a folder have the suffix of a picture or video that is not taken there."""
-    names = (Path(file) for _, _, files in os.walk(folder) for file in files)
-    return Counter(
-        name.suffix.lower()
-        for name in names
-        if name.suffix.lower() in _OTHER_SUFFIXES or is_video(name)
-    )
-
-
-def _opened(names: Iterable[str], every: int) -> Iterator[Picture]:
-    for name in names:
-        if is_video(name):
-            try:
-                yield from iter_frames(name, every)
-            except DeepFaceError as error:
-                yield BrokenVideo(name, error)
-        elif _is_folder(name):
-            empty = True
-            for file in named_as_images(name):
-                empty = False
-                yield file
-            if empty:
-                get_logger().warning("no picture (.jpg, .jpeg, .png) in the folder %s", name)
-            if others := _left_out(name):
-                get_logger().warning(
-                    "left out in the folder %s, where .jpg, .jpeg and .png count: %s. A pattern "
-                    'names them, e.g. "%s/**/*%s"',
-                    *(name, ", ".join(f"{n} {suffix}" for suffix, n in sorted(others.items()))),
-                    *(name.rstrip("/"), min(others)),
-                )
-        else:
-            yield name
+    return part == STDIN or is_video(part) or is_folder(part)

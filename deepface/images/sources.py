@@ -37,7 +37,7 @@ def open_sources(sources: Any, every: int = 1) -> Batch:
     if total is not None and any(_holds_many(item) for item in items):
         total = None
     kept = holds_its_items(items)
-    return Batch(_pictures(items, every), total, kept=kept, live=not kept)
+    return Batch(pictures_of(items, every), total, kept=kept, live=not kept)
 
 
 def _is_one(source: object) -> bool:
@@ -57,7 +57,11 @@ def _is_folder(item: object) -> bool:
     return not is_picture and is_folder(item)
 
 
-def _pictures(items: Iterable[Any], every: int) -> Iterator[Any]:
+def pictures_of(items: Iterable[Any], every: int = 1) -> Iterator[Any]:
+    """The items, with folders and videos among them opened up; see :func:`open_sources`.
+
+    A :class:`BrokenVideo` stands for one that cannot be.
+    """
     for item in items:
         try:
             if _is_folder(item):

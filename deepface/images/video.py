@@ -71,7 +71,7 @@ def iter_frames(path: str | os.PathLike[str], every: int = 1) -> Iterator[Frame]
     text = os.fsdecode(path)
     name = path_name(text)
     open_file(text).close()  # which tells what is wrong with it
-    video = _opened(text)
+    video = open_video(text)
     try:
         expected = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         width, height = video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)
@@ -102,7 +102,8 @@ def iter_frames(path: str | os.PathLike[str], every: int = 1) -> Iterator[Frame]
         )
 
 
-def _opened(path: str) -> cv2.VideoCapture:
+def open_video(path: str) -> cv2.VideoCapture:
+    """A video file by the first of OpenCV's readers that takes it; it need not be open then."""
     # An absolute path: FFmpeg would take "10:30:00.mp4" for an address.
     path = os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow links
     video = cv2.VideoCapture()

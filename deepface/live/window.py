@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 
 from deepface.errors import DeepFaceError, MissingPackageError
-from deepface.images.video import Frame, iter_frames
+from deepface.images.video import Frame, iter_frames, open_video
 from deepface.live.analysis import Analysis
 from deepface.logger import get_logger
 from deepface.runtime.safe_files import replacing_by_name
@@ -39,9 +39,8 @@ def stream(
         raise obstacle
     path = "" if isinstance(source, int) else os.fsdecode(source)
     is_file = os.path.isfile(path)  # noqa: PTH113 - false for what is too long for a path
-    # A whole path, because OpenCV takes "10:30.mp4" for an address.
-    place = source if isinstance(source, int) else path
-    capture = cv2.VideoCapture(str(Path(path).absolute()) if is_file else place)
+    address = source if isinstance(source, int) else path
+    capture = open_video(path) if is_file else cv2.VideoCapture(address)
     try:
         if not capture.isOpened():
             get_logger().error(
