@@ -6,12 +6,14 @@ A box is a row ``x1, y1, x2, y2``, in pixels. ``groups`` says which boxes compet
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torchvision
 from torch import Tensor
 
-#: Rows per step of a pairwise comparison: bounds its memory.
-_ROWS = 512
+#: Rows per step of a pairwise comparison, on a CPU and elsewhere: bounds its memory.
+_ROWS = (512, 4096)
 #: Suppression sees coordinates in such fractions of a pixel,
 _GRID = 2**20
 #: and up to so many of them; of 2 ** 14 groups all coordinates have less than 53 bits.
@@ -101,29 +103,39 @@ def survivors(
     Returns:
         Which boxes stay, ``(n,)`` bool.
     """
-    worse, better = _overlapping(boxes, groups, threshold, of_smaller, extra)
+    if not len(boxes):
+        return groups.bool()
+    blocks = _overlapping(boxes, groups, threshold, of_smaller, extra)
+    if not greedy:
+        return torch.cat([~hit.any(1) for _, hit in blocks])
+    kept = list(blocks)
     stays = torch.ones_like(groups, dtype=torch.bool)
     while True:
         # Who is suppressed by those that stay? Each round settles at least one rank more.
-        before, stays = stays, torch.ones_like(stays)
-        stays[worse[before[better]]] = False
-        if not greedy or torch.equal(before, stays):
+        before = stays
+        stays = torch.cat([~(hit & before[columns]).any(1) for columns, hit in kept])
+        if torch.equal(before, stays):
             return stays
 
 
 def _overlapping(
     boxes: Tensor, groups: Tensor, threshold: float, of_smaller: bool, extra: float
-) -> tuple[Tensor, Tensor]:
-    """Pairs of positions (later, earlier) in one group that overlap by more than ``threshold``.
+) -> Iterator[tuple[slice, Tensor]]:
+    """Which earlier boxes of their groups the boxes overlap by more than ``threshold``.
 
     The boxes are sorted by group, so a block of rows need only be compared with the columns from
     the beginning of its first group on.
+
+    Yields:
+        For each block of rows the columns, and a ``bool`` for each pair.
     """
-    starts = torch.searchsorted(groups, groups[::_ROWS].contiguous()).tolist()
+    rows = _ROWS[boxes.device.type != "cpu"]
+    starts = [0]
+    if len(boxes) > rows:
+        starts = torch.searchsorted(groups, groups[::rows].contiguous()).tolist()
     areas = area(boxes, extra)
-    pairs = [torch.zeros((0, 2), dtype=torch.int64, device=boxes.device)]
-    for row, column in zip(range(0, len(boxes), _ROWS), starts, strict=True):
-        mine, theirs = slice(row, row + _ROWS), slice(column, row + _ROWS)
+    for row, column in zip(range(0, len(boxes), rows), starts, strict=True):
+        mine, theirs = slice(row, row + rows), slice(column, row + rows)
         corner = torch.maximum(boxes[mine, None, :2], boxes[None, theirs, :2])
         other = torch.minimum(boxes[mine, None, 2:], boxes[None, theirs, 2:])
         sides = (other - corner + extra).clamp(min=0)
@@ -131,6 +143,4 @@ def _overlapping(
         a, b = areas[mine, None], areas[None, theirs]
         overlap = shared / (torch.minimum(a, b) if of_smaller else a + b - shared)
         hit = (overlap > threshold) & (groups[mine, None] == groups[None, theirs])
-        pairs.append(hit.tril(row - column - 1).nonzero() + groups.new_tensor([row, column]))
-    worse, better = torch.cat(pairs).unbind(1)
-    return worse, better
+        yield theirs, hit.tril(row - column - 1)

@@ -33,13 +33,20 @@ _MULTIPLE = 64
 class Edges:
     """Where the pictures of a batch end. These: where the tensor does."""
 
-    def clear(self, x: Tensor, stride: int) -> Tensor:
-        """``x`` ``(N, C, h, w)``, ready for a layer that looks one cell sideways."""
+    def clear(self, x: Tensor, stride: int, value: float = 0.0) -> Tensor:
+        """``x`` ``(N, C, h, w)``, ready for a layer that looks one cell sideways.
+
+        ``value`` is what it must see there: of a pooling minus infinity.
+        """
         return x
 
     def part(self, pictures: slice) -> Edges:
         """Those of some of the pictures."""
         return self
+
+
+#: Of pictures of one size.
+ALONE = Edges()
 
 
 class RaggedEdges(Edges):
@@ -55,11 +62,11 @@ class RaggedEdges(Edges):
     def __init__(self, sizes: Sequence[Size], shape: Size, cells: dict[int, Tensor]) -> None:
         self._sizes, self._shape, self._cells = sizes, shape, cells
 
-    def clear(self, x: Tensor, stride: int) -> Tensor:
+    def clear(self, x: Tensor, stride: int, value: float = 0.0) -> Tensor:
         """As in the base; ``x``, channels last, is written over."""
         cells = self._cells[stride]
         if len(cells):
-            x.permute(0, 2, 3, 1).view(-1, x.shape[1]).index_fill_(0, cells, 0.0)
+            x.permute(0, 2, 3, 1).view(-1, x.shape[1]).index_fill_(0, cells, value)
         return x
 
     def part(self, pictures: slice) -> Edges:
@@ -146,7 +153,7 @@ def bins(sizes: Sequence[Size], step: int, most: int) -> list[Bin]:
         run = kinds[start:end]
         members = [position for kind in run for position in alike[kind]]
         height, width = _shape(run)
-        count = max(1, most // (height * width))
+        count = max(1, most // max(1, height * width))
         found += [
             Bin(members[first : first + count], (height, width), len(run) > 1)
             for first in range(0, len(members), count)

@@ -97,7 +97,7 @@ def in_a_bin(file: str, garbage: float = 0.0, forgotten: int | None = None) -> l
     """
 
     class Dirty(RaggedEdges):
-        def clear(self, x: Tensor, stride: int) -> Tensor:
+        def clear(self, x: Tensor, stride: int, value: float = 0.0) -> Tensor:
             for picture, (h, w) in zip(x, SIZES, strict=True):
                 if garbage:
                     picture[:, h // stride :], picture[:, :, w // stride :] = garbage, garbage

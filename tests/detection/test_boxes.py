@@ -50,7 +50,7 @@ def test_survivors(
     expected = spelled_out(boxes, groups, 0.4, greedy, of_smaller, extra)
     assert 4 < sum(expected) < 80
     for rows in (512, 7):  # all at once, and groups cut by blocks of rows
-        monkeypatch.setattr(ops, "_ROWS", rows)
+        monkeypatch.setattr(ops, "_ROWS", (rows, rows))
         stays = survivors(boxes, groups, 0.4, greedy=greedy, of_smaller=of_smaller, extra=extra)
         assert stays.tolist() == expected
 

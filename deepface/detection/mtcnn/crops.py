@@ -11,14 +11,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.ragged import sent
 
 
 class Crops(ABC):
     """The pictures of a batch, ready to be cut from.
+
+    Attributes:
+        canvas: height and width of each canvas, ``(N, 2)``.
 
     Args:
         pictures: ``(h, w, 3)`` uint8, on the device.
@@ -29,14 +34,12 @@ class Crops(ABC):
         tables = [self._table(picture) for picture in pictures]
         black = tables[0].new_zeros((1, 3))  # what an index of 0 finds
         self._flat = torch.cat([black, *(table.flatten(0, 1) for table in tables)])
-        facts = torch.tensor(
-            [
-                (c.height, c.width, c.top, c.left, *c.image.shape[:2], *table.shape[:2])
-                for c, table in zip(canvases, tables, strict=True)
-            ],
-            device=self._flat.device,
-        )
-        self._canvas, self._start, self._size = facts[:, 0:2], facts[:, 2:4], facts[:, 4:6]
+        numbers = [
+            (c.height, c.width, c.top, c.left, *c.image.shape[:2], *table.shape[:2])
+            for c, table in zip(canvases, tables, strict=True)
+        ]
+        (facts,) = sent([np.array(numbers)], self._flat.device)
+        self.canvas, self._start, self._size = facts[:, 0:2], facts[:, 2:4], facts[:, 4:6]
         self._stride = facts[:, 7]
         entries = facts[:, 6] * facts[:, 7]
         self._base = entries.cumsum(0) - entries + len(black)
@@ -81,10 +84,11 @@ class BilinearCrops(Crops):
 
     def cut(self, image: Tensor, boxes: Tensor, size: int) -> Tensor:
         """See :meth:`Crops.cut`."""
-        last = (self._canvas[image] - 1)[:, :, None]
+        last = (self.canvas[image] - 1)[:, :, None]
         shrink = last / (last + 1.0)  # a fraction of the canvas counts from 0 to the last pixel
-        low, high = boxes[:, [1, 0], None] * shrink, boxes[:, [3, 2], None] * shrink
-        steps = torch.arange(size, device=boxes.device) / boxes.new_tensor(size - 1)
+        corner, end = boxes[:, :2].flip(1)[..., None], boxes[:, 2:].flip(1)[..., None]
+        low, high = corner * shrink, end * shrink
+        steps = torch.arange(size, dtype=boxes.dtype, device=boxes.device) / (size - 1)
         points = low + (high - low) * steps  # (n, 2, size): y, x
         inside = (points >= 0) & (points <= last)
         before = points.floor()
@@ -120,9 +124,10 @@ class AreaCrops(Crops):
 
     def cut(self, image: Tensor, boxes: Tensor, size: int) -> Tensor:
         """See :meth:`Crops.cut`."""
-        canvas = self._canvas[image]
-        corner = (boxes[:, [1, 0]].long().clamp(min=1) - 1).minimum(canvas - 1)[..., None]
-        end = boxes[:, [3, 2]].long().minimum(canvas)[..., None]
+        canvas = self.canvas[image]
+        whole = boxes.long()
+        corner = (whole[:, :2].flip(1).clamp(min=1) - 1).minimum(canvas - 1)[..., None]
+        end = whole[:, 2:].flip(1).minimum(canvas)[..., None]
         length = (end - corner).clamp(min=1)
         steps = torch.arange(size + 1, device=boxes.device) * length  # (n, 2, size + 1)
         edges = torch.stack([steps[..., :-1] // size, (steps[..., 1:] + size - 1) // size], -1)

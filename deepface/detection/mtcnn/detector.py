@@ -3,17 +3,17 @@
 Both walk the same three networks over an image pyramid, and differ in nearly everything around
 them: how levels and crops are resized, when boxes are corrected, which overlaps are suppressed.
 
-Each picture has its own pyramid; levels of equal shape are stacked. The second and the third
-network see the candidates of all pictures together.
+Each picture has its own pyramid; the first network scores a level of several pictures together.
+The second and the third see the candidates of all pictures.
 """
 
 from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,9 +23,10 @@ from deepface.detection.boxes import area, clipped, nms, regress, squared, survi
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
 from deepface.detection.mtcnn.crops import AreaCrops, BilinearCrops, Crops
-from deepface.detection.mtcnn.networks import STRIDE, WINDOW, ONet, PNet, RNet, read_weights
-from deepface.detection.mtcnn.pyramid import Axis, averaged, exact_axis, transposed, whole_axis
-from deepface.runtime.execution.batching import chunks, group_indices
+from deepface.detection.mtcnn.networks import WINDOW, ONet, PNet, RNet, read_weights
+from deepface.detection.mtcnn.pyramid import Axis, exact_axis, whole_axis
+from deepface.detection.mtcnn.scan import Level, levels_of, scan
+from deepface.detection.ragged import bins, sent
 from deepface.runtime.execution.network import Network
 from deepface.types import FacialAreaRegion, Pixels
 
@@ -62,15 +63,21 @@ class _Cascade(Detector):
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
-        pnet = PNet().load(read_weights("pnet"))
-        self._pnet, self._correct = Network(pnet, device), pnet.box
-        self._rnet = Network(RNet().load(read_weights("rnet")), device, chunk_size=512)
-        self._onet = Network(ONet().load(read_weights("onet")), device, chunk_size=256)
+        pnet, rnet, onet = (
+            net().load(read_weights(name))
+            for net, name in ((PNet, "pnet"), (RNet, "rnet"), (ONet, "onet"))
+        )
+        self._pnet = Network(pnet, device, chunk_size=2**16)
+        cpu = self._pnet.device.type == "cpu"
+        self._rnet = Network(rnet, device, chunk_size=512 if cpu else 2**14)
+        self._onet = Network(onet, device, chunk_size=256 if cpu else 2**12)
         self._least = [math.log(p / (1 - p)) for p in self.thresholds]
         # Pixels of pictures, and of a level, that are worked on together: on a CPU what bounds
         # its memory, on a GPU what fills it.
-        cpu = self._pnet.device.type == "cpu"
         self._picture_pixels, self._level_pixels = (2**21, 2**18) if cpu else (2**26, 2**25)
+        # The pixels of pictures that are worked on while levels are launched, see
+        # deepface.detection.ragged.bins; on a CPU only pictures of one size go together.
+        self._launches = 0 if cpu else 2**24
         # Apple's GPUs have no float64.
         self._real = torch.float32 if self._pnet.device.type == "mps" else self.real
 
@@ -90,72 +97,50 @@ class _Cascade(Detector):
         points = found.boxes[:, :2, None] + shares * size[:, :, None] - 1
         found.boxes = regress(found.boxes, found.offsets[:, :4], 1)
         order = self._rank(found)
-        image, boxes = found.image[order], self._bounded(found.boxes, found.image, canvases)[order]
-        boxes[:, 2:] -= boxes[:, :2]
-        points = points[order].transpose(1, 2)
-        for position, box, whole, exact, score in zip(
-            image.tolist(),
-            self._whole(boxes).tolist(),
-            self._whole(points).tolist(),
-            points.tolist(),
-            found.logits[order].sigmoid().tolist(),
-            strict=True,
-        ):
-            faces[position].append(_face(box, whole, exact, score))
+        boxes = self._bounded(found.boxes, crops.canvas[found.image])
+        columns = [
+            found.image[:, None],
+            found.logits.sigmoid()[:, None],
+            torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1),
+            points.transpose(1, 2).flatten(1),
+        ]
+        wide = torch.float32 if self._pnet.device.type == "mps" else torch.float64
+        for row in torch.cat([column.to(wide) for column in columns], 1)[order].tolist():
+            position, score, *numbers = row
+            box = [self._whole(value) for value in numbers[:4]]
+            five = list(zip(numbers[4::2], numbers[5::2], strict=True))
+            whole = [[self._whole(x), self._whole(y)] for x, y in five]
+            faces[int(position)].append(_face(box, whole, five, score))
         return faces
 
     def _propose(self, pictures: Sequence[Tensor], canvases: Sequence[Canvas]) -> _Found:
         """PNet's candidates in all pictures, as squares."""
         none = torch.zeros((0, 4), dtype=self._real, device=self._pnet.device)
         found = [_Found(none[:, 0].long(), none, none[:, 0].float(), none)]
-        levels = [found[0].image]
-        shapes = [(canvas.image.shape, canvas.top, canvas.left) for canvas in canvases]
-        for positions in group_indices(shapes).values():
-            canvas = canvases[positions[0]]
-            together = self._picture_pixels // max(1, canvas.image.shape[0] * canvas.image.shape[1])
-            for part in chunks(positions, max(1, together)):
-                stack = torch.stack([pictures[position] for position in part])
-                image = torch.tensor(part, device=stack.device)
-                for number, windows in self._scan(stack, canvas):
-                    windows.image = image[windows.image]
-                    found.append(windows)
-                    levels.append(windows.image * _LEVELS + number)
+        groups = [found[0].image]
+        shapes = [(picture.shape[0], picture.shape[1]) for picture in pictures]
+        for bin_ in bins(shapes, self._launches, self._picture_pixels):
+            levels = self._levels([canvases[member] for member in bin_.members])
+            if not levels:
+                continue
+            seen = scan(self._pnet, pictures, bin_, levels, self._level_pixels, self._least[0])
+            offsets = seen.offsets.to(self._real)
+            boxes = self._box(seen.first, offsets, seen.scale)
+            found.append(_Found(seen.image, boxes, seen.logits, offsets))
+            groups.append(seen.image * _LEVELS + seen.level)
         fields = zip(*((f.image, f.boxes, f.logits, f.offsets) for f in found), strict=True)
-        return self._merge(_Found(*map(torch.cat, fields)), torch.cat(levels))
+        return self._merge(_Found(*map(torch.cat, fields)), torch.cat(groups))
 
-    def _scan(self, stack: Tensor, canvas: Canvas) -> Iterator[tuple[int, _Found]]:
-        """Candidates of each level of pictures of one shape, ``(B, h, w, 3)`` uint8."""
-        height, width = stack.shape[1:3]
-        scales = self._scales(min(canvas.shape))
-        columns = transposed(stack).float() if scales else stack
-        for number, scale in enumerate(scales):
-            x = self._axis(canvas.width, canvas.left, width, self._side(canvas.width, scale))
-            y = self._axis(canvas.height, canvas.top, height, self._side(canvas.height, scale))
-            level = averaged(transposed(averaged(columns, x)), y)
-            corner = torch.tensor([x.first, y.first], device=stack.device)
-            for hit, logits, offsets in self._windows(level):
-                first = hit[:, [2, 1]] * STRIDE + corner
-                offsets = offsets.to(self._real)
-                yield number, _Found(hit[:, 0], self._box(first, offsets, scale), logits, offsets)
-
-    def _windows(self, level: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """PNet over levels ``(B, h, w, 3)``, a strip at a time.
-
-        Yields:
-            Of the windows that it takes for faces: picture, row and column, logits, offsets.
-        """
-        batch, height, width, _ = level.shape
-        overlap = WINDOW - STRIDE
-        rows = max(1, self._level_pixels // (batch * width * STRIDE))
-        for first in range(0, -(-(height - overlap) // STRIDE), rows):
-            strip = level[:, STRIDE * first : STRIDE * (first + rows) + overlap]
-            logits, features = self._pnet(
-                strip.permute(0, 3, 1, 2), prepare=lambda pixels: (pixels - 127.5) / 128
+    def _levels(self, canvases: Sequence[Canvas]) -> list[Level]:
+        def axes(number: int, scale: float) -> tuple[Axis, Axis]:
+            canvas = canvases[number]
+            height, width = canvas.image.shape[:2]
+            return (
+                self._axis(canvas.width, canvas.left, width, self._side(canvas.width, scale)),
+                self._axis(canvas.height, canvas.top, height, self._side(canvas.height, scale)),
             )
-            hit = (logits > self._least[0]).nonzero()
-            at = hit.unbind(1)
-            hit_in_level = hit + hit.new_tensor([0, first, 0])
-            yield hit_in_level, logits[at], self._correct(features[at])
+
+        return levels_of([self._scales(min(canvas.shape)) for canvas in canvases], axes)
 
     def _judge(
         self, network: Network, size: int, least: float, crops: Crops, found: _Found
@@ -166,7 +151,7 @@ class _Cascade(Detector):
             rows, prepare=lambda part: crops.cut(part[:, 0].long(), part[:, 1:], size)
         )
         found = _Found(found.image, found.boxes, logits, torch.cat(offsets, 1).to(found.boxes))
-        return found[logits > least]
+        return found[(logits > least).nonzero()[:, 0]]
 
     @abstractmethod
     def _scales(self, shorter: int) -> list[float]:
@@ -181,8 +166,11 @@ class _Cascade(Detector):
         """How a level is averaged, see :mod:`deepface.detection.mtcnn.pyramid`."""
 
     @abstractmethod
-    def _box(self, first: Tensor, offsets: Tensor, scale: float) -> Tensor:
-        """Boxes on the canvas for windows that begin at ``first`` ``(n, 2)`` (x, y) in a level."""
+    def _box(self, first: Tensor, offsets: Tensor, scale: Tensor) -> Tensor:
+        """Boxes on the canvas for windows that begin at ``first`` ``(n, 2)`` (x, y) in a level.
+
+        ``scale`` is ``(n, 1)``, float64.
+        """
 
     @abstractmethod
     def _merge(self, found: _Found, level: Tensor) -> _Found:
@@ -197,12 +185,12 @@ class _Cascade(Detector):
         """Which of ONet's boxes are faces, in the order in which they are to be given."""
 
     @abstractmethod
-    def _bounded(self, boxes: Tensor, image: Tensor, canvases: Sequence[Canvas]) -> Tensor:
-        """Final boxes, clipped to the canvas or not."""
+    def _bounded(self, boxes: Tensor, canvas: Tensor) -> Tensor:
+        """Final boxes, clipped to the canvas or not; ``canvas`` ``(n, 2)``, height and width."""
 
     @abstractmethod
-    def _whole(self, values: Tensor) -> Tensor:
-        """Whole pixels, int64."""
+    def _whole(self, value: float) -> int:
+        """A number of pixels."""
 
 
 class MtcnnDetector(_Cascade):
@@ -225,9 +213,9 @@ class MtcnnDetector(_Cascade):
     def _axis(self, canvas: int, start: int, size: int, level: int) -> Axis:
         return exact_axis(canvas, start, size, level)
 
-    def _box(self, first: Tensor, offsets: Tensor, scale: float) -> Tensor:
+    def _box(self, first: Tensor, offsets: Tensor, scale: Tensor) -> Tensor:
         corner = (first + 1).to(offsets)
-        return regress(torch.cat([corner, corner + WINDOW - 1], 1), offsets) / scale
+        return regress(torch.cat([corner, corner + WINDOW - 1], 1), offsets) / scale.to(offsets)
 
     def _merge(self, found: _Found, level: Tensor) -> _Found:
         return self._fewer(found[self._unsuppressed(found, level, 0.5)])
@@ -252,12 +240,12 @@ class MtcnnDetector(_Cascade):
         Float32 probabilities near 1 are often equal; which of several boxes on a large face then
         stays is up to numpy's sort, which is not stable. Hence the package's own sort, by group.
         """
-        scores = found.logits.sigmoid().double().cpu().numpy()
-        keys = groups.cpu().numpy()
+        both = torch.stack([found.logits.sigmoid(), groups.float()])  # exact: few groups
+        scores, keys = both.cpu().double().numpy()
         rows = np.argsort(keys, kind="stable")
         bounds = np.flatnonzero(np.diff(keys[rows])) + 1
         ranked = [part[np.argsort(scores[part])[::-1]] for part in np.split(rows, bounds)]
-        order = torch.from_numpy(np.concatenate(ranked)).to(groups.device)
+        (order,) = sent([np.concatenate(ranked)], groups.device)
         # In the package a box that is itself suppressed still suppresses others. Greedy
         # suppression, torchvision's, gives another box for every fifth face.
         return order[
@@ -266,12 +254,11 @@ class MtcnnDetector(_Cascade):
             )
         ]
 
-    def _bounded(self, boxes: Tensor, image: Tensor, canvases: Sequence[Canvas]) -> Tensor:
-        sizes = torch.tensor([canvas.shape for canvas in canvases], device=image.device)[image]
-        return clipped(boxes, sizes[:, 0] - 1, sizes[:, 1] - 1)
+    def _bounded(self, boxes: Tensor, canvas: Tensor) -> Tensor:
+        return clipped(boxes, canvas[:, 0] - 1, canvas[:, 1] - 1)
 
-    def _whole(self, values: Tensor) -> Tensor:
-        return values.round().long()
+    def _whole(self, value: float) -> int:
+        return round(value)
 
 
 class FastMtcnnDetector(_Cascade):
@@ -296,10 +283,10 @@ class FastMtcnnDetector(_Cascade):
     def _axis(self, canvas: int, start: int, size: int, level: int) -> Axis:
         return whole_axis(canvas, start, size, level)
 
-    def _box(self, first: Tensor, offsets: Tensor, scale: float) -> Tensor:
+    def _box(self, first: Tensor, offsets: Tensor, scale: Tensor) -> Tensor:
         # In float32 as in the package, because rounding down would tell the difference.
         corners = torch.cat([first + 1, first + WINDOW], 1).float()
-        return (corners / scale).floor().to(offsets)
+        return (corners / scale.float()).floor().to(offsets)
 
     def _merge(self, found: _Found, level: Tensor) -> _Found:
         found = found[nms(found.boxes, found.logits, level, 0.5)]
@@ -319,11 +306,11 @@ class FastMtcnnDetector(_Cascade):
         order = order[survivors(boxes, image, 0.7, of_smaller=True, extra=1)]
         return order[torch.argsort(area(found.boxes[order]), descending=True, stable=True)]
 
-    def _bounded(self, boxes: Tensor, image: Tensor, canvases: Sequence[Canvas]) -> Tensor:
+    def _bounded(self, boxes: Tensor, canvas: Tensor) -> Tensor:
         return boxes
 
-    def _whole(self, values: Tensor) -> Tensor:
-        return values.long()
+    def _whole(self, value: float) -> int:
+        return int(value)
 
 
 def _tensor(image: Pixels) -> Tensor:
@@ -331,7 +318,7 @@ def _tensor(image: Pixels) -> Tensor:
 
 
 def _face(
-    box: list[int], whole: list[list[int]], exact: list[list[float]], score: float
+    box: list[int], whole: list[list[int]], exact: list[Any], score: float
 ) -> FacialAreaRegion:
     """A face; its five points are in the networks' order, which is that of ``FIVE_POINTS``."""
     x, y, w, h = box
@@ -344,5 +331,5 @@ def _face(
         left_eye=(left_x, left_y),
         right_eye=(right_x, right_y),
         confidence=score,
-        five_points=tuple((x, y) for x, y in exact),
+        five_points=tuple(exact),
     )

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deepface.detection.ragged import ALONE, Edges
 from deepface.errors import MissingPackageError, WeightsError
 
 #: Pixels from one position of PNet to the next, and the side of the square that it looks at.
@@ -47,16 +48,16 @@ class PNet(nn.Module):
         self.box = nn.Linear(32, 4)
         self.score = nn.Linear(32, 1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``(B, 3, h, w)`` to logits ``(B, h', w')`` and features ``(B, h', w', 32)``.
+    def forward(self, x: Tensor, edges: Edges = ALONE) -> Tensor:
+        """``(B, 3, h, w)`` to ``(B, h', w', 5)``: of each window logit and box offsets.
 
         ``h' = ceil((h - 2) / 2) - 4``: where ``h`` is odd, the last window reaches one row over
-        the edge. ``box`` turns the features of the windows that matter into offsets.
+        the edge. ``edges``, of the map of two rows and columns less, are those of smaller pictures.
         """
-        x = _halve(self.prelu1(self.conv1(x)))
+        x = _halve(edges.clear(self.prelu1(self.conv1(x)), 1, -torch.inf))
         x = self.prelu2(self.conv2(x))
         features = self.prelu3(self.conv3(x)).permute(0, 2, 3, 1)
-        return self.score(features).squeeze(-1), features
+        return torch.cat([self.score(features), self.box(features)], -1)
 
     def load(self, arrays: list[NDArray[np.float32]]) -> PNet:
         """Take the arrays of ``pnet.lz4``."""

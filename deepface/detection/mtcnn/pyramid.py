@@ -12,7 +12,9 @@ of resizing with these weights, and runs on every device.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -40,6 +42,7 @@ class Axis:
     bags: NDArray[np.int64]
 
 
+@lru_cache(maxsize=4096)
 def exact_axis(canvas: int, start: int, size: int, level: int) -> Axis:
     """Equal stretches, pixels at their ends counting in part: TensorFlow's and OpenCV's "area".
 
@@ -53,15 +56,21 @@ def exact_axis(canvas: int, start: int, size: int, level: int) -> Axis:
     return _cut(edges[:-1], edges[1:], start, size)
 
 
+@lru_cache(maxsize=4096)
 def whole_axis(canvas: int, start: int, size: int, level: int) -> Axis:
     """Stretches of whole pixels, which overlap: PyTorch's "area". Arguments as above."""
     edges = np.arange(level + 1) * canvas
     return _cut(edges[:-1] // level, -(-edges[1:] // level), start, size)
 
 
+def windows_of(length: int) -> int:
+    """How many windows PNet sees along a level's side, see :meth:`PNet.forward`."""
+    return -(-(length - 2) // STRIDE) - 4
+
+
 def _cut(low: NDArray[Any], high: NDArray[Any], start: int, size: int) -> Axis:
     """Pixel ``i`` of the level is the mean of the canvas from ``low[i]`` to ``high[i]``."""
-    windows = -(-(len(low) - 2) // STRIDE) - 4  # see PNet.forward
+    windows = windows_of(len(low))
     seen = np.flatnonzero((high > start) & (low < start + size))
     # Window i looks at the pixels from STRIDE * i up to, and without, STRIDE * i + WINDOW.
     first = max(0, -(-(int(seen[0]) - WINDOW + 1) // STRIDE))
@@ -91,19 +100,59 @@ def transposed(images: Tensor) -> Tensor:
     return turned
 
 
-def averaged(images: Tensor, axis: Axis) -> Tensor:
-    """Average rows: ``(B, h, w, 3)`` float32 to ``(B, len(axis.bags), w, 3)``."""
+@dataclass(frozen=True)
+class Rows:
+    """What rows of a stack of images are averaged of, arrays or tensors on their device.
+
+    Attributes:
+        index: of rows of all images, one image after the other.
+        weight: of each.
+        bags: where what belongs to each row of the result begins; of every image as many rows,
+            those beyond its own axis black.
+    """
+
+    index: Any
+    weight: Any
+    bags: Any
+
+    @classmethod
+    def of(cls, axes: Sequence[Axis | None], height: int) -> Rows:
+        """For an axis per image, or ``None`` for one that is not wanted.
+
+        Args:
+            axes: of each image.
+            height: rows of an image in the stack.
+        """
+        length = max(len(axis.bags) for axis in axes if axis is not None)
+        index, weight, bags, count = [], [], [], 0
+        for number, axis in enumerate(axes):
+            row = np.full(length, count, np.int64)
+            if axis is not None:
+                index.append(axis.index + number * height)
+                weight.append(axis.weight)
+                row[: len(axis.bags)] += axis.bags
+                count += len(axis.index)
+                row[len(axis.bags) :] = count
+            bags.append(row)
+        return cls(*(np.concatenate(part) for part in (index, weight, bags)))
+
+
+def averaged(images: Tensor, axis: Axis | Rows) -> Tensor:
+    """Average rows: ``(B, h, w, 3)`` float32 to ``(B, rows, w, 3)``.
+
+    Args:
+        images: a stack.
+        axis: the same for all images; or the rows of each, on the images' device.
+    """
     batch, height, width, channels = images.shape
-    each = torch.arange(batch, device=images.device)[:, None]
-
-    def on_device(values: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(values).to(images.device)
-
-    rows = functional.embedding_bag(
-        (on_device(axis.index) + each * height).flatten(),
-        images.view(batch * height, width * channels),
-        (on_device(axis.bags) + each * len(axis.index)).flatten(),
+    if isinstance(axis, Axis):
+        rows = Rows.of([axis] * batch, height)
+        axis = Rows(*(torch.from_numpy(part).to(images.device) for part in vars(rows).values()))
+    found = functional.embedding_bag(
+        axis.index,
+        images.reshape(batch * height, width * channels),
+        axis.bags,
         mode="sum",
-        per_sample_weights=on_device(axis.weight).repeat(batch),
+        per_sample_weights=axis.weight,
     )
-    return rows.view(batch, len(axis.bags), width, channels)
+    return found.view(batch, -1, width, channels)

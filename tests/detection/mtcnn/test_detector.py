@@ -24,7 +24,14 @@ from deepface.detection.detector import Detector
 from deepface.detection.mtcnn.crops import AreaCrops, BilinearCrops
 from deepface.detection.mtcnn.detector import FastMtcnnDetector, MtcnnDetector
 from deepface.detection.mtcnn.networks import WINDOW, PNet, _ArrayListReader, read_weights
-from deepface.detection.mtcnn.pyramid import averaged, exact_axis, transposed, whole_axis
+from deepface.detection.mtcnn.pyramid import (
+    averaged,
+    exact_axis,
+    transposed,
+    whole_axis,
+    windows_of,
+)
+from deepface.detection.ragged import RaggedEdges, cells_beyond
 from deepface.errors import MissingPackageError
 from deepface.types import FacialAreaRegion, Image
 from tests.data import DATA, data, golden, package_pictures, photo, read
@@ -92,7 +99,7 @@ def test_black_is_no_face(size: tuple[int, int]) -> None:
     """Windows of the border alone, also those over the edge, need not be looked at."""
     network = PNet().load(read_weights("pnet")).eval()
     with torch.inference_mode():
-        logits, _ = network(torch.full((1, 3, *size), -127.5 / 128))
+        logits = network(torch.full((1, 3, *size), -127.5 / 128))[..., 0]
     assert logits.sigmoid().max() < 0.01
 
 
@@ -303,3 +310,42 @@ def test_what_facenet_pytorch_finds() -> None:
             nearest = min(found, key=lambda face: np.abs(np.subtract(face, numbers)).max())
             assert np.abs(np.subtract(nearest, numbers)).max() <= 1, (key, numbers)
             assert found.pop(nearest) == pytest.approx(confidence, abs=1e-3), (key, numbers)
+
+
+@BOTH
+def test_sizes_and_borders_in_one_stack(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a GPU: every remainder of the strides, levels that some pictures lack, strips."""
+    portrait = pictures()[0]
+    images = [portrait[: 200 - 7 * n, 20 : 200 + 5 * n] for n in range(9)]
+    images += [portrait[:30, :25], portrait[:1], portrait[:0], np.zeros((90, 11, 3), np.uint8)]
+    canvases = [
+        Canvas.with_border(np.ascontiguousarray(image), border)
+        for number, image in enumerate(images)
+        for border in (0.0, 0.5, 0.3)[number % 2 :]
+    ]
+    expected = [detector(name).detect_canvases([canvas])[0] for canvas in canvases]
+    assert sum(map(len, expected)) > 5
+    monkeypatch.setattr(detector(name), "_launches", 2**24)
+    for pixels in (2**18, 20_000):
+        monkeypatch.setattr(detector(name), "_level_pixels", pixels)
+        for found, wanted in zip(detector(name).detect_canvases(canvases), expected, strict=True):
+            assert_same(found, wanted)
+
+
+@pytest.mark.parametrize("size", [(17, 23), (18, 23), (17, 24), (18, 24), (12, 12), (13, 30)])
+def test_windows_at_the_end_of_a_smaller_level(size: tuple[int, int]) -> None:
+    """A window that reaches over the edge sees what it sees where the level is alone."""
+    network = PNet().load(read_weights("pnet")).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    height, width = size
+    level = torch.rand((1, 24, 31, 3), generator=torch.Generator().manual_seed(3)) * 2 - 1
+    level = level.permute(0, 3, 1, 2)
+    cells = torch.from_numpy(cells_beyond([(height - 2, width - 2)], (22, 29), 1))
+    rows, columns = windows_of(height), windows_of(width)
+    with torch.inference_mode():
+        alone = network(level[:, :, :height, :width])
+        edges = RaggedEdges([(height - 2, width - 2)], (22, 29), {1: cells})
+        inside = network(level, edges)[:, :rows, :columns]
+        forgotten = network(level)[:, :rows, :columns]
+    torch.testing.assert_close(inside, alone, atol=1e-5, rtol=1e-5)
+    odd = height % 2 or width % 2
+    assert bool(odd) == (float((forgotten - alone).abs().max()) > 1e-3)

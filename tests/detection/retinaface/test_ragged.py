@@ -49,7 +49,7 @@ class Dirty(RaggedEdges):
     garbage = 0.0
     forgotten: int | None = None
 
-    def clear(self, x: Tensor, stride: int) -> Tensor:
+    def clear(self, x: Tensor, stride: int, value: float = 0.0) -> Tensor:
         for one, (h, w) in zip(x, SIZES, strict=True):
             if self.garbage:
                 one[:, -(-h // stride) :] = self.garbage

@@ -1,0 +1,243 @@
+"""PNet over the pyramids of several pictures at once.
+
+Pictures of different sizes lie top left in one stack. Levels of equal number have equal scales, so
+a step makes and scores those of all pictures; in a row of a stack of levels, too, the smaller ones
+end earlier, and what PNet sees beyond their ends does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepface.detection.mtcnn.networks import STRIDE, WINDOW
+from deepface.detection.mtcnn.pyramid import Axis, Rows, averaged, transposed, windows_of
+from deepface.detection.ragged import ALONE, Bin, Edges, RaggedEdges, Size, cells_beyond, sent
+from deepface.runtime.execution.network import Network
+
+#: Rows of a level that a window and the next one share.
+_OVERLAP = WINDOW - STRIDE
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of each picture.
+
+    Attributes:
+        scale: of all of them.
+        across: how columns are averaged, of each picture; ``None`` where it has no such level.
+        down: likewise rows.
+    """
+
+    scale: float
+    across: list[Axis | None]
+    down: list[Axis | None]
+
+    @property
+    def sizes(self) -> list[Size]:
+        """Height and width of each picture's."""
+        return [
+            (0, 0) if x is None or y is None else (len(y.bags), len(x.bags))
+            for x, y in zip(self.across, self.down, strict=True)
+        ]
+
+    @property
+    def shape(self) -> Size:
+        """Height and width of their stack."""
+        height, width = map(max, zip(*self.sizes, strict=True))
+        return height, width
+
+
+@dataclass(frozen=True)
+class Windows:
+    """``n`` windows that PNet takes for faces.
+
+    Attributes:
+        image: position of each one's picture in the batch, ``(n,)``.
+        level: number of its level, ``(n,)``.
+        first: column and row at which it begins in its level, ``(n, 2)``.
+        scale: of that, ``(n, 1)`` float64.
+        logits: ``(n,)``.
+        offsets: ``(n, 4)``.
+    """
+
+    image: Tensor
+    level: Tensor
+    first: Tensor
+    scale: Tensor
+    logits: Tensor
+    offsets: Tensor
+
+
+@dataclass(frozen=True)
+class _Strip:
+    """Rows of windows of a level that PNet scores in a step, from ``first`` on."""
+
+    level: int
+    first: int
+    shape: Size
+
+    @property
+    def rows(self) -> slice:
+        """The level's."""
+        return slice(STRIDE * self.first, STRIDE * (self.first + self.shape[0]) + _OVERLAP)
+
+
+def scan(
+    pnet: Network,
+    pictures: Sequence[Tensor],
+    bin_: Bin,
+    levels: Sequence[Level],
+    pixels: int,
+    least: float,
+) -> Windows:
+    """The windows of a bin's pictures whose logits are above ``least``.
+
+    Args:
+        pnet: scores them.
+        pictures: of the batch, ``(h, w, 3)`` uint8, on the device.
+        bin_: which of them.
+        levels: of these, at least one.
+        pixels: of a stack of levels that are scored in a step.
+        least: see above.
+    """
+    device = pictures[0].device
+    strips = [
+        strip
+        for number, level in enumerate(levels)
+        for strip in _strips(number, level.shape, max(1, pixels // len(bin_.members)))
+    ]
+    rows = [
+        (Rows.of(level.across, bin_.shape[1]), Rows.of(level.down, bin_.shape[0]))
+        for level in levels
+    ]
+    uneven = any(size != level.shape for level in levels for size in level.sizes)
+    arrays: list[NDArray[Any]] = [
+        np.array(bin_.members),
+        _starts(strips, len(bin_.members)),
+        np.array([_corners(level) for level in levels]),
+        np.array([level.scale for level in levels]),
+        *(part for pair in rows for axis in pair for part in vars(axis).values()),
+        *(_beyond(levels[strip.level], strip) for strip in strips if uneven),
+    ]
+    members, table, corners, scales, *others = sent(arrays, device)
+    there = iter(others)
+    axes = [[Rows(*(next(there) for _ in range(3))) for _ in pair] for pair in rows]
+    columns = transposed(_stacked(bin_, pictures)).float()
+    scored, at = [], -1
+    for strip in strips:
+        if strip.level != at:
+            at = strip.level
+            across, down = axes[at]
+            level = averaged(transposed(averaged(columns, across)), down)
+        edges: Edges = ALONE
+        if uneven:
+            sizes, shape = _in_strip(levels[at], strip)
+            edges = RaggedEdges(sizes, shape, {1: next(there)})
+        part = level[:, strip.rows].permute(0, 3, 1, 2)
+        scored.append(pnet(part, _normalised, edges=edges).flatten(0, 2))
+    flat = torch.cat(scored)
+    hit = (flat[:, 0] > least).nonzero()[:, 0]
+    start, height, width, number, first = table[
+        torch.searchsorted(table[:, 0].contiguous(), hit, right=True) - 1
+    ].unbind(1)
+    rest = hit - start
+    image = rest // (height * width)
+    y, x = rest // width % height + first, rest % width
+    corner = corners[number, image]
+    if uneven:
+        inside = ((y < corner[:, 2]) & (x < corner[:, 3])).nonzero()[:, 0]
+        hit, image, number, corner = hit[inside], image[inside], number[inside], corner[inside]
+        y, x = y[inside], x[inside]
+    return Windows(
+        members[image],
+        number,
+        torch.stack([x, y], 1) * STRIDE + corner[:, :2],
+        scales[number][:, None],
+        flat[hit, 0],
+        flat[hit, 1:],
+    )
+
+
+def _strips(number: int, shape: Size, pixels: int) -> list[_Strip]:
+    height, width = (windows_of(side) for side in shape)
+    rows = max(1, pixels // (shape[1] * STRIDE))
+    return [
+        _Strip(number, first, (min(rows, height - first), width))
+        for first in range(0, height, rows)
+    ]
+
+
+def _starts(strips: Sequence[_Strip], pictures: int) -> NDArray[np.int64]:
+    """Of each strip the number of its first window, its shape, its level, and its first row."""
+    table, start = [], 0
+    for strip in strips:
+        table.append((start, *strip.shape, strip.level, strip.first))
+        start += pictures * strip.shape[0] * strip.shape[1]
+    return np.array(table, np.int64)
+
+
+def _corners(level: Level) -> list[tuple[int, int, int, int]]:
+    """Of each picture where its level begins, column and row, and rows and columns of windows."""
+    return [
+        (0, 0, 0, 0)
+        if x is None or y is None
+        else (x.first, y.first, windows_of(len(y.bags)), windows_of(len(x.bags)))
+        for x, y in zip(level.across, level.down, strict=True)
+    ]
+
+
+def _in_strip(level: Level, strip: _Strip) -> tuple[list[Size], Size]:
+    """What of each picture is in a strip, and the strip; on the map of PNet's first layer."""
+    height = min(strip.rows.stop, level.shape[0]) - strip.rows.start - 2
+    width = level.shape[1] - 2
+    sizes = [
+        (min(max(h - strip.rows.start - 2, 0), height), min(max(w - 2, 0), width))
+        for h, w in level.sizes
+    ]
+    return sizes, (height, width)
+
+
+def _beyond(level: Level, strip: _Strip) -> NDArray[np.int64]:
+    return cells_beyond(*_in_strip(level, strip), 1)
+
+
+def _stacked(bin_: Bin, pictures: Sequence[Tensor]) -> Tensor:
+    """The pictures of a bin ``(B, h, w, 3)``, the smaller ones top left in black."""
+    mine = [pictures[member] for member in bin_.members]
+    if not bin_.ragged:
+        return torch.stack(mine)
+    stack = mine[0].new_zeros((len(mine), *bin_.shape, 3))
+    for place, picture in zip(stack, mine, strict=True):
+        place[: picture.shape[0], : picture.shape[1]] = picture
+    return stack
+
+
+def _normalised(pixels: Tensor) -> Tensor:
+    return (pixels - 127.5) / 128
+
+
+def levels_of(
+    scales: Sequence[Sequence[float]], axes: Callable[[int, float], tuple[Axis, Axis]]
+) -> list[Level]:
+    """The levels of pictures.
+
+    Args:
+        scales: of each picture, largest first; those of one are the beginning of another's.
+        axes: how a picture's columns and rows are averaged at a scale.
+    """
+    levels = []
+    most = max(scales, key=lambda mine: len(mine)) if scales else ()
+    for number, scale in enumerate(most):
+        pairs = [
+            axes(picture, scale) if number < len(mine) else (None, None)
+            for picture, mine in enumerate(scales)
+        ]
+        levels.append(Level(scale, [x for x, _ in pairs], [y for _, y in pairs]))
+    return levels
