@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from deepface.runtime.execution.batching import halving
 from deepface.runtime.execution.transfer import downloaded, uploaded
@@ -17,10 +20,10 @@ def test_there_and_back(device: str) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (7, 5, 3), dtype=np.uint8)
     fixed = picture.copy()
     fixed.setflags(write=False)
-    arrays = [
+    arrays: list[NDArray[Any]] = [
         *(picture, picture[:, ::-1], picture[1:6:2, :, ::-1], fixed, picture[:0]),
         *(np.arange(3.0), np.arange(5, dtype=np.int32)[::-1], np.array([[True, False]])),
-        *(np.array([[-(1 << 40)]]), np.float32([1.5])),
+        *(np.array([[-(1 << 40)]]), np.array([1.5], np.float32)),
     ]
     sent = uploaded(arrays, torch.device(device))
     for tensor, array in zip(sent, arrays, strict=True):
