@@ -119,7 +119,7 @@ def write_recognition(reference: Path, model: str, folder: Path, onnx: bool) -> 
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     cls = _network_model(model)
-    pth, h5 = (folder / name for name in cls.files)
+    pth, h5 = (folder / file.name for file in cls.card.files[0])
     module.write_pth(model, pth)
     module.write_h5(model, h5)
     if onnx:

@@ -190,12 +190,8 @@ MODULES: dict[str, dict[str, str]] = {
         "initialize_folder": "deepface.runtime.home:initialize_folder",
     },
     "deepface.commons.weight_utils": {
-        "download_weights_if_necessary": (
-            "deepface.runtime.weights.store:download_weights_if_necessary"
-        ),
-        "download_all_models_in_one_shot": (
-            "deepface.runtime.weights.store:download_all_models_in_one_shot"
-        ),
+        "download_weights_if_necessary": ("deepface.modeling:download_weights_if_necessary"),
+        "download_all_models_in_one_shot": ("deepface.modeling:download_all_models_in_one_shot"),
     },
     "deepface.commons.embed_utils": {"is_flat_embedding": "deepface.published:is_flat_embedding"},
     "deepface.commons.package_utils": {"find_file_hash": "deepface.published:find_file_hash"},

@@ -12,15 +12,25 @@ from deepface.recognition.registry import RECOGNIZERS
 from deepface.runtime.models import Registry, cached_models
 from deepface.spoofing.registry import SPOOF_DETECTORS
 
-__all__ = ["AVAILABLE_MODELS", "TASKS", "build_model", "cached_models", "get_model_class"]
+__all__ = [
+    "AVAILABLE_MODELS",
+    "TASKS",
+    "build_model",
+    "cached_models",
+    "get_model_class",
+]
 
-TASKS: dict[str, Registry[Any]] = {
+#: Published functions of the weights' room, served from here: they know the files of the registries
+#: that are imported above, and need not be imported before they are asked for.
+_OF_WEIGHTS = ("download_all_models_in_one_shot", "download_weights_if_necessary")
+
+TASKS: dict[str, Registry[Any, Any]] = {
     registry.task: registry for registry in (RECOGNIZERS, SPOOF_DETECTORS, ATTRIBUTES, DETECTORS)
 }
 
 #: ``AVAILABLE_MODELS[task]``: the names of a task's models.
 AVAILABLE_MODELS: dict[str, list[str]] = {
-    task: list(registry.entries) for task, registry in TASKS.items()
+    task: list(registry.own) for task, registry in TASKS.items()
 }
 
 
@@ -36,15 +46,23 @@ def build_model(task: str, model_name: str) -> Any:
 @cache
 def get_model_class(task: str, model_name: str) -> type[Any]:
     """The class of a model, without building it; ``cls()`` builds that model."""
-    entry = _registry(task).entry(model_name)
-    cls = entry.load()
-    if not entry.arguments:
+    card = _registry(task).entry(model_name)
+    cls: type[Any] = card.load()
+    if not card.arguments:
         return cls
-    bound = {"__init__": partialmethod(cls.__init__, **entry.arguments)}
+    bound = {"__init__": partialmethod(cls.__init__, **card.arguments)}
     return type(cls.__name__, (cls,), bound)
 
 
-def _registry(task: str) -> Registry[Any]:
+def __getattr__(name: str) -> Any:
+    if name not in _OF_WEIGHTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from deepface.runtime.weights import store
+
+    return getattr(store, name)
+
+
+def _registry(task: str) -> Registry[Any, Any]:
     if task not in TASKS:
         raise UnimplementedError(f"unimplemented task - {task}. Tasks: {', '.join(TASKS)}")
     return TASKS[task]

@@ -102,7 +102,7 @@ def represent(
 def _write(name: str, folder: Path) -> None:
     cls = RECOGNIZERS.entry(name).load()
     if issubclass(cls, NetworkModel):
-        reference.write_pth(name, folder / cls.files[0])
+        reference.write_pth(name, folder / cls.card.files[0][0].name)
     elif issubclass(cls, OnnxModel):
         pytest.importorskip("onnx")
         from tests.recognition.test_onnx_models import write

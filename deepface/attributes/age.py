@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.attributes.cards.age import CARD
 from deepface.attributes.model import FacialAttribute
 from deepface.attributes.vgg import vgg_classifier
 from deepface.runtime.execution.network import Network
@@ -24,8 +25,7 @@ class Age(FacialAttribute):
     model_name = "Age"
 
     def _build(self, device: str | None, precision: str | None) -> Network:
-        files = ("age_model_weights.pth", "age_model_weights.h5")
-        return vgg_classifier(len(_YEARS), files, device, precision)
+        return vgg_classifier(len(_YEARS), CARD.files[0], device, precision)
 
     def report(self, values: Any) -> dict[str, Any]:
         """``age``: whole years."""

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from deepface.attributes.cards.emotion import CARD
 from deepface.attributes.model import FacialAttribute, percentages, to_channels_first
 from deepface.runtime.execution.network import Network
 from deepface.runtime.weights.load import load_weights
 from deepface.types import Pixels, on_host
 
-_FILES = ("facial_expression_model_weights.pth", "facial_expression_model_weights.h5")
 _LAYERS = ("conv_1", "conv_2", "conv_3", "conv_4", "conv_5", "fc_1", "fc_2", "fc_3")
 _SIZE = (48, 48)
 
@@ -56,7 +56,7 @@ class Emotion(FacialAttribute):
 
     def _build(self, device: str | None, precision: str | None) -> Network:
         module = EmotionNetwork()
-        load_weights(module, _FILES, _LAYERS)
+        load_weights(module, CARD.files[0], _LAYERS)
         return Network(module, device, precision)
 
     def probabilities(self, faces: Pixels) -> NDArray[np.float32]:

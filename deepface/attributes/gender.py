@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepface.attributes.cards.gender import CARD
 from deepface.attributes.model import FacialAttribute
 from deepface.attributes.vgg import vgg_classifier
 from deepface.runtime.execution.network import Network
@@ -19,8 +20,7 @@ class Gender(FacialAttribute):
     labels = ("Woman", "Man")
 
     def _build(self, device: str | None, precision: str | None) -> Network:
-        files = ("gender_model_weights.pth", "gender_model_weights.h5")
-        return vgg_classifier(len(self.labels), files, device, precision)
+        return vgg_classifier(len(self.labels), CARD.files[0], device, precision)
 
     def report(self, values: Any) -> dict[str, Any]:
         """``gender`` and ``dominant_gender``."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepface.attributes.cards.race import CARD
 from deepface.attributes.model import FacialAttribute, percentages
 from deepface.attributes.vgg import vgg_classifier
 from deepface.runtime.execution.network import Network
@@ -19,8 +20,7 @@ class Race(FacialAttribute):
     labels = ("asian", "indian", "black", "white", "middle eastern", "latino hispanic")
 
     def _build(self, device: str | None, precision: str | None) -> Network:
-        files = ("race_model_single_batch.pth", "race_model_single_batch.h5")
-        return vgg_classifier(len(self.labels), files, device, precision)
+        return vgg_classifier(len(self.labels), CARD.files[0], device, precision)
 
     def report(self, values: Any) -> dict[str, Any]:
         """``race`` and ``dominant_race``."""

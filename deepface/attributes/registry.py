@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from deepface.attributes.cards import age, emotion, gender, race
 from deepface.attributes.model import FacialAttribute
-from deepface.runtime.models import Entry, Registry
+from deepface.runtime.card import Card
+from deepface.runtime.models import Registry
 
-ATTRIBUTES: Registry[FacialAttribute] = Registry(
-    "facial_attribute",
-    {
-        name: Entry(f"deepface.attributes.{name.lower()}:{name}")
-        for name in ("Emotion", "Age", "Gender", "Race")
-    },
+ATTRIBUTES: Registry[FacialAttribute, Card] = Registry(
+    "facial_attribute", (emotion.CARD, age.CARD, gender.CARD, race.CARD), Card
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from deepface.recognition.vgg_face import TRUNK_ORDER, VggTrunk
 from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.network import Network
 from deepface.runtime.weights.load import load_weights
+from deepface.runtime.weights.table import WeightFile
 
 
 class VggClassifier(nn.Module):
@@ -27,7 +30,7 @@ class VggClassifier(nn.Module):
 
 
 def vgg_classifier(
-    classes: int, files: tuple[str, str], device: str | None, precision: str | None
+    classes: int, files: Sequence[WeightFile], device: str | None, precision: str | None
 ) -> Network:
     """The network with the weights of the first of ``files`` that is on disk."""
     with torch.device("meta"):  # 134 million numbers that the file replaces

@@ -16,18 +16,14 @@ import click
 from packaging.requirements import Requirement
 
 from deepface import __version__
-from deepface.cli.models import MODEL_FILES, file_on_disk
+from deepface.cli.models import kinds
 from deepface.cli.options import Command, options
+from deepface.runtime.card import ONNX_RUNTIME, Package
 
+#: Packages that no model needs -> what they are for.
 _OPTIONAL = {
-    "ultralytics": ("YOLO detectors", "pip install ultralytics"),
-    "dlib-bin": ("detector dlib, model Dlib", "pip install dlib-bin face_recognition_models"),
-    "mediapipe": (
-        "detector mediapipe",
-        "pip install --no-deps mediapipe && pip install absl-py flatbuffers",
-    ),
-    "pandas": ("tables from find", "pip install pandas"),
-    "pyarrow": ("--output FILE.parquet", "pip install pyarrow"),
+    Package("pandas", "pip install pandas"): "tables from find",
+    Package("pyarrow", "pip install pyarrow"): "--output FILE.parquet",
 }
 #: Each of them brings a ``cv2`` folder: the second one overwrites files of the first.
 _OPENCV = (
@@ -150,12 +146,24 @@ def _check_cv2(names: str, fix: str) -> Iterator[Finding]:
 
 def check_optional() -> Iterator[Finding]:
     """Packages for some models and formats."""
-    for name, (purpose, command) in _OPTIONAL.items():
-        found = installed(name) or (installed("dlib") if name == "dlib-bin" else None)
-        if found is None:
-            yield Finding("absent", f"{name} ({purpose})", command)
-        else:
-            yield Finding("ok", f"{name} {found} ({purpose})")
+    purposes: dict[Package, list[str]] = {}
+    for kind, cards in kinds().items():
+        for card in cards.values():
+            if card.package not in (None, ONNX_RUNTIME):
+                purposes.setdefault(card.package, []).append(f"{kind} {card.name}")
+    for package, models in purposes.items():
+        more = f" and {len(models) - 2} more" if len(models) > 2 else ""
+        yield _optional(package, f"{', '.join(models[:2])}{more}")
+    for package, purpose in _OPTIONAL.items():
+        yield _optional(package, purpose)
+
+
+def _optional(package: Package, purpose: str) -> Finding:
+    for name in package.distributions or (package.name,):
+        if (found := installed(name)) is not None:
+            return Finding("ok", f"{name} {found} ({purpose})")
+    name = (package.distributions or (package.name,))[0]
+    return Finding("absent", f"{name} ({purpose})", package.install)
 
 
 def check_onnx() -> Iterator[Finding]:
@@ -218,8 +226,7 @@ def check_weights() -> Iterator[Finding]:
     """The weights folder: writable, with space, its files complete."""
     from deepface.runtime.home import weights_folder
     from deepface.runtime.weights.damage import repair_command
-    from deepface.runtime.weights.store import fault_of, verification_of
-    from deepface.runtime.weights.table import WEIGHT_FILES
+    from deepface.runtime.weights.store import fault_of, file_on_disk, verification_of
 
     folder = weights_folder()
     existing = folder
@@ -232,22 +239,23 @@ def check_weights() -> Iterator[Finding]:
             "export DEEPFACE_HOME=A_FOLDER_OF_YOURS",
         )
     free = shutil.disk_usage(existing).free
+    cards = [card for kind in kinds().values() for card in kind.values()]
     ready = [
-        name
-        for models in MODEL_FILES.values()
-        for name, groups in models.items()
-        if groups and all(any(map(file_on_disk, group)) for group in groups)
+        card.name
+        for card in cards
+        if card.files and all(any(map(file_on_disk, group)) for group in card.files)
     ]
     text = f"weights folder {folder}: {free / 1e9:.1f} GB free, weights of {len(ready)} models"
     if free < _LITTLE_SPACE:
         yield Finding("broken", f"{text}: too little space", "export DEEPFACE_HOME=A_LARGER_DISK")
     else:
         yield Finding("ok", text)
-    for name, path in ((name, file_on_disk(name)) for name in WEIGHT_FILES):
-        if path is None:
+    files = {file.name: file for card in cards for file in card.weight_files()}
+    for file in files.values():
+        if (path := file_on_disk(file)) is None:
             continue
-        if (fault := fault_of(name)) is None:
-            yield Finding("ok", f"{path}, verified before it is opened by: {verification_of(name)}")
+        if (fault := fault_of(file)) is None:
+            yield Finding("ok", f"{path}, verified before it is opened by: {verification_of(file)}")
         else:
             yield Finding("broken", fault, repair_command(path))
     if os.environ.get("DEEPFACE_OFFLINE"):

@@ -228,7 +228,7 @@ def _fill_in_eyes(
 
 def _check_landmarks(detector: Any) -> None:
     if getattr(detector, "landmarks", 0) != 5:
-        able = [name for name, entry in DETECTORS.entries.items() if entry.load().landmarks == 5]
+        able = [name for name, entry in DETECTORS.entries.items() if entry.landmarks == 5]
         raise UnimplementedError(
             f"align='landmarks' needs five landmarks per face, which the detector {detector.name} "
             f"does not give. Detectors that do: {', '.join(able)}"

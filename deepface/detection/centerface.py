@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from deepface.detection.anchor_free import AnchorFree, Candidates, Fit, Row
 from deepface.detection.canvas import Canvas
+from deepface.detection.cards.centerface import CARD
 from deepface.detection.convolutions import Convolutions, joined
 from deepface.detection.detector import Detector, threshold_from_env
 from deepface.detection.ragged import Edges
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion
 
-FILE = "centerface.onnx"
 #: Of the backbone from stride 4 on: channels, stride and number of its inverted bottlenecks; after
 #: each tuple the pyramid taps it.
 _STAGES = (
@@ -39,14 +39,13 @@ class CenterFaceDetector(Detector):
     Environment: ``CENTERFACE_THRESHOLD`` (0.35), read at each call.
     """
 
-    name = "centerface"
-    landmarks = 5
+    card = CARD
     takes_tensors = True
     prefers_arrays = True  # the canvas is resized first
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
-        self._network = _CenterFace(CenterFaceNet(ensure_weight(FILE)), device)
+        self._network = _CenterFace(CenterFaceNet(ensure_weight(CARD.files[0][0])), device)
 
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
         found = self._network.detect(canvases, threshold_from_env("CENTERFACE_THRESHOLD", 0.35))

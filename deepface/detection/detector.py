@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.card import DetectorCard
 from deepface.errors import DataTypeError
 from deepface.runtime.execution.batching import group_indices, halving
 from deepface.runtime.execution.device import requested_device, resolve_device
@@ -32,6 +33,8 @@ class Detector:
     library, which overrides ``detect_faces(img)`` itself, is taken as the second kind.
     """
 
+    #: What is known of it. A class that has one need not repeat its name and landmarks.
+    card: ClassVar[DetectorCard]
     #: The name that callers use.
     name: str = ""
     #: How many landmarks a face comes with: 0, 2 (eyes) or 5.
@@ -49,6 +52,8 @@ class Detector:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if (card := vars(cls).get("card")) is not None:
+            cls.name, cls.landmarks = card.name, card.landmarks
         own = cls.__dict__
         if "detect_faces" in own:
             published = own["detect_faces"]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.cards.dlib import CARD
 from deepface.detection.detector import Detector
 from deepface.errors import MissingPackageError
 from deepface.runtime.concurrency.object_pool import ObjectPool
 from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion, Point
-
-_SHAPE_MODEL = "shape_predictor_5_face_landmarks.dat"
 
 
 class DlibDetector(Detector):
@@ -22,8 +21,7 @@ class DlibDetector(Detector):
     else from the weights folder. ``confidence`` is the detector's score, clipped to 0 ... 1.
     """
 
-    name = "dlib"
-    landmarks = 2
+    card = CARD
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
@@ -34,7 +32,7 @@ class DlibDetector(Detector):
                 "the detector dlib needs the package dlib: pip install dlib-bin "
                 "(or, to compile it, pip install dlib)"
             ) from error
-        path = ensure_weight(_SHAPE_MODEL)
+        path = ensure_weight(CARD.files[0][0])
         with reading(path, "dlib shape model"):
             self._shape_model = dlib.shape_predictor(str(path))
         self._detectors: ObjectPool[Any] = ObjectPool(dlib.get_frontal_face_detector)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.cards.mediapipe import CARD, FULL_RANGE, SHORT_RANGE
 from deepface.detection.detector import Detector, threshold_from_env
 from deepface.errors import MissingPackageError, UnimplementedError
 from deepface.runtime.concurrency.object_pool import ObjectPool
@@ -15,7 +16,7 @@ from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion, Point
 
 #: What ``MEDIAPIPE_MODEL_SELECTION`` chooses from.
-_MODELS = {"0": "blaze_face_short_range.tflite", "1": "blaze_face_full_range.tflite"}
+_MODELS = {"0": SHORT_RANGE, "1": FULL_RANGE}
 
 
 class MediaPipeDetector(Detector):
@@ -25,8 +26,7 @@ class MediaPipeDetector(Detector):
     ``MEDIAPIPE_MODEL_SELECTION`` (0: faces within two metres; 1: within five).
     """
 
-    name = "mediapipe"
-    landmarks = 2
+    card = CARD
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)

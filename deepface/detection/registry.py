@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from deepface.detection.detector import Detector
-from deepface.runtime.models import Entry, Registry
-
-
-def _entry(path: str, **arguments: Any) -> Entry:
-    return Entry(f"deepface.detection.{path}", arguments)
-
-
-_YOLO = (
-    *("yolov8n", "yolov8m", "yolov8l"),
-    *("yolov11n", "yolov11s", "yolov11m", "yolov11l"),
-    *("yolov12n", "yolov12s", "yolov12m", "yolov12l"),
+from deepface.detection.card import DetectorCard
+from deepface.detection.cards import (
+    centerface,
+    dlib,
+    mediapipe,
+    mtcnn,
+    opencv,
+    retinaface,
+    ssd,
+    yolo,
+    yunet,
 )
+from deepface.detection.detector import Detector
+from deepface.runtime.models import Registry
 
-DETECTORS: Registry[Detector] = Registry(
+DETECTORS: Registry[Detector, DetectorCard] = Registry(
     "face_detector",
-    {
-        "opencv": _entry("haar.opencv:OpenCvDetector"),
-        "ssd": _entry("ssd:SsdDetector"),
-        "mtcnn": _entry("mtcnn.detector:MtcnnDetector"),
-        "fastmtcnn": _entry("mtcnn.detector:FastMtcnnDetector"),
-        "dlib": _entry("dlib:DlibDetector"),
-        "mediapipe": _entry("mediapipe:MediaPipeDetector"),
-        **{name: _entry("yolo.detector:YoloDetector", variant=name) for name in _YOLO},
-        "retinaface": _entry("retinaface.detector:RetinaFaceDetector"),
-        "retinaface-mobilenet0.25": _entry("retinaface.pytorch:RetinaFaceMobileNetDetector"),
-        "retinaface-resnet50": _entry("retinaface.pytorch:RetinaFaceResNet50Detector"),
-        "yunet": _entry("yunet:YuNetDetector"),
-        "centerface": _entry("centerface:CenterFaceDetector"),
-    },
+    (
+        opencv.CARD,
+        ssd.CARD,
+        mtcnn.MTCNN,
+        mtcnn.FAST_MTCNN,
+        dlib.CARD,
+        mediapipe.CARD,
+        *yolo.CARDS,
+        retinaface.RETINAFACE,
+        retinaface.MOBILENET,
+        retinaface.RESNET50,
+        yunet.CARD,
+        centerface.CARD,
+    ),
+    DetectorCard,
+    group="deepface.detectors",
     extra_names=", skip",
-    aliases={"yolov8": "yolov8n"},
 )

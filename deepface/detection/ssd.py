@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from deepface.detection.boxes import nms
 from deepface.detection.canvas import Canvas
+from deepface.detection.cards.ssd import CARD
 from deepface.detection.detector import Detector
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.fusion import FusedConv2d, FusedNorm, fused
@@ -28,8 +29,6 @@ from deepface.runtime.weights.caffe_file import caffe_layers
 from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion, Image, Rectangle
-
-FILE = "res10_300x300_ssd_iter_140000.caffemodel"
 
 #: A layer's arrays by its name.
 Blobs: TypeAlias = dict[str, list[Tensor]]
@@ -72,7 +71,7 @@ _MAPS = (
 class SsdDetector(Detector):
     """OpenCV's single-shot detector: quick, for faces that are large in their picture."""
 
-    name = "ssd"
+    card = CARD
     takes_tensors = True
 
     def __init__(self, device: str | None = None) -> None:
@@ -115,7 +114,7 @@ def _load() -> SsdNet:
     Raises:
         WeightsError: see :func:`read_caffe`; or it is another network.
     """
-    with reading(ensure_weight(FILE), "OpenCV's face detector"):
+    with reading(ensure_weight(CARD.files[0][0]), "OpenCV's face detector"):
         return SsdNet(read_caffe())
 
 
@@ -306,7 +305,7 @@ def read_caffe() -> Blobs:
     Raises:
         WeightsError: the file is missing or damaged.
     """
-    path = ensure_weight(FILE)
+    path = ensure_weight(CARD.files[0][0])
     with reading(path, "Caffe model"):
         layers = caffe_layers(memoryview(path.read_bytes()))
         return {

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.cards.yunet import CARD
 from deepface.detection.detector import Detector, threshold_from_env
 from deepface.detection.yunet_input import shown, shrunk
 from deepface.runtime.concurrency.object_pool import ObjectPool
@@ -22,8 +23,6 @@ from deepface.types import FacialAreaRegion
 
 if TYPE_CHECKING:
     from deepface.detection.yunet_network import YuNet
-
-FILE = "face_detection_yunet_2023mar.onnx"
 
 
 class YuNetDetector(Detector):
@@ -36,14 +35,13 @@ class YuNetDetector(Detector):
     Environment: ``yunet_score_threshold`` (0.9), read at each call.
     """
 
-    name = "yunet"
-    landmarks = 5
+    card = CARD
     takes_tensors = True
     prefers_arrays = True  # the canvas is resized first
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
-        path = ensure_weight(FILE)
+        path = ensure_weight(CARD.files[0][0])
         self._network: YuNet | None = None
         if runs_on_cpu(device):
             self._opencv = ObjectPool(lambda: cv2.FaceDetectorYN.create(str(path), "", (0, 0)))

@@ -11,8 +11,7 @@ from deepface.cropping.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER, Align
 from deepface.detection.registry import DETECTORS
 from deepface.errors import UnimplementedError
 from deepface.recognition.preprocessing import NORMALIZATIONS
-from deepface.recognition.registry import RECOGNIZERS
-from deepface.recognition.templates import template_of
+from deepface.recognition.registry import RECOGNIZERS, face_cut
 from deepface.runtime.execution.device import check_names
 
 if TYPE_CHECKING:
@@ -160,7 +159,7 @@ class Options:
             expand_percentage=self.expand_percentage,
             max_faces=self.max_faces,
             border=self.border,
-            face_cut=template_of(str(self.model_name)) if by_landmarks else None,
+            face_cut=face_cut(str(self.model_name)) if by_landmarks else None,
         )
 
 

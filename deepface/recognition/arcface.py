@@ -14,6 +14,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from deepface.recognition.cards.arcface import CARD
 from deepface.recognition.network_model import NetworkModel
 
 _EPS = 2e-5
@@ -101,10 +102,7 @@ def _keras_order() -> Iterator[str]:
 class ArcFace(NetworkModel):
     """Vectors of 512 numbers."""
 
-    model_name = "ArcFace"
-    input_shape = (112, 112)
-    output_shape = 512
-    files = ("arcface_weights.pth", "arcface_weights.h5")
+    card = CARD
     flatten: ClassVar = {"dense": (7, 7, 512)}
 
     def network(self) -> nn.Module:

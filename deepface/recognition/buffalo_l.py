@@ -9,15 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.recognition.cards.buffalo_l import CARD
 from deepface.recognition.onnx_model import OnnxModel
 
 
 class BuffaloL(OnnxModel):
     """Vectors of 512 numbers."""
 
-    model_name = "Buffalo_L"
-    output_shape = 512
-    file = "buffalo_l/webface_r50.onnx"
+    card = CARD
 
     def prepare(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """RGB in [-1, 1], which is what InsightFace makes of BGR in [0, 255]."""

@@ -12,6 +12,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepface.recognition.cards.deepid import CARD
 from deepface.recognition.network_model import NetworkModel
 
 
@@ -39,10 +40,7 @@ class DeepIdNet(nn.Module):
 class DeepId(NetworkModel):
     """Vectors of 160 numbers."""
 
-    model_name = "DeepId"
-    input_shape = (47, 55)
-    output_shape = 160
-    files = ("deepid_weights.pth", "deepid_keras_weights.h5")
+    card = CARD
     flatten: ClassVar = {"fc11": (5, 4, 60), "fc12": (4, 3, 80)}
     chunk_sizes: ClassVar = {"cpu": 64}  # so small that it stays in the cache
 

@@ -13,19 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.errors import MissingPackageError
+from deepface.recognition.cards.dlib import CARD
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
-
-_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 
 
 class Dlib(FacialRecognition):
     """Faces of 150x150 pixels become 128 numbers."""
 
-    model_name = "Dlib"
-    input_shape = (150, 150)
-    output_shape = 128
+    card = CARD
     options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, device: str | None = None) -> None:
@@ -35,7 +32,7 @@ class Dlib(FacialRecognition):
             raise MissingPackageError(
                 'the model Dlib needs the package dlib: pip install "dlib-bin"'
             ) from error
-        path = ensure_weight(_FILE)
+        path = ensure_weight(self.card.files[0][0])
         with reading(path, "dlib network"):
             self.model = dlib.face_recognition_model_v1(str(path))
         self._lock = threading.Lock()  # dlib's networks keep state while they run

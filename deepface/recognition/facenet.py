@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from deepface.recognition.cards.facenet import FACENET_128, FACENET_512
 from deepface.recognition.layers import conv_bn
 from deepface.recognition.network_model import NetworkModel
 
@@ -182,10 +183,7 @@ def _keras_order() -> Iterator[str]:
 class Facenet128(NetworkModel):
     """Vectors of 128 numbers."""
 
-    model_name = "FaceNet-128d"
-    input_shape = (160, 160)
-    output_shape = 128
-    files = ("facenet_weights.pth", "facenet_weights.h5")
+    card = FACENET_128
 
     def network(self) -> nn.Module:
         """See the base class."""
@@ -199,6 +197,4 @@ class Facenet128(NetworkModel):
 class Facenet512(Facenet128):
     """Vectors of 512 numbers."""
 
-    model_name = "FaceNet-512d"
-    output_shape = 512
-    files = ("facenet512_weights.pth", "facenet512_weights.h5")
+    card = FACENET_512

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from deepface.recognition.cards.fb_deepface import CARD
 from deepface.recognition.network_model import NetworkModel
 from deepface.runtime.weights.keras_h5 import Layout
 
@@ -98,13 +99,7 @@ class FbDeepFaceNet(nn.Module):
 class FbDeepFace(NetworkModel):
     """Vectors of 4096 numbers."""
 
-    model_name = "DeepFace"
-    input_shape = (152, 152)
-    output_shape = 4096
-    files = (
-        "VGGFace2_DeepFace_weights_val-0.9034.pth",
-        "VGGFace2_DeepFace_weights_val-0.9034.h5",
-    )
+    card = CARD
     flatten: ClassVar = {"F7": (21, 21, 16)}
 
     def network(self) -> nn.Module:

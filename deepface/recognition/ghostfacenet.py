@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepface.recognition.cards.ghostfacenet import CARD
 from deepface.recognition.layers import conv_bn
 from deepface.recognition.network_model import NetworkModel
 
@@ -163,10 +164,7 @@ def _keras_order() -> Iterator[str]:
 class GhostFaceNet(NetworkModel):
     """Vectors of 512 numbers."""
 
-    model_name = "GhostFaceNet"
-    input_shape = (112, 112)
-    output_shape = 512
-    files = ("ghostfacenet_v1.pth", "ghostfacenet_v1.h5")
+    card = CARD
     chunk_sizes: ClassVar = {"cpu": 4}  # its maps are large and many
 
     def network(self) -> nn.Module:

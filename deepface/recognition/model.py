@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.errors import InvalidEmbeddingsShapeError
+from deepface.recognition.card import RecognitionCard
 from deepface.types import on_host
 
 
@@ -21,6 +22,8 @@ class FacialRecognition:
     ``precision``: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
     """
 
+    #: What is known of it. A class that has one need not repeat its name and shapes.
+    card: ClassVar[RecognitionCard]
     model_name: str
     #: Width and height of the faces, in pixels.
     input_shape: tuple[int, int]
@@ -34,6 +37,9 @@ class FacialRecognition:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if (card := vars(cls).get("card")) is not None:
+            cls.model_name = card.published_name or card.name
+            cls.input_shape, cls.output_shape = card.input_shape, card.output_shape
         if "forward" in vars(cls) and "embed" not in vars(cls):
             cls.embed = cls._embed_by_forward  # type: ignore[method-assign]
 

@@ -24,8 +24,6 @@ class NetworkModel(FacialRecognition, ABC):
     """A network with published weights; a subclass says which."""
 
     takes_tensors = True
-    #: The weight files, ``.pth`` first; the first that is on disk is taken.
-    files: ClassVar[tuple[str, str]]
     #: Beginnings of the names in the ``.pth`` that the network leaves out.
     ignore: ClassVar[tuple[str, ...]] = ()
     #: ``(height, width, channels)`` before the flattening that feeds a linear layer.
@@ -36,7 +34,7 @@ class NetworkModel(FacialRecognition, ABC):
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         with torch.device("meta"):  # no random numbers that the file replaces
             module = self.network()
-        load_weights(module, self.files, self.keras_order(), self.flatten, self.ignore)
+        load_weights(module, self.card.files[0], self.keras_order(), self.flatten, self.ignore)
         where, dtype = resolve_device(device), resolve_precision(precision)
         self.model = Network(
             self.ready(module, where, dtype), where, dtype, self.chunk_sizes.get(where.type, 64)

@@ -7,17 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-#: Smallest and largest value that a model's embeddings take, measured by the published library.
-#: SFace, GhostFaceNet and Buffalo_L have none.
+from deepface.recognition.registry import RECOGNIZERS
+
+#: Smallest and largest value of a model's vectors, by its name; published as ``minmax_values``.
 MINMAX: dict[str, tuple[float, float]] = {
-    "VGG-Face": (0.0, 0.27054874177488775),
-    "Facenet": (-3.541942596435547, 3.247769594192505),
-    "Facenet512": (-4.388302803039551, 3.643190622329712),
-    "OpenFace": (-0.34191709756851196, 0.26318004727363586),
-    "DeepFace": (0.0, 17.294939041137695),
-    "DeepID": (0.0, 127.86836242675781),
-    "Dlib": (-0.41398656368255615, 0.5201137661933899),
-    "ArcFace": (-2.945136308670044, 2.087090015411377),
+    name: card.minmax for name, card in RECOGNIZERS.own.items() if card.minmax is not None
 }
 
 
@@ -29,9 +23,11 @@ def normalize_embedding_minmax(model_name: str, embeddings: ArrayLike) -> NDArra
         embeddings: one ``(d,)`` or several ``(n, d)``.
     """
     array = np.asarray(embeddings, dtype=np.float64)
-    if model_name not in MINMAX:
+    card = None if model_name in MINMAX else RECOGNIZERS.find(model_name)
+    limits = card.minmax if card is not None else MINMAX.get(model_name)
+    if limits is None:
         return array
-    low, high = MINMAX[model_name]
+    low, high = limits
     return (np.clip(array, low, high) - low) / (high - low)  # type: ignore[no-any-return]
 
 

@@ -20,14 +20,11 @@ from deepface.runtime.weights.store import ensure_weight
 class OnnxModel(FacialRecognition, ABC):
     """Faces of 112x112 pixels through a published ONNX file."""
 
-    input_shape = (112, 112)
     options: ClassVar[tuple[str, ...]] = ()
-    #: The weight file.
-    file: ClassVar[str]
 
     def __init__(self, device: str | None = None) -> None:
         start = _runtime(self.model_name, device)
-        path = ensure_weight(self.file)
+        path = ensure_weight(self.card.files[0][0])
         with reading(path, "ONNX model of faces"):
             self.model = start(str(path))
             (graph_input,) = self.model.get_inputs()

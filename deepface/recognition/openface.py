@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepface.recognition.cards.openface import CARD
 from deepface.recognition.layers import conv_bn
 from deepface.recognition.network_model import NetworkModel
 from deepface.runtime.execution.fusion import FusedConv2d
@@ -153,10 +154,7 @@ def _keras_order() -> Iterator[str]:
 class OpenFace(NetworkModel):
     """Vectors of 128 numbers, of length 1."""
 
-    model_name = "OpenFace"
-    input_shape = (96, 96)
-    output_shape = 128
-    files = ("openface_weights.pth", "openface_weights.h5")
+    card = CARD
 
     def network(self) -> nn.Module:
         """See the base class."""

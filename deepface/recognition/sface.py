@@ -8,15 +8,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.recognition.cards.sface import CARD
 from deepface.recognition.onnx_model import OnnxModel
 
 
 class SFace(OnnxModel):
     """Vectors of 128 numbers."""
 
-    model_name = "SFace"
-    output_shape = 128
-    file = "face_recognition_sface_2021dec.onnx"
+    card = CARD
 
     def prepare(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """RGB, whole numbers from 0 to 255: cut to ``uint8``, as published."""

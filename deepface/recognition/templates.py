@@ -10,10 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.cropping.faces import FaceCut
 from deepface.cropping.landmarks import Template
 from deepface.detection.canvas import cut
-from deepface.errors import UnimplementedError
 from deepface.types import FacialAreaRegion
 
 
@@ -30,7 +28,7 @@ class Margin:
     def crops(
         self, sources: Sequence[NDArray[Any]], regions: Sequence[FacialAreaRegion]
     ) -> list[NDArray[Any]]:
-        """See :class:`FaceCut`; black where the enlarged box leaves the picture.
+        """Boxes enlarged, and black where they leave the picture; see ``cropping.faces.FaceCut``.
 
         A box without an area gives a crop without one.
         """
@@ -48,7 +46,7 @@ class Margin:
 
 
 #: The template of ArcFace (Deng et al., CVPR 2019) and of the networks trained in its way.
-_ARCFACE = Template(
+ARCFACE = Template(
     (
         (38.2946, 51.6963),
         (73.5318, 51.5014),
@@ -60,7 +58,7 @@ _ARCFACE = Template(
 )
 
 
-def _dlib_chip(size: int, padding: float) -> Template:
+def dlib_chip(size: int, padding: float) -> Template:
     """dlib's mean face of 68 points, reduced to five: the middles of the eyes, tip of the nose,
     corners of the mouth; in a unit square that grows by ``padding`` on every side.
     """
@@ -77,29 +75,6 @@ def _dlib_chip(size: int, padding: float) -> Template:
     )
 
 
-#: By model name. Facenet was trained on MTCNN's boxes with 32 of 160 pixels of margin
-#: (github.com/davidsandberg/facenet, align_dataset_mtcnn), VGG-Face's faces are boxes enlarged by
-#: 0.3 of which the middle 224 of 256 pixels are taken (Cao et al., VGGFace2, FG 2018).
-TEMPLATES: dict[str, FaceCut] = {
-    "ArcFace": _ARCFACE,
-    "Buffalo_L": _ARCFACE,
-    "Dlib": _dlib_chip(150, 0.25),
-    "Facenet": Margin(32 / 128, (160, 160)),
-    "Facenet512": Margin(32 / 128, (160, 160)),
-    "GhostFaceNet": _ARCFACE,
-    "SFace": _ARCFACE,
-    "VGG-Face": Margin(1.3 * 224 / 256 - 1, (224, 224)),
-}
-
-
-def template_of(model_name: str) -> FaceCut:
-    """How a model's faces are cut for ``align="landmarks"``.
-
-    Raises:
-        UnimplementedError: the model has no template; the message lists those that have.
-    """
-    if model_name not in TEMPLATES:
-        raise UnimplementedError(
-            f"align='landmarks' has no template for {model_name}; models: {', '.join(TEMPLATES)}"
-        )
-    return TEMPLATES[model_name]
+#: MTCNN's boxes with 32 of 160 pixels of margin
+#: (github.com/davidsandberg/facenet, align_dataset_mtcnn).
+MTCNN_BOX = Margin(32 / 128, (160, 160))

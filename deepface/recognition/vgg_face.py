@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deepface.recognition.cards.vgg_face import CARD
 from deepface.recognition.network_model import NetworkModel
 from deepface.runtime.execution.fusion import fused
 from deepface.runtime.execution.winograd import WinogradConv2d, pays
@@ -99,10 +100,7 @@ def _dense(conv: nn.Conv2d, x: Tensor) -> Tensor:
 class VggFace(NetworkModel):
     """Vectors of 4096 numbers, of length 1."""
 
-    model_name = "VGG-Face"
-    input_shape = (224, 224)
-    output_shape = 4096
-    files = ("vgg_face_weights.pth", "vgg_face_weights.h5")
+    card = CARD
     ignore = ("fc8.",)
 
     def network(self) -> nn.Module:

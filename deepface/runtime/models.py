@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from deepface.errors import UnimplementedError
+from deepface.logger import get_logger
+from deepface.runtime.card import Card
 from deepface.runtime.execution.device import requested_device, resolve_device
+from deepface.runtime.weights.table import WEIGHT_FILES
 
 M = TypeVar("M")
+C = TypeVar("C", bound=Card)
 
 #: ``cached_models[task][name]``: what has been built. Scripts read it and put stubs into it.
 cached_models: dict[str, dict[str, Any]] = {}
@@ -33,21 +37,6 @@ def get_or_build(task: str, name: str, build: Callable[[], M]) -> M:
         return models[name]  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Where a model's class is (``"package.module:Class"``) and what its constructor is given."""
-
-    path: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-
-    def load(self) -> type[Any]:
-        """Import the class."""
-        module, name = self.path.split(":")
-        cls = getattr(importlib.import_module(module), name)
-        assert isinstance(cls, type)
-        return cls
-
-
 def _place(device: str | None) -> str:
     """What tells models on another device than the automatic one apart from those on that."""
     wanted = requested_device(device)
@@ -56,39 +45,87 @@ def _place(device: str | None) -> str:
     return f"@{where}"
 
 
-class Registry(Generic[M]):
-    """The models of one task. A model's file is imported when it is first asked for."""
+class Registry(Generic[M, C]):
+    """The models of one task. A model's file is imported when it is first asked for.
+
+    Args:
+        task: the published name of the task.
+        cards: our models, in the order in which they are listed.
+        kind: the class of the cards.
+        group: the group of entry points by which other packages add theirs.
+        extra_names: what the message about an unknown name adds to the known ones.
+    """
 
     def __init__(
         self,
         task: str,
-        entries: Mapping[str, Entry],
+        cards: Iterable[C],
+        kind: type[C],
+        group: str | None = None,
         extra_names: str = "",
-        aliases: Mapping[str, str] | None = None,
     ) -> None:
         self.task = task
-        self.entries = dict(entries)
-        self.aliases = dict(aliases or {})
-        self._extra_names = extra_names
+        self.own: dict[str, C] = {}
+        self.aliases: dict[str, str] = {}
+        self._kind, self._group, self._extra_names = kind, group, extra_names
+        for card in cards:
+            self._add(card, self.own)
+
+    def _add(self, card: C, where: dict[str, C]) -> None:
+        where[card.name] = card
+        self.aliases |= dict.fromkeys(card.aliases, card.name)
+        for file in card.weight_files():
+            WEIGHT_FILES.setdefault(file.name, file)
+
+    @property
+    def entries(self) -> dict[str, C]:
+        """The cards of all models by name, those of other packages included."""
+        return {**self.own, **self._others}
+
+    @cached_property
+    def _others(self) -> dict[str, C]:
+        """What other packages add. One that cannot is told, and costs nobody else anything."""
+        found: dict[str, C] = {}
+        for point in entry_points(group=self._group) if self._group else ():
+            try:
+                card = point.load()
+                if not isinstance(card, self._kind):
+                    raise TypeError(f"it is a {type(card).__name__}, not a {self._kind.__name__}")
+                if card.name in self.own or card.name in found:
+                    raise ValueError(f"there is a {card.name!r} already")
+            except Exception as error:  # it is somebody else's code
+                get_logger().warning(
+                    "entry point %s = %s of group %s is left out: %s: %s",
+                    *(point.name, point.value, point.group, type(error).__name__, error),
+                )
+            else:
+                self._add(card, found)
+        return found
 
     def check(self, name: str) -> None:
         """Raise ``UnimplementedError`` for a name that cannot be built."""
         if name not in cached_models.get(self.task, {}):
             self.entry(name)
 
-    def entry(self, name: str) -> Entry:
-        """The entry of a name.
+    def find(self, name: str) -> C | None:
+        """The card of a name; ``None`` if there is no such model."""
+        if name not in self.own and name not in self.aliases and name not in self._others:
+            return None
+        return self.entries[self.aliases.get(name, name)]
+
+    def entry(self, name: str) -> C:
+        """The card of a name.
 
         Raises:
             UnimplementedError: there is no such model; the message lists those there are.
         """
-        name = self.aliases.get(name, name)
-        if name not in self.entries:
+        card = self.find(name)
+        if card is None:
             known = ", ".join(self.entries) + self._extra_names
             raise UnimplementedError(
                 f"Invalid model_name passed - {self.task}/{name}. Known names: {known}"
             )
-        return self.entries[name]
+        return card
 
     def build(self, name: str, device: str | None = None, **options: Any) -> M:
         """The model ``name``, built once per process, device and set of options.
@@ -103,15 +140,14 @@ class Registry(Generic[M]):
         Raises:
             UnimplementedError: an unknown name, or an option that this model does not have.
         """
-        name = self.aliases.get(name, name)
-        if name not in self.entries and name in cached_models.get(self.task, {}):
+        if self.find(name) is None and name in cached_models.get(self.task, {}):
             return cached_models[self.task][name]  # type: ignore[no-any-return]
-        entry = self.entry(name)
+        card = self.entry(name)
         options = {k: v for k, v in options.items() if v is not None}
         return get_or_build(
             self.task,
-            self.key(name, device, **options),
-            lambda: self._construct(name, entry, device, options),
+            self.key(card.name, device, **options),
+            lambda: self._construct(card, device, options),
         )
 
     def key(self, name: str, device: str | None = None, **options: Any) -> str:
@@ -119,12 +155,12 @@ class Registry(Generic[M]):
         given = sorted((k, v) for k, v in options.items() if v is not None)
         return name + _place(device) + "".join(f" {k}={v}" for k, v in given)
 
-    def _construct(self, name: str, entry: Entry, device: str | None, options: Any) -> M:
-        cls = entry.load()
+    def _construct(self, card: C, device: str | None, options: Any) -> M:
+        cls = card.load()
         allowed: tuple[str, ...] = getattr(cls, "options", ())
         for option in options:
             if option not in allowed:
                 has = f"it has {', '.join(allowed)}" if allowed else "it has none"
-                raise UnimplementedError(f"{name} has no option {option!r}: {has}")
-        model: M = cls(device=device, **entry.arguments, **options)
+                raise UnimplementedError(f"{card.name} has no option {option!r}: {has}")
+        model: M = cls(device=device, **card.arguments, **options)
         return model

@@ -12,15 +12,16 @@ from torch import Tensor, nn
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.network import Network
 from deepface.runtime.weights.load import load_weights
+from deepface.spoofing.cards.fasnet import CARD
 from deepface.spoofing.fasnet_networks import layers_in_order, mini_fasnet_v1se, mini_fasnet_v2
 from deepface.types import Image, Liveness, Pixels, Rectangle, on_host
 
 Box = tuple[int, int, int, int]
 
-#: How much of the surroundings each network sees, as a multiple of the box; its weight files.
-_NETWORKS: tuple[tuple[float, str, Callable[[], nn.Module]], ...] = (
-    (2.7, "2.7_80x80_MiniFASNetV2", mini_fasnet_v2),
-    (4.0, "4_0_0_80x80_MiniFASNetV1SE", mini_fasnet_v1se),
+#: How much of the surroundings each network sees, as a multiple of the box; in the order of files.
+_NETWORKS: tuple[tuple[float, Callable[[], nn.Module]], ...] = (
+    (2.7, mini_fasnet_v2),
+    (4.0, mini_fasnet_v1se),
 )
 _SIZE = 80
 _CLASSES = 3
@@ -38,9 +39,9 @@ class FasNet:
 
     def __init__(self, device: str | None = None) -> None:
         self._networks = []
-        for scale, file, build in _NETWORKS:
+        for (scale, build), files in zip(_NETWORKS, CARD.files, strict=True):
             module = build()
-            load_weights(module, (f"{file}.pth", f"{file}.h5"), layers_in_order(module))
+            load_weights(module, files, layers_in_order(module))
             self._networks.append((scale, Network(module, device)))
 
     def analyze(self, img: Image, facial_area: Box) -> tuple[bool, float]:

@@ -17,7 +17,7 @@ from deepface.cli import doctor as clinic
 from deepface.cli import models as shelf
 from deepface.cli.doctor import Finding
 from deepface.runtime.home import weights_folder
-from deepface.runtime.weights.table import WEIGHT_FILES
+from deepface.runtime.weights import store
 from tests.cli.command import lines, run
 from tests.data import weight
 
@@ -98,12 +98,12 @@ def test_versions_of_opencv(monkeypatch: pytest.MonkeyPatch, version: str) -> No
 def test_optional_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clinic, "installed", {"dlib": "19.24", "pandas": "2.1"}.get)
     found = {finding.what.split()[0]: finding for finding in findings("check_optional")}
-    assert list(found) == ["ultralytics", "dlib-bin", "mediapipe", "pandas", "pyarrow"]
+    assert set(found) == {"ultralytics", "dlib", "mediapipe", "pandas", "pyarrow"}
     assert [name for name, finding in found.items() if finding.state == "ok"] == [
-        "dlib-bin",
+        "dlib",
         "pandas",
     ]
-    assert found["dlib-bin"].what == "dlib-bin 19.24 (detector dlib, model Dlib)"
+    assert found["dlib"].what == "dlib 19.24 (detector dlib, recognition Dlib)"
     assert found["pyarrow"].fix == "pip install pyarrow"
     assert found["pandas"].fix is None
 
@@ -202,7 +202,7 @@ def test_models_of_a_home_without_weights(tmp_path: Path, monkeypatch: pytest.Mo
     assert result.exit_code == 0
     assert result.stderr == f"weights folder: {weights_folder()}, 0.0 MB\n"
     rows = {(row["kind"], row["name"]): row for row in lines(result)}
-    known = {(kind, name) for kind, names in shelf.MODEL_FILES.items() for name in names}
+    known = {(kind, name) for kind, cards in shelf.kinds().items() for name in cards}
     assert set(rows) == known
     opencv = rows["detector", "opencv"]
     assert (opencv["state"], opencv["MB"], opencv["weights"]) == ("ready", None, None)
@@ -240,24 +240,28 @@ def test_packages_of_models(model: str, package: str, monkeypatch: pytest.Monkey
         asked.append(name)
         return None
 
-    monkeypatch.setattr(shelf, "find_spec", find_spec)
-    assert (shelf.missing_package(model) or "").startswith("pip install")
+    (card,) = (cards[model] for cards in shelf.kinds().values() if model in cards)
+    monkeypatch.setattr("deepface.runtime.card.find_spec", find_spec)
+    assert (shelf.missing_package(card) or "").startswith("pip install")
     assert asked == [package]
-    monkeypatch.setattr(shelf, "find_spec", lambda name: object())
-    assert shelf.missing_package(model) is None
-    assert shelf.missing_package("opencv") is None
+    monkeypatch.setattr("deepface.runtime.card.find_spec", lambda name: object())
+    assert shelf.missing_package(card) is None
+    assert shelf.missing_package(shelf.kinds()["detector"]["opencv"]) is None
 
 
 def test_downloads_take_one_file_of_each_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """And no other kind of a file that is there already."""
-    assert shelf._files_of(YUNET) == [YUNET]
-    monkeypatch.setattr(shelf, "file_on_disk", lambda name: None)
-    assert shelf._files_of("Facenet") == ["facenet_weights.pth"]
-    assert len(shelf._files_of("Fasnet")) == 2
-    assert shelf._files_of("opencv") == []
+
+    def names(wanted: str) -> list[str]:
+        return [file.name for file in shelf._files_of(wanted)]
+
+    assert names(YUNET) == names("yunet") == [YUNET]
+    monkeypatch.setattr(store, "file_on_disk", lambda file: None)
+    assert names("Facenet") == ["facenet_weights.pth"]
+    assert len(names("Fasnet")) == 2
+    assert names("opencv") == []
     there = weights_folder() / "facenet_weights.h5"
-    monkeypatch.setattr(shelf, "file_on_disk", lambda name: there if name == there.name else None)
-    assert shelf._files_of("Facenet") == ["facenet_weights.h5"]
-    monkeypatch.setattr(shelf, "file_on_disk", lambda name: Path("/elsewhere") / name)
-    assert shelf._files_of("Facenet") == []
-    assert set(WEIGHT_FILES) >= {"facenet_weights.h5"}
+    monkeypatch.setattr(
+        store, "file_on_disk", lambda file: there if file.name == there.name else None
+    )
+    assert names("Facenet") == ["facenet_weights.h5"]

@@ -12,8 +12,7 @@ import pytest
 
 from deepface.cli import bench
 from deepface.cli import doctor as clinic
-from deepface.cli import models as shelf
-from deepface.cli.models import MODEL_FILES
+from deepface.cli.models import kinds
 from deepface.modeling import AVAILABLE_MODELS
 from deepface.runtime.home import weights_folder
 from deepface.runtime.weights.table import WEIGHT_FILES
@@ -25,24 +24,11 @@ YUNET = "face_detection_yunet_2023mar.onnx"
 WHEELS = {"opencv-python": "4.14.0.94"}
 
 
-def test_every_model_and_its_files_are_known() -> None:
-    assert [list(names) for names in MODEL_FILES.values()] == [
+def test_every_model_is_listed() -> None:
+    assert [list(cards) for cards in kinds().values()] == [
         AVAILABLE_MODELS[task]
         for task in ("face_detector", "facial_recognition", "facial_attribute", "spoofing")
     ]
-    files = {
-        file
-        for names in MODEL_FILES.values()
-        for groups in names.values()
-        for group in groups
-        for file in group
-    }
-    assert files <= set(WEIGHT_FILES)
-    assert set(WEIGHT_FILES) - files == {
-        "blaze_face_full_range.tflite",  # of an environment variable
-        "haarcascade_frontalface_default.xml",  # OpenCV brings them
-        "haarcascade_eye.xml",
-    }
 
 
 def test_list_of_models() -> None:
@@ -56,7 +42,7 @@ def test_list_of_models() -> None:
 
 
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shelf, "find_spec", lambda package: None)
+    monkeypatch.setattr("deepface.runtime.card.find_spec", lambda package: None)
     rows = {row["name"]: row for row in lines(run("models"))}
     assert rows["yolov8n"]["state"] == "needs: pip install ultralytics"
 
@@ -169,12 +155,13 @@ def test_junk_is_never_called_ready(
     for row in lines(run("models")):
         assert row["weights"] is None or row["state"].startswith(("damaged: ", "needs: ")), row
     broken = [found for found in _findings("check_weights") if found.state == "broken"]
-    assert len(broken) == len(WEIGHT_FILES)
-    for found, name in zip(broken, WEIGHT_FILES, strict=True):
+    told = {shlex.split(found.fix or "")[-1]: found for found in broken}
+    assert set(told) == set(WEIGHT_FILES) and len(broken) == len(WEIGHT_FILES)
+    for name, found in told.items():
         path = weights_folder() / name
         assert str(path) in found.what
         words = ["rm", str(path), "&&", "deepface", "models", "download", name]
-        assert found.fix is not None and shlex.split(found.fix) == words
+        assert shlex.split(found.fix or "") == words
 
 
 def test_doctor_says_how_weights_are_verified() -> None:

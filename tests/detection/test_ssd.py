@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from deepface.detection.ssd import FILE, SsdDetector, detections, read_caffe
+from deepface.detection.cards.ssd import CARD
+from deepface.detection.ssd import SsdDetector, detections, read_caffe
 from deepface.errors import WeightsError
 from deepface.types import FacialAreaRegion, Image
 from tests.data import package_pictures, read, weight
 from tests.detection.goldens import SMALL, all_names, assert_as_published
+
+FILE = CARD.files[0][0].name
 
 
 @pytest.fixture(scope="module")

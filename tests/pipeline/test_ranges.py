@@ -15,9 +15,9 @@ from deepface.cropping import faces as cropping
 from deepface.detection.detector import Detector
 from deepface.errors import DataTypeError
 from deepface.pipeline import FacePipeline
-from deepface.recognition.dlib import _FILE
+from deepface.recognition.cards.dlib import CARD
 from deepface.recognition.preprocessing import NORMALIZATIONS, resize_image
-from deepface.runtime.packages import package_file
+from deepface.runtime.weights.store import file_on_disk
 from deepface.types import DetectedFace, FacialAreaRegion, Image
 from tests.data import package_pictures, read, weight
 from tests.images.pictures import picture
@@ -221,7 +221,7 @@ def test_real_detectors(
 
 def test_dlib_knows_a_picture_whatever_its_range() -> None:
     pytest.importorskip("dlib")
-    if package_file("face_recognition_models", f"models/{_FILE}") is None:
+    if file_on_disk(CARD.files[0][0]) is None:
         pytest.skip("pip install face_recognition_models")
     image = read(package_pictures()[0])
     for form in ("f4 to 1", "f2 to 1", "f8 to 255"):

@@ -54,7 +54,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(name: str, ending: str, folder: Path) -> Path:
-    (file,) = [file for file in class_of(name).files if file.endswith(ending)]
+    (file,) = [f.name for f in class_of(name).card.files[0] if f.name.endswith(ending)]
     writer = {"pth": reference.write_pth, "h5": reference.write_h5}[ending]
     return Path(writer(name, folder / file))
 

@@ -41,7 +41,7 @@ def write(cls: type[OnnxModel], folder: Path, batch: int | str) -> None:
         [onnx.numpy_helper.from_array(spread, "spread")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    path = folder / cls.file
+    path = folder / cls.card.files[0][0].name
     path.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(path))
 
@@ -87,10 +87,10 @@ def test_faces_of_another_size_are_refused(weights: Path) -> None:
 
 
 def test_a_damaged_file_is_named(weights: Path) -> None:
-    path = weights / SFace.file
+    path = weights / SFace.card.files[0][0].name
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no graph")
-    with pytest.raises(WeightsError, match=SFace.file):
+    with pytest.raises(WeightsError, match=path.name):
         SFace(device="cpu")
 
 

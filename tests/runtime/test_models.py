@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
+from deepface.runtime.card import Card
 from deepface.runtime.execution.device import resolve_device
-from deepface.runtime.models import Entry, Registry, cached_models
+from deepface.runtime.models import Registry, cached_models
 from tests.standin import Standin
 
 
@@ -21,14 +22,17 @@ class Model:
         self.device = resolve_device(device)
 
 
+CARD = Card(name="a", model=f"{__name__}:Model", summary="")
+
+
 @pytest.fixture
 def registry() -> Any:
-    yield Registry("test-task", {"a": Entry(f"{__name__}:Model")})
+    yield Registry("test-task", [CARD], Card)
     cached_models.pop("test-task", None)
 
 
 def test_the_default_and_its_name_share_a_model(
-    registry: Registry[Model], monkeypatch: pytest.MonkeyPatch
+    registry: Registry[Model, Card], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("DEEPFACE_DEVICE", raising=False)
     automatic = str(resolve_device())
@@ -49,7 +53,7 @@ def test_any_device_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _any_device_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    registry: Registry[Model] = Registry("test-task", {"a": Entry(f"{__name__}:Model")})
+    registry: Registry[Model, Card] = Registry("test-task", [CARD], Card)
     names = ("cpu", "cuda:0", "cuda:1")
     models = {name: registry.build("a", name) for name in names}
     assert [str(models[name].device) for name in names] == list(names)

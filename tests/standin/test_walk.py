@@ -59,7 +59,7 @@ def close(found: Any, expected: Any, tolerance: float) -> None:
     "name", [pytest.param(n, marks=[pytest.mark.heavy] * (n in HEAVY)) for n in NETWORKS]
 )
 def test_models(name: str, weights: Path, cuda: str) -> None:
-    reference.write_pth(name, weights / RECOGNIZERS.entry(name).load().files[0])
+    reference.write_pth(name, weights / RECOGNIZERS.entry(name).files[0][0].name)
     here, there = RECOGNIZERS.build(name, "cpu"), RECOGNIZERS.build(name, cuda)
     batch = inputs(here)
     close(there.embed(batch), here.embed(batch), 1e-5)
@@ -88,7 +88,9 @@ def described(weights: Path) -> Iterator[Any]:
     """``FacePipeline`` with all that can be asked for, on a device."""
     for file in ("yolov8n-face.pt", "2.7_80x80_MiniFASNetV2.pth", "4_0_0_80x80_MiniFASNetV1SE.pth"):
         (weights / file).symlink_to(weight(file))
-    reference.write_pth("GhostFaceNet", weights / RECOGNIZERS.entry("GhostFaceNet").load().files[0])
+    reference.write_pth(
+        "GhostFaceNet", weights / RECOGNIZERS.entry("GhostFaceNet").files[0][0].name
+    )
 
     def run(device: str, pictures: Any, **options: Any) -> Any:
         with pytest.MonkeyPatch.context() as patch:

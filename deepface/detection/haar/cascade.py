@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.cards.opencv import EYES, FACES
 from deepface.detection.haar.grouping import Candidates
 from deepface.errors import MissingPackageError
 from deepface.runtime.concurrency.object_pool import ObjectPool
@@ -118,7 +119,7 @@ def cascade_path(file: str) -> Path:
     folder = getattr(getattr(cv2, "data", None), "haarcascades", None)
     if folder is not None and (path := Path(folder, file)).is_file():
         return path
-    return ensure_weight(file)
+    return ensure_weight({known.name: known for known in (FACES, EYES)}.get(file, file))
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas, cut
+from deepface.detection.cards.opencv import CARD
 from deepface.detection.detector import Detector
 from deepface.detection.haar.cascade import Cascade, Spread
 from deepface.detection.haar.choice import search
@@ -49,8 +50,7 @@ class OpenCvDetector(Detector):
     ``confidence`` is ``(100 - weight) / 100`` as published, so that a sure face has a lower value.
     """
 
-    name = "opencv"
-    landmarks = 2
+    card = CARD
     takes_tensors = True
     prefers_arrays = True
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from deepface.detection.boxes import area, clipped, nms, regress, squared, survivors
 from deepface.detection.canvas import Canvas
+from deepface.detection.cards.mtcnn import FAST_MTCNN, MTCNN
 from deepface.detection.detector import Detector
 from deepface.detection.mtcnn.crops import AreaCrops, BilinearCrops, Crops
 from deepface.detection.mtcnn.networks import WINDOW, ONet, PNet, RNet, read_weights
@@ -196,7 +197,7 @@ class _Cascade(Detector):
 class MtcnnDetector(_Cascade):
     """MTCNN as in ``mtcnn`` 1.0.0 for a single picture."""
 
-    name = "mtcnn"
+    card = MTCNN
     thresholds = (0.6, 0.7, 0.8)
     crops = BilinearCrops
     real = torch.float64
@@ -264,7 +265,7 @@ class MtcnnDetector(_Cascade):
 class FastMtcnnDetector(_Cascade):
     """MTCNN as in ``facenet-pytorch`` 2.6.0, which is not needed for it."""
 
-    name = "fastmtcnn"
+    card = FAST_MTCNN
     thresholds = (0.6, 0.7, 0.7)
     crops = AreaCrops
     real = torch.float32

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.cards.retinaface import RETINAFACE
 from deepface.detection.ragged import Edges
 from deepface.detection.retinaface.base import Anchors, RetinaFace, View, padded
 from deepface.detection.retinaface.frame import Frame, FramedLayers, FramedMap
@@ -47,7 +48,7 @@ class RetinaFaceDetector(RetinaFace):
         others: see :class:`deepface.detection.retinaface.base.RetinaFace`.
     """
 
-    name = "retinaface"
+    card = RETINAFACE
     anchors = (
         Anchors(8, (32, 16), 7.5),
         Anchors(16, (128, 64), 7.5),
@@ -75,7 +76,7 @@ class RetinaFaceDetector(RetinaFace):
     def _build(self) -> nn.Module:
         with torch.device("meta"):
             layers = Layers()
-        load_weights(layers, ("retinaface.pth", "retinaface.h5"), keras_order())
+        load_weights(layers, self.card.files[0], keras_order())
         return ResNetV2(layers)
 
     def _shape(self, canvas: Canvas) -> tuple[int, int, float]:

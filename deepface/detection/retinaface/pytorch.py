@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torchvision.models import resnet50
 from torchvision.models.resnet import Bottleneck
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.cards.retinaface import MOBILENET, RESNET50
 from deepface.detection.ragged import Edges
 from deepface.detection.retinaface.base import Anchors, RetinaFace, View, padded
 from deepface.detection.retinaface.frame import Frame, FramedLayers
@@ -43,13 +44,11 @@ class _PyTorchRetinaFace(RetinaFace):
     beyond = 0
     clips = False
     overlap = 0.4
-    #: The file with its weights.
-    file: ClassVar[str]
 
     def _build(self) -> nn.Module:
         with torch.device("meta"):
             layers = self._layers()
-        path = ensure_weight(self.file)
+        path = ensure_weight(self.card.files[0][0])
         load_into(layers, load_state_dict(path), path)
         return Net(layers)
 
@@ -75,9 +74,8 @@ class RetinaFaceMobileNetDetector(_PyTorchRetinaFace):
     all (1,149), from 32 to 40 pixels 22 of 56, from 40 pixels on none of 176.
     """
 
-    name = "retinaface-mobilenet0.25"
+    card = MOBILENET
     ragged = True
-    file = "mobilenet0.25_Final.pth"
 
     def _layers(self) -> Layers:
         return MobileNetLayers()
@@ -86,8 +84,7 @@ class RetinaFaceMobileNetDetector(_PyTorchRetinaFace):
 class RetinaFaceResNet50Detector(_PyTorchRetinaFace):
     """RetinaFace, ResNet-50, of the PyTorch implementation."""
 
-    name = "retinaface-resnet50"
-    file = "Resnet50_Final.pth"
+    card = RESNET50
 
     def _layers(self) -> Layers:
         return ResNet50Layers()

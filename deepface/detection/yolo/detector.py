@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from deepface.detection.canvas import Canvas
+from deepface.detection.cards.yolo import CARDS
 from deepface.detection.detector import Detector, threshold_from_env
 from deepface.detection.yolo.checkpoint import load_checkpoint
 from deepface.detection.yolo.letterbox import GREY, Letterbox
@@ -51,7 +52,8 @@ class YoloDetector(Detector):
 
     def __init__(self, device: str | None = None, variant: str = "yolov8n") -> None:
         super().__init__(device)
-        checkpoint = load_checkpoint(ensure_weight(f"{variant}-face.pt"))
+        (file,) = (card.files[0][0] for card in CARDS if card.name == variant)
+        checkpoint = load_checkpoint(ensure_weight(file))
         self._size = checkpoint.size
         self._yolo = YoloNetwork(checkpoint.graph)
         self.name = variant

@@ -10,20 +10,21 @@ from torch import nn
 from deepface.runtime.weights.checkpoints import load_into, load_state_dict
 from deepface.runtime.weights.keras_h5 import load_keras_weights
 from deepface.runtime.weights.store import first_available
+from deepface.runtime.weights.table import WeightFile
 
 
 def load_weights(
     module: nn.Module,
-    names: Sequence[str],
+    files: Sequence[WeightFile],
     keras_order: Sequence[str | None],
     flatten: Mapping[str, tuple[int, int, int]] | None = None,
     ignore: Sequence[str] = (),
 ) -> Path:
-    """Load the first of ``names`` that is on disk; the first is downloaded when none is.
+    """Load the first of ``files`` that is on disk; the first is downloaded when none is.
 
     Args:
         module: the network.
-        names: weight files, ``.pth`` or Keras ``.h5``, the preferred one first.
+        files: alternatives, ``.pth`` or Keras ``.h5``, the preferred one first.
         keras_order: see :func:`deepface.runtime.weights.keras_h5.load_keras_weights`.
         flatten: likewise.
         ignore: see :func:`deepface.runtime.weights.checkpoints.load_into`.
@@ -34,7 +35,7 @@ def load_weights(
     Raises:
         WeightsError: none can be had, or the file does not fit the network.
     """
-    path = first_available(names)
+    path = first_available(files)
     if path.suffix == ".h5":
         load_keras_weights(module, path, keras_order, flatten)
     else:

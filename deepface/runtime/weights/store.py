@@ -53,31 +53,31 @@ PAUSE = 1.0
 _ON = {"1", "true", "yes", "on"}
 
 
-def ensure_weight(name: str) -> Path:
-    """The path of a known weight file, which is downloaded when it is not on disk.
+def ensure_weight(file: str | WeightFile) -> Path:
+    """The path of a weight file, which is downloaded when it is not on disk.
 
     Args:
-        name: a key of :data:`deepface.runtime.weights.table.WEIGHT_FILES`.
+        file: a model's file, or a key of :data:`deepface.runtime.weights.table.WEIGHT_FILES`.
 
     Raises:
         WeightsError: it cannot be downloaded, or the file on disk is not the published one; the
             message says what to do.
     """
-    return _ensure(_known(name), threading.Event())
+    return _ensure(_known(file), threading.Event())
 
 
-def first_available(names: Sequence[str]) -> Path:
+def first_available(files: Sequence[str | WeightFile]) -> Path:
     """The first of several alternatives (``.pth``, ``.h5``) that is on disk.
 
     When none is, the first is downloaded.
     """
-    for name in names:
-        if (weights_folder() / name).is_file():
-            return ensure_weight(name)
-    return ensure_weight(names[0])
+    for file in map(_known, files):
+        if (weights_folder() / file.name).is_file():
+            return ensure_weight(file)
+    return ensure_weight(files[0])
 
 
-def download_all(names: Iterable[str] | None = None) -> list[Path]:
+def download_all(names: Iterable[str | WeightFile] | None = None) -> list[Path]:
     """Bring weight files to disk, four at a time.
 
     Args:
@@ -154,10 +154,12 @@ def file_on_disk(file: WeightFile) -> Path | None:
     return package_file(package, relative)
 
 
-def _known(name: str) -> WeightFile:
-    if name not in WEIGHT_FILES:
-        raise WeightsError(f"{name!r} is no known weight file; known: {', '.join(WEIGHT_FILES)}")
-    return WEIGHT_FILES[name]
+def _known(file: str | WeightFile) -> WeightFile:
+    if isinstance(file, WeightFile):
+        return WEIGHT_FILES.setdefault(file.name, file)
+    if file not in WEIGHT_FILES:
+        raise WeightsError(f"{file!r} is no known weight file; known: {', '.join(WEIGHT_FILES)}")
+    return WEIGHT_FILES[file]
 
 
 def _ensure(file: WeightFile, stop: threading.Event) -> Path:
@@ -215,16 +217,15 @@ def _check_hash(file: WeightFile, path: Path) -> None:
         )
 
 
-def fault_of(name: str) -> str | None:
+def fault_of(file: WeightFile) -> str | None:
     """What is wrong with a known file on disk, if that can be told in no time.
 
     Its size and its structure are looked at, its hash is not.
     """
-    file = _known(name)
-    path = file_on_disk(file) or weights_folder() / name
+    path = file_on_disk(file) or weights_folder() / file.name
     try:
         size = path.stat().st_size
-        exact = file.size is not None and not file.equals and not _is_allowed(name)
+        exact = file.size is not None and not file.equals and not _is_allowed(file.name)
         if exact and size != file.size:
             return f"{path} has {size} bytes instead of {file.size}"
         check_structure(path, file)
@@ -235,13 +236,13 @@ def fault_of(name: str) -> str | None:
     return None
 
 
-def verification_of(name: str) -> str:
+def verification_of(file: WeightFile) -> str:
     """How a known file on disk is verified before it is opened, in words."""
-    if _is_allowed(name):
+    if _is_allowed(file.name):
         return "structure (any hash is allowed)"
-    if _known(name).sha256 is not None:
+    if file.sha256 is not None:
         return "published hash"
-    return "hash of the first download, structure" if name in pins.pins() else "structure"
+    return "hash of the first download, structure" if file.name in pins.pins() else "structure"
 
 
 def _is_allowed(name: str) -> bool:

@@ -26,6 +26,7 @@ import requests
 import torch
 
 from deepface.errors import UnimplementedError, WeightsError
+from deepface.modeling import TASKS
 from deepface.runtime.weights import download, pins
 from deepface.runtime.weights import store as weights
 from deepface.runtime.weights.store import (
@@ -178,6 +179,8 @@ def visible(folder: Path) -> list[str]:
 
 
 def test_table_is_consistent() -> None:
+    cards = [card for registry in TASKS.values() for card in registry.own.values()]
+    assert {file.name for card in cards for file in card.weight_files()} <= set(WEIGHT_FILES)
     for name, file in WEIGHT_FILES.items():
         assert name == file.name
         assert file.urls and all(url.startswith("https://") for url in file.urls), name

@@ -1,0 +1,1 @@
+"""A file for what is known of each recognition model."""

@@ -1,0 +1,1 @@
+"""What is known of the anti-spoofing models."""
