@@ -58,7 +58,7 @@ parity: $(VENV)/.test $(PARITY_VENV)/.installed
 	$(BIN)/python -m tests.parity.compare --originals $(abspath $(PARITY_VENV))/bin/python
 
 docs: $(VENV)/.test
-	$(BIN)/python -m deepface.detection.table docs/choosing.md
+	$(BIN)/python -m deepface.tables docs/*.md
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 bench: $(VENV)/.test

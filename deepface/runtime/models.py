@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
 from deepface.errors import UnimplementedError
-from deepface.logger import get_logger
+from deepface.runtime.additions import additions
 from deepface.runtime.card import Card
 from deepface.runtime.execution.device import requested_device, resolve_device
 from deepface.runtime.weights.table import WEIGHT_FILES
@@ -84,21 +83,10 @@ class Registry(Generic[M, C]):
 
     @cached_property
     def _others(self) -> dict[str, C]:
-        """What other packages add. One that cannot is told, and costs nobody else anything."""
         found: dict[str, C] = {}
-        for point in entry_points(group=self._group) if self._group else ():
-            try:
-                card = point.load()
-                if not isinstance(card, self._kind):
-                    raise TypeError(f"it is a {type(card).__name__}, not a {self._kind.__name__}")
-                if card.name in self.own or card.name in found:
-                    raise ValueError(f"there is a {card.name!r} already")
-            except Exception as error:  # it is somebody else's code
-                get_logger().warning(
-                    "entry point %s = %s of group %s is left out: %s: %s",
-                    *(point.name, point.value, point.group, type(error).__name__, error),
-                )
-            else:
+        if self._group is not None:
+            taken = {*self.own, *self.aliases}
+            for card in additions(self._group, self._kind, taken).values():
                 self._add(card, found)
         return found
 

@@ -19,7 +19,7 @@ from deepface.pipeline import FacePipeline, GallerySearch, Query
 from deepface.pipeline import database as stored
 from deepface.pipeline.verification import verify
 from deepface.search.database.base import Database
-from deepface.search.database.registry import DATABASES, DEFAULT, open_database
+from deepface.search.database.registry import DEFAULT, known_databases, open_database
 from deepface.server import parameters as p
 from deepface.server.batching import Batcher, Call, Done, SharedPipeline, current_call
 from deepface.server.failures import Refused, TooMuch, item_error
@@ -261,7 +261,7 @@ class Service:
 
     def _need_database(self) -> None:
         kind = self.settings.database_type
-        named = self.settings.connection_details or os.environ.get(DATABASES[kind].variable)
+        named = self.settings.connection_details or known_databases()[kind].details()
         if not named and kind not in (DEFAULT, "sqlite"):  # which need nothing
             raise Refused(
                 500,

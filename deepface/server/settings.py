@@ -16,7 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeF
 
 from deepface.errors import UnimplementedError
 from deepface.runtime.execution.device import check_names
-from deepface.search.database.registry import DATABASES, DEFAULT
+from deepface.search.database.registry import DEFAULT, known_databases
 
 _PREFIX = "DEEPFACE_SERVER_"
 #: Variables of the published server.
@@ -112,7 +112,7 @@ class Settings(BaseModel):
     def _check_names(self) -> None:
         from deepface.modeling import TASKS
 
-        if self.database_type not in DATABASES:
+        if self.database_type not in known_databases():
             raise UnimplementedError(f"Unsupported database type: {self.database_type}")
         for task, names in self.models.items():
             for name in names:

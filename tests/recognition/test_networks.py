@@ -220,7 +220,7 @@ def another_shape(weights: Path) -> None:
         (truncated_pth, "damaged"),
         (truncated_h5, "damaged"),
         (h5_of_another_network, "another network"),
-        (pth_of_another_network, "does not fit"),
+        (pth_of_another_network, "another network"),
         (no_state_dict, "it holds no tensors"),
         (another_shape, r"fc11\.weight \(160, 100\) instead of \(160, 1200\)"),
     ],

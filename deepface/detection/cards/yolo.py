@@ -11,13 +11,13 @@ _YAPALAB = "https://github.com/YapaLab/yolo-face/releases/download/1.0.0"
 _AKANAMETOV = "https://github.com/akanametov/yolo-face/releases/download/1.0.0"
 
 
-def _card(name: str, folder: str, summary: str) -> DetectorCard:
+def _card(name: str, folder: str) -> DetectorCard:
     file = WeightFile(f"{name}-face.pt", (f"{folder}/{name}-face.pt",), "GPL/AGPL")
     return DetectorCard(
         name=name,
         model="deepface.detection.yolo.detector:YoloDetector",
         arguments={"variant": name},
-        summary=summary,
+        summary="YOLOv8, YOLO11 or YOLO12, from nano to large, without key points.",
         files=((file,),),
         package=ULTRALYTICS,
     )
@@ -43,14 +43,14 @@ YOLOV8N = DetectorCard(
 )
 CARDS = (
     YOLOV8N,
-    _card("yolov8m", _YAPALAB, "YOLOv8 medium."),
-    _card("yolov8l", _YAPALAB, "YOLOv8 large."),
-    _card("yolov11n", _AKANAMETOV, "YOLO11 nano."),
-    _card("yolov11s", _AKANAMETOV, "YOLO11 small."),
-    _card("yolov11m", _AKANAMETOV, "YOLO11 medium."),
-    _card("yolov11l", _YAPALAB, "YOLO11 large."),
-    _card("yolov12n", _YAPALAB, "YOLO12 nano."),
-    _card("yolov12s", _YAPALAB, "YOLO12 small."),
-    _card("yolov12m", _YAPALAB, "YOLO12 medium."),
-    _card("yolov12l", _YAPALAB, "YOLO12 large."),
+    _card("yolov8m", _YAPALAB),
+    _card("yolov8l", _YAPALAB),
+    _card("yolov11n", _AKANAMETOV),
+    _card("yolov11s", _AKANAMETOV),
+    _card("yolov11m", _AKANAMETOV),
+    _card("yolov11l", _YAPALAB),
+    _card("yolov12n", _YAPALAB),
+    _card("yolov12s", _YAPALAB),
+    _card("yolov12m", _YAPALAB),
+    _card("yolov12l", _YAPALAB),
 )

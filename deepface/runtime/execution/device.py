@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,8 +86,11 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
 def may_have_cuda() -> bool:
     """Whether asking torch for CUDA is worth its import, which takes seconds.
 
-    False only where it is certain: on Linux every NVIDIA driver shows itself in the file system.
+    False only where it is certain: without torch, which a frozen program may leave out; and on
+    Linux every NVIDIA driver shows itself in the file system.
     """
+    if find_spec("torch") is None:
+        return False
     if "torch" in sys.modules or not sys.platform.startswith("linux"):
         return True
     return any(Path(path).exists() for path in _DRIVERS)

@@ -45,11 +45,13 @@ def _check(
     if not found:
         raise damaged(path, "it holds no tensors")
     if layers is not None and (count := len({name.partition(":")[0] for name in found})) != layers:
-        raise damaged(path, f"it has {count} layers with weights instead of {layers}")
+        reason = f"it is of another network: {count} layers with weights instead of {layers}"
+        raise damaged(path, reason)
     for tensor, shape in wanted:
         if found.get(tensor) != shape:
             what = f"of shape {found[tensor]}" if tensor in found else "missing"
-            raise damaged(path, f"its tensor {tensor} is {what} instead of {shape}")
+            reason = f"it is of another network: its tensor {tensor} is {what} instead of {shape}"
+            raise damaged(path, reason)
 
 
 def _pytorch(path: Path) -> Mapping[str, Shape]:

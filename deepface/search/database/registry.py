@@ -6,9 +6,11 @@ import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from deepface.errors import DatabaseError, MissingPackageError, UnimplementedError, reason_of
+from deepface.runtime.additions import additions
 from deepface.runtime.home import path_from_env
 from deepface.search.database.base import Database
 
@@ -46,6 +48,21 @@ DATABASES = {
 }
 
 
+@cache
+def known_databases() -> dict[str, Entry]:
+    """Ours, and those that other packages add as entry points of ``deepface.databases``."""
+    return {**DATABASES, **additions("deepface.databases", Entry, DATABASES)}
+
+
+def _entry(database_type: str) -> Entry:
+    entry = DATABASES.get(database_type) or known_databases().get(database_type)
+    if entry is None:
+        raise UnimplementedError(
+            f"Unsupported database type: {database_type}. Databases: {', '.join(known_databases())}"
+        )
+    return entry
+
+
 @contextmanager
 def open_database(
     database_type: str = DEFAULT, details: Any = None, connection: Any = None
@@ -53,7 +70,7 @@ def open_database(
     """A database for the length of a ``with`` block.
 
     Args:
-        database_type: a key of :data:`DATABASES`.
+        database_type: a key of :func:`known_databases`.
         details: where it is; ``None`` takes the type's environment variable. The default type
             without either is the embedded database.
         connection: a connection of the caller's to use instead; it stays open.
@@ -63,19 +80,16 @@ def open_database(
         MissingPackageError: its driver is not installed.
         DatabaseError: it cannot be reached, opened, read or written.
     """
-    if database_type not in DATABASES:
-        raise UnimplementedError(
-            f"Unsupported database type: {database_type}. Databases: {', '.join(DATABASES)}"
-        )
+    entry = _entry(database_type)
     if connection is None and details is None:
-        details = DATABASES[database_type].details()
+        details = entry.details()
         if details is None and database_type == DEFAULT:
             database_type = EMBEDDED
             details = DATABASES[EMBEDDED].details()
         if details is None and database_type != EMBEDDED:
             raise UnimplementedError(
                 f"nothing says where the database {database_type!r} is: pass connection_details or "
-                f"set {DATABASES[database_type].variable}"
+                f"set {entry.variable}"
             )
     adapter = _adapter(database_type)
     database: Database | None = None
@@ -96,7 +110,7 @@ def open_database(
 
 
 def _adapter(database_type: str) -> type[Database]:
-    entry = DATABASES[database_type]
+    entry = _entry(database_type)
     module, name = entry.path.split(":")
     try:
         adapter: type[Database] = getattr(importlib.import_module(module), name)

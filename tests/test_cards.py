@@ -1,0 +1,269 @@
+"""What is said of models beside them is true of them; it is read without PyTorch."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from deepface.attributes.emotion import _LAYERS, EmotionNetwork
+from deepface.attributes.vgg import VggClassifier
+from deepface.detection.detector import Detector
+from deepface.detection.registry import DETECTORS
+from deepface.detection.retinaface.detector import Layers, keras_order
+from deepface.modeling import TASKS
+from deepface.recognition.network_model import NetworkModel
+from deepface.recognition.registry import RECOGNIZERS
+from deepface.recognition.vgg_face import TRUNK_ORDER
+from deepface.runtime.card import Card
+from deepface.runtime.weights.table import WeightFile
+from deepface.spoofing.fasnet import _NETWORKS
+from deepface.spoofing.fasnet_networks import layers_in_order
+from tests.data import golden, package_pictures, weight
+
+CARDS = [card for registry in TASKS.values() for card in registry.own.values()]
+
+
+def test_a_card_says_what_its_class_is() -> None:
+    for card in CARDS:
+        cls: Any = card.load()
+        assert card.summary.endswith("."), card.name
+        if isinstance(cls, Detector):
+            assert cls.card in (card, DETECTORS.own.get(cls.name)), card.name
+    for name, card in RECOGNIZERS.own.items():
+        cls = card.load()
+        assert (cls.input_shape, cls.output_shape) == (card.input_shape, card.output_shape)
+        assert cls.model_name == (card.published_name or name)
+        cut: Any = card.cut
+        assert cut is None or cut.size == card.input_shape[::-1]
+
+
+def pth_and_h5(files: tuple[WeightFile, ...], network: Any, order: Any, skipped: int = 0) -> None:
+    """The files of a network: some of its tensors, and how many layers it has."""
+    pth, h5 = files
+    own = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    assert pth.sha256 is not None or len(pth.tensors) >= 2
+    assert pth.tensors.items() <= own.items()
+    assert h5.layers == len(list(order))
+
+
+@pytest.mark.parametrize("name", [n for n, c in RECOGNIZERS.own.items() if len(c.files[0]) == 2])
+def test_tensors_of_recognition_models(name: str) -> None:
+    card = RECOGNIZERS.entry(name)
+    cls = card.load()
+    assert issubclass(cls, NetworkModel)
+    model = cls.__new__(cls)
+    with torch.device("meta"):
+        pth_and_h5(card.files[0], model.network(), model.keras_order())
+
+
+def test_tensors_of_the_other_models() -> None:
+    attributes = TASKS["facial_attribute"].own
+    with torch.device("meta"):
+        for name, classes in (("Age", 101), ("Gender", 2), ("Race", 6)):
+            network: Any = VggClassifier(classes)
+            pth_and_h5(attributes[name].files[0], network, [*TRUNK_ORDER, "predictions"])
+        pth_and_h5(attributes["Emotion"].files[0], EmotionNetwork(), _LAYERS)
+        pth_and_h5(DETECTORS.entry("retinaface").files[0], Layers(), keras_order())
+        networks = [build() for _, build in _NETWORKS]
+        for network, files in zip(networks, TASKS["spoofing"].own["Fasnet"].files, strict=True):
+            pth_and_h5(files, network, layers_in_order(network))
+
+
+def test_every_file_can_be_told_from_others() -> None:
+    """By its hash, or by what is in it."""
+    for card in CARDS:
+        for file in card.weight_files():
+            read_only = file.name.endswith((".pt", ".onnx", ".tflite"))
+            assert file.sha256 or file.tensors or file.layers or read_only, file.name
+
+
+def test_published_tables() -> None:
+    from deepface.config.confidence import confidences
+    from deepface.config.minmax import minmax_values
+    from deepface.config.threshold import thresholds
+
+    tables = golden("tables.json")
+    assert thresholds == tables["thresholds"]
+    assert list(thresholds) == list(RECOGNIZERS.own)
+    assert set(confidences) == set(RECOGNIZERS.own) - {"Buffalo_L"}
+    assert set(minmax_values) <= set(RECOGNIZERS.own)
+
+
+READ = """
+import sys
+import deepface.modeling
+from deepface.cli.app import app
+from deepface.matching.confidence import find_confidence
+from deepface.matching.thresholds import find_threshold
+from deepface.recognition.registry import face_cut
+
+for registry in deepface.modeling.TASKS.values():
+    for card in registry.entries.values():
+        assert card.summary and card.weight_files() is not None
+find_threshold("ArcFace"), find_confidence(0.3, "ArcFace", True), face_cut("ArcFace")
+try:
+    app(["models"])
+except SystemExit as end:
+    assert not end.code
+heavy = {"torch", "ultralytics", "onnxruntime", "pandas"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_cards_are_read_without_torch() -> None:
+    subprocess.run([sys.executable, "-c", READ], check=True, stdout=subprocess.PIPE, timeout=100)
+
+
+WITHOUT = """
+import sys
+sys.modules["torch"] = None  # as if it were not installed
+import json
+from deepface import DeepFace
+faces = DeepFace.extract_faces(sys.argv[1], detector_backend=sys.argv[2])
+print(json.dumps(faces[0]["facial_area"]))
+"""
+
+
+@pytest.mark.parametrize("name", [n for n, c in DETECTORS.own.items() if not c.needs_torch])
+def test_detectors_that_need_no_torch(name: str) -> None:
+    card: Card = DETECTORS.entry(name)
+    if card.package is not None and not card.package.is_installed():
+        pytest.skip(card.package.install)
+    for group in card.files:
+        if group[0].package is None:
+            weight(group[0].name)
+    picture = str(package_pictures()[0])
+    command = [sys.executable, "-c", WITHOUT, picture, name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert json.loads(done.stdout)["w"] > 50
+
+
+ADDED = """
+from deepface.detection.card import DetectorCard
+from deepface.recognition.card import RecognitionCard
+from deepface.search.database.registry import Entry
+
+MIDDLE = DetectorCard(
+    name="middle", model="added:Middle", summary="The middle of a picture.", needs_torch=False,
+    landmarks=2,
+)
+COLOURS = RecognitionCard(
+    name="Colours", model="added:Colours", summary="Mean colours.", needs_torch=False,
+    input_shape=(8, 8), output_shape=3, thresholds={"euclidean": 0.5}, minmax=(0.0, 2.0),
+)
+STORE = Entry("added:Store", "ADDED_STORE")
+WRONG = DetectorCard(name="opencv", model="added:Middle", summary="There is one already.")
+OTHER = "no card at all"
+
+
+def __getattr__(name):  # models are imported when they are built
+    import numpy as np
+    from deepface.detection.detector import Detector
+    from deepface.recognition.model import FacialRecognition
+    from deepface.search.database.sqlite import SQLite
+    from deepface.types import FacialAreaRegion
+
+    class Middle(Detector):
+        card = MIDDLE
+
+        def _detect_one(self, canvas):
+            # The canvas has a border of half the picture on each side.
+            left, top = canvas.width * 3 // 8, canvas.height * 3 // 8
+            return [FacialAreaRegion(left, top, canvas.width // 4, canvas.height // 4)]
+
+    class Colours(FacialRecognition):
+        card = COLOURS
+        options = ()
+
+        def __init__(self, device=None):
+            self.model = None
+
+        def embed(self, batch):
+            return np.asarray(batch).mean((1, 2))
+
+    class Store(SQLite):
+        pass
+
+    return {"Middle": Middle, "Colours": Colours, "Store": Store}[name]
+"""
+POINTS = """
+[deepface.detectors]
+middle = added:MIDDLE
+opencv = added:WRONG
+nothing = nowhere:CARD
+[deepface.recognizers]
+Colours = added:COLOURS
+Others = added:COLOURS
+text = added:OTHER
+[deepface.databases]
+mine = added:STORE
+sqlite = added:STORE
+"""
+USE = """
+import json, sys
+import numpy as np
+from deepface import DeepFace
+from deepface.cli.app import app
+
+picture = np.full((80, 80, 3), (10, 200, 90), np.uint8)
+faces = DeepFace.extract_faces([picture] * 2, detector_backend="middle")
+same = DeepFace.verify(picture, picture, "Colours", "middle", "euclidean")
+vector = DeepFace.represent(picture, "Colours", detector_backend="middle", minmax_normalize=True)
+database = dict(database_type="mine", connection_details=sys.argv[1], model_name="Colours",
+                detector_backend="middle")
+DeepFace.register([picture], **database)
+found = DeepFace.search(picture, distance_metric="euclidean", **database)
+errors = []
+for call in (lambda: DeepFace.extract_faces(picture, detector_backend="nobody"),
+             lambda: DeepFace.represent(picture, "Nobody"),
+             lambda: DeepFace.register([picture], database_type="none", connection_details="x")):
+    try:
+        call()
+    except ValueError as error:
+        errors.append(str(error))
+print(json.dumps({
+    "area": faces[1][0]["facial_area"], "verified": bool(same["verified"]),
+    "threshold": float(same["threshold"]), "embedding": vector[0]["embedding"],
+    "found": len(found[0]), "errors": errors,
+}))
+app(["models"])
+"""
+
+
+def test_another_package_adds_one_of_each(tmp_path: Path) -> None:
+    (tmp_path / "added.py").write_text(ADDED)
+    metadata = tmp_path / "added-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: added\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(POINTS)
+    here = str(Path(__file__).resolve().parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", USE, str(tmp_path / "faces.db")],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), here])},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    told = done.stdout + done.stderr
+    printed = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    result, *models = map(json.loads, printed)
+    area = {key: result["area"][key] for key in "xywh"}
+    assert area == {"x": 20, "y": 20, "w": 40, "h": 40}
+    assert result["verified"] and result["threshold"] == 0.5
+    assert result["embedding"] == pytest.approx([c / 255 / 2 for c in (10, 200, 90)], abs=1e-6)
+    assert result["found"] == 1
+    for message, name in zip(result["errors"], ("middle", "Colours", "mine"), strict=True):
+        assert name in message
+    listed = {(row["kind"], row["name"]): row["state"] for row in models}
+    assert listed["detector", "middle"] == listed["recognition", "Colours"] == "ready"
+    for wrong in ("opencv", "nothing", "Others", "text", "sqlite"):
+        assert f"entry point {wrong} = " in told
