@@ -22,7 +22,10 @@ from tests.data import WEIGHTS, package_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Everything that a build reads: tests, benchmarks and documents are no part of it.
-SOURCES = ("deepface", "LICENSE", "README.md", "pyproject.toml", "setup.py", "requirements.txt")
+SOURCES = (
+    *("deepface", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml", "setup.py"),
+    "requirements.txt",
+)
 #: An encoding in which the README cannot be read.
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 SCRIPT = """
@@ -119,8 +122,10 @@ def test_the_wheel_of_the_sdist_is_that_of_the_tree(
         with zipfile.ZipFile(build("wheel", source)) as wheel:
             wheels.append({name: wheel.read(name) for name in wheel.namelist()})
     assert wheels[0] == wheels[1]
-    expected = {str(path.relative_to(ROOT)) for path in (ROOT / "deepface").rglob("*.py")}
-    assert expected <= set(wheels[0])
+    files = (path for path in (ROOT / "deepface").rglob("*") if path.is_file())
+    expected = {str(path.relative_to(ROOT)) for path in files if path.parent.name != "__pycache__"}
+    assert expected == {name for name in wheels[0] if name.startswith("deepface/")}
+    assert {path.name for path in unpacked.iterdir()} >= set(SOURCES)
 
 
 @pytest.mark.heavy

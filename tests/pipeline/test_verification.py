@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from deepface.errors import (
 from deepface.matching.distance import METRICS
 from deepface.matching.thresholds import THRESHOLDS
 from deepface.recognition.registry import RECOGNIZERS
+from deepface.runtime.models import cached_models
 from tests.test_batch_laws import faceless, pictures
 
 verify: Any = partial(DeepFace.verify, model_name="Dlib", silent=True)
@@ -148,3 +150,16 @@ def test_two_kinds_of_things_cannot_be_compared(
     message = str(raised.value)
     assert f"img1_path is {told[0]}" in message and f"img2_path is {told[1]}" in message
     assert "equal length" not in message
+
+
+def test_embeddings_need_neither_network_nor_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
+    monkeypatch.setitem(cached_models, RECOGNIZERS.task, {})
+    for name, card in RECOGNIZERS.own.items():
+        vector = [0.1] * card.output_shape
+        assert DeepFace.verify(vector, vector, model_name=name)["verified"]
+        with pytest.raises(DimensionMismatchError, match=f"should have {card.output_shape} "):
+            DeepFace.verify(vector, vector[1:], model_name=name)
+    assert cached_models[RECOGNIZERS.task] == {}
