@@ -118,7 +118,7 @@ def test_a_picture_is_not_blamed_for_the_machine(
     elif source == "stream":
         img = _Failing(failure)
     else:
-        monkeypatch.setattr(opened, "convert", fail)
+        monkeypatch.setattr(opened, "crop", fail)
     for argument in (img, [img]):
         with pytest.raises(MachineError) as caught:
             DeepFace.extract_faces(argument, detector_backend="skip")

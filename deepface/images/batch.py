@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from deepface.errors import as_ours, with_item
 from deepface.images.arrays import WHITE, to_picture
+from deepface.images.containers.jpeg import is_plain_jpeg
 from deepface.images.decode import Encoded
-from deepface.images.header import is_plain_jpeg
 from deepface.images.load import item_name, read_item, reads_from_elsewhere
 from deepface.images.pil import is_pil_image
 from deepface.images.video import Frame

@@ -7,12 +7,15 @@ variable                        limit                                        def
                                 stream, base64)
 ``DEEPFACE_MAX_IMAGE_PIXELS``   width times height of one picture, known     178,956,970
                                 before it is decoded
+``DEEPFACE_MAX_EXPANSION``      bytes of memory that decoding may take, for   256
+                                each byte of the encoded picture; those of
+                                less than 1 MiB count as 1 MiB
 ``DEEPFACE_URL_TIMEOUT``        seconds for one URL, redirects included      60
 ``DEEPFACE_ALLOW_PRIVATE_URLS``  ``1`` lets URLs reach private addresses     off
 ==============================  ===========================================  ==================
 
-178,956,970 is where Pillow refuses too, by its own ``Image.MAX_IMAGE_PIXELS``. Formats other than
-JPEG and PNG have both limits; to go beyond, raise both.
+178,956,970 is where Pillow refuses too, by its own ``Image.MAX_IMAGE_PIXELS``. What only Pillow
+decodes has both limits; to go beyond, raise both.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from deepface.errors import DataTypeError, DeepFaceError, ImageTooLarge
 
 BYTES_VARIABLE = "DEEPFACE_MAX_IMAGE_BYTES"
 PIXELS_VARIABLE = "DEEPFACE_MAX_IMAGE_PIXELS"
+EXPANSION_VARIABLE = "DEEPFACE_MAX_EXPANSION"
 TIMEOUT_VARIABLE = "DEEPFACE_URL_TIMEOUT"
 PRIVATE_VARIABLE = "DEEPFACE_ALLOW_PRIVATE_URLS"
 
@@ -76,6 +80,23 @@ def check_pixels(width: int, height: int, name: str) -> None:
         raise ImageTooLarge(
             f"{name} has {width} x {height} = {width * height} pixels, above the limit of {limit} "
             f"(environment variable {PIXELS_VARIABLE})"
+        )
+
+
+def check_memory(memory: int, count: int, name: str) -> None:
+    """Refuse a picture whose ``count`` bytes take far more ``memory`` than photographs do.
+
+    A file of a few bytes can say that it has millions of pixels, all of one colour.
+
+    Raises:
+        ImageTooLarge: with the memory, the limit and the variable that sets it.
+    """
+    limit = int(_positive(EXPANSION_VARIABLE, 256) * max(count, 1 << 20))
+    if memory > limit:
+        raise ImageTooLarge(
+            f"{name} of {count} bytes would take {memory >> 20} MiB to decode, above the limit of "
+            f"{limit >> 20} MiB for a file of that size (environment variable "
+            f"{EXPANSION_VARIABLE})"
         )
 
 

@@ -94,7 +94,7 @@ def _missing(path: str, name: str, error: Exception | None = None) -> DeepFaceEr
     hint = ""
     if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
         hint = f": {error.strerror}"
-    elif os.path.islink(path):  # noqa: PTH114 - false where the path cannot be looked up
+    elif error is not None and os.path.islink(path):  # noqa: PTH114 - false for no path at all
         hint = ": it is a link to nothing"
     if len(path) > _BEGINNING:
         hint += f"; an encoded picture in a string must start with {DATA_URI}"

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.errors import DeepFaceError, InvalidImage, as_ours, fault_of
+from deepface.errors import DataTypeError, DeepFaceError, InvalidImage, as_ours, fault_of
 from deepface.images.arrays import to_bgr
-from deepface.images.limits import check_pixels
+from deepface.images.limits import check_memory, check_pixels
 from deepface.types import Image
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
 _ORIENTATION = 0x0112
+#: Formats that Pillow is asked for. Others start programs (EPS: Ghostscript), call handlers that
+#: nobody installs, or are decoded in Python, which takes minutes (QOI). HEIF and JXL come with
+#: plugins that a program may have registered.
+FORMATS = (
+    "AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICNS", "ICO", "JPEG", "JPEG2000", "JXL", "MPO",
+    "PCX", "PNG", "PPM", "PSD", "SGI", "SUN", "TGA", "TIFF", "WEBP",
+)  # fmt: skip
+#: Bytes that Pillow takes for each pixel, where that is more than 12: for the frames of animations,
+#: components of 32 bits, floats.
+_MEMORY = {"AVIF": 24, "WEBP": 24, "JPEG2000": 32, "TIFF": 24}
+#: Pixels that are converted at a time, so that there is one copy of a large picture and not three.
+_STRIP = 1 << 20
 
 
 def is_pil_image(img: Any) -> bool:
@@ -39,75 +52,86 @@ def pil_to_bgr(image: PilImage, name: str) -> Image:
     """
     check_pixels(*image.size, name)
     try:
-        pixels = _pixels(_upright(image))
+        image.load()  # some formats tell their orientation behind the pixels
+        pixels = _pixels(image)
+        upright = turned(pixels, exif_orientation(image.info.get("exif") or b""))
     except DeepFaceError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever damaged data leads them to
         raise _undecodable(error, name) from error
-    return to_bgr(pixels)
+    try:
+        return to_bgr(upright)
+    except DataTypeError as error:
+        raise DataTypeError(f"Exception while loading {name}: {error}") from error
 
 
-def decode_with_pillow(data: bytes, name: str) -> Image:
-    """The first frame of an encoded picture as BGR; raises as :func:`pil_to_bgr` does."""
+def open_with_pillow(data: bytes, formats: Iterable[str] = FORMATS) -> PilImage:
+    """An encoded picture whose format is one of these; it is not decoded yet.
+
+    Raises:
+        Exception: whatever Pillow raises.
+    """
     import PIL.Image
 
+    PIL.Image.init()
+    known = [name for name in formats if name in PIL.Image.OPEN]
+    return PIL.Image.open(io.BytesIO(data), formats=known)
+
+
+def decode_with_pillow(data: bytes, format: str, name: str) -> Image:
+    """The first frame of an encoded picture as BGR; raises as :func:`pil_to_bgr` does."""
     try:
-        image = PIL.Image.open(io.BytesIO(data))
+        image = open_with_pillow(data, [format])
     except Exception as error:
         raise _undecodable(error, name) from error
     with image:
+        check_memory(image.width * image.height * _MEMORY.get(format, 12), len(data), name)
         return pil_to_bgr(image, name)
 
 
 def _undecodable(error: Exception, name: str) -> DeepFaceError:
     if fault_of(error) == "machine":
         return as_ours(error, f"Exception while loading {name}")
-    return InvalidImage(f"Exception while loading {name}: Failed to decode image: {error}")
+    damaged = type(error).__name__ == "UnidentifiedImageError"  # whose text names no file
+    reason = "neither OpenCV nor Pillow can decode it" if damaged else error
+    return InvalidImage(f"Exception while loading {name}: Failed to decode image: {reason}")
 
 
-def orientation(data: bytes) -> int:
-    """The EXIF orientation of an encoded picture, 1 to 8; 1, upright, where it tells none."""
-    import PIL.Image
-
+def orientation(data: bytes, format: str) -> int:
+    """The orientation of an encoded picture, 1 to 8; 1, upright, where it tells none."""
     try:
-        with PIL.Image.open(io.BytesIO(data)) as image:
-            return _orientation(image)
+        with open_with_pillow(data, [format]) as image:
+            return exif_orientation(image.info.get("exif") or b"")
     except Exception as error:  # what is wrong with it shows when it is decoded
         if fault_of(error) == "machine":
             raise
         return 1
 
 
-def _orientation(image: PilImage) -> int:
+def exif_orientation(content: bytes) -> int:
+    """The orientation that EXIF data tells, 1 to 8; 1 where it is damaged, as for OpenCV."""
     from PIL.Image import Exif
 
     exif = Exif()
     try:
-        # Not getexif(): where there is no EXIF, that takes the orientation from XMP, which OpenCV
-        # does not read.
-        exif.load(image.info.get("exif") or b"")
+        # Not Image.getexif(): where there is no EXIF, that takes the orientation from XMP, which
+        # OpenCV does not read.
+        exif.load(content)
         value = exif.get(_ORIENTATION)
-    except Exception as error:  # damaged EXIF: OpenCV goes on without it, too
+    except Exception as error:
         if fault_of(error) == "machine":
             raise
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _upright(image: PilImage) -> PilImage:
-    from PIL.Image import Transpose
-
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    turn = turns.get(_orientation(image))
-    return image if turn is None else image.transpose(turn)
+def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """A view of ``(H, W)`` or ``(H, W, C)`` as it is stored, upright."""
+    if orientation >= 5:  # rows are stored as columns
+        pixels = pixels.swapaxes(0, 1)
+    down = -1 if orientation in (3, 4, 7, 8) else 1
+    across = -1 if orientation in (2, 3, 6, 7) else 1
+    return pixels[::down, ::across]
 
 
 def _pixels(image: PilImage) -> NDArray[Any]:
@@ -118,6 +142,12 @@ def _pixels(image: PilImage) -> NDArray[Any]:
         values = np.asarray(image)
         fits = values.min() >= 0 and values.max() <= 0xFFFF
         return values.astype(np.uint16) if fits else values
-    if image.mode in ("P", "PA"):  # straight to RGB, Pillow warns about transparent palettes
-        image = image.convert("RGBA")
-    return np.asarray(image.convert("RGB"))[:, :, ::-1]
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, _STRIP // max(1, width))
+    for top in range(0, height, rows):
+        strip = image.crop((0, top, width, min(height, top + rows)))
+        if image.mode in ("P", "PA"):  # straight to RGB, Pillow warns about transparent palettes
+            strip = strip.convert("RGBA")
+        pixels[top : top + rows] = np.asarray(strip.convert("RGB"))[:, :, ::-1]
+    return pixels

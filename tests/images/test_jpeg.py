@@ -16,7 +16,7 @@ import torch
 from deepface.errors import DeepFaceError, UnimplementedError
 from deepface.images import jpeg
 from deepface.images.batch import EncodedImage, FailedImage, LoadedImage, open_batch
-from deepface.images.header import is_plain_jpeg
+from deepface.images.containers.jpeg import is_plain_jpeg
 from deepface.images.jpeg import DeviceImage, check_decoder, decoded
 from deepface.images.load import load_image
 from tests.data import data

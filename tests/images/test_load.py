@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from deepface.errors import DataTypeError, DeepFaceError, ImageTooLarge, ImgNotFound
+from deepface.errors import DataTypeError, DeepFaceError, ImageTooLarge, ImgNotFound, InvalidImage
 from deepface.images.load import (
     item_name,
     load_image,
@@ -30,7 +30,6 @@ from deepface.images.load import (
     load_image_from_io_object,
 )
 from deepface.images.pil import is_pil_image
-from deepface.types import Image
 from tests.data import data
 from tests.images.pictures import encoded, picture, with_orientation
 
@@ -152,7 +151,7 @@ def test_the_published_loaders() -> None:
         (io.BytesIO(b""), DeepFaceError, "Failed to decode image: it is empty"),
         (b"", DeepFaceError, "it is empty"),
         (PNG[: len(PNG) // 2], DeepFaceError, "Failed to decode image"),
-        (PNG[:20], DeepFaceError, "its png header is damaged, or cut off after 20 bytes"),
+        (PNG[:20], DeepFaceError, "the PNG file is cut off or damaged: its part b'IHDR'"),
         (b"\0\0\0\x18ftypheic" + b"\0" * 30, DeepFaceError, "pip install pillow-heif"),
         (PIL.Image.new("RGB", (0, 4)), DeepFaceError, "no pixels"),
     ],
@@ -197,42 +196,6 @@ def test_paths_with_any_characters(tmp_path: Path, name: str) -> None:
     image, given_name = load_image(str(path))
     np.testing.assert_array_equal(image, picture())
     assert given_name == str(path)
-
-
-#: What each EXIF orientation asks for.
-UPRIGHT: dict[int, Callable[[Image], NDArray[np.uint8]]] = {
-    0: lambda image: image,  # no such orientation
-    1: lambda image: image,
-    2: lambda image: image[:, ::-1],
-    3: lambda image: image[::-1, ::-1],
-    4: lambda image: image[::-1],
-    5: lambda image: image.swapaxes(0, 1),
-    6: lambda image: np.rot90(image, -1),
-    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
-    8: lambda image: np.rot90(image),
-}
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
-@pytest.mark.parametrize("orientation", UPRIGHT)
-def test_exif_orientation_of_files_as_opencv_applies_it(
-    tmp_path: Path, orientation: int, kind: str
-) -> None:
-    path = tmp_path / "picture"
-    path.write_bytes(with_orientation(picture(), orientation, kind))
-    image, _ = load_image(path)
-    np.testing.assert_array_equal(image, cv2.imread(str(path)))
-    if kind == "JPEG":
-        assert np.abs(image.astype(int) - UPRIGHT[orientation](picture())).mean() < 10
-
-
-@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
-@pytest.mark.parametrize("orientation", UPRIGHT)
-def test_exif_orientation_of_pil_images(orientation: int, kind: str) -> None:
-    stream = io.BytesIO(with_orientation(picture(), orientation, kind))
-    with PIL.Image.open(stream) as image:
-        np.testing.assert_array_equal(load_image(image)[0], UPRIGHT[orientation](picture()))
-        np.testing.assert_array_equal(load_image(image.copy())[0], load_image(image)[0])
 
 
 def test_pillow_while_another_thread_imports_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,7 +262,48 @@ def test_the_first_frame_of_an_animation(kind: str) -> None:
     np.testing.assert_allclose(image[4, 4], (0, 0, 255), atol=3)
 
 
-@pytest.mark.parametrize("kind", ["ICO", "TGA", "PCX", "SGI", "DDS"])
+@pytest.mark.parametrize("kind", [".hdr", ".pfm", ".pam", ".sr", ".ppm", ".jp2", ".avif"])
+def test_what_opencv_reads_is_read(kind: str, tmp_path: Path) -> None:
+    image: NDArray[Any] = picture(64, 80)
+    if kind in (".hdr", ".pfm"):
+        image = image.astype(np.float32) / 255
+    path = tmp_path / "a"
+    path.write_bytes(bytes(cv2.imencode(kind, image)[1]))
+    np.testing.assert_array_equal(load_image(path)[0], cv2.imread(str(path)))
+
+
+def test_a_grey_float_map_is_a_picture_of_three_channels() -> None:
+    content = bytes(cv2.imencode(".pfm", np.full((4, 5), 0.5, np.float32))[1])
+    image, _ = load_image(content)
+    assert content.startswith(b"Pf") and image.shape == (4, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"%PDF-1.4" + bytes(99), "no format that is read here begins with b'%PDF-1.4'"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no format that is read here"),
+        (b"qoif" + bytes(99), "no format that is read here"),
+        (b"\0\0\0\x20ftypisom" + bytes(99), "it is a video"),
+        (b"\x1a\x45\xdf\xa3" + bytes(99), "it is a video"),
+        (b"#?RADIANCE\n\n-Y 9 +X 9\n", "OpenCV cannot decode it"),
+        (b"#?RADIANCE\n", "the HDR file tells no size"),
+        (b"BM" + bytes(99), "the BMP file has a damaged header"),
+        (encoded(picture(), ".bmp")[:60], "Failed to decode image: image file is truncated"),
+        (encoded(picture(), ".jpg")[:100], "the JPEG file has a damaged header"),
+        (
+            b"\x76\x2f\x31\1dataWindow\0box2i\0\x10\0\0\0" + bytes(8) + b"\1\0\0\0" * 2,
+            "OPENCV_IO_ENABLE_OPENEXR=1",
+        ),
+    ],
+)
+def test_the_reason_is_true(content: bytes, reason: str) -> None:
+    with pytest.raises(InvalidImage) as error:
+        load_image(content)
+    assert reason in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["ICO", "TGA", "PCX", "SGI", "DDS", "DIB"])
 def test_formats_that_only_pillow_knows(kind: str) -> None:
     stream = io.BytesIO()
     PIL.Image.fromarray(picture(32, 32)[:, :, ::-1].copy()).save(stream, kind)
@@ -437,7 +441,7 @@ def test_odd_files_are_read_as_opencv_reads_them_or_better() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for file in sorted(data("images", "odd").rglob("*")):
-            if not file.is_file():
+            if not file.is_file() or file.match("hopper_orientation_*.webp"):  # OpenCV's are wrong
                 continue
             expected = cv2.imread(str(file))
             try:

@@ -1,0 +1,189 @@
+"""AVIF files: boxes, and AV1 code streams in them, each with a size of its own.
+
+ISO/IEC 23008-12 (boxes) and the AV1 bitstream specification, 5.3 (units) and 5.5 (sequence header).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from deepface.images.containers.layout import DamagedFile, Layout
+
+#: Boxes that hold boxes, and how many bytes come before those.
+_PARENTS = dict.fromkeys((b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0)
+_PARENTS |= {b"meta": 4, b"iinf": 6}
+_MOST_BOXES = 10_000
+_MOST_UNITS = 1_000
+_SEQUENCE_HEADER = 1
+
+
+def is_avif(data: bytes) -> bool:
+    """Whether a file begins with the box that names AVIF among its brands."""
+    brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+    return data[4:8] == b"ftyp" and any(
+        brands[at : at + 4] in (b"avif", b"avis") for at in range(0, len(brands), 4)
+    )
+
+
+def layout(data: bytes) -> Layout:
+    """The largest size that a property or a code stream tells: libavif scales to the former."""
+    sizes: list[tuple[int, int]] = []
+    streams: list[bytes] = []
+    kinds: dict[int, bytes] = {}
+    places: list[tuple[int, bool, list[tuple[int, int]]]] = []
+    internal = 0
+    per_pixel = 22
+    for kind, start in _boxes(data, 0, len(data)):
+        if kind == b"ispe":
+            sizes.append(struct.unpack_from(">II", data, start + 4))
+        elif kind == b"auxC":  # alpha, decoded although it is dropped
+            per_pixel = 40
+        elif kind == b"idat":
+            internal = start
+        elif kind == b"infe":
+            number, _, what = struct.unpack_from(
+                ">IH4s" if data[start] == 3 else ">HH4s", data, start + 4
+            )
+            kinds[number] = what
+        elif kind == b"iloc":
+            places += _Reader(data, start).items()
+        elif kind in (b"stco", b"co64"):  # of an animation
+            (at,) = struct.unpack_from(">I" if kind == b"stco" else ">Q", data, start + 8)
+            streams.append(data[at:])
+    if sum(length for _, _, extents in places for _, length in extents) > 2 * len(data):
+        raise DamagedFile("is damaged: its parts are larger than the whole")
+    for number, inside, extents in places:
+        if kinds.get(number) == b"av01":
+            first = internal if inside else 0
+            parts = [data[first + at :][:length] for at, length in extents]
+            streams.append(b"".join(parts))
+    for stream in streams:
+        sizes += _sequence_sizes(stream)
+    if not sizes:
+        raise DamagedFile("tells no size")
+    width, height = max(sizes, key=lambda size: size[0] * size[1])
+    return Layout(width, height, per_pixel)
+
+
+def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int]]:
+    """The kind of each box and where its content begins, boxes in boxes included."""
+    waiting = [(start, end)]
+    for _ in range(_MOST_BOXES):
+        while waiting and waiting[-1][0] + 8 > waiting[-1][1]:
+            waiting.pop()
+        if not waiting:
+            return
+        at, end = waiting.pop()
+        length, kind = struct.unpack_from(">I4s", data, at)
+        inner = at + 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, inner)
+            inner += 8
+        after = at + length if length else end
+        if not inner <= after <= end:
+            raise DamagedFile(
+                f"is cut off or damaged: its part {kind!r} at byte {at} declares {length} bytes, "
+                f"{end - at} follow"
+            )
+        waiting.append((after, end))
+        yield kind, inner
+        if kind in _PARENTS:
+            waiting.append(
+                (inner + _PARENTS[kind] + (2 if kind == b"iinf" and data[inner] else 0), after)
+            )
+    raise DamagedFile(f"has more than {_MOST_BOXES} parts")
+
+
+class _Reader:
+    """Numbers of so many bytes, one after the other."""
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self._data = data
+        self._at = at
+
+    def take(self, count: int) -> int:
+        self._at += count
+        if self._at > len(self._data):
+            raise DamagedFile("is cut off")
+        return int.from_bytes(self._data[self._at - count : self._at], "big")
+
+    def items(self) -> Iterator[tuple[int, bool, list[tuple[int, int]]]]:
+        """The box ``iloc``: number of each item, whether it lies in ``idat``, its extents."""
+        version = self.take(4) >> 24
+        sizes = self.take(2)
+        offset_size, length_size, base_size, index_size = (sizes >> n & 15 for n in (12, 8, 4, 0))
+        long = 4 if version == 2 else 2
+        for _ in range(self.take(long)):
+            number = self.take(long)
+            inside = bool(version and self.take(2) & 15)
+            self.take(2)
+            base = self.take(base_size)
+            extents = []
+            for _ in range(self.take(2)):
+                self.take(index_size if version else 0)
+                extents.append((base + self.take(offset_size), self.take(length_size)))
+            yield number, inside, extents
+
+
+class _Bits:
+    """Numbers of so many bits; zeros behind the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._value = int.from_bytes(data, "big")
+        self._left = 8 * len(data)
+
+    def take(self, count: int) -> int:
+        self._left -= count
+        return (self._value >> self._left if self._left >= 0 else 0) & ((1 << count) - 1)
+
+
+def _sequence_sizes(stream: bytes) -> Iterator[tuple[int, int]]:
+    """The sizes that the sequence headers of a code stream allow its frames."""
+    at = 0
+    for _ in range(_MOST_UNITS):
+        if at + 2 > len(stream):
+            return
+        head = stream[at]
+        at += 2 if head & 4 else 1
+        length = len(stream) - at
+        if head & 2:
+            length = shift = 0
+            while at < len(stream) and shift < 56:
+                length |= (stream[at] & 127) << shift
+                at, shift = at + 1, shift + 7
+                if stream[at - 1] < 128:
+                    break
+        if head >> 3 & 15 == _SEQUENCE_HEADER:
+            yield _sequence_size(_Bits(stream[at : at + min(length, 1_000)]))
+        at += length
+
+
+def _sequence_size(bits: _Bits) -> tuple[int, int]:
+    take = bits.take
+    take(4)
+    if take(1):  # of a still picture
+        take(5)
+    else:
+        delay = 0
+        if take(1):  # timing
+            take(64)
+            if take(1):
+                zeros = 0
+                while not take(1) and zeros < 32:
+                    zeros += 1
+                take(zeros)
+            if take(1):
+                delay = take(5) + 1
+                take(42)
+        has_delays = take(1)
+        for _ in range(take(5) + 1):
+            take(12)
+            if take(5) > 7:
+                take(1)
+            if delay and take(1):
+                take(2 * delay + 1)
+            if has_delays and take(1):
+                take(4)
+    width_bits, height_bits = take(4) + 1, take(4) + 1
+    return take(width_bits) + 1, take(height_bits) + 1

@@ -1,0 +1,27 @@
+"""What a walk through a picture file gives."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Layout(NamedTuple):
+    """A picture's size as it is stored, and what decoding it takes."""
+
+    width: int
+    height: int
+    #: Bytes of memory for each pixel, the result included.
+    per_pixel: float
+    #: Bytes besides: of tiles, tables.
+    more: int = 0
+    #: Whether OpenCV decodes the file as it should; Pillow does otherwise.
+    by_opencv: bool = True
+
+    @property
+    def memory(self) -> int:
+        """Bytes that decoding takes, about. Decoders keep a few pointers for each row."""
+        return int(self.width * self.height * self.per_pixel) + 32 * self.height + self.more
+
+
+class DamagedFile(Exception):
+    """Why a file cannot be decoded; its text goes on from "the file"."""

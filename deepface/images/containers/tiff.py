@@ -1,0 +1,50 @@
+"""TIFF files, small and big: the first directory."""
+
+from __future__ import annotations
+
+import struct
+
+from deepface.images.containers.layout import DamagedFile, Layout
+
+_WIDTH, _HEIGHT, _BITS, _SAMPLES, _ROWS = 256, 257, 258, 277, 278
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
+_WANTED = (_WIDTH, _HEIGHT, _BITS, _SAMPLES, _ROWS, _TILE_WIDTH, _TILE_HEIGHT)
+#: Struct codes of the types that numbers can have.
+_TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+_MOST_ENTRIES = 1_000
+
+
+def layout(data: bytes) -> Layout:
+    """Of a tag that stands there twice, the larger value counts: readers choose either."""
+    order = "<" if data[:2] == b"II" else ">"
+    (version,) = struct.unpack_from(order + "H", data, 2)
+    is_big = version == 43
+    (at,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)
+    counting, entry, inline = ("Q", "HHQ8s", 8) if is_big else ("H", "HHI4s", 4)
+    (count,) = struct.unpack_from(order + counting, data, at)
+    if count > _MOST_ENTRIES:
+        raise DamagedFile(f"has {count} tags")
+    at += struct.calcsize(order + counting)
+    found: dict[int, int] = {}
+    for number in range(count):
+        tag, kind, length, value = struct.unpack_from(
+            order + entry, data, at + number * (inline + (12 if is_big else 8))
+        )
+        if tag in _WANTED and kind in _TYPES and length:
+            code = order + _TYPES[kind]
+            if length * struct.calcsize(code) <= inline:
+                values = struct.unpack_from(code, value)
+            else:
+                values = struct.unpack_from(
+                    code, data, int.from_bytes(value, "little" if order == "<" else "big")
+                )
+            found[tag] = max(found.get(tag, 0), abs(values[0]))
+    if not (found.get(_WIDTH) and found.get(_HEIGHT)):
+        raise DamagedFile("tells no size")
+    width, height = found[_WIDTH], found[_HEIGHT]
+    sample = found.get(_SAMPLES, 1) * max(1, found.get(_BITS, 1)) / 8
+    if _TILE_WIDTH in found:
+        part = found[_TILE_WIDTH] * found.get(_TILE_HEIGHT, 1)
+    else:
+        part = width * min(height, found.get(_ROWS) or height)
+    return Layout(width, height, 10, int(2 * part * sample))
