@@ -71,10 +71,10 @@ class Encoded:
             header = read_header(data) or _header_by_pillow(data, name)
         except DamagedFile as error:
             raise InvalidImage(_failure(name, str(error))) from None
-        width, height = header.layout[:2]
-        check_pixels(width, height, name)
-        check_memory(header.layout.memory, len(data), name)
-        return cls(data, name, width, height, header.format, header.layout.by_opencv)
+        layout = header.layout
+        check_pixels(*layout.size, name)
+        check_memory(layout.memory, layout.size, len(data), name)
+        return cls(data, name, *layout.size, header.format, layout.by_opencv)
 
     def decode(self) -> Image:
         """The pixels as ``cv2.imread`` gives them, upright.

@@ -83,7 +83,7 @@ def check_pixels(width: int, height: int, name: str) -> None:
         )
 
 
-def check_memory(memory: int, count: int, name: str) -> None:
+def check_memory(memory: int, size: tuple[int, int], count: int, name: str) -> None:
     """Refuse a picture whose ``count`` bytes take far more ``memory`` than photographs do.
 
     A file of a few bytes can say that it has millions of pixels, all of one colour.
@@ -94,9 +94,9 @@ def check_memory(memory: int, count: int, name: str) -> None:
     limit = int(_positive(EXPANSION_VARIABLE, 256) * max(count, 1 << 20))
     if memory > limit:
         raise ImageTooLarge(
-            f"{name} of {count} bytes would take {memory >> 20} MiB to decode, above the limit of "
-            f"{limit >> 20} MiB for a file of that size (environment variable "
-            f"{EXPANSION_VARIABLE})"
+            f"{name} says in {count} bytes that it has {size[0]} x {size[1]} pixels, which would "
+            f"take {memory >> 20} MiB to decode, above the limit of {limit >> 20} MiB for so small "
+            f"a file (environment variable {EXPANSION_VARIABLE})"
         )
 
 

@@ -85,7 +85,8 @@ def decode_with_pillow(data: bytes, format: str, name: str) -> Image:
     except Exception as error:
         raise _undecodable(error, name) from error
     with image:
-        check_memory(image.width * image.height * _MEMORY.get(format, 12), len(data), name)
+        memory = image.width * image.height * _MEMORY.get(format, 12)
+        check_memory(memory, image.size, len(data), name)
         return pil_to_bgr(image, name)
 
 

@@ -24,7 +24,7 @@ def image_size(content: bytes) -> tuple[int, int] | None:
         header = read_header(content)
     except DamagedFile:
         return None
-    return header and header.layout[:2]
+    return header and header.layout.size
 
 
 @pytest.mark.parametrize("suffix", FORMATS)

@@ -97,7 +97,10 @@ def test_every_way_in_agrees(kind: str, options: dict[str, Any], mode: str, tmp_
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])  # turned AVIF animations crash Pillow 13
 def test_animations(kind: str, tmp_path: Path) -> None:
-    more: dict[str, Any] = {"save_all": True, "append_images": [PIL.Image.new("RGB", (128, 96), "red")]}
+    more: dict[str, Any] = {
+        "save_all": True,
+        "append_images": [PIL.Image.new("RGB", (128, 96), "red")],
+    }
     for orientation, turn in UPRIGHT.items():
         ways = all_ways(written(orientation, kind, **more), tmp_path / "x")
         for way in ways:

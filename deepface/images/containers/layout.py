@@ -18,6 +18,11 @@ class Layout(NamedTuple):
     by_opencv: bool = True
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
+
+    @property
     def memory(self) -> int:
         """Bytes that decoding takes, about. Decoders keep a few pointers for each row."""
         return int(self.width * self.height * self.per_pixel) + 32 * self.height + self.more

@@ -57,7 +57,7 @@ def ico(data: bytes) -> Layout:
         length, at = struct.unpack_from("<II", data, 6 + 16 * number + 8)
         inside = data[at : at + length]
         if inside.startswith(SIGNATURE):
-            sizes.append((layout(inside) or Layout(0, 0, 0))[:2])
+            sizes.append((layout(inside) or Layout(0, 0, 0)).size)
         elif len(inside) >= 12:
             width, height = struct.unpack_from("<ii", inside, 4)
             sizes.append((abs(width), abs(height) // 2))  # above a mask of the same size
@@ -72,9 +72,9 @@ def icns(data: bytes) -> Layout:
         (length,) = struct.unpack_from(">I", data, at + 4)
         inside = data[at + 8 : at + length]
         if inside.startswith(SIGNATURE):
-            sizes.append((layout(inside) or Layout(0, 0, 0))[:2])
+            sizes.append((layout(inside) or Layout(0, 0, 0)).size)
         elif inside.startswith(jpeg2000.SIGNATURES):
-            sizes.append(jpeg2000.layout(inside)[:2])
+            sizes.append(jpeg2000.layout(inside).size)
         if length < 8 or len(sizes) > _MOST_ICONS:
             raise DamagedFile("is damaged, or holds too many icons")
         at += length

@@ -42,9 +42,11 @@ def layout(data: bytes) -> Layout:
     if not (found.get(_WIDTH) and found.get(_HEIGHT)):
         raise DamagedFile("tells no size")
     width, height = found[_WIDTH], found[_HEIGHT]
-    sample = found.get(_SAMPLES, 1) * max(1, found.get(_BITS, 1)) / 8
+    bits = max(1, found.get(_BITS, 1))
     if _TILE_WIDTH in found:
         part = found[_TILE_WIDTH] * found.get(_TILE_HEIGHT, 1)
     else:
         part = width * min(height, found.get(_ROWS) or height)
-    return Layout(width, height, 10, int(2 * part * sample))
+    # Floats go to Pillow, and are converted.
+    more = part * found.get(_SAMPLES, 1) * bits // 4
+    return Layout(width, height, 24 if bits > 16 else 10, more)
