@@ -139,9 +139,10 @@ def _is_number(node: ast.expr) -> bool:
 class Laboratory:
     """A copy of the checkout in which faults are tried."""
 
-    def __init__(self, tests: list[str], limit: float) -> None:
+    def __init__(self, tests: list[str], limit: float, slowest: float) -> None:
         self._tests = tests
         self._limit = limit
+        self._slowest = slowest
         self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
         listed = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard"],
@@ -198,13 +199,16 @@ class Laboratory:
         return reached
 
     def tests_of(self, mutant: Mutant) -> list[str]:
-        """The tests that reach a fault, quick ones first; of what is run at import, all."""
+        """The tests that reach a fault, quick ones first; of what is run at import, all.
+
+        Slow ones only where there is no other.
+        """
         lines = self._reached.get(mutant.file, {})
         first, last = mutant.lines
         tests = {test for line in range(first, last + 1) for test in lines.get(line, [])}
-        if not tests:
-            tests = {test for some in lines.values() for test in some}
-        return sorted(tests, key=lambda test: (self.seconds.get(test, 0.0), test))
+        tests = tests or set(self.seconds)
+        quick = {test for test in tests if self.seconds.get(test, 0.0) <= self._slowest}
+        return sorted(quick or tests, key=lambda test: (self.seconds.get(test, 0.0), test))
 
     def is_noticed(self, mutant: Mutant) -> bool:
         """Whether a test fails, or does not end."""
@@ -267,6 +271,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100, help="most faults that are tried")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--limit", type=float, default=60, help="seconds for the tests of a fault")
+    parser.add_argument("--slowest", type=float, default=3, help="seconds that a test may take")
     chosen = parser.parse_args()
     place = ROOT / "deepface" / chosen.room
     files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
@@ -274,7 +279,7 @@ def main() -> None:
     known = [(file, mutant) for file in files for mutant in mutants(file)]
     sample = random.Random(chosen.seed).sample(known, min(chosen.count, len(known)))
     folder = chosen.room.removesuffix(".py").split("/")[0]
-    laboratory = Laboratory(chosen.tests or [f"tests/{folder}"], chosen.limit)
+    laboratory = Laboratory(chosen.tests or [f"tests/{folder}"], chosen.limit, chosen.slowest)
     survivors = []
     try:
         for number, (file, mutant) in enumerate(sorted(sample, key=lambda m: (m[0], m[1].line)), 1):
