@@ -175,7 +175,7 @@ class Laboratory:
         def with_coverage() -> int:
             measured = coverage.Coverage(config_file=str(settings), source=["deepface"])
             measured.start()
-            code = _pytest([*self._tests, "--durations=0", "-vv"])
+            code = _pytest([*self._tests, "--durations=0", "-vvv"])
             measured.stop()
             measured.save()
             return code
