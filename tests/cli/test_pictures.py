@@ -151,6 +151,23 @@ def test_boxes_landmarks_and_labels(tmp_path: Path, size: int, thickness: int) -
     assert (label == GREEN).all(2).any() and (label[..., 1] < 60).any()
 
 
+@pytest.mark.parametrize("y", [0, 3, 60])
+def test_where_a_label_is(tmp_path: Path, y: int) -> None:
+    """Black on green, on the box, or as far up as the picture goes."""
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    picture = np.zeros((200, 300, 3), np.uint8)
+    region = {"x": 40, "y": y, "w": 90, "h": 100}
+    write_annotated(tmp_path / "a.png", picture, [{"region": region, "age": 31}])
+    marked = cv2.imread(str(tmp_path / "a.png"))
+    expected = picture.copy()
+    cv2.rectangle(expected, (40, y), (130, y + 100), GREEN, 1)
+    (width, height), base = cv2.getTextSize("31", font, 0.5, 1)
+    top = max(0, y - height - base)
+    expected[top : top + height + base + 1, 40 : 40 + width + 1] = GREEN
+    cv2.putText(expected, "31", (40, top + height), font, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    np.testing.assert_array_equal(marked, expected)  # type: ignore[arg-type]
+
+
 def test_a_label_stays_in_the_picture(tmp_path: Path) -> None:
     picture = np.zeros((60, 200, 3), np.uint8)
     region = {"x": 5, "y": 0, "w": 20, "h": 40}
