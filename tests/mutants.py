@@ -30,8 +30,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 #: Imported once; not what is tested.
 _SLOW_IMPORTS = ("torch", "torchvision", "cv2", "pandas", "pyarrow.parquet", "pytest", "tqdm.auto")
-#: Texts for people: that one is gone or another is not looked for.
-_TEXTS = {"help", "short_help", "epilog", "metavar", "desc"}
+#: Texts for people, and what only forbids: that one is gone or another is not looked for.
+_TEXTS = {"help", "short_help", "epilog", "metavar", "desc", "frozen"}
 _FLIPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE,
     ast.GtE: ast.Gt, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -159,6 +159,10 @@ class Laboratory:
                 importlib.import_module(module)
         self.seconds: dict[str, float] = {}
         self._reached = self._map()
+        seen = {test for file in self._reached.values() for some in file.values() for test in some}
+        self._apart = (
+            set(self.seconds) - seen
+        )  # in processes of their own, of which nothing is known
 
     def close(self) -> None:
         shutil.rmtree(self._folder)
@@ -206,7 +210,7 @@ class Laboratory:
         lines = self._reached.get(mutant.file, {})
         first, last = mutant.lines
         tests = {test for line in range(first, last + 1) for test in lines.get(line, [])}
-        tests = tests or set(self.seconds)
+        tests = tests | self._apart if tests else set(self.seconds)
         quick = {test for test in tests if self.seconds.get(test, 0.0) <= self._slowest}
         return sorted(quick or tests, key=lambda test: (self.seconds.get(test, 0.0), test))
 
@@ -266,15 +270,19 @@ def _node_id(context: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("--room", required=True, help="a folder or file of deepface/, e.g. cli")
+    parser.add_argument(
+        "--room", required=True, nargs="+", help="folders or files of deepface/, e.g. cli"
+    )
     parser.add_argument("--tests", nargs="*", help="where its tests are; those of its folder")
     parser.add_argument("--count", type=int, default=100, help="most faults that are tried")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--limit", type=float, default=60, help="seconds for the tests of a fault")
     parser.add_argument("--slowest", type=float, default=3, help="seconds that a test may take")
     chosen = parser.parse_args()
-    place = ROOT / "deepface" / chosen.room
-    files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+    places = [ROOT / "deepface" / room for room in chosen.room]
+    files = sorted(
+        file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])
+    )
     lines = {file: file.read_text(encoding="utf-8").splitlines() for file in files}
     known = [(file, mutant) for file in files for mutant in mutants(file)]
     sample = random.Random(chosen.seed).sample(known, min(chosen.count, len(known)))

@@ -171,11 +171,29 @@ def test_version() -> None:
     assert deepface.__version__ in run("--version").output
 
 
-def test_the_published_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["deepface", "verify", "a.jpg"])
+def test_the_published_entry_point(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["some/path.py", "verify", "a.jpg"])
     with pytest.raises(SystemExit) as end:
         DeepFace.cli()
     assert end.value.code == 2
+    assert capsys.readouterr().err.startswith("Usage: deepface verify ")
+
+
+@pytest.mark.parametrize("command", [[], ["extract"], ["represent"], ["analyze"], ["verify"],
+                                     ["find"], ["bench"], ["doctor"], ["search"]])  # fmt: skip
+def test_help_is_h_too(command: list[str]) -> None:
+    assert run(*command, "-h").output == run(*command, "--help").output
+    assert "-h, --help" in run(*command, "-h").output
+
+
+@pytest.mark.parametrize("command", ["extract", "represent", "analyze", "verify", "find"])
+def test_options_may_be_written_as_published(command: str) -> None:
+    arguments = ["--detector_backend", "skip", "--noalign", "--expand_percentage", "x"]
+    result = run(command, PORTRAIT, PORTRAIT, *arguments)
+    assert result.exit_code == 2
+    assert "Invalid value for '--expand-percentage'" in result.stderr
 
 
 def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:

@@ -224,6 +224,32 @@ def test_analyze_gives_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
         assert run("analyze", PORTRAIT, "--actions", "age,height").exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("every", "frames"),
+    [((), [0, 1, 2, 3, 4]), (("--every", "1"), [0, 1, 2, 3, 4]), (("--every", "2"), [0, 2, 4])],
+)
+@pytest.mark.parametrize("command", ["extract", "find"])
+def test_every_nth_frame(
+    tmp_path: Path, command: str, every: tuple[str, ...], frames: list[int]
+) -> None:
+    clip = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (80, 80))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV writes no video")
+    for _ in range(5):
+        writer.write(np.full((80, 80, 3), 42, np.uint8))
+    writer.release()
+    people = grey_pictures(tmp_path / "people", 1)
+    place = ("--db-path", str(people), "--model-name", "colors", "--threshold", "9")
+    with cached("facial_recognition", "colors", ColorModel()):
+        result = run(
+            *(command, str(clip), "--detector-backend", "skip", *every),
+            *(place if command == "find" else ()),
+        )
+    assert result.exit_code == 0, result.stderr
+    assert [line["source"] for line in lines(result)] == [f"{clip}#{frame}" for frame in frames]
+
+
 def test_video_frames_have_times() -> None:
     clip = data("images", "video", "faceapi_video.mp4")
     result = run("extract", clip, "--every", "2", "--detector-backend", "skip")

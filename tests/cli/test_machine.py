@@ -188,22 +188,37 @@ def test_rows_of_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int | None] = []
 
     def once(call: Callable[[], int | None], seconds: float) -> tuple[float, int | None]:
-        assert seconds == 3
+        assert seconds == 5
         measured.append(call())
-        return 2.0, measured[-1]
+        return 0.7, measured[-1] and 2
 
     monkeypatch.setattr(bench, "_measured", once)
-    result = run("bench", portrait, portrait, portrait, "--seconds", "3", "--align", "False")
+    result = run("bench", portrait, portrait, portrait, "--detector-backend", "skip")
     assert result.exit_code == 0, result.stderr
     decoding, *detecting = lines(result)
     assert decoding == {
-        "what": "decoding", "batch_size": None, "images_per_s": 1.5, "ms_per_image": 666.67,
+        "what": "decoding", "batch_size": None, "images_per_s": 4.29, "ms_per_image": 233.33,
         "faces_per_image": None,
     }  # fmt: skip
     assert [row["batch_size"] for row in detecting] == [1, 8, 32]
-    assert [row["images_per_s"] for row in detecting] == [1.5, 4.5, 16.5]
-    assert [row["faces_per_image"] for row in detecting] == [1, 1, 1]
+    assert [row["images_per_s"] for row in detecting] == [4.29, 12.86, 47.14]
+    assert [row["faces_per_image"] for row in detecting] == [0.67, 0.22, 0.06]
     assert measured == [None, 3, 9, 33]
+
+
+def test_seconds_of_bench(monkeypatch: pytest.MonkeyPatch) -> None:
+    portrait = str(package_pictures()[0])
+    asked: list[float] = []
+    monkeypatch.setattr(
+        bench,
+        "_measured",
+        lambda call, seconds: (asked.append(seconds) or 1.0, None),  # type: ignore[func-returns-value]
+    )
+    skip = ("--detector-backend", "skip", "--batch-size", "1")
+    assert run("bench", portrait, *skip, "--seconds", "0.1").exit_code == 0
+    assert set(asked) == {0.1}
+    for seconds in ("0.09", "0", "-1", "x"):
+        assert run("bench", portrait, *skip, "--seconds", seconds).exit_code == 2
 
 
 def test_what_bench_measures_is_named() -> None:
