@@ -13,10 +13,18 @@ from deepface.errors import MissingPackageError, UnimplementedError
 from deepface.runtime.concurrency.object_pool import ObjectPool
 from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
+from deepface.runtime.weights.trial import check_by_trial
 from deepface.types import FacialAreaRegion, Point
 
 #: What ``MEDIAPIPE_MODEL_SELECTION`` chooses from.
 _MODELS = {"0": SHORT_RANGE, "1": FULL_RANGE}
+
+
+_IMPORTS = "from mediapipe.tasks.python import BaseOptions, vision"
+_TRIAL = """
+    base = BaseOptions(model_asset_path=path)
+    vision.FaceDetector.create_from_options(vision.FaceDetectorOptions(base_options=base))
+""".strip()
 
 
 class MediaPipeDetector(Detector):
@@ -44,7 +52,9 @@ class MediaPipeDetector(Detector):
             raise UnimplementedError(
                 f"environment variable MEDIAPIPE_MODEL_SELECTION={selection!r}: must be 0 or 1"
             )
-        path = ensure_weight(_MODELS[selection])
+        file = _MODELS[selection]
+        path = ensure_weight(file)
+        check_by_trial(path, file, _IMPORTS, _TRIAL)
         options = FaceDetectorOptions(
             base_options=BaseOptions(model_asset_path=str(path)),
             min_detection_confidence=threshold_from_env("MEDIAPIPE_MIN_DETECTION_CONFIDENCE", 0.7),

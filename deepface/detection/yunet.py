@@ -18,11 +18,19 @@ from deepface.detection.detector import Detector, threshold_from_env
 from deepface.detection.yunet_input import shown, shrunk
 from deepface.runtime.concurrency.object_pool import ObjectPool
 from deepface.runtime.execution.device import runs_on_cpu
+from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
+from deepface.runtime.weights.trial import check_by_trial
 from deepface.types import FacialAreaRegion
 
 if TYPE_CHECKING:
     from deepface.detection.yunet_network import YuNet
+
+
+_TRIAL = """
+    picture = numpy.zeros((64, 64, 3), numpy.uint8)
+    cv2.FaceDetectorYN.create(path, "", (64, 64)).detect(picture)
+""".strip()
 
 
 class YuNetDetector(Detector):
@@ -41,10 +49,13 @@ class YuNetDetector(Detector):
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
-        path = ensure_weight(CARD.files[0][0])
+        file = CARD.files[0][0]
+        path = ensure_weight(file)
         self._network: YuNet | None = None
         if runs_on_cpu(device):
-            self._opencv = ObjectPool(lambda: cv2.FaceDetectorYN.create(str(path), "", (0, 0)))
+            check_by_trial(path, file, "import cv2, numpy", _TRIAL)
+            with reading(path, "YuNet network"):
+                self._opencv = ObjectPool(lambda: cv2.FaceDetectorYN.create(str(path), "", (0, 0)))
         else:
             from deepface.detection.yunet_network import YuNet
 

@@ -32,11 +32,17 @@ from deepface.errors import MissingPackageError
 from deepface.runtime.concurrency.object_pool import ObjectPool
 from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
+from deepface.runtime.weights.trial import check_by_trial
 from deepface.types import on_host
 
 #: ``map``, or that of an executor.
 Spread: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
+_FILES = {file.name: file for file in (FACES, EYES)}
+_TRIAL = """
+    picture = numpy.random.default_rng(0).integers(0, 255, (64, 64), numpy.uint8)
+    cv2.CascadeClassifier(path).detectMultiScale3(picture, 1.1, outputRejectLevels=True)
+""".strip()
 _SCALE_FACTOR = 1.1
 #: Pixels searched in one go: bounds the memory of a search.
 _BAND_PIXELS = 1 << 18
@@ -62,6 +68,7 @@ class Cascade:
                 'one: pip install "opencv-python<5"'
             )
         path = cascade_path(file)
+        check_by_trial(path, _FILES.get(file), "import cv2, numpy", _TRIAL)
         with reading(path, "Haar cascade"):
             self._classifiers = ObjectPool(lambda: cv2.CascadeClassifier(str(path)))
             with self.classifier() as classifier:
@@ -119,7 +126,7 @@ def cascade_path(file: str) -> Path:
     folder = getattr(getattr(cv2, "data", None), "haarcascades", None)
     if folder is not None and (path := Path(folder, file)).is_file():
         return path
-    return ensure_weight({known.name: known for known in (FACES, EYES)}.get(file, file))
+    return ensure_weight(_FILES.get(file, file))
 
 
 @dataclass(frozen=True)

@@ -217,6 +217,12 @@ def _check_hash(file: WeightFile, path: Path) -> None:
         )
 
 
+def has_known_hash(file: WeightFile, path: Path) -> bool:
+    """Whether a file on disk is one that is known to be sound."""
+    known = (file.sha256, *file.equals)
+    return known != (None,) and _sha256(path) in known
+
+
 def fault_of(file: WeightFile) -> str | None:
     """What is wrong with a known file on disk, if that can be told in no time.
 
