@@ -3,9 +3,10 @@
 A server that takes URLs from its users must not become their way into its own network. So:
 
 * http and https only, at most five redirects, each treated like a URL of its own.
-* The host is resolved once per request, *every* address must be public, and the connection goes to
-  an address that was checked: a name cannot change its mind in between (DNS rebinding). Host
-  header and TLS verification keep the name. ``DEEPFACE_ALLOW_PRIVATE_URLS=1`` drops this check.
+* The host is resolved once per request, *every* address must be public (the metadata services of
+  clouds are not), and the connection goes to an address that was checked: a name cannot change its
+  mind in between (DNS rebinding). Host header and TLS verification keep the name.
+  ``DEEPFACE_ALLOW_PRIVATE_URLS=1`` drops this check.
 * Proxies from the environment are not used, because behind one nobody knows which address is
   reached. Programs that need one fetch the file themselves and pass its bytes.
 * Bytes are capped while they arrive, and one deadline holds for everything after name resolution:
@@ -46,6 +47,21 @@ READ_TIMEOUT = 30.0
 
 _REDIRECTS = frozenset([301, 302, 303, 307, 308])
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+#: The only part of IPv6 from which public addresses are given out.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+#: Addresses that ``ipaddress`` takes for public, in some versions of Python at least.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "192.0.0.0/24",  # protocols; Oracle's cloud has its metadata there
+        "192.88.99.0/24",  # relays of 6to4
+        "168.63.129.16/32",  # Azure's host
+        "2001::/23",  # protocols: Teredo, ORCHID and others
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4: IPv4 behind whatever relay there is
+        "3fff::/20",  # documentation
+    )
+)
 #: Left as they are in a URL: reserved characters, and escapes that the caller made already.
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
 
@@ -240,10 +256,14 @@ def _is_public(text: str) -> bool:
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         # IPv4 in other clothes: what counts is the address inside.
-        inner = address.ipv4_mapped or address.sixtofour
+        if address.ipv4_mapped is not None:
+            return _is_public(str(address.ipv4_mapped))
         if address in _NAT64:
-            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-        address = inner or address
+            return _is_public(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
+        if address not in _UNICAST:
+            return False
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved)
 
 

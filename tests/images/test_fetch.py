@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ipaddress
 import socket
 import threading
 import time
@@ -283,6 +284,49 @@ def test_malformed_urls(url: str) -> None:
 )
 def test_public_addresses(address: str, public: bool) -> None:
     assert fetch._is_public(address) == public
+
+
+#: IANA's registries of special addresses, and what clouds use for themselves.
+SPECIAL = [
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+    "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",
+    "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16/32",
+    "169.254.169.254/32", "169.254.170.2/32", "100.100.100.200/32", "192.0.0.192/32", "::/128",
+    "::1/128", "::/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/23", "2001::/32",
+    "2001:2::/48", "2001:10::/28", "2001:20::/28", "2001:30::/28", "2001:db8::/32", "2002::/16",
+    "3fff::/20", "4000::/2", "5f00::/16", "8000::/1", "fc00::/7", "fd00:ec2::254/128",
+    "fd20:ce::254/128", "fe80::/10", "fec0::/10", "ff00::/8",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("network", SPECIAL)
+def test_special_addresses_are_not_public(network: str) -> None:
+    addresses = ipaddress.ip_network(network)
+    for place in (0, 1, addresses.num_addresses // 2, addresses.num_addresses - 1):
+        address = addresses[min(place, addresses.num_addresses - 1)]
+        forms = [str(address)]
+        if isinstance(address, ipaddress.IPv4Address):
+            high, low = divmod(int(address), 1 << 16)
+            for form in (
+                "::ffff:{:x}:{:x}",
+                "64:ff9b::{:x}:{:x}",
+                "2002:{:x}:{:x}::",
+                "::{:x}:{:x}",
+            ):
+                forms.append(form.format(high, low))
+            forms.append(f"2001:0:5db8:d822:8000:63bf:{high ^ 0xFFFF:x}:{low ^ 0xFFFF:x}")  # Teredo
+        for form in forms:
+            assert not fetch._is_public(form), form
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["1.1.1.1", "8.8.8.8", "168.63.129.15", "192.88.98.1", "192.1.0.0", "2a00:1450:4001::200e",
+     "2001:4860:4860::8888", "2001:200::1", "2620:fe::fe", "3ffe::1", "::ffff:8.8.8.8",
+     "64:ff9b::808:808"],
+)  # fmt: skip
+def test_public_addresses_are_public(address: str) -> None:
+    assert fetch._is_public(address)
 
 
 @pytest.mark.parametrize(
