@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 
 from deepface.errors import DeepFaceError, MissingPackageError
+from deepface.images.paths import path_name
 from deepface.images.video import Frame, iter_frames, open_video
 from deepface.live.analysis import Analysis
 from deepface.logger import get_logger
@@ -40,18 +41,19 @@ def stream(
     path = "" if isinstance(source, int) else os.fsdecode(source)
     is_file = os.path.isfile(path)  # noqa: PTH113 - false for what is too long for a path
     address = source if isinstance(source, int) else path
+    name = source if isinstance(source, int) else path_name(path)  # without a password
     capture = open_video(path) if is_file else cv2.VideoCapture(address)
     try:
         if not capture.isOpened():
             get_logger().error(
                 "video source %r cannot be opened: is it a webcam's number, a stream's URL or a "
                 "video file, and is no other program using it?",
-                source,
+                name,
             )
             return
         analysis = analysis.prepare()
         rate = capture.get(cv2.CAP_PROP_FPS) or _DEFAULT_RATE
-        frames = _file_frames(path) if is_file else _live_frames(capture, source)
+        frames = _file_frames(path) if is_file else _live_frames(capture, name)
         with ExitStack() as stack:
             record = None
             if output_path:
@@ -74,7 +76,7 @@ def _file_frames(path: str) -> Iterator[Frame]:
         get_logger().error("%s", error)
 
 
-def _live_frames(capture: cv2.VideoCapture, source: object) -> Iterator[Frame]:
+def _live_frames(capture: cv2.VideoCapture, name: object) -> Iterator[Frame]:
     start, number = time.monotonic(), 0
     while True:
         taken, pixels = capture.read()
@@ -83,9 +85,9 @@ def _live_frames(capture: cv2.VideoCapture, source: object) -> Iterator[Frame]:
         yield Frame(pixels, "live", number, time.monotonic() - start)  # type: ignore[arg-type]
         number += 1
     if number:
-        get_logger().info("video source %r has ended after %d frames", source, number)
+        get_logger().info("video source %r has ended after %d frames", name, number)
     else:
-        get_logger().error("video source %r was opened, but gives no picture", source)
+        get_logger().error("video source %r was opened, but gives no picture", name)
 
 
 @contextmanager

@@ -375,3 +375,10 @@ def test_an_output_that_cannot_be_written(clip: Path, tmp_path: Path) -> None:
         DeepFace.stream(
             source=str(clip), detector_backend="bright", output_path=tmp_path / "no" / "out.mp4"
         )
+
+
+def test_a_camera_s_password_is_not_told(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    address = "rtsp://me:secret@127.0.0.1:9/live?key=secret"
+    DeepFace.stream(source=address, output_path=tmp_path / "out.mp4")
+    assert "'rtsp://127.0.0.1:9/live?...' cannot be opened" in caplog.text
+    assert "secret" not in caplog.text
