@@ -100,9 +100,8 @@ def _extract(paths: list[str]) -> None:
 
 def _stream(walk: str, paths: list[str]) -> None:
     from deepface.images.batch import open_batch
-    from deepface.pipeline import Options
-    from deepface.pipeline.walk import walk as steps
+    from deepface.pipeline import FacePipeline
 
-    options = Options(enforce_detection=False, **WALKS[walk])
-    for seen in steps(open_batch(paths), options):
+    pipeline = FacePipeline(enforce_detection=False, **WALKS[walk])
+    for seen in pipeline.walk(open_batch(paths)):
         del seen

@@ -7,6 +7,7 @@ All derive from ``ValueError``, as in the published library, so that scripts whi
 from __future__ import annotations
 
 import errno
+import traceback
 from typing import ClassVar, Literal, TypeAlias
 
 from deepface.logger import printable
@@ -190,11 +191,31 @@ def with_item(error: Exception, index: int, name: str) -> DeepFaceError:
     """The same error, naming the item of a list that caused it; its cause is ``error``.
 
     The class is kept, so that callers catch what they always caught; what is not ours becomes so,
-    as in :func:`as_ours`.
+    as in :func:`as_ours`. Errors of many items may be kept: they do not keep the items' pictures.
     """
+    where = f"item {index} ({name})"
+    detached = _detached(error)
     if isinstance(error, DeepFaceError):
-        return _caused(type(error)(f"item {index} ({name}): {error}"), error)
-    return as_ours(error, f"item {index} ({name})")
+        return _caused(type(error)(f"{where}: {error}"), detached)
+    return as_ours(detached, where)
+
+
+def _detached(error: Exception) -> Exception:
+    """An error without the frames of its traceback, and thus without the variables in them.
+
+    Of an error that is not ours the traceback remains as text, which Python (3.11) shows.
+    """
+    if error.__traceback__ is not None and not isinstance(error, DeepFaceError):
+        notes: list[str] = getattr(error, "__notes__", [])
+        text = "".join(traceback.format_tb(error.__traceback__))
+        error.__notes__ = [*notes, f"Raised here:\n{text}"]  # type: ignore[attr-defined]
+    links: list[BaseException | None] = [error]
+    while links:
+        link = links.pop()
+        if link is not None and link.__traceback__ is not None:
+            link.__traceback__ = None
+            links += [link.__cause__, link.__context__]
+    return error
 
 
 def _caused(error: DeepFaceError, cause: Exception) -> DeepFaceError:

@@ -220,6 +220,16 @@ class _Picky:
         return [Liveness(True, 1.0) for _ in faces]
 
 
+class _Shades(_Picky):
+    """Vectors of length 1 that tell black from white."""
+
+    def __init__(self) -> None:
+        super().__init__(AssertionError)
+
+    def embed(self, faces: Any) -> Any:
+        return np.array([[0, 1, 0] if np.any(face) else [1, 0, 0] for face in faces], np.float32)
+
+
 class _PickyDetector(Detector):
     """Finds the whole picture; fails for a black one, or lets the cropping fail for it."""
 
@@ -253,12 +263,24 @@ class _Width(int):
         raise self.failure()  # type: ignore[attr-defined]
 
 
-STEPS = {
+class _PickyCryptosystem:
+    """A caller's, for the vectors of a represented face."""
+
+    def __init__(self, failure: Callable[[], Exception]) -> None:
+        self.failure = failure
+
+    def encrypt(self, vector: list[float]) -> None:
+        if vector[0] == 1:  # that of a black picture
+            raise self.failure()
+
+
+STEPS: dict[str, dict[str, Any]] = {
     "detection": {},
     "cropping": {},
     "liveness": {"anti_spoofing": True},
     "embedding": {"model_name": "picky"},
     "attributes": {"actions": "age"},
+    "description": {"model_name": "shades"},
 }
 
 
@@ -278,7 +300,11 @@ def pipeline(request: pytest.FixtureRequest, failure: Any) -> Iterator[FacePipel
             ("spoofing", "Fasnet", picky if step == "liveness" else calm),
         ]:
             stack.enter_context(cached(task, name, model))
-        yield FacePipeline(detector, border=0, **STEPS[step])  # type: ignore[arg-type]
+        settings = dict(STEPS[step])
+        if step == "description":
+            stack.enter_context(cached("facial_recognition", "shades", _Shades()))
+            settings["cryptosystem"] = _PickyCryptosystem(failure)
+        yield FacePipeline(detector, border=0, **settings)
 
 
 BLACK = np.zeros((10, 10, 3), np.uint8)
@@ -325,3 +351,22 @@ def test_what_no_picture_is_to_blame_for_is_raised_as_it_is() -> None:
         for on_error in ("raise", "yield"):
             with pytest.raises(WeightsError, match=r"^damaged$"):
                 list(pipeline.stream([WHITE, BLACK], on_error=on_error))  # type: ignore[arg-type]
+
+
+def test_the_cause_of_an_item_s_error_says_where_it_came_from() -> None:
+    """Its traceback as text: as frames it would keep the pictures of the functions in it."""
+
+    def stumble(*args: Any) -> Any:
+        raise ZeroDivisionError("here")
+
+    model: Any = _Picky(MemoryError)
+    model.embed = stumble
+    with cached("facial_recognition", "picky", model):
+        (item, _) = FacePipeline("skip", "picky").stream([WHITE, WHITE], on_error="yield")
+        cause = item.error and item.error.__cause__
+        assert type(cause) is ZeroDivisionError
+        assert cause.__traceback__ is None
+        assert "in stumble" in "".join(cause.__notes__)
+        with pytest.raises(DeepFaceError) as caught:  # of one picture nothing is kept
+            FacePipeline("skip", "picky")(WHITE)
+        assert caught.value.__cause__ and caught.value.__cause__.__traceback__

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from deepface.cropping.alignment import aligned_crop, expand_region
 from deepface.detection.canvas import Canvas, cut
+from deepface.detection.card import DetectorCard
 from deepface.detection.detector import Detector
 from deepface.detection.registry import DETECTORS
 from deepface.errors import UnimplementedError
@@ -145,7 +146,7 @@ def crop_faces(
     ]
     if options.face_cut is not None:
         return _cut_by_landmarks(detector, pictures, found, options.face_cut)
-    if getattr(detector, "name", "") != "opencv":
+    if not _looks_for_eyes(getattr(detector, "card", None)):
         _fill_in_eyes(images, found, getattr(detector, "device_name", None))
     return _cut_out(pictures, found, bool(options.align))
 
@@ -169,14 +170,14 @@ def extract_face(
         expand_percentage: how much wider and higher the box becomes, in percent.
         width_border: what the border adds on the left, in pixels; subtracted from the result.
         height_border: what it adds on top.
-        detector_backend: who found the face; eyes that another than ``"opencv"`` left open are
-            searched for.
+        detector_backend: who found the face; eyes that it left open are looked for, unless it did
+            so itself.
     """
     height, width = img.shape[:2]
     region = expand_region(facial_area, expand_percentage, width, height)
     found = [[region]]
     picture = to_picture(img)
-    if detector_backend != "opencv":
+    if not _looks_for_eyes(DETECTORS.find(detector_backend)):
         _fill_in_eyes([picture.pixels], found)
     face = _cut_out([picture], found, align)[0][0]
     return replace(face, facial_area=face.facial_area.shifted(-width_border, -height_border))
@@ -193,6 +194,10 @@ def _largest(regions: list[FacialAreaRegion], count: int | None) -> list[FacialA
     if count is None or count >= len(regions):
         return regions
     return heapq.nlargest(count, regions, key=lambda region: region.w * region.h)
+
+
+def _looks_for_eyes(card: DetectorCard | None) -> bool:
+    return card is not None and card.looks_for_eyes
 
 
 def _fill_in_eyes(

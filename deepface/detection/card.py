@@ -13,6 +13,9 @@ class DetectorCard(Card):
 
     Attributes:
         landmarks: how many a face comes with: 0, 2 (eyes) or 5.
+        looks_for_eyes: whether it has looked for eyes by the cascade that finds those which the
+            others leave open.
     """
 
     landmarks: int = 0
+    looks_for_eyes: bool = False

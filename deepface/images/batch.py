@@ -6,10 +6,11 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
@@ -113,10 +114,11 @@ class Batch:
         self.single = single
         self._kept = kept
         self._live = live
+        self._interrupt: Callable[[], None] = lambda: None
 
     def __iter__(self) -> Iterator[Any]:
         """The images as the caller passed them."""
-        return iter(self._items)
+        return iter(self._items) if self._kept else map(_own, self._items)
 
     def chunks(
         self, batch_size: int = DEFAULT_BATCH_SIZE, workers: int | None = None
@@ -142,12 +144,12 @@ class Batch:
     @overload
     def attempts(
         self, batch_size: int = ..., workers: int | None = ...
-    ) -> Iterator[list[LoadedImage | FailedImage]]: ...
+    ) -> Generator[list[LoadedImage | FailedImage], None, None]: ...
 
     @overload
     def attempts(
         self, batch_size: int = ..., workers: int | None = ..., *, leave_jpeg: bool
-    ) -> Iterator[list[Attempt]]: ...
+    ) -> Generator[list[Attempt], None, None]: ...
 
     def attempts(
         self,
@@ -155,7 +157,7 @@ class Batch:
         workers: int | None = None,
         *,
         leave_jpeg: bool = False,
-    ) -> Iterator[Any]:
+    ) -> Generator[Any, None, None]:
         """As :meth:`chunks`, with a :class:`FailedImage` where an image cannot be loaded.
 
         An error of the caller's own iterator is raised: nothing can come after it.
@@ -167,9 +169,13 @@ class Batch:
         """
         return self._walk(batch_size, workers, strict=False, leave_jpeg=leave_jpeg)
 
+    def interrupt(self) -> None:
+        """End :meth:`attempts` for a thread that waits there for a live source."""
+        self._interrupt()
+
     def _walk(
         self, batch_size: int, workers: int | None, strict: bool, leave_jpeg: bool = False
-    ) -> Iterator[list[Attempt]]:
+    ) -> Generator[list[Attempt], None, None]:
         for name, value in (("batch_size", batch_size), ("workers", workers)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, but it is {value}")
@@ -177,7 +183,7 @@ class Batch:
             return self._one(strict, leave_jpeg)
         return self._many(batch_size, workers or WORKERS, strict, leave_jpeg)
 
-    def _one(self, strict: bool, leave_jpeg: bool) -> Iterator[list[Attempt]]:
+    def _one(self, strict: bool, leave_jpeg: bool) -> Generator[list[Attempt], None, None]:
         for item in self._items:
             name = item_name(item)
             try:
@@ -191,19 +197,12 @@ class Batch:
 
     def _many(
         self, batch_size: int, workers: int, strict: bool, leave_jpeg: bool
-    ) -> Iterator[list[Attempt]]:
-        items = self._items if self._kept else map(_own, self._items)
+    ) -> Generator[list[Attempt], None, None]:
         kind = _LiveReadAhead if self._live else _ReadAhead
-        with closing(kind(items, workers, strict, leave_jpeg)) as ahead:
-            while True:
-                chunk = ahead.take(batch_size)
-                if not chunk:
-                    return
-                ahead.request(batch_size)
-                ahead.release(chunk)
-                held = [chunk]
-                del chunk  # or its pixels would live until the caller asks for more
-                yield held.pop()
+        with closing(kind(self, workers, strict, leave_jpeg)) as ahead:
+            self._interrupt = ahead.interrupt
+            # Neither of these keeps a list, or its pixels would live until the next is asked for.
+            yield from iter(partial(ahead.next_chunk, batch_size), [])
 
 
 def open_batch(img: Any) -> Batch:
@@ -331,17 +330,30 @@ class _ReadAhead:
         # by the iterator that yields it.
         return result, self._read_item(item)
 
-    def _is_next_there(self, started: bool) -> bool:
-        """Whether an image is pending; ``started`` says that the chunk has some already."""
-        return bool(self._pending)
+    def _refill(self, count: int) -> None:
+        self.request(count)
 
-    def take(self, count: int) -> list[Attempt]:
+    def _is_late(self, result: Future[Attempt]) -> bool:
+        """Whether an image takes so long that those before it go on without it."""
+        return False
+
+    def next_chunk(self, count: int) -> list[Attempt]:
+        """The next images, which belong to the caller now; those after them are requested."""
+        chunk = self._take(count)
+        if chunk:
+            self.request(count)
+            self._release(chunk)
+        return chunk
+
+    def _take(self, count: int) -> list[Attempt]:
         """The next images, at most ``count`` and as many as fit; none at the end."""
         chunk: list[Attempt] = []
         pixels = 0
-        self.request(count)
-        while len(chunk) < count and pixels < MAX_CHUNK_PIXELS and self._is_next_there(bool(chunk)):
+        self._refill(count)
+        while self._pending and len(chunk) < count and pixels < MAX_CHUNK_PIXELS:
             result, held = self._pending[0]
+            if chunk and self._is_late(result):
+                break
             if chunk and result.done() and result.exception() is not None:
                 break  # the caller's iterator failed here: first what it gave before
             image = result.result()
@@ -353,18 +365,21 @@ class _ReadAhead:
             chunk.append(image)
             pixels += size
             self._forget(held)
-            self.request(count - len(chunk))
+            self._refill(count - len(chunk))
         return chunk
 
     def _forget(self, held: int) -> None:
         self._pending.popleft()
         self._held -= held
 
-    def release(self, chunk: list[Attempt]) -> None:
+    def _release(self, chunk: list[Attempt]) -> None:
         """Let as many pixels be decoded as this chunk has, which now belongs to the caller."""
         with self._lock:
             self._admitted -= sum(self._sizes.pop(image.index, 0) for image in chunk)
         self._admit()
+
+    def interrupt(self) -> None:
+        """Nobody waits here for a source but the source's own reader."""
 
     def close(self) -> None:
         """Drop what is pending; loads that are under way end in their threads."""
@@ -418,6 +433,12 @@ class _LiveReadAhead(_ReadAhead):
             self._wanted = count
             self._changed.notify_all()
 
+    def interrupt(self) -> None:
+        """Give no more images."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
     def close(self) -> None:
         """As that of the base class. Where the source blocks, its thread ends when it goes on."""
         super().close()
@@ -432,7 +453,6 @@ class _LiveReadAhead(_ReadAhead):
                 if self._closed:
                     return
                 self._asked = time.monotonic()
-                self._changed.notify_all()
             try:
                 pulled = self._pull()
             except BaseException as error:  # whoever takes images would wait for ever
@@ -445,27 +465,32 @@ class _LiveReadAhead(_ReadAhead):
                     self._ended = True
                 elif not self._closed:
                     self._append(*pulled)
-                self._changed.notify_all()
+                if self._ended or len(self._pending) == 1 or not self._has_room(self._wanted):
+                    self._changed.notify_all()
 
-    def _is_next_there(self, started: bool) -> bool:
+    def _take(self, count: int) -> list[Attempt]:
+        self.request(count)
         with self._changed:
-            while not (self._pending or self._ended):
-                rest = None
-                if started and self._asked is not None:
-                    rest = self._asked + PATIENCE - time.monotonic()
+            while not (self._ended or self._closed) and self._has_room(count):
+                rest = None  # there is nothing yet that could wait
+                if self._pending:
+                    rest = PATIENCE
+                    if self._asked is not None:
+                        rest += self._asked - time.monotonic()
                     if rest <= 0:
-                        return False
+                        break
                 self._changed.wait(rest)
-        return bool(self._pending) and not (started and self._is_late())
+        return super()._take(count)
 
-    def _is_late(self) -> bool:
-        """Whether reading or decoding the next image takes so long that the others go on."""
-        return not wait([self._pending[0][0]], _READING).done
+    def _refill(self, count: int) -> None:
+        """Its thread does that."""
+
+    def _is_late(self, result: Future[Attempt]) -> bool:
+        return not wait([result], _READING).done
 
     def _forget(self, held: int) -> None:
         with self._changed:
             super()._forget(held)
-            self._changed.notify_all()
 
 
 def _pixel_count(content: Encoded | NDArray[Any] | Exception) -> int:

@@ -6,7 +6,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from deepface.pipeline.face_pipeline import FacePipeline
 from deepface.pipeline.faces import Seen
 from deepface.pipeline.representation import describe_embeddings
 from deepface.pipeline.verification import given_embedding, is_embedding
+from deepface.pipeline.walk import checked
 from deepface.search.database.base import Criteria, Database, Record, Vectors
 from deepface.search.database.nearest import (
     Hit,
@@ -90,7 +91,7 @@ def register(
         _check_names(img_name, batch)
         inserted = 0
         try:
-            for records in _portions(pipeline.walk(batch), img_name):
+            for records in _portions(pipeline.pictures(batch), img_name):
                 database.insert(criteria, records)
                 inserted += len(records)
         except DuplicateEntryError as error:
@@ -106,13 +107,12 @@ def register(
 
 
 def _portions(
-    steps: Iterator[list[Seen]], img_name: str | Sequence[str] | None
+    pictures: Iterator[Seen], img_name: str | Sequence[str] | None
 ) -> Iterator[list[Record]]:
     """The faces of all pictures, :data:`_CHUNK` at a time."""
     waiting: list[Record] = []
-    for seen in steps:
-        for item in seen:
-            waiting += _records(item, _name(item, img_name))
+    for item in pictures:
+        waiting += _records(item, _name(item, img_name))
         while len(waiting) > _CHUNK:
             yield waiting[:_CHUNK]
             del waiting[:_CHUNK]
@@ -196,8 +196,9 @@ def _probes(pipeline: FacePipeline, img: Any) -> Iterator[list[list[dict[str, An
         vector = given_embedding(img, "img", "img", str(pipeline.model_name))
         yield [[{"embedding": vector, "facial_area": dict.fromkeys("xywh")}]]
         return
-    for seen in pipeline.walk(open_batch(img)):
-        yield [describe_embeddings(item, pipeline) for item in seen]
+    with closing(pipeline.walk(open_batch(img))) as lists:
+        for seen in lists:
+            yield [describe_embeddings(checked(item), pipeline) for item in seen]
 
 
 def _vectors(embeddings: list[list[float]]) -> Vectors:
@@ -254,8 +255,7 @@ def identify(
         _check_comparable(identity_id, stored.criteria, criteria)
         faces = [
             face
-            for seen in pipeline.walk(batch)
-            for item in seen
+            for item in pipeline.pictures(batch)
             for face in describe_embeddings(item, pipeline)
         ]
     if not faces:
@@ -345,7 +345,7 @@ def unregister(
         else:
             ids = [
                 id_
-                for records in _portions(pipeline.walk(open_batch(img)), "")
+                for records in _portions(pipeline.pictures(open_batch(img)), "")
                 for id_ in database.ids_of_faces(criteria, records)
             ]
         return {"deleted": database.delete(criteria, ids)}

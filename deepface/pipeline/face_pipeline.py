@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from deepface.errors import UnimplementedError
@@ -12,8 +14,9 @@ from deepface.images.sources import open_sources
 from deepface.pipeline.demography import describe_attributes
 from deepface.pipeline.faces import Seen, describe_faces
 from deepface.pipeline.options import Options
+from deepface.pipeline.plan import Plan
 from deepface.pipeline.representation import describe_embeddings
-from deepface.pipeline.walk import walk
+from deepface.pipeline.walk import checked, named, one_by_one, walk
 from deepface.types import Image
 
 
@@ -57,10 +60,14 @@ class FacePipeline(Options):
             A list of faces for one picture; for a batch a list with one such list per picture.
 
         Raises:
-            ValueError: as :func:`deepface.pipeline.walk.walk`.
+            FaceNotDetected: a picture has no face and ``enforce_detection`` is on.
+            SpoofDetected: a face is not real, and vectors or attributes of it were asked for.
+            DeepFaceError: a picture cannot be loaded, or a step fails for it. Of a batch, each
+                message names the picture.
+            ValueError: base of all of them.
         """
         batch = open_batch(img_path)
-        results = [self._described(item) for seen in self.walk(batch) for item in seen]
+        results = [item.faces for item in self._stream(batch, "raise")]
         return results[0] if batch.single else results
 
     def stream(
@@ -87,35 +94,59 @@ class FacePipeline(Options):
             return_image: give the decoded picture with each item.
 
         Raises:
-            ValueError: as :func:`deepface.pipeline.walk.walk`; a wrong ``on_error`` or ``every``
-                at once.
+            ValueError: as calling the pipeline does, when the picture's turn has come; a wrong
+                ``on_error`` or ``every`` at once.
         """
         check_on_error(on_error)
         return self._stream(open_sources(sources, every), on_error, return_image)
 
-    def _stream(self, batch: Any, on_error: OnError, return_image: bool) -> Iterator[StreamItem]:
-        for seen in self.walk(batch, on_error):
-            seen.reverse()
-            while seen:  # each picture is dropped when its turn is over
-                item = seen.pop()
-                image = item.image
-                yield StreamItem(
-                    index=item.index,
-                    source=item.name,
-                    faces=[] if item.error is not None else self._described(item),
-                    error=item.error,
-                    seconds=None if image is None else image.seconds,
-                    image=image.host if image is not None and return_image else None,
-                )
-                del item, image
+    def _stream(
+        self, batch: Batch, on_error: OnError, return_image: bool = False
+    ) -> Iterator[StreamItem]:
+        with closing(self.pictures(batch, "yield")) as pictures:
+            describe = partial(self._item, single=batch.single, return_image=return_image)
+            items = map(describe, pictures)
+            yield from map(checked, items) if on_error == "raise" else items
 
-    def walk(self, batch: Batch, on_error: OnError = "raise") -> Iterator[list[Seen]]:
+    def _item(self, seen: Seen, single: bool, return_image: bool) -> StreamItem:
+        faces: list[dict[str, Any]] = []
+        if seen.error is None:
+            try:
+                faces = self._described(seen)
+            except Exception as error:  # a caller's cryptosystem, say
+                seen.error = named(error, seen, single)
+        image = seen.image
+        return StreamItem(
+            index=seen.index,
+            source=seen.name,
+            faces=faces,
+            error=seen.error,
+            seconds=None if image is None else image.seconds,
+            image=image.host if image is not None and return_image else None,
+        )
+
+    def plan(self, single: bool = False) -> Plan:
+        """How pictures become results here, or one does; its models are built. Print it to read it.
+
+        Raises:
+            DeepFaceError: a model, its weights, a package or a device is missing.
+        """
+        return Plan.of(self, single)
+
+    def walk(self, batch: Batch) -> Generator[list[Seen], None, None]:
         """How pictures take the walk; every function that is given a pipeline goes through here.
 
         See :func:`deepface.pipeline.walk.walk`. A server's pipeline sends them to a queue where
         the pictures of all callers meet.
         """
-        return walk(batch, self, on_error)
+        if batch.total != 0:
+            yield from walk(batch, self.plan(batch.single), self.progress)
+
+    def pictures(self, batch: Batch, on_error: OnError = "raise") -> Generator[Seen, None, None]:
+        """The pictures one by one; with ``"raise"`` the first error that one has is raised."""
+        with closing(self.walk(batch)) as lists:
+            pictures = one_by_one(lists)
+            yield from map(checked, pictures) if on_error == "raise" else pictures
 
     def _described(self, item: Seen) -> list[dict[str, Any]]:
         if self.model_name is None and self.actions is None:

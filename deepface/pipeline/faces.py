@@ -68,19 +68,19 @@ def find_faces(seen: list[Seen], options: Options) -> None:
             item.faces = kept
         elif options.enforce_detection is True and faces:
             item.error = FaceOutsideImage(f"no face of {item.name} has an area inside the picture")
-        elif options.enforce_detection is True and options.detector_backend != "skip":
+        elif options.enforce_detection is True and not options.skips_detection:
             item.error = FaceNotDetected(
                 f"Face could not be detected in {item.name}. Is it a photograph of a face? Another "
                 "detector_backend may find it; enforce_detection=False takes the whole picture."
             )
-        elif not faces and (not options.enforce_detection or options.detector_backend == "skip"):
+        elif not faces and (not options.enforce_detection or options.skips_detection):
             height, width = item.source.shape[:2]
             whole = FacialAreaRegion(0, 0, width, height, confidence=0)
             item.faces = [DetectedFace(item.source, whole, 0, item.picture.full_scale)]
 
 
 def _detected(seen: list[Seen], options: Options) -> list[list[DetectedFace]]:
-    if options.detector_backend == "skip":
+    if options.skips_detection:
         return [[] for _ in seen]
     crops = options.crops()
     found = detection.detect_faces(

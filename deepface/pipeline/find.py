@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from os import PathLike
 from typing import Any
@@ -21,6 +22,7 @@ from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.face_pipeline import FacePipeline, check_on_error
 from deepface.pipeline.faces import Seen
 from deepface.pipeline.gallery import faces_of, open_gallery
+from deepface.pipeline.walk import checked
 from deepface.search.folder import Face
 from deepface.search.query import Query
 from deepface.search.table import FIND, table
@@ -107,10 +109,10 @@ class GallerySearch:
         return self._search(open_sources(sources, every), on_error)
 
     def _search(self, batch: Batch, on_error: OnError) -> Iterator[Found]:
-        for seen in self._pipeline.walk(batch, on_error):
-            probes = [_Probe.of(item) for item in seen]
-            seen.clear()  # of the pictures only vectors are needed from here on
-            yield from self._compared(probes)
+        with closing(self._pipeline.walk(batch)) as lists:
+            for probes in map(_probes, lists):  # of the pictures only vectors are needed now
+                found = self._compared(probes)
+                yield from map(checked, found) if on_error == "raise" else found
 
     def _compared(self, probes: list[_Probe]) -> Iterator[Found]:
         """All faces of a step are compared at once; a picture's tables are made at its turn."""
@@ -172,6 +174,10 @@ class _Probe:
         faces = [] if item.error is not None else faces_of(item)
         seconds = None if item.image is None else item.image.seconds
         return cls(item.index, item.name, faces, item.error, seconds)
+
+
+def _probes(seen: list[Seen]) -> list[_Probe]:
+    return [_Probe.of(item) for item in seen]
 
 
 def find(

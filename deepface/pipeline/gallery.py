@@ -19,7 +19,8 @@ from deepface.images.batch import open_batch
 from deepface.logger import get_logger
 from deepface.pipeline.faces import Seen, facial_area
 from deepface.pipeline.options import Options
-from deepface.pipeline.walk import walk
+from deepface.pipeline.plan import Plan
+from deepface.pipeline.walk import one_by_one, walk
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.search.folder import Datastore, Face, Gallery, refresh
 from deepface.search.folder.formats import check_format
@@ -155,22 +156,21 @@ def _embed(
     done = False
     failure: Exception | None = None
     pictures: Any = files if remote is None else [remote.open(file) for file in files]
-    for seen in walk(open_batch(pictures), options, on_error="yield"):
-        for item in seen:
-            file = files[item.index]
-            if item.error is None:
+    for item in one_by_one(walk(open_batch(pictures), Plan.of(options), options.progress)):
+        file = files[item.index]
+        if item.error is None:
+            done = True
+            yield file, faces_of(item)
+            continue
+        reason = item.error.__cause__ or item.error
+        if fault_of(item.error) == "picture":
+            get_logger().error("Exception while extracting faces from %s: %s", file, reason)
+            if remote is not None or Path(file).exists():
                 done = True
-                yield file, faces_of(item)
-                continue
-            reason = item.error.__cause__ or item.error
-            if fault_of(item.error) == "picture":
-                get_logger().error("Exception while extracting faces from %s: %s", file, reason)
-                if remote is not None or Path(file).exists():
-                    done = True
-                    yield file, []
-            else:
-                get_logger().error("%s is left out this time: %s", file, reason)
-                failure = failure or item.error
+                yield file, []
+        else:
+            get_logger().error("%s is left out this time: %s", file, reason)
+            failure = failure or item.error
     if failure is not None and not done:
         raise failure
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Action -> name of its network.
 ACTIONS = {"emotion": "Emotion", "age": "Age", "gender": "Gender", "race": "Race"}
 assert set(ACTIONS.values()) <= set(ATTRIBUTES.entries)
+#: Stands for a detector's name where each picture is taken as a face.
+SKIP = "skip"
 COLORS = ("rgb", "bgr", "gray")
 #: What happens to a picture without a face; see :class:`Options`.
 EnforceDetection: TypeAlias = bool | Literal["empty"]
@@ -97,7 +99,7 @@ class Options:
     progress: bool = False
 
     def __post_init__(self) -> None:
-        if self.detector_backend != "skip":
+        if not self.skips_detection:
             DETECTORS.check(self.detector_backend)
         if self.model_name is not None:
             RECOGNIZERS.check(self.model_name)
@@ -150,6 +152,11 @@ class Options:
     def one_device(self) -> str | None:
         """The device, where there is one; of several the first."""
         return self.devices[0]
+
+    @property
+    def skips_detection(self) -> bool:
+        """Whether each picture is taken as a face."""
+        return self.detector_backend == SKIP
 
     def crops(self) -> CropOptions:
         """What happens around detection."""

@@ -25,7 +25,7 @@ def embed_faces(seen: list[Seen], model: FacialRecognition, options: Options) ->
     """Fill in ``embeddings`` (and ``inputs``, with ``return_face``), all faces in one batch."""
     width, height = model.input_shape
     found = [face for item in seen for face in item.faces]
-    as_given = options.detector_backend == "skip" and options.skip_rounds
+    as_given = options.skips_detection and options.skip_rounds
     inputs = [np.zeros((0, height, width, 3), np.float32)]
     vectors = [np.zeros((0, model.output_shape), np.float32)]
     for some in chunks(found, _FACES_PER_STEP):
@@ -99,7 +99,7 @@ def describe_embeddings(item: Seen, options: Options) -> list[dict[str, Any]]:
     for position, face in enumerate(item.faces):
         embedding = item.embeddings[position].tolist()
         result: dict[str, Any] = {"embedding": embedding}
-        if options.detector_backend == "skip":
+        if options.skips_detection:
             height, width = item.source.shape[:2]
             # Width and height are swapped in the published result, too.
             result["facial_area"] = {"x": 0, "y": 0, "w": height, "h": width}

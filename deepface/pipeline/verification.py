@@ -124,7 +124,7 @@ def _sides(items: Sequence[Any], number: int, many: bool, pipeline: FacePipeline
         return [given[position] for position in range(len(items))]
     batch = open_batch(pictures if many else pictures[0])
     try:
-        found = iter([_side(item) for seen in pipeline.walk(batch) for item in seen])
+        found = iter([_side(item) for item in pipeline.pictures(batch)])
     except ValueError as error:
         raise ValueError(f"Exception while processing img{number}_path") from error
     return [given[p] if p in given else next(found) for p in range(len(items))]

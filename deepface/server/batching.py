@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotInTime
 from contextvars import ContextVar
@@ -22,10 +22,11 @@ from functools import cached_property
 from typing import Any
 
 from deepface.errors import as_ours, with_item
-from deepface.images.batch import Batch, OnError, open_batch
+from deepface.images.batch import Batch, open_batch
 from deepface.logger import get_logger
 from deepface.pipeline import FacePipeline
 from deepface.pipeline.faces import Seen
+from deepface.pipeline.plan import Plan
 from deepface.pipeline.walk import walk
 
 #: Full batches that a worker takes of one kind before it looks at the others.
@@ -150,7 +151,7 @@ class SharedPipeline(FacePipeline):
         wanted = {f.name: getattr(self, f.name) for f in fields(FacePipeline) if f.init}
         return FacePipeline(**wanted | _OF_THE_WORKER | _OF_THE_CALLER)
 
-    def walk(self, batch: Batch, on_error: OnError = "raise") -> Iterator[list[Seen]]:
+    def walk(self, batch: Batch) -> Generator[list[Seen], None, None]:
         """As that of the base class, with the same errors in the same words."""
         call = current_call.get()
         for index, future in enumerate(call.futures(self.kind, list(batch))):
@@ -158,8 +159,6 @@ class SharedPipeline(FacePipeline):
             seen = replace(call.result(future), index=index)
             if seen.error is not None:
                 seen.error = _named(seen, batch.single)
-                if on_error == "raise":
-                    raise seen.error
             yield [seen]
 
 
@@ -340,7 +339,7 @@ class Batcher:
         begun, done = time.monotonic(), 0
         try:
             options = replace(kind, device=device, batch_size=self._batch_size)
-            for seen in walk(open_batch(waiting()), options, on_error="yield"):
+            for seen in walk(open_batch(waiting()), Plan.of(options)):
                 for result in seen:
                     result.error = _alone(result.error)
                     taken[result.index].result.set_result(result)

@@ -120,7 +120,7 @@ class Service:
     def verify(self, asked: p.Verify, body: Body) -> Answer:
         """A decision, or a list of them for lists of pictures."""
         images = [self._picture(body, name, vectors=True) for name in ("img1", "img2")]
-        pipeline = self._pipeline(asked)
+        pipeline = self._pipeline(asked, skip_rounds=False)  # as verify has it
         # Both at once: looked at one after the other they would make two batches.
         pictures = [
             picture

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from deepface.images.batch import FailedImage
 from deepface.images.load import read_item
 from deepface.images.sources import open_sources
 from deepface.pipeline import FacePipeline
+from deepface.pipeline.plan import Plan
 from tests.images.pictures import encoded, folder_of, picture
 
 PNG = encoded(picture())
@@ -92,10 +94,43 @@ def test_what_is_ready_comes_out_while_the_source_blocks(
     assert next(images, None) is None
 
 
-def test_each_result_of_a_stream_comes_before_the_next_picture() -> None:
+class Stages(FacePipeline):
+    """Three threads, as on a GPU that decodes."""
+
+    def plan(self, single: bool = False) -> Plan:
+        return replace(super().plan(single), loads_ahead=True, finds_ahead=True)
+
+
+class Lanes(FacePipeline):
+    """As on several GPUs."""
+
+    def plan(self, single: bool = False) -> Plan:
+        plan = super().plan(single)
+        return replace(plan, lanes=plan.lanes * 3)
+
+
+@pytest.mark.parametrize("kind", [FacePipeline, Stages, Lanes])
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_a_stream_can_be_left_while_its_source_blocks(
+    kind: type[FacePipeline], batch_size: int
+) -> None:
+    source = Source(3, 1)
+    stream: Any = kind("skip", batch_size=batch_size).stream(source)
+    for _ in range(3):
+        next(stream)
+    start = time.monotonic()
+    stream.close()
+    assert time.monotonic() - start < LIMIT / 2
+    names = {thread.name for thread in threading.enumerate()}
+    assert not any(name.startswith(("deepface-ahead", "deepface-device")) for name in names)
+    source.go_on()
+
+
+@pytest.mark.parametrize("kind", [FacePipeline, Stages, Lanes])
+def test_each_result_of_a_stream_comes_before_the_next_picture(kind: type[FacePipeline]) -> None:
     for batch_size in (1, 8):
         source = Source(1, 1, 2)
-        pipeline = FacePipeline("skip", batch_size=batch_size)
+        pipeline = kind("skip", batch_size=batch_size)
         stream = pipeline.stream(source)
         for count in (1, 1, 2):
             for _ in range(count):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from deepface.detection.registry import DETECTORS
 from deepface.errors import DeepFaceError, FaceNotDetected, UnimplementedError
 from deepface.images import jpeg
 from deepface.images.jpeg import DeviceImage
-from deepface.pipeline import FacePipeline, walk
+from deepface.pipeline import FacePipeline
+from deepface.pipeline.plan import Plan, Step
 from deepface.pipeline.representation import network_inputs
 from deepface.recognition.device_inputs import network_inputs_on_device
 from deepface.recognition.preprocessing import NORMALIZATIONS
@@ -231,13 +233,20 @@ def test_pictures_are_decoded_on_the_device_indeed(
     FacePipeline("mtcnn", decode="device", device="cpu")(files[:3])
 
 
-def test_decoding_detecting_and_embedding_side_by_side(
-    files: list[Path], colors: Tensors, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_decoding_detecting_and_embedding_side_by_side(files: list[Path], colors: Tensors) -> None:
     """What runs on a GPU: a thread decodes, one detects, the caller's embeds."""
+    names: set[str] = set()
 
-    class Elsewhere:
-        type = "cuda"
+    class SideBySide(FacePipeline):
+        def plan(self, single: bool = False) -> Plan:
+            def noted(seen: list[Any]) -> None:
+                names.update(thread.name for thread in threading.enumerate())
+                lane.find.run(seen)
+
+            plan = super().plan(single)
+            (lane,) = plan.lanes
+            lanes = (replace(lane, find=Step("find", noted)),)
+            return replace(plan, lanes=lanes, loads_ahead=True, finds_ahead=True)
 
     sources = [*files[:2], "no/such.jpg", files[3], files[2]]
     pipeline = FacePipeline(
@@ -249,15 +258,7 @@ def test_decoding_detecting_and_embedding_side_by_side(
         batch_size=2,
     )
     expected = list(pipeline.stream(sources, on_error="yield"))
-    names: set[str] = set()
-
-    def noted(images: Any, device: Any, single: bool) -> Any:
-        names.update(thread.name for thread in threading.enumerate())
-        return jpeg.decoded(images, torch.device("cpu"), single)
-
-    monkeypatch.setattr(walk, "resolve_device", lambda device: Elsewhere())
-    monkeypatch.setattr(walk, "check_decoder", lambda device: None)
-    monkeypatch.setattr(walk, "decoded", noted)
+    pipeline = SideBySide(**vars(pipeline))
     before = threading.active_count()
     found = list(pipeline.stream(sources, on_error="yield"))
     assert "deepface-ahead" in names
@@ -276,7 +277,7 @@ def test_wrong_use_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(device: torch.device) -> None:
         raise UnimplementedError("no decoder")
 
-    monkeypatch.setattr("deepface.pipeline.walk.check_decoder", refuse)
+    monkeypatch.setattr("deepface.pipeline.plan.check_decoder", refuse)
     stream = FacePipeline("skip", decode="device", device="cpu").stream(["missing.jpg"], "yield")
     with pytest.raises(UnimplementedError, match="no decoder"):
         next(stream)

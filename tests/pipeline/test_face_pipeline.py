@@ -13,6 +13,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from deepface.errors import (
 )
 from deepface.images.decode import Encoded
 from deepface.pipeline import FacePipeline
-from deepface.runtime.concurrency import prefetch as ahead
+from deepface.pipeline.plan import Plan
 from deepface.runtime.execution import device
 from deepface.types import FacialAreaRegion, Image
 from tests.data import package_pictures, weight
@@ -271,27 +272,23 @@ def test_an_endless_source_is_streamed_and_pictures_are_dropped(corners: Corners
     assert len(alive) <= 60 + 3 * 4
 
 
-@pytest.mark.gpu
-def test_two_stages_give_the_same(
-    corners: Corners, colors: ColorModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What runs on a GPU: detection in a thread, one step ahead of the embedding."""
-    from deepface.pipeline import walk
+class TwoStages(FacePipeline):
+    """What runs on a GPU: detection in a thread, one batch ahead of the embedding."""
 
+    def plan(self, single: bool = False) -> Plan:
+        return replace(super().plan(single), finds_ahead=True)
+
+
+def test_two_stages_give_the_same(corners: Corners, colors: ColorModel) -> None:
     some: list[Any] = [*images_of([120, 230, 50, 310, 120]), "no/such.jpg"]
-    pipeline = FacePipeline("corners", "colors", enforce_detection="empty", batch_size=2)
-    with monkeypatch.context() as patch:
-        patch.setattr(walk, "resolve_device", lambda device: torch.device("cpu"))
-        expected = list(pipeline.stream(some, on_error="yield"))
+    settings: dict[str, Any] = {"enforce_detection": "empty", "batch_size": 2}
+    expected = list(FacePipeline("corners", "colors", **settings).stream(some, on_error="yield"))
+    pipeline = TwoStages("corners", "colors", **settings)
     threads: set[str] = set()
-
-    def notice(batches: Any, depth: int = 1) -> Any:
-        for batch in ahead.ahead(batches, depth):
-            threads.update(thread.name for thread in threading.enumerate())
-            yield batch
-
-    monkeypatch.setattr(walk, "ahead", notice)
-    found = list(pipeline.stream(some, on_error="yield"))
+    found = []
+    for item in pipeline.stream(some, on_error="yield"):
+        threads.update(thread.name for thread in threading.enumerate())
+        found.append(item)
     assert [item.faces for item in found] == [item.faces for item in expected]
     assert [str(item.error) for item in found] == [str(item.error) for item in expected]
     assert "deepface-ahead" in threads
@@ -300,8 +297,14 @@ def test_two_stages_give_the_same(
     assert not any(t.name == "deepface-ahead" for t in threading.enumerate())
 
 
+@pytest.mark.gpu
+def test_a_gpu_has_two_stages(corners: Corners, colors: ColorModel) -> None:
+    assert FacePipeline("corners", "colors").plan().finds_ahead
+    assert not FacePipeline("corners").plan().finds_ahead
+    assert not FacePipeline("corners", "colors", device="cpu").plan().finds_ahead
+
+
 def test_automatic_batch_size_follows_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
 
     class Cuda:
         type = "cuda"

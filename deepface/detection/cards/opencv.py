@@ -29,4 +29,5 @@ CARD = DetectorCard(
     other_files=(FACES, EYES),
     needs_torch=False,
     landmarks=2,
+    looks_for_eyes=True,
 )
