@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +30,16 @@ def cuda_device(request: pytest.FixtureRequest) -> Iterator[None]:
     with Standin() as device:
         yield
         assert not device.settings.refused, device.settings.refused
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models_of_the_module() -> Iterator[None]:
+    """Models that a module's tests built go with it: some take half a gigabyte."""
+    yield
+    models = sys.modules.get("deepface.runtime.models")
+    for built in models.cached_models.values() if models else ():
+        built.clear()
+    gc.collect()
 
 
 @pytest.fixture(scope="session", autouse=True)
