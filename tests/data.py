@@ -43,9 +43,11 @@ def _missing(what: str) -> NoReturn:
 #: Files for tests that have a published name, but not the published bytes; see their origin.
 MADE_WEIGHTS = (
     "res10_300x300_ssd_iter_140000.caffemodel",
-    *("vgg_face_weights.h5", "facenet_weights.h5", "openface_weights.h5"),
-    *("facial_expression_model_weights.h5", "gender_model_weights.h5"),
-    "race_model_single_batch.h5",
+    *("vgg_face_weights.h5", "facenet_weights.h5", "facenet512_weights.h5"),
+    *("openface_weights.h5", "deepid_keras_weights.h5", "arcface_weights.h5"),
+    *("ghostfacenet_v1.h5", "VGGFace2_DeepFace_weights_val-0.9034.h5", "retinaface.h5"),
+    *("facial_expression_model_weights.h5", "age_model_weights.h5"),
+    *("gender_model_weights.h5", "race_model_single_batch.h5"),
 )
 
 
