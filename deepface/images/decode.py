@@ -10,17 +10,12 @@ import cv2
 import numpy as np
 
 from deepface.errors import ImageTooLarge, InvalidImage, fault_of
+from deepface.images.containers import avif, exif
 from deepface.images.containers.layout import DamagedFile, Layout
 from deepface.images.containers.others import webp_exif
 from deepface.images.header import Header, read_header
 from deepface.images.limits import PIXELS_VARIABLE, check_bytes, check_memory, check_pixels
-from deepface.images.pil import (
-    decode_with_pillow,
-    exif_orientation,
-    open_with_pillow,
-    orientation,
-    turned,
-)
+from deepface.images.pil import decode_with_pillow, open_with_pillow, turned
 from deepface.logger import get_logger
 from deepface.types import Image
 
@@ -29,11 +24,11 @@ from deepface.types import Image
 _JPEG_END = b"\xff\xd9" * (1 << 15)
 #: Formats whose orientation OpenCV (4.14) does not find, and what finds it.
 _TURNED_HERE: dict[str, Callable[[bytes], int]] = {
-    "WEBP": lambda data: exif_orientation(webp_exif(data)),
-    "AVIF": lambda data: orientation(data, "AVIF"),
+    "WEBP": lambda data: exif.orientation(webp_exif(data)),
+    "AVIF": avif.orientation,
 }
-#: Formats that Pillow does not know, and what to say where OpenCV fails.
-_ONLY_OPENCV = dict.fromkeys(("HDR", "PAM", "PFM"), "OpenCV cannot decode it") | {
+#: Formats that Pillow does not know (or, of JPEG, no file more), and what to say where OpenCV fails.
+_ONLY_OPENCV = dict.fromkeys(("HDR", "JPEG", "PAM", "PFM"), "OpenCV cannot decode it") | {
     "EXR": "OpenCV cannot decode it, and reads OpenEXR only where OPENCV_IO_ENABLE_OPENEXR=1 was "
     "set before it was imported"
 }

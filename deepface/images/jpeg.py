@@ -18,8 +18,7 @@ import numpy as np
 from deepface.errors import UnimplementedError, as_ours, with_item
 from deepface.images.arrays import WHITE
 from deepface.images.batch import Attempt, EncodedImage, FailedImage, LoadedImage
-from deepface.images.containers.jpeg import has_exif
-from deepface.images.pil import orientation
+from deepface.images.containers import exif, jpeg
 from deepface.logger import get_logger
 from deepface.runtime.execution.batching import is_out_of_memory
 from deepface.types import Image
@@ -139,7 +138,7 @@ def decoded(
             result.append(_decoded_by_the_cpu(image, single))
         else:
             data = image.content.data
-            upright = _upright(picture, orientation(data, "JPEG") if has_exif(data) else 1)
+            upright = _upright(picture, exif.orientation(jpeg.exif(data)))
             result.append(DeviceImage(image.index, image.name, upright))
     return result
 

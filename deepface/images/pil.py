@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from deepface.errors import DataTypeError, DeepFaceError, InvalidImage, as_ours, fault_of
 from deepface.images.arrays import to_bgr
+from deepface.images.containers import exif
 from deepface.images.limits import check_memory, check_pixels
 from deepface.types import Image
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
-_ORIENTATION = 0x0112
 #: Formats that Pillow is asked for. Others start programs (EPS: Ghostscript), call handlers that
 #: nobody installs, or are decoded in Python, which takes minutes (QOI). HEIF and JXL come with
 #: plugins that a program may have registered.
@@ -54,7 +54,9 @@ def pil_to_bgr(image: PilImage, name: str) -> Image:
     try:
         image.load()  # some formats tell their orientation behind the pixels
         pixels = _pixels(image)
-        upright = turned(pixels, exif_orientation(image.info.get("exif") or b""))
+        # Not Image.getexif(): where there is no EXIF, that takes the orientation from XMP, which
+        # OpenCV does not read.
+        upright = turned(pixels, exif.orientation(image.info.get("exif") or b""))
     except DeepFaceError:
         raise
     except Exception as error:  # Pillow's decoders raise whatever damaged data leads them to
@@ -96,34 +98,6 @@ def _undecodable(error: Exception, name: str) -> DeepFaceError:
     damaged = type(error).__name__ == "UnidentifiedImageError"  # whose text names no file
     reason = "neither OpenCV nor Pillow can decode it" if damaged else error
     return InvalidImage(f"Exception while loading {name}: Failed to decode image: {reason}")
-
-
-def orientation(data: bytes, format: str) -> int:
-    """The orientation of an encoded picture, 1 to 8; 1, upright, where it tells none."""
-    try:
-        with open_with_pillow(data, [format]) as image:
-            return exif_orientation(image.info.get("exif") or b"")
-    except Exception as error:  # what is wrong with it shows when it is decoded
-        if fault_of(error) == "machine":
-            raise
-        return 1
-
-
-def exif_orientation(content: bytes) -> int:
-    """The orientation that EXIF data tells, 1 to 8; 1 where it is damaged, as for OpenCV."""
-    from PIL.Image import Exif
-
-    exif = Exif()
-    try:
-        # Not Image.getexif(): where there is no EXIF, that takes the orientation from XMP, which
-        # OpenCV does not read.
-        exif.load(content)
-        value = exif.get(_ORIENTATION)
-    except Exception as error:
-        if fault_of(error) == "machine":
-            raise
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -27,7 +27,20 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def bombs() -> Iterator[tuple[str, bytes]]:
     """Every file, with what it is."""
-    for family in (_png, _jpeg, _bmp, _gif, _webp, _tiff, _pnm, _text, _jpeg2000, _avif, _others):
+    for family in (
+        _png,
+        _jpeg,
+        _exif,
+        _bmp,
+        _gif,
+        _webp,
+        _tiff,
+        _pnm,
+        _text,
+        _jpeg2000,
+        _avif,
+        _others,
+    ):
         for name, content in family():
             assert len(content) < 1_000_000, (name, len(content))
             yield f"{family.__name__[1:]}: {name}", content
@@ -122,6 +135,7 @@ def _jpeg() -> Iterator[tuple[str, bytes]]:
         big = whole[: frame + 5] + struct.pack(">HH", 2_000, 16_000) + whole[frame + 9 :]
         scan = big.rfind(b"\xff\xda")
         yield "many scans", big[:-2] + big[scan:-2] * (900_000 // (len(big) - scan))
+        yield "many marks", big[:-2] + b"\xff\xda\0\2" * 101 + b"\xff" * 800_000 + b"\0"
         yield "many tables", whole[:2] + _segment(0xDB, bytes(65)) * 13_000 + whole[2:]
         yield "many resets", whole[:-2] + b"\xff\xd0" * 400_000
     for scans in (101, 30_000):
@@ -151,6 +165,30 @@ def _scans(count: int, height: int, width: int) -> bytes:
     body = b"\xff\xd8" + tables + frame + start + first + codes
     room = (990_000 - len(body)) // (len(scan) + len(data))
     return body + (scan + data) * min(count, room) + b"\xff\xd9"
+
+
+def tags_of_much(count: int, size: int, length: int) -> bytes:
+    """EXIF data of so many tags, each of which has all the others for its value."""
+    entries = (struct.pack("<HHII", 1_000 + n, 7, size, 8) for n in range(count))
+    head = b"II*\0\x08\0\0\0" + struct.pack("<H", count) + b"".join(entries) + bytes(4)
+    return head.ljust(length, b"\0")
+
+
+def _exif() -> Iterator[tuple[str, bytes]]:
+    exif = tags_of_much(5_000, 800_000, 900_000)
+    png, jpeg = encoded(picture(64, 64)), encoded(picture(64, 64), ".jpg")
+    at = png.find(b"IDAT") - 4
+    yield "PNG", png[:at] + chunk(b"eXIf", exif) + png[at:]
+    parts = (exif[at : at + 65_000] for at in range(0, len(exif), 65_000))
+    segments = b"".join(_segment(0xE1, b"Exif\0\0" + part) for part in parts)
+    yield "JPEG", jpeg[:2] + segments + jpeg[2:]
+    frame = jpeg.find(b"\xff\xc0")
+    broken = jpeg[2 : frame + 4] + b"\x0c" + jpeg[frame + 5 :]
+    yield "JPEG that OpenCV does not decode", jpeg[:2] + segments + broken
+    for kind in ("WEBP", "AVIF"):
+        stream = io.BytesIO()
+        PIL.Image.fromarray(picture(64, 64)).save(stream, kind, exif=exif)
+        yield kind, stream.getvalue()
 
 
 def _bmp() -> Iterator[tuple[str, bytes]]:
@@ -208,8 +246,8 @@ def _webp() -> Iterator[tuple[str, bytes]]:
         return b"RIFF" + struct.pack("<I", len(body) if length is None else length) + body
 
     lossy = encoded(picture(), ".webp")[20:]
-    small = bytes(cv2.imencode(".webp", picture(), [cv2.IMWRITE_WEBP_QUALITY, 101])[1])
-    lossless = small[20 : 20 + int.from_bytes(small[16:20], "little")]
+    whole = bytes(cv2.imencode(".webp", picture(), [cv2.IMWRITE_WEBP_QUALITY, 101])[1])
+    lossless = whole[20 : 20 + int.from_bytes(whole[16:20], "little")]
 
     def canvas(width: int, height: int, flags: int = 0) -> tuple[bytes, bytes, None]:
         size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
@@ -317,6 +355,8 @@ def _pnm() -> Iterator[tuple[str, bytes]]:
         yield f"P{kind} {size} {most}", f"P{kind}\n{size}\n{most}\n".encode() + bytes(1_000)
     yield "a long comment", b"P6\n#" + b"a" * 900_000 + b"\n4 4\n255\n" + bytes(48)
     yield "many comments", b"P6\n" + b"#\n" * 450_000 + b"4 4\n255\n" + bytes(48)
+    yield "an endless comment", b"P6\n" + b"#" * 900_000
+    yield "blanks", b"P6\n" + b" " * 900_000
     for size, depth, values in itertools.product(sizes, (1, 4, 65_535), (255, 65_535)):
         width, height = size.split()
         text = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH {depth}\nMAXVAL {values}\n"
@@ -335,6 +375,8 @@ def _text() -> Iterator[tuple[str, bytes]]:
         yield f"HDR {size}", head + bytes(5_000)
         yield f"HDR {size} in runs", head + b"\2\2\x34\x3a" + b"\xff\1" * 400_000
     yield "HDR with a long header", b"#?RADIANCE\n" + b"#" * 900_000
+    yield "HDR with many sizes", b"#?RGBE\n" + b"-Y 4 +X 4\n" * 90_000
+    yield "HDR with blanks", b"#?RGBE\n-Y" + b" " * 900_000
     yield "HDR with many lines", b"#?RADIANCE\n" + b"FORMAT=32-bit_rle_rgbe\n" * 40_000
     yield "XPM", b"/* XPM */\n" + b'"60000 60000 200000 9",' * 1_000
     yield "XBM", b"#define a_width 60000\n#define a_height 60000\n" + b"0x00, " * 1_000
@@ -357,6 +399,7 @@ def _jpeg2000() -> Iterator[tuple[str, bytes]]:
             for tiles in ((width, height), (64, 64), (1, 1), (0xFFFFFFFF, 0xFFFFFFFF)):
                 yield f"{width} x {height}, tiles {tiles}", sized(width, height, tiles)
         yield "many tiles", sized(255, 257, (1, 1))
+        yield "many streams", sized(64, 64, (64, 64)) + stream[:51] * 10_000
         yield "many small tiles", sized(5_000, 3_000, (20, 12))
         for components in (4, 255, 16_384, 65_535):
             lots = struct.pack(">H", components) + b"\7\1\1" * components
@@ -394,6 +437,12 @@ def _avif() -> Iterator[tuple[str, bytes]]:
         start = whole.find(kind) - 4
         length = struct.pack(">I", count)
         yield f"{kind.decode()} of {count}", whole[:start] + length + whole[start + 4 :]
+    extents = struct.pack(">HHHH", 1, 0, 0, 65_535)
+    places = struct.pack(">IHH", 0, 0, 65_535) + extents * 65_535  # which take no bytes
+    head = struct.pack(">I4s", len(places) + 20, b"meta") + bytes(4)
+    crafted = head + struct.pack(">I4s", len(places) + 8, b"iloc") + places
+    yield "many extents of nothing", whole[: whole.find(b"meta") - 4] + crafted
+    yield "many boxes", whole + struct.pack(">I4s", 8, b"free") * 90_000
     large = flat("AVIF", 6_000, 5_000, speed=10)
     yield "6000 x 5000, whole", large
     lie = large.replace(struct.pack(">II", 6_000, 5_000), struct.pack(">II", 64, 64))

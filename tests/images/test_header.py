@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepface.images.containers import avif, exif
 from deepface.images.containers.layout import DamagedFile
+from deepface.images.containers.others import webp_exif
 from deepface.images.header import detect_image_format, read_header
 from tests.data import data
 from tests.images.pictures import encoded, picture, with_orientation
@@ -61,11 +63,62 @@ def test_a_header_cut_off_has_no_size(suffix: str) -> None:
     assert sizes == {None, (32, 24)}
 
 
-def test_crafted_jpeg_headers_end_soon() -> None:
-    start = time.monotonic()
-    assert image_size(b"\xff\xd8\xff" + b"\xff" * (64 << 20)) is None
-    assert image_size(b"\xff\xd8\xff\xe0" + b"\x00\x02\xff\xe0" * (16 << 20)) is None
-    assert time.monotonic() - start < 2
+#: What begins as a file of each format does, and parts that a walk could go through for hours.
+ENDLESS = {
+    "JPEG of filling": (b"\xff\xd8\xff", b"\xff"),
+    "JPEG of segments": (b"\xff\xd8\xff\xe0", b"\0\2\xff\xe0"),
+    "PNG": (encoded(picture())[:33], struct.pack(">I4sI", 0, b"abCd", 0)),
+    "WebP": (b"RIFF\0\0\0\0WEBP", b"junk\0\0\0\0"),
+    "GIF": (b"GIF89a\4\0\4\0\0\0\0!\xfe", b"\1a"),
+    "GIF of extensions": (b"GIF89a\4\0\4\0\0\0\0", b"!\xfe\0"),
+    "TIFF": (b"II*\0\x08\0\0\0\xff\xff", struct.pack("<HHII", 256, 4, 1, 4)),
+    "PPM": (b"P6\n", b"#\n"),
+    "PPM of a comment": (b"P6\n", b"#"),
+    "PAM": (b"P7\n", b"WIDTH 4\n"),
+    "HDR": (b"#?RGBE\n", b"-Y 4 +X 4\n"),
+    "EXR": (b"\x76\x2f\x31\1", b"dataWindow\0box2i\0\x10\0\0\0" + bytes(16)),
+    "JPEG 2000": (b"\xff\x4f\xff\x51", b"\xff\x4f\xff\x51" + b"\0\0\0\1" * 10),
+    "AVIF": (b"\0\0\0\x10ftypavif\0\0\0\0", struct.pack(">I4s", 8, b"free")),
+    "AVIF of streams": (b"\0\0\0\x10ftypavif\0\0\0\0", struct.pack(">I4sQI", 20, b"stco", 1, 0)),
+    "ICO": (b"\0\0\1\0\xff\xff", bytes(16)),
+    "ICNS": (b"icns\0\0\0\0", struct.pack(">4sI", b"ic10", 8)),
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_crafted_headers_end_soon(name: str) -> None:
+    start, part = ENDLESS[name]
+    content = start + part * ((64 << 20) // len(part))
+    begin = time.process_time()
+    image_size(content)
+    webp_exif(content)
+    avif.orientation(content)
+    exif.orientation(content)
+    assert time.process_time() - begin < 5
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirror", range(2))
+def test_the_orientation_of_avif_files_as_pillow_tells_it(turns: int, mirror: int) -> None:
+    content = bytearray(with_orientation(picture(64, 80), 7, "AVIF"))
+    content[content.find(b"irot") + 4] = turns
+    content[content.find(b"imir") + 4] = mirror
+    with PIL.Image.open(io.BytesIO(content)) as image:
+        assert avif.orientation(bytes(content)) == exif.orientation(image.info["exif"])
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("value", range(10))
+def test_the_orientation_of_exif_data_as_pillow_reads_it(order: str, value: int) -> None:
+    data = PIL.Image.Exif()
+    data.endian = order
+    data[271], data[274], data[305] = "a maker", value, "a program"
+    content = data.tobytes()
+    expected = value if 1 <= value <= 8 else 1
+    assert exif.orientation(content) == expected
+    assert exif.orientation(content.removeprefix(b"Exif\0\0")) == expected
+    for length in range(len(content)):
+        assert exif.orientation(content[:length]) in (1, expected)
 
 
 @given(st.binary(max_size=300))

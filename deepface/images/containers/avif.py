@@ -5,17 +5,22 @@ ISO/IEC 23008-12 (boxes) and the AV1 bitstream specification, 5.3 (units) and 5.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from deepface.images.containers.layout import DamagedFile, Layout
+from deepface.images.containers.layout import DamagedFile, Layout, bounded
 
 #: Boxes that hold boxes, and how many bytes come before those.
 _PARENTS = dict.fromkeys((b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0)
 _PARENTS |= {b"meta": 4, b"iinf": 6}
-_MOST_BOXES = 10_000
-_MOST_UNITS = 1_000
+_MOST_PARTS = 10_000
 _SEQUENCE_HEADER = 1
+#: Numbers of EXIF by turns to the left; each for what is not mirrored then, mirrored upside down,
+#: mirrored left to right.
+_ORIENTATIONS = ((1, 4, 2), (8, 5, 7), (3, 2, 4), (6, 7, 5))
 
 
 def is_avif(data: bytes) -> bool:
@@ -29,12 +34,12 @@ def is_avif(data: bytes) -> bool:
 def layout(data: bytes) -> Layout:
     """The largest size that a property or a code stream tells: libavif scales to the former."""
     sizes: list[tuple[int, int]] = []
-    streams: list[bytes] = []
+    streams: list[bytes | memoryview] = []
     kinds: dict[int, bytes] = {}
-    places: list[tuple[int, bool, list[tuple[int, int]]]] = []
+    places: list[_Place] = []
     internal = 0
     per_pixel = 22
-    for kind, start in _boxes(data, 0, len(data)):
+    for kind, start, _ in _boxes(data, 0, len(data)):
         if kind == b"ispe":
             sizes.append(struct.unpack_from(">II", data, start + 4))
         elif kind == b"auxC":  # alpha, decoded although it is dropped
@@ -42,34 +47,59 @@ def layout(data: bytes) -> Layout:
         elif kind == b"idat":
             internal = start
         elif kind == b"infe":
-            number, _, what = struct.unpack_from(
-                ">IH4s" if data[start] == 3 else ">HH4s", data, start + 4
-            )
+            code = ">IH4s" if data[start] == 3 else ">HH4s"
+            number, _, what = struct.unpack_from(code, data, start + 4)
             kinds[number] = what
         elif kind == b"iloc":
-            places += _Reader(data, start).items()
+            places += bounded(_Reader(data, start).places(), _MOST_PARTS)
         elif kind in (b"stco", b"co64"):  # of an animation
             (at,) = struct.unpack_from(">I" if kind == b"stco" else ">Q", data, start + 8)
-            streams.append(data[at:])
-    if sum(length for _, _, extents in places for _, length in extents) > 2 * len(data):
+            streams.append(memoryview(data)[at:])
+    if sum(place.length for place in places) > 2 * len(data):
         raise DamagedFile("is damaged: its parts are larger than the whole")
-    for number, inside, extents in places:
+    items: dict[int, list[bytes]] = {}
+    for number, is_internal, at, length in places:
         if kinds.get(number) == b"av01":
-            first = internal if inside else 0
-            parts = [data[first + at :][:length] for at, length in extents]
-            streams.append(b"".join(parts))
-    for stream in streams:
-        sizes += _sequence_sizes(stream)
+            at += internal if is_internal else 0
+            items.setdefault(number, []).append(data[at : at + length])
+    streams += map(b"".join, items.values())
+    units = itertools.chain.from_iterable(map(_units, streams))
+    for kind_of_unit, unit in bounded(units, _MOST_PARTS):
+        if kind_of_unit == _SEQUENCE_HEADER:
+            sizes.append(_sequence_size(_Bits(bytes(unit[:1_000]))))
     if not sizes:
         raise DamagedFile("tells no size")
     width, height = max(sizes, key=lambda size: size[0] * size[1])
     return Layout(width, height, per_pixel)
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int]]:
-    """The kind of each box and where its content begins, boxes in boxes included."""
+def orientation(data: bytes) -> int:
+    """What the properties ``irot`` and ``imir`` of the picture say, as a number of EXIF."""
+    with contextlib.suppress(struct.error, LookupError, DamagedFile):
+        boxes = {kind: (start, end) for kind, start, end in _boxes(data, 0, len(data))}
+        picture = boxes[b"pitm"][0]
+        (item,) = struct.unpack_from(">I" if data[picture] else ">H", data, picture + 4)
+        properties = [(kind, start) for kind, start, _ in _boxes(data, *boxes[b"ipco"])]
+        numbers = bounded(_Reader(data, boxes[b"ipma"][0]).properties(item), _MOST_PARTS)
+        found = dict(properties[number - 1] for number in numbers)
+        turns = data[found[b"irot"]] & 3 if b"irot" in found else 0
+        return _ORIENTATIONS[turns][1 + (data[found[b"imir"]] & 1) if b"imir" in found else 0]
+    return 1
+
+
+class _Place(NamedTuple):
+    """A part of an item: where it lies, in the box ``idat`` or the file."""
+
+    item: int
+    is_internal: bool
+    at: int
+    length: int
+
+
+def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """The kind of each box, where its content begins and ends; boxes in boxes included."""
     waiting = [(start, end)]
-    for _ in range(_MOST_BOXES):
+    for _ in range(_MOST_PARTS):
         while waiting and waiting[-1][0] + 8 > waiting[-1][1]:
             waiting.pop()
         if not waiting:
@@ -87,12 +117,12 @@ def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int]]:
                 f"{end - at} follow"
             )
         waiting.append((after, end))
-        yield kind, inner
+        yield kind, inner, after
         if kind in _PARENTS:
             waiting.append(
                 (inner + _PARENTS[kind] + (2 if kind == b"iinf" and data[inner] else 0), after)
             )
-    raise DamagedFile(f"has more than {_MOST_BOXES} parts")
+    raise DamagedFile(f"has more than {_MOST_PARTS} parts")
 
 
 class _Reader:
@@ -108,8 +138,8 @@ class _Reader:
             raise DamagedFile("is cut off")
         return int.from_bytes(self._data[self._at - count : self._at], "big")
 
-    def items(self) -> Iterator[tuple[int, bool, list[tuple[int, int]]]]:
-        """The box ``iloc``: number of each item, whether it lies in ``idat``, its extents."""
+    def places(self) -> Iterator[_Place]:
+        """The box ``iloc``; a length of 0 is the rest of the file."""
         version = self.take(4) >> 24
         sizes = self.take(2)
         offset_size, length_size, base_size, index_size = (sizes >> n & 15 for n in (12, 8, 4, 0))
@@ -119,11 +149,22 @@ class _Reader:
             inside = bool(version and self.take(2) & 15)
             self.take(2)
             base = self.take(base_size)
-            extents = []
             for _ in range(self.take(2)):
                 self.take(index_size if version else 0)
-                extents.append((base + self.take(offset_size), self.take(length_size)))
-            yield number, inside, extents
+                at = base + self.take(offset_size)
+                length = self.take(length_size) or max(0, len(self._data) - at)
+                yield _Place(number, inside, at, length)
+
+    def properties(self, item: int) -> Iterator[int]:
+        """The box ``ipma``: numbers of the properties of an item, from 1."""
+        version = self.take(4)
+        size = 2 if version & 1 else 1
+        for _ in range(self.take(4)):
+            number = self.take(4 if version >> 24 else 2)
+            for _ in range(self.take(1)):
+                index = self.take(size) & (0x7FFF if size == 2 else 0x7F)
+                if number == item and index:
+                    yield index
 
 
 class _Bits:
@@ -138,12 +179,10 @@ class _Bits:
         return (self._value >> self._left if self._left >= 0 else 0) & ((1 << count) - 1)
 
 
-def _sequence_sizes(stream: bytes) -> Iterator[tuple[int, int]]:
-    """The sizes that the sequence headers of a code stream allow its frames."""
+def _units(stream: bytes | memoryview) -> Iterator[tuple[int, bytes | memoryview]]:
+    """The kind and the content of each unit of a code stream."""
     at = 0
-    for _ in range(_MOST_UNITS):
-        if at + 2 > len(stream):
-            return
+    while at + 2 <= len(stream):
         head = stream[at]
         at += 2 if head & 4 else 1
         length = len(stream) - at
@@ -154,8 +193,7 @@ def _sequence_sizes(stream: bytes) -> Iterator[tuple[int, int]]:
                 at, shift = at + 1, shift + 7
                 if stream[at - 1] < 128:
                     break
-        if head >> 3 & 15 == _SEQUENCE_HEADER:
-            yield _sequence_size(_Bits(stream[at : at + min(length, 1_000)]))
+        yield head >> 3 & 15, stream[at : at + length]
         at += length
 
 

@@ -21,7 +21,7 @@ _END = b"\xff\xd9"
 #: Markers that stand alone, without a length: TEM, RST0 ... RST7, SOI.
 _ALONE = frozenset([0x01, *range(0xD0, 0xD9)])
 #: A marker among the pixels: no escaped 0xFF, no restart.
-_NEXT = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+_NEXT = re.compile(rb"\xff([\x01-\xcf\xd8-\xfe])")
 _SCANS = re.compile(rb"\xff\xda")
 #: A camera writes some twenty segments. The bound keeps crafted files from being walked for hours.
 _MOST_SEGMENTS = 10_000
@@ -59,15 +59,17 @@ def _count_scans(data: bytes, at: int) -> None:
     if len(_SCANS.findall(data, at)) <= _MOST_SCANS:  # some of these may be data, but it is fast
         return
     count = 0
-    while found := _NEXT.search(data, at):
-        marker, at = found[1][0], found.end()
-        if marker == _END[1]:
+    for _ in range(_MOST_SEGMENTS):
+        found = _NEXT.search(data, at)
+        if found is None or found[1] == _END[1:]:
             return
-        if marker not in _ALONE:
+        at = found.end()
+        if found[1][0] not in _ALONE:
             at += int.from_bytes(data[at : at + 2], "big")
-        count += marker == _SCAN
+        count += found[1][0] == _SCAN
         if count > _MOST_SCANS:
-            raise DamagedFile(f"has more than {_MOST_SCANS} scans")
+            break
+    raise DamagedFile(f"has more than {_MOST_SCANS} scans")
 
 
 def is_plain_jpeg(data: bytes) -> bool:
@@ -95,11 +97,12 @@ def is_plain_jpeg(data: bytes) -> bool:
     return False
 
 
-def has_exif(data: bytes) -> bool:
-    """Whether a JPEG file has a segment of EXIF."""
-    return any(
-        marker == _EXIF and data[at + 4 : at + 8] == b"Exif" for marker, at in _segments(data)
-    )
+def exif(data: bytes) -> bytes:
+    """The content of the first segment of EXIF in a JPEG file, if there is one."""
+    for marker, at in _segments(data):
+        if marker == _EXIF and data[at + 4 : at + 10] == b"Exif\0\0":
+            return data[at + 10 : at + 2 + (data[at + 2] << 8 | data[at + 3])]
+    return b""
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import re
 import struct
 
-from deepface.images.containers.layout import DamagedFile, Layout
+from deepface.images.containers.layout import DamagedFile, Layout, bounded
 
 _STREAM = b"\xff\x4f\xff\x51"
 SIGNATURES = (b"\0\0\0\x0cjP  \r\n\x87\n", _STREAM)
 #: Memory that OpenJPEG takes for a tile, whatever its size, times the number of components.
 _TILE = 4_096
+_MOST_STREAMS = 100
 
 
 def layout(data: bytes) -> Layout:
     """Of several sizes that a file gives, the largest."""
-    found = [_of_stream(data, at.start()) for at in re.finditer(re.escape(_STREAM), data)]
+    streams = bounded(re.finditer(re.escape(_STREAM), data), _MOST_STREAMS)
+    found = [_of_stream(data, at.start()) for at in streams]
     if not found:
         raise DamagedFile("holds no code stream")
     return max(found, key=lambda layout: layout.memory)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeVar
+
+_T = TypeVar("_T")
 
 
 class Layout(NamedTuple):
@@ -30,3 +33,15 @@ class Layout(NamedTuple):
 
 class DamagedFile(Exception):
     """Why a file cannot be decoded; its text goes on from "the file"."""
+
+
+def bounded(parts: Iterable[_T], most: int) -> Iterator[_T]:
+    """The parts of a file, at most so many: walking a crafted one must end soon.
+
+    Raises:
+        DamagedFile: there are more.
+    """
+    for number, part in enumerate(parts):
+        if number == most:
+            raise DamagedFile(f"has more than {most} parts")
+        yield part

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from deepface.images.containers.layout import DamagedFile, Layout
+from deepface.images.containers.layout import DamagedFile, Layout, bounded
 
 _MOST_PARTS = 1_000_000
+_MOST_SIZES = 1_000
+#: Longest header that is text.
+_HEADER = 1 << 16
+_GIF_FRAME, _GIF_EXTENSION = b",!"
 _BETWEEN = rb"(?:\s|#[^\r\n]*[\r\n])"
 _PNM = re.compile(rb"P[1-6]%b+(\d{1,20})%b+(\d{1,20})" % (_BETWEEN, _BETWEEN))
 _PFM = re.compile(rb"P[Ff]4?\s+(\d{1,20})\s+(\d{1,20})")
@@ -28,36 +32,52 @@ def gif(data: bytes) -> Layout:
     """The canvas and the first frame, which may reach beyond it."""
     width, height, flags = struct.unpack_from("<HHB", data, 6)
     at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
-    for _ in range(_MOST_PARTS):
-        if data[at : at + 1] == b",":
-            left, top, across, down = struct.unpack_from("<HHHH", data, at + 1)
+    for frame in bounded(_gif_blocks(data, at), _MOST_PARTS):
+        if frame is not None:
+            left, top, across, down = struct.unpack_from("<HHHH", data, frame + 1)
             width, height = max(width, left + across), max(height, top + down)
-            break
-        if data[at : at + 1] != b"!":
-            break
+    return Layout(width, height, 12)
+
+
+def _gif_blocks(data: bytes, at: int) -> Iterator[int | None]:
+    """``None`` for each extension and each part of one, then where the first frame begins."""
+    while at < len(data) and data[at] == _GIF_EXTENSION:
+        yield None
         at += 2
         while at < len(data) and data[at]:
+            yield None
             at += data[at] + 1
         at += 1
-    return Layout(width, height, 12)
+    if at < len(data) and data[at] == _GIF_FRAME:
+        yield at
 
 
 def webp(data: bytes) -> Layout:
     """The canvas and the frames: every size that there is."""
     sizes: list[tuple[int, int]] = []
-    at = 12
-    for _ in range(_MOST_PARTS):
-        if at + 8 > len(data):
-            break
-        kind, length = struct.unpack_from("<4sI", data, at)
-        sizes += _webp_sizes(kind, data[at + 8 : at + 34])
-        at += 8 + length + (length & 1)
+    for kind, content in _webp_chunks(data):
+        sizes += _webp_sizes(kind, content)
     return Layout(*_largest(sizes), 8.5)
 
 
-def _webp_sizes(kind: bytes, begin: bytes) -> Iterable[tuple[int, int]]:
-    if kind in (b"VP8X", b"ANMF") and len(begin) >= 12:
-        at = 4 if kind == b"VP8X" else 6
+def webp_exif(data: bytes) -> bytes:
+    """The EXIF data of a WebP file, if there is some."""
+    return next((bytes(content) for kind, content in _webp_chunks(data) if kind == b"EXIF"), b"")
+
+
+def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
+    at = 12
+    for _ in range(_MOST_PARTS):
+        if at + 8 > len(data):
+            return
+        kind, length = struct.unpack_from("<4sI", data, at)
+        yield kind, memoryview(data)[at + 8 : at + 8 + length]
+        at += 8 + length + (length & 1)
+
+
+def _webp_sizes(kind: bytes, begin: memoryview) -> Iterable[tuple[int, int]]:
+    at = {b"VP8X": 4, b"ANMF": 6}.get(kind)
+    if at is not None and len(begin) >= at + 6:
         width, height = (int.from_bytes(begin[n : n + 3], "little") for n in (at, at + 3))
         yield width + 1, height + 1
     elif kind == b"VP8 " and len(begin) >= 10:
@@ -68,39 +88,29 @@ def _webp_sizes(kind: bytes, begin: bytes) -> Iterable[tuple[int, int]]:
         yield (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
 
 
-def webp_exif(data: bytes) -> bytes:
-    """The EXIF data of a WebP file, if there is some."""
-    at = 12
-    while at + 8 <= len(data):
-        kind, length = struct.unpack_from("<4sI", data, at)
-        if kind == b"EXIF":
-            return data[at + 8 : at + 8 + length]
-        at += 8 + length + (length & 1)
-    return b""
-
-
 def pnm(data: bytes) -> Layout:
     """Portable bit, grey and pix maps."""
-    return Layout(*_sizes(_PNM.match(data)), 8)
+    return Layout(*_sizes(_PNM.match(data, 0, _HEADER)), 8)
 
 
 def pfm(data: bytes) -> Layout:
     """Portable float maps."""
-    return Layout(*_sizes(_PFM.match(data)), 26)
+    return Layout(*_sizes(_PFM.match(data, 0, _HEADER)), 26)
 
 
 def pam(data: bytes) -> Layout:
     """Portable arbitrary maps; of lines that repeat, the larger counts."""
-    head = data[: data.find(b"ENDHDR")]
+    head = data[:_HEADER].partition(b"ENDHDR")[0]
     width, height, depth = (
-        max((int(found[1]) for found in line.finditer(head)), default=1) for line in _PAM.values()
+        max((int(found[1]) for found in bounded(line.finditer(head), _MOST_SIZES)), default=1)
+        for line in _PAM.values()
     )
     return Layout(width, height, 8 + 4 * depth)
 
 
 def hdr(data: bytes) -> Layout:
     """Radiance's pictures; of lines that repeat, the largest counts."""
-    sizes = [(int(found[2]), int(found[1])) for found in _HDR.finditer(data)]
+    sizes = [(int(found[2]), int(found[1])) for found in bounded(_HDR.finditer(data), _MOST_SIZES)]
     return Layout(*_largest(sizes), 18)
 
 
@@ -124,7 +134,7 @@ def exr(data: bytes) -> Layout:
 def _attributes(data: bytes, name: bytes, code: str) -> list[tuple[int, ...]]:
     return [
         struct.unpack_from(code, data, found.end() + 4)
-        for found in re.finditer(re.escape(name), data)
+        for found in bounded(re.finditer(re.escape(name), data), _MOST_SIZES)
     ]
 
 

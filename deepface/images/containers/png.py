@@ -67,7 +67,7 @@ def ico(data: bytes) -> Layout:
 def icns(data: bytes) -> Layout:
     """The largest picture of an icon of Apple: PNG files, JPEG 2000 files, or pixels."""
     sizes = [(128, 128)]
-    at = 8
+    at, parts = 8, 0
     while at + 8 <= len(data):
         (length,) = struct.unpack_from(">I", data, at + 4)
         inside = data[at + 8 : at + length]
@@ -75,9 +75,10 @@ def icns(data: bytes) -> Layout:
             sizes.append((layout(inside) or Layout(0, 0, 0)).size)
         elif inside.startswith(jpeg2000.SIGNATURES):
             sizes.append(jpeg2000.layout(inside).size)
-        if length < 8 or len(sizes) > _MOST_ICONS:
-            raise DamagedFile("is damaged, or holds too many icons")
-        at += length
+        at += max(8, length)
+        parts += 1
+        if parts > _MOST_ICONS:
+            raise DamagedFile(f"holds more than {_MOST_ICONS} icons")
     return _largest(sizes)
 
 
