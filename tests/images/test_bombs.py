@@ -25,6 +25,7 @@ from tests.images.pictures import encoded, picture
 #: Above these, in MB and seconds of all threads, a file of less than 1 MB is an attack.
 MEMORY, SECONDS = 300, 5
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # Pillow's
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="measured by Linux")
 
 
