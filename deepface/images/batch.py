@@ -286,7 +286,8 @@ class _ReadAhead:
     """
 
     def __init__(self, items: Iterable[Any], workers: int, strict: bool, leave_jpeg: bool) -> None:
-        self._items = enumerate(items)
+        self._items = iter(items)
+        self._pulled = 0  # images that were requested
         self._strict = strict
         self._leave_jpeg = leave_jpeg
         self._pending: deque[tuple[Future[Attempt], int]] = deque()
@@ -315,14 +316,15 @@ class _ReadAhead:
         """The next image of the input, and its pixels if it was read already."""
         result: Future[Attempt] = Future()
         try:
-            index, image = next(self._items)
+            image = next(self._items)
         except StopIteration:
             return None
         except Exception as error:  # the caller's iterator fails: its turn has yet to come
-            self._items = enumerate(())
+            self._items = iter(())
             result.set_exception(error)
             return result, 0
-        item = _Item(index, image, item_name(image), result)
+        item = _Item(self._pulled, image, item_name(image), result)
+        self._pulled += 1
         if reads_from_elsewhere(image):
             self._pool.submit(self._read_item, item)
             return result, 0
@@ -422,7 +424,7 @@ class _LiveReadAhead(_ReadAhead):
         super().__init__(items, workers, strict, leave_jpeg)
         self._changed = threading.Condition()  # for what is pending and what follows
         self._wanted = 0
-        self._ended = False
+        self._ended = False  # there is no more to come, or nobody wants it
         self._asked: float | None = None  # since when the source is asked for an image
         self._feeder = threading.Thread(target=self._feed, name="deepface-source", daemon=True)
         self._feeder.start()
@@ -434,44 +436,46 @@ class _LiveReadAhead(_ReadAhead):
             self._changed.notify_all()
 
     def interrupt(self) -> None:
-        """Give no more images."""
+        """Take no more images from the source, and wait for none."""
         with self._changed:
-            self._closed = True
+            self._ended = True
             self._changed.notify_all()
 
     def close(self) -> None:
         """As that of the base class. Where the source blocks, its thread ends when it goes on."""
+        self.interrupt()
         super().close()
-        with self._changed:
-            self._changed.notify_all()
         self._feeder.join(PATIENCE)
 
     def _feed(self) -> None:
         while not self._ended:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._has_room(self._wanted))
-                if self._closed:
-                    return
-                self._asked = time.monotonic()
-            try:
-                pulled = self._pull()
-            except BaseException as error:  # whoever takes images would wait for ever
-                pulled = Future(), 0
-                pulled[0].set_exception(error)
-                self._items = enumerate(())
-            with self._changed:
-                self._asked = None
-                if pulled is None:
-                    self._ended = True
-                elif not self._closed:
-                    self._append(*pulled)
-                if self._ended or len(self._pending) == 1 or not self._has_room(self._wanted):
-                    self._changed.notify_all()
+            self._feed_one()  # a function of its own, which keeps no image while the source blocks
+
+    def _feed_one(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._has_room(self._wanted))
+            if self._ended:
+                return
+            self._asked = time.monotonic()
+        try:
+            pulled = self._pull()
+        except BaseException as error:  # whoever takes images would wait for ever
+            pulled = Future(), 0
+            pulled[0].set_exception(error)
+            self._items = iter(())
+        with self._changed:
+            self._asked = None
+            if pulled is None:
+                self._ended = True
+            elif not self._ended:
+                self._append(*pulled)
+            if self._ended or len(self._pending) == 1 or not self._has_room(self._wanted):
+                self._changed.notify_all()
 
     def _take(self, count: int) -> list[Attempt]:
         self.request(count)
         with self._changed:
-            while not (self._ended or self._closed) and self._has_room(count):
+            while not self._ended and self._has_room(count):
                 rest = None  # there is nothing yet that could wait
                 if self._pending:
                     rest = PATIENCE

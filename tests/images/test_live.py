@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +22,7 @@ import pytest
 from deepface.errors import DeepFaceError
 from deepface.images import batch
 from deepface.images.batch import FailedImage
+from deepface.images.decode import Encoded
 from deepface.images.load import read_item
 from deepface.images.sources import open_sources
 from deepface.pipeline import FacePipeline
@@ -216,6 +219,33 @@ def test_a_picture_that_is_long_in_coming_holds_up_none_before_it(
     assert [image.index for image in next(images)] == [0]
     come.set()
     assert [image.index for chunk in images for image in chunk] == [1, 2]
+
+
+@pytest.mark.parametrize("kind", [FacePipeline, Stages, Lanes])
+def test_no_picture_is_kept_while_the_source_blocks(
+    kind: type[FacePipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[weakref.ref[Any]] = []
+    decode = Encoded.decode
+
+    def noted(self: Encoded) -> Any:
+        image = decode(self)
+        alive.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(Encoded, "decode", noted)
+    source = Source(4, 1)
+    stream: Any = kind("skip", batch_size=2).stream(source)
+    for _ in range(4):
+        next(stream)
+    end = time.monotonic() + LIMIT
+    while any(ref() is not None for ref in alive) and time.monotonic() < end:
+        gc.collect()
+        time.sleep(0.01)
+    assert len(alive) == 4
+    assert not any(ref() is not None for ref in alive)
+    source.go_on()
+    stream.close()
 
 
 def test_a_list_is_no_live_source(tmp_path: Path) -> None:
