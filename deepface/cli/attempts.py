@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import Any, TypeVar
 
 from deepface.errors import fault_of
+from deepface.runtime.concurrency.prefetch import as_they_come
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -17,11 +18,12 @@ def attempts(
 ) -> Iterator[tuple[T, R | Exception]]:
     """Each item with its result or its error, in order, ``size`` items at a time.
 
-    A batch that fails is halved until the bad item is alone.
+    Where the items make one wait, those that are there go on. A batch that fails is halved until
+    the bad item is alone.
     """
-    remaining = iter(items)
-    while chunk := list(itertools.islice(remaining, size)):
-        yield from zip(chunk, _halved(chunk, call), strict=True)
+    with closing(as_they_come(iter(items), size)) as chunks:
+        for chunk in chunks:
+            yield from zip(chunk, _halved(chunk, call), strict=True)
 
 
 def _halved(items: Sequence[Any], call: Callable[[Sequence[Any]], Sequence[Any]]) -> list[Any]:

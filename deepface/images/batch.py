@@ -23,6 +23,7 @@ from deepface.images.decode import Encoded
 from deepface.images.load import item_name, read_item, reads_from_elsewhere
 from deepface.images.pil import is_pil_image
 from deepface.images.video import Frame
+from deepface.runtime.concurrency.prefetch import PATIENCE
 from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
 from deepface.types import Image
 
@@ -30,8 +31,6 @@ from deepface.types import Image
 MAX_CHUNK_PIXELS = 64_000_000
 #: OpenCV decodes without Python's lock. More threads than cores, because URLs and disks wait.
 WORKERS = min(16, 2 + (os.cpu_count() or 1))
-#: Seconds for which a source may make what is ready wait.
-PATIENCE = 0.01
 #: Seconds for which an image of such a source may be read (from a slow server) and decoded.
 _READING = 0.5
 #: What becomes of an error of one image of a batch: it is raised, or it takes the image's place.
@@ -97,7 +96,7 @@ class Batch:
         kept: nothing changes the images while they are walked. An iterator may fill one array anew
             for each of its images; those are copied when they come.
         live: the source may block. It is walked in a thread of its own, and a list of images ends
-            where the next one is not there within :data:`PATIENCE`.
+            where the next one is not there within some milliseconds (``PATIENCE``).
     """
 
     def __init__(

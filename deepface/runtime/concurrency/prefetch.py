@@ -1,15 +1,20 @@
-"""An iterator that runs ahead in a thread of its own, by a bounded number of items."""
+"""Iterators that run ahead in a thread of their own, by a bounded number of items."""
 
 from __future__ import annotations
 
 import queue
 import threading
 from collections.abc import Generator, Iterator
-from typing import Any, TypeVar
+from contextlib import contextmanager, suppress
+from typing import Any, TypeAlias, TypeVar
 
 T = TypeVar("T")
 
 _END = object()
+#: Items with what was raised instead of them; the last one is ``_END``.
+_Ready: TypeAlias = "queue.Queue[tuple[Any, BaseException | None]]"
+#: Seconds for which a source may make what is ready wait.
+PATIENCE = 0.01
 
 
 def ahead(items: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
@@ -19,36 +24,7 @@ def ahead(items: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
     raises is raised here in its turn. Closing this generator ends the thread: it comes back when
     the item in the making is finished.
     """
-    ready: queue.Queue[Any] = queue.Queue(depth)
-    stop = threading.Event()
-
-    def put(item: Any) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not put((item, None)):
-                    break
-                del item  # or it would live until the next one is complete
-            else:
-                put((_END, None))
-        except BaseException as error:
-            put((_END, error))
-        finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
-
-    thread = threading.Thread(target=work, name="deepface-ahead", daemon=True)
-    thread.start()
-    try:
+    with _filled(items, depth) as ready:
         while True:
             item, error = ready.get()
             if error is not None:
@@ -57,6 +33,63 @@ def ahead(items: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
                 return
             yield item
             del item
+
+
+def as_they_come(items: Iterator[T], size: int) -> Generator[list[T], None, None]:
+    """Lists of at most ``size`` items, which end where the next is not there within a moment.
+
+    Closing this generator does not wait for a source that blocks: its thread ends when it goes on.
+    """
+    with _filled(items, size, patience=PATIENCE) as ready:
+        item, error = None, None
+        while item is not _END and error is None:
+            chunk: list[T] = []
+            with suppress(queue.Empty):
+                while len(chunk) < size:
+                    item, error = ready.get(timeout=PATIENCE if chunk else None)
+                    if item is _END:
+                        break
+                    chunk.append(item)
+            if chunk:
+                yield chunk
+        if error is not None:
+            raise error
+
+
+@contextmanager
+def _filled(items: Iterator[Any], depth: int, patience: float | None = None) -> Iterator[_Ready]:
+    """A queue of ``depth`` that a thread fills; the thread is waited for at the end."""
+    ready: _Ready = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(item: Any, error: BaseException | None = None) -> bool:
+        while not stop.is_set():
+            try:
+                ready.put((item, error), timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    break
+                del item  # or it would live until the next one is complete
+            else:
+                put(_END)
+        except BaseException as error:
+            put(_END, error)
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+
+    thread = threading.Thread(target=work, name="deepface-ahead", daemon=True)
+    thread.start()
+    try:
+        yield ready
     finally:
         stop.set()
-        thread.join()
+        thread.join(patience)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deepface.runtime.concurrency.prefetch import ahead
+from deepface.runtime.concurrency.prefetch import ahead, as_they_come
 
 
 def threads() -> list[str]:
@@ -68,3 +68,50 @@ def test_closing_closes_the_source() -> None:
     walk.close()  # type: ignore[attr-defined]
     assert closed.is_set()
     assert not threads()
+
+
+@pytest.mark.parametrize("size", [1, 3, 64])
+def test_lists_end_where_the_source_blocks(size: int) -> None:
+    go_on = threading.Semaphore(1)
+
+    def source() -> Iterator[int]:
+        for burst in (range(2), range(2, 7), range(7, 8)):
+            assert go_on.acquire(timeout=20), "nobody took what was there"
+            yield from burst
+        assert go_on.acquire(timeout=20)
+
+    lists = as_they_come(source(), size)
+    found: list[int] = []
+    for total in (2, 7, 8):
+        while len(found) < total:
+            part = next(lists)
+            assert 1 <= len(part) <= size
+            found += part
+        go_on.release()
+    assert found == list(range(8))
+    assert next(lists, None) is None
+
+
+def test_an_error_comes_after_what_was_before_it() -> None:
+    def source() -> Iterator[int]:
+        yield from range(5)
+        raise RuntimeError("gone")
+
+    found: list[int] = []
+    with pytest.raises(RuntimeError, match="gone"):
+        for part in as_they_come(source(), 3):
+            found += part
+    assert found == list(range(5))
+
+
+def test_lists_of_a_source_that_blocks_can_be_left() -> None:
+    go_on = threading.Event()
+
+    def source() -> Iterator[int]:
+        yield 1
+        go_on.wait(20)
+
+    lists = as_they_come(source(), 4)
+    assert next(lists) == [1]
+    lists.close()
+    go_on.set()
