@@ -286,8 +286,8 @@ def main() -> None:
     lines = {file: file.read_text(encoding="utf-8").splitlines() for file in files}
     known = [(file, mutant) for file in files for mutant in mutants(file)]
     sample = random.Random(chosen.seed).sample(known, min(chosen.count, len(known)))
-    folder = chosen.room.removesuffix(".py").split("/")[0]
-    laboratory = Laboratory(chosen.tests or [f"tests/{folder}"], chosen.limit, chosen.slowest)
+    folders = sorted({f"tests/{room.removesuffix('.py').split('/')[0]}" for room in chosen.room})
+    laboratory = Laboratory(chosen.tests or folders, chosen.limit, chosen.slowest)
     survivors = []
     try:
         for number, (file, mutant) in enumerate(sorted(sample, key=lambda m: (m[0], m[1].line)), 1):
@@ -295,8 +295,8 @@ def main() -> None:
                 survivors.append(mutant)
                 code = lines[file][mutant.line - 1].strip()
                 print(f"{mutant.file}:{mutant.line}: {mutant.what}: {code}", flush=True)
-            if sys.stderr.isatty():
-                print(f"{number}/{len(sample)}", end="\r", file=sys.stderr, flush=True)
+            end = "\r" if sys.stderr.isatty() else "\n"
+            print(f"{number}/{len(sample)}", end=end, file=sys.stderr, flush=True)
     finally:
         laboratory.close()
     noticed = len(sample) - len(survivors)
