@@ -214,6 +214,64 @@ def test_pairs_and_searches_are_added_to(model: ColorModel, folder: Path, tmp_pa
         assert other.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("find", [("--every", "2"), ("--threshold", "2"), ("--k", "1"), ("--db-path", "."),
+                  ("--similarity-search", "True"), ("--distance-metric", "cosine")]),
+        ("verify", [("--threshold", "2"), ("--distance-metric", "angular"), ("--align", "False")]),
+        ("extract", [("--every", "2"), ("--color-face", "gray"), ("--max-faces", "1")]),
+        ("analyze", [("--every", "2"), ("--actions", "gender")]),
+    ],
+)  # fmt: skip
+def test_other_options_of_each_command(
+    model: ColorModel, folder: Path, tmp_path: Path, command: str, options: list[tuple[str, str]]
+) -> None:
+    output, picture = tmp_path / "out.jsonl", str(folder / "000.png")
+    given = {"--detector-backend": "skip"}
+    if command in ("find", "verify"):
+        given |= {"--model-name": "colors", "--threshold": "1"}
+    if command == "find":
+        given |= {"--db-path": str(folder), "--distance-metric": "euclidean"}
+    if command == "analyze":
+        given |= {"--actions": "age"}
+    pictures = [picture] * (1 + (command == "verify"))
+
+    class Age:
+        def describe(self, batch: Any) -> list[dict[str, int]]:
+            return [{"age": 30} for _ in batch]
+
+    def called(changed: dict[str, str], *more: str) -> Any:
+        arguments = [text for option in {**given, **changed}.items() for text in option]
+        with cached("facial_attribute", "Age", Age()):
+            return run(command, *pictures, *arguments, "--output", output, *more)
+
+    assert called({}).exit_code == 0
+    assert "is complete" in called({}, "--resume").stderr
+    if command == "find":
+        assert "is complete" in called({"--db-path": f"{folder}/"}, "--resume").stderr
+    for name, value in options:
+        refused = called({name: value}, "--resume")
+        assert refused.exit_code == 2, (name, refused.output)
+        assert "was made with other options" in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["extract", "find", "verify"])
+def test_silence(model: ColorModel, folder: Path, tmp_path: Path, command: str) -> None:
+    """Failures are told all the same."""
+    arguments = ["--detector-backend", "skip", "--output", str(tmp_path / "out.jsonl")]
+    if command != "extract":
+        arguments += ["--model-name", "colors", "--threshold", "1"]
+    if command == "find":
+        arguments += ["--db-path", str(folder), "--distance-metric", "euclidean"]
+    result = run(command, folder / "000.png", folder / "001.png", *arguments, "--silent")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    aloud = run(command, folder / "000.png", "missing.png", *arguments)
+    assert " failed, " in aloud.stderr
+    failed = run(command, folder / "000.png", "missing.png", *arguments, "--silent")
+    assert "missing.png" in failed.stderr and " a second" not in failed.stderr
+
+
 def test_sheets_and_files_of_what_is_added(folder: Path, tmp_path: Path) -> None:
     import cv2
 
