@@ -23,7 +23,7 @@ ROOMS = (
     ("modeling",),
     ("pipeline",),
 )
-DOORS = ("DeepFace", "cli", "server", "live", "distributed", "compat", "api", "client")
+DOORS = ("DeepFace", "tables", "cli", "server", "live", "distributed", "compat", "api", "client")
 
 
 def files() -> list[Path]:

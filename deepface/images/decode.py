@@ -27,7 +27,7 @@ _TURNED_HERE: dict[str, Callable[[bytes], int]] = {
     "WEBP": lambda data: exif.orientation(webp_exif(data)),
     "AVIF": avif.orientation,
 }
-#: Formats that Pillow does not know (or, of JPEG, no file more), and what to say where OpenCV fails.
+#: Formats that Pillow does not know (of JPEG, no file more), and what to say where OpenCV fails.
 _ONLY_OPENCV = dict.fromkeys(("HDR", "JPEG", "PAM", "PFM"), "OpenCV cannot decode it") | {
     "EXR": "OpenCV cannot decode it, and reads OpenEXR only where OPENCV_IO_ENABLE_OPENEXR=1 was "
     "set before it was imported"
