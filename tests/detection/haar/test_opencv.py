@@ -197,7 +197,7 @@ def test_opencv_without_cascades(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_opencv_without_the_cascade_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """They are taken from the weights folder, and downloaded into it, then."""
     monkeypatch.setattr("cv2.data.haarcascades", str(tmp_path))
-    monkeypatch.setattr(cascade, "ensure_weight", FOLDER.joinpath)
+    monkeypatch.setattr(cascade, "ensure_weight", lambda file: FOLDER / file.name)
     assert cascade.Cascade("haarcascade_eye.xml").window == 20
     monkeypatch.delattr(cv2, "data")
     assert cascade.Cascade("haarcascade_frontalface_default.xml").window == 24
