@@ -26,17 +26,20 @@ def shades(count: int) -> list[Image]:
     return [np.full((48, 64, 3), 20 * n, np.uint8) for n in range(count)]
 
 
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    """Ten grey frames, each lighter than the one before."""
-    path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE, (64, 48))
+def written(path: Path, code: str) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*code), RATE, (64, 48))
     if not writer.isOpened():
-        pytest.skip("this OpenCV writes no video")
+        pytest.skip("this OpenCV writes no such video")
     for frame in shades(10):
         writer.write(frame)
     writer.release()
     return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Ten grey frames, each lighter than the one before."""
+    return written(tmp_path / "clip.avi", "MJPG")
 
 
 @pytest.mark.parametrize("every", [1, 3, 10, 99])
@@ -70,10 +73,10 @@ def test_unreadable_videos(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["10:30:00.mp4", "file:a.mp4", "a%03d.mp4", "concat:a|b.mp4"])
 def test_names_that_ffmpeg_would_take_for_something_else(
-    clip: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clip.rename(clip.parent / name)
-    monkeypatch.chdir(clip.parent)
+    written(tmp_path / "x.mp4", "mp4v").rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
     frames = list(iter_frames(name))
     assert [frame.name for frame in frames] == [f"{name}#{number}" for number in range(10)]
 
