@@ -172,6 +172,34 @@ def test_options_that_change_nothing_are_not(
     assert "is complete" in represent(folder, output, "--resume", *option).stderr
 
 
+def test_what_differs_is_told(model: ColorModel, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "new" / "deep" / "vectors.jsonl"  # folders are made
+    assert represent(folder, output).exit_code == 0
+    refused = represent(folder, output, "--resume", "--border", "0.25")
+    assert "made with other options: border was 0.5 and is 0.25. Give the same" in refused.stderr
+
+
+def test_a_failure_of_a_run_that_was_cut_off_is_tried_again(tmp_path: Path) -> None:
+    """And counts no more when the next run has succeeded, cut off itself or not."""
+    output = tmp_path / "out.jsonl"
+    for number, entries in enumerate(
+        ([Entry("a", error="first"), Entry("b")], [Entry("a", error="second")], [Entry("a")])
+    ):
+        journal = Journal(output, {}, resume=number > 0)
+        for entry in entries:
+            journal.write(entry)
+        journal.close()  # as Ctrl-C leaves it
+        again = Journal(output, {}, resume=True)
+        known = list(again.known())
+        again.close()
+        assert sorted(entry.key for entry in known) == ["a", "b"]
+    assert [entry.error for entry in known] == [None, None]
+    journal = Journal(output, {}, resume=True)
+    journal.finish()
+    journal.close()
+    assert output.read_text() == '{"source": "b"}\n{"source": "a"}\n'
+
+
 def test_an_output_of_which_nothing_is_known(
     model: ColorModel, folder: Path, tmp_path: Path
 ) -> None:

@@ -97,6 +97,11 @@ def test_lists_of_any_program(folder: Path, mark: str, end: str) -> None:
         assert [line["source"] for line in lines(result)] == list(map(str, names))
 
 
+def test_half_a_line_end_at_the_end(folder: Path) -> None:
+    result = run("extract", "-", "--detector-backend", "skip", stdin=f"{folder / '000.png'}\r")
+    assert [line["source"] for line in lines(result)] == [str(folder / "000.png")]
+
+
 def test_names_that_hold_line_ends(folder: Path) -> None:
     name = folder / "two\nlines \r"
     (folder / "000.png").rename(name)
