@@ -431,7 +431,7 @@ def detectFace(  # noqa: N802 - a published name
         enforce_detection=enforce_detection,
         align=align,
     )
-    return resize_image(faces[0]["face"], target_size) if faces else None  # type: ignore[call-overload]
+    return resize_image(faces[0]["face"], target_size) if faces else None
 
 
 def find(

@@ -208,7 +208,7 @@ def _detached(error: Exception) -> Exception:
     if error.__traceback__ is not None and not isinstance(error, DeepFaceError):
         notes: list[str] = getattr(error, "__notes__", [])
         text = "".join(traceback.format_tb(error.__traceback__))
-        error.__notes__ = [*notes, f"Raised here:\n{text}"]  # type: ignore[attr-defined]
+        error.__notes__ = [*notes, f"Raised here:\n{text}"]
     links: list[BaseException | None] = [error]
     while links:
         link = links.pop()

@@ -18,7 +18,7 @@ def l2_normalize(x: ArrayLike, axis: int | None = None, epsilon: float = 1e-10) 
     """``x / (|x| + epsilon)`` along ``axis`` (over everything when it is ``None``)."""
     array = np.asarray(x)
     norm: NDArray[Any] = np.linalg.norm(array, axis=axis, keepdims=axis is not None)
-    return array / (norm + epsilon)  # type: ignore[no-any-return]
+    return array / (norm + epsilon)
 
 
 def find_cosine_distance(source_representation: ArrayLike, test_representation: ArrayLike) -> Any:

@@ -120,7 +120,7 @@ class Ranking:
                 self._on_device[target] = torch.from_numpy(self._units).to(target)
             with exact_float32():
                 found = torch.from_numpy(units).to(target) @ self._on_device[target].T
-            return found.cpu().numpy()  # type: ignore[no-any-return]
+            return found.cpu().numpy()
         return units @ self._units.T
 
     def _cosine_error(self) -> float:

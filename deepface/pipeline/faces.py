@@ -96,7 +96,7 @@ def _detected(seen: list[Seen], options: Options) -> list[list[DetectedFace]]:
         min_face_size=options.min_face_size,
     )
     if found and isinstance(found[0], DetectedFace):  # a stand-in that knows single images only
-        return [found]  # type: ignore[list-item]
+        return [found]
     return found  # type: ignore[return-value]
 
 
@@ -157,7 +157,7 @@ def _pixels(face: DetectedFace, options: Options) -> NDArray[Any]:
     elif options.color_face == "gray":
         crop = _gray(crop)
     if options.normalize_face and face.full_scale != 1:
-        return crop / face.full_scale  # type: ignore[no-any-return]
+        return crop / face.full_scale
     return np.array(crop, order="C")
 
 

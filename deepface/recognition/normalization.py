@@ -28,7 +28,7 @@ def normalize_embedding_minmax(model_name: str, embeddings: ArrayLike) -> NDArra
     if limits is None:
         return array
     low, high = limits
-    return (np.clip(array, low, high) - low) / (high - low)  # type: ignore[no-any-return]
+    return (np.clip(array, low, high) - low) / (high - low)
 
 
 def normalize_embedding_l2(embeddings: ArrayLike) -> NDArray[Any]:

@@ -54,7 +54,7 @@ class Network:
             _keep_freed_memory()
         module = module.eval().requires_grad_(False).to(device=self.device, dtype=self.dtype)
         # Channels-last is the faster layout for convolutions on both CPU and CUDA.
-        self.module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.module = module.to(memory_format=torch.channels_last)
 
     def __call__(
         self,

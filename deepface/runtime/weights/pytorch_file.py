@@ -243,7 +243,7 @@ class _Unpickler(pickle._Unpickler):
     Python's implementation, because its steps can be replaced one by one.
     """
 
-    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, content: bytes | io.BytesIO) -> None:
         super().__init__(io.BytesIO(content) if isinstance(content, bytes) else content)

@@ -37,7 +37,7 @@ class Journal:
             return []
         pictures = []
         intact = 0
-        with raw, io.BufferedReader(raw) as file:  # type: ignore[type-var]
+        with raw, io.BufferedReader(raw) as file:
             for line in file:
                 picture = self._parse(line)
                 if picture is None:

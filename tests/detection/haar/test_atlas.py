@@ -28,8 +28,8 @@ def seen(image: Image, view: View) -> Image:
 
 def test_grey_of_every_colour() -> None:
     channels = np.meshgrid(*[np.arange(256, dtype=np.uint8)] * 3, indexing="ij")
-    colours = np.stack(channels, axis=-1).reshape(4096, 4096, 3)
-    expected = cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY)
+    colours = np.stack(channels, axis=-1).reshape(-1, 3)
+    expected = cv2.cvtColor(colours.reshape(4096, 4096, 3), cv2.COLOR_BGR2GRAY).ravel()
     np.testing.assert_array_equal(haar_atlas._gray(torch.from_numpy(colours)).numpy(), expected)
 
 
