@@ -93,3 +93,34 @@ def test_no_circle_of_files() -> None:
 
     for name in arrows:
         visit(name, ())
+
+
+def test_every_public_method_is_documented_once() -> None:
+    """By itself, or by a class that it inherits from: then it need not say so."""
+    classes = {
+        node.name: node
+        for file in files()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef)
+    }
+
+    def documented(name: str, method: str) -> bool:
+        node = classes.get(name)
+        if node is None:
+            return False
+        own = (part for part in node.body if isinstance(part, ast.FunctionDef))
+        if any(part.name == method and ast.get_docstring(part) for part in own):
+            return True
+        bases = (ast.unparse(base).split("[")[0].split(".")[-1] for base in node.bases)
+        return any(documented(base, method) for base in bases)
+
+    missing = [
+        f"{name}.{part.name}"
+        for name, node in classes.items()
+        for part in node.body
+        if isinstance(part, ast.FunctionDef)
+        and not name.startswith("_")
+        and not part.name.startswith("_")
+        and not documented(name, part.name)
+    ]
+    assert not missing

@@ -106,9 +106,7 @@ class ArcFace(NetworkModel):
     flatten: ClassVar = {"dense": (7, 7, 512)}
 
     def network(self) -> nn.Module:
-        """See the base class."""
         return ArcFaceNet()
 
     def keras_order(self) -> list[str]:
-        """See the base class."""
         return list(_keras_order())

@@ -45,9 +45,7 @@ class DeepId(NetworkModel):
     chunk_sizes: ClassVar = {"cpu": 64}  # so small that it stays in the cache
 
     def network(self) -> nn.Module:
-        """See the base class."""
         return DeepIdNet()
 
     def keras_order(self) -> tuple[str, ...]:
-        """See the base class."""
         return ("Conv1", "Conv2", "Conv3", "Conv4", "fc11", "fc12")

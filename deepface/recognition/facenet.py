@@ -186,11 +186,9 @@ class Facenet128(NetworkModel):
     card = FACENET_128
 
     def network(self) -> nn.Module:
-        """See the base class."""
         return InceptionResNetV1(self.output_shape)
 
     def keras_order(self) -> list[str]:
-        """See the base class."""
         return list(_keras_order())
 
 

@@ -103,9 +103,7 @@ class FbDeepFace(NetworkModel):
     flatten: ClassVar = {"F7": (21, 21, 16)}
 
     def network(self) -> nn.Module:
-        """See the base class."""
         return FbDeepFaceNet()
 
     def keras_order(self) -> tuple[str | None, ...]:
-        """See the base class."""
         return ("C1", "C3", "L4", "L5", "L6", "F7", None)

@@ -168,9 +168,7 @@ class GhostFaceNet(NetworkModel):
     chunk_sizes: ClassVar = {"cpu": 4}  # its maps are large and many
 
     def network(self) -> nn.Module:
-        """See the base class."""
         return GhostFaceNetV1()
 
     def keras_order(self) -> list[str]:
-        """See the base class."""
         return list(_keras_order())

@@ -157,9 +157,7 @@ class OpenFace(NetworkModel):
     card = CARD
 
     def network(self) -> nn.Module:
-        """See the base class."""
         return OpenFaceNet()
 
     def keras_order(self) -> list[str]:
-        """See the base class."""
         return list(_keras_order())

@@ -104,15 +104,12 @@ class VggFace(NetworkModel):
     ignore = ("fc8.",)
 
     def network(self) -> nn.Module:
-        """See the base class."""
         return VggTrunk()
 
     def keras_order(self) -> tuple[str | None, ...]:
-        """See the base class."""
         return (*TRUNK_ORDER, None)
 
     def ready(self, module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-        """See the base class."""
         assert isinstance(module, VggTrunk)
         on_cpu = device.type == "cpu" and dtype == torch.float32
         return module.for_cpu() if on_cpu else module

@@ -47,12 +47,10 @@ class Milvus(Database):
         self._client: Any = connection or _connect(details)
 
     def close(self) -> None:
-        """See the base class."""
         self._client.close()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        """See the base class."""
         text = getattr(error, "message", error)
         place = details.get("uri") if isinstance(details, dict) else details
         if isinstance(place, (str, os.PathLike)) and "://" not in os.fspath(place):
@@ -63,7 +61,6 @@ class Milvus(Database):
         )
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        """See the base class."""
         if not self._client.has_collection(criteria.collection):
             self._client.create_collection(
                 criteria.collection,
@@ -75,7 +72,6 @@ class Milvus(Database):
             )
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
-        """See the base class."""
         rows = [
             {
                 "id": _id(record),
@@ -88,11 +84,9 @@ class Milvus(Database):
         self._client.insert(criteria.collection, rows)
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
-        """See the base class."""
         return {row["face_hash"] for row in self._same_faces(criteria, records)}
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
-        """See the base class."""
         return [row["id"] for row in self._same_faces(criteria, records)]
 
     def _same_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -106,7 +100,6 @@ class Milvus(Database):
         return rows
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
-        """See the base class."""
         name = criteria.collection
         if not self._client.has_collection(name):
             return 0
@@ -116,7 +109,6 @@ class Milvus(Database):
         return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
-        """See the base class."""
         if not self._client.has_collection(criteria.collection):
             return
         rows = self._client.query_iterator(
@@ -129,13 +121,11 @@ class Milvus(Database):
             rows.close()
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        """See the base class."""
         if not ids or not self._client.has_collection(criteria.collection):
             return Page.of([])
         return _page(self._client.get(criteria.collection, list(ids), output_fields=list(_FIELDS)))
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
-        """See the base class."""
         if not self._client.has_collection(criteria.collection):
             return [[] for _ in queries]
         found = self._client.search(

@@ -43,12 +43,10 @@ class Mongo(IndexedDatabase):
         self._counters = self._client["deepface"]["counters"]
 
     def close(self) -> None:
-        """See the base class."""
         self._client.close()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        """See the base class."""
         where = "connection_details or DEEPFACE_MONGO_URI"
         if isinstance(error, OperationFailure):
             refused = f" Check user and password in {where}." if error.code in _REFUSED else ""
@@ -61,7 +59,6 @@ class Mongo(IndexedDatabase):
         )
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        """See the base class."""
         self._faces.create_index(
             [("face_hash", 1), ("embedding_hash", 1)], unique=True, name="uniq_face_embedding"
         )
@@ -86,12 +83,10 @@ class Mongo(IndexedDatabase):
         }
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
-        """See the base class."""
         hashes = [record.face_hash for record in records]
         return self._ids_where({"face_hash": {"$in": hashes}, **criteria.columns})
 
     def ids_of_names(self, criteria: Criteria, names: Sequence[str]) -> list[Id]:
-        """See the base class."""
         wanted = [storable(name) for name in names]
         return self._ids_where({"img_name": {"$in": wanted}, **criteria.columns})
 
@@ -99,7 +94,6 @@ class Mongo(IndexedDatabase):
         return [face["sequence"] for face in self._faces.find(condition, {"sequence": 1})]
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
-        """See the base class."""
         counter = self._counters.find_one_and_update(
             {"_id": "embedding_id"},
             {"$inc": {"seq": len(records)}},
@@ -135,16 +129,13 @@ class Mongo(IndexedDatabase):
             raise
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
-        """See the base class."""
         return int(self._faces.delete_many({"sequence": {"$in": list(ids)}}).deleted_count)
 
     def pages(self, criteria: Criteria, size: int = PAGE, after: int = -1) -> Iterator[Page]:
-        """See the base class."""
         for faces in self._pages_of(criteria, ("img_name", "embedding"), size, after):
             yield _page(faces)
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
-        """See the base class."""
         for faces in self._pages_of(criteria, ("img_name",), PAGE, -1):
             yield from ((face["sequence"], str(face.get("img_name"))) for face in faces)
 
@@ -161,7 +152,6 @@ class Mongo(IndexedDatabase):
             after = faces[-1]["sequence"]
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        """See the base class."""
         return _page(self._faces.find({"sequence": {"$in": list(ids)}}))
 
     def get(self, criteria: Criteria, identity: Any) -> Stored | None:
@@ -174,21 +164,17 @@ class Mongo(IndexedDatabase):
         return Stored(found.id, Criteria(**made), found.img_name, found.embedding)
 
     def ids(self, criteria: Criteria) -> NDArray[np.int64]:
-        """See the base class."""
         return np.array(self._ids_where(dict(criteria.columns)), dtype=np.int64)
 
     def place(self) -> str:
-        """See the base class."""
         return f"mongo {self._client!r}"
 
     def index_data(self, criteria: Criteria) -> bytes | None:
-        """See the base class."""
         found = self._indexes.find_one(_index_of(criteria))
         data = bytes((found or {}).get("index_data") or b"")
         return data or None
 
     def index_part(self, version: str, number: int) -> bytes | None:
-        """See the base class."""
         found = self._parts.find_one({"version": version, "part": number})
         return None if found is None else bytes(found["data"])
 
@@ -199,7 +185,6 @@ class Mongo(IndexedDatabase):
         dimensions: int,
         write: Callable[[Callable[[bytes], None]], None],
     ) -> None:
-        """See the base class."""
         number = 0
 
         def take(data: bytes) -> None:

@@ -92,12 +92,10 @@ class MySQL(SqlDatabase):
         self._commits = not self._connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
 
     def close(self) -> None:
-        """See the base class."""
         self._connection.close()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        """See the base class."""
         code, text = (*error.args, "", "")[:2]
         where = "connection_details or DEEPFACE_MYSQL_URI"
         if code in (1044, 1045, 1698):
@@ -112,7 +110,6 @@ class MySQL(SqlDatabase):
         return DatabaseError(f"MySQL: {text or code or type(error).__name__}")
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """See the base class."""
         with self._connection.cursor(Cursor) as cursor:
             cursor.execute(statement.replace("?", "%s"), list(parameters))
             return [tuple(row) for row in cursor.fetchall()]
@@ -141,7 +138,6 @@ class MySQL(SqlDatabase):
         self.run("SELECT RELEASE_LOCK(?)", [_LOCK])
 
     def has_table(self, name: str) -> bool:
-        """See the base class."""
         return bool(
             self.run(
                 "SELECT 1 FROM information_schema.tables "
@@ -164,20 +160,16 @@ class MySQL(SqlDatabase):
             self.run("START TRANSACTION")
 
     def place(self) -> str:
-        """See the base class."""
         ((database,),) = self.run("SELECT DATABASE()")
         return f"mysql {self._connection.get_host_info()} {self._connection.port} {database}"
 
     def to_vector(self, vector: Vectors) -> Any:
-        """See the base class."""
         return vector.astype("<f8").tobytes()
 
     def from_vector(self, value: Any) -> NDArray[Any]:
-        """See the base class."""
         return np.frombuffer(value, dtype="<f8")
 
     def to_shape(self, shape: tuple[int, ...]) -> Any:
-        """See the base class."""
         return json.dumps(list(shape))
 
     def index_data(self, criteria: Criteria) -> bytes | None:
@@ -195,7 +187,6 @@ class MySQL(SqlDatabase):
         return data if len(data) < 100 else repr(rows[0]).encode()
 
     def set_index_data(self, criteria: Criteria, data: bytes) -> None:
-        """See the base class."""
         values = list(criteria.columns.values())
         if not self.run(f"SELECT id {_INDEX_ROW}", values):
             self.run(

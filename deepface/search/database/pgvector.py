@@ -26,11 +26,9 @@ class PgVector(Postgres):
     vector_column: ClassVar[str] = "embedding::real[]::float8[]"
 
     def table(self, criteria: Criteria) -> str:
-        """See the base class."""
         return criteria.collection
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        """See the base class."""
         table = self.table(criteria)
         if self.has_table(table):
             return
@@ -63,7 +61,6 @@ class PgVector(Postgres):
             )
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
-        """See the base class."""
         table = self.table(criteria)
         if not self.has_table(table):
             return [[] for _ in queries]
@@ -84,12 +81,10 @@ class PgVector(Postgres):
         return found
 
     def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
-        """See the base class."""
         get_logger().info("pgvector keeps its indexes itself: there is nothing to build")
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        """See the base class."""
         found = super().explain(error, details)
         if '"vector"' in str(error) and "extension" in str(error):
             return type(found)(

@@ -91,12 +91,10 @@ class Postgres(SqlDatabase):
         self._commits = idle and not self._connection.autocommit
 
     def close(self) -> None:
-        """See the base class."""
         self._connection.close()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        """See the base class."""
         text = _without_secrets(str(error).strip())
         if "password authentication failed" in text:
             return DatabaseError(
@@ -111,7 +109,6 @@ class Postgres(SqlDatabase):
         return DatabaseError(f"PostgreSQL: {text}")
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """See the base class."""
         with self._connection.cursor(binary=True, row_factory=tuple_row) as cursor:
             cursor.adapters.register_loader(_FLOAT8_ARRAY, _Vector)
             cursor.execute(statement.replace("?", "%s").encode(), parameters)
@@ -119,7 +116,6 @@ class Postgres(SqlDatabase):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """See the base class."""
         with self._connection.transaction():
             self.run("SELECT pg_advisory_xact_lock(?)", [_LOCK])
             yield
@@ -127,7 +123,6 @@ class Postgres(SqlDatabase):
             self._connection.commit()
 
     def has_table(self, name: str) -> bool:
-        """See the base class."""
         return self.run("SELECT to_regclass(?) IS NOT NULL", [name])[0][0] is True
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
@@ -139,20 +134,16 @@ class Postgres(SqlDatabase):
                     self.run(_INDEX)
 
     def place(self) -> str:
-        """See the base class."""
         info = self._connection.info
         return f"postgres {info.host}:{info.port}/{info.dbname}"
 
     def to_vector(self, vector: Vectors) -> Any:
-        """See the base class."""
         return vector.tolist()
 
     def from_vector(self, value: Any) -> NDArray[Any]:
-        """See the base class."""
         return np.asarray(value)
 
     def to_shape(self, shape: tuple[int, ...]) -> Any:
-        """See the base class."""
         return list(shape)
 
 

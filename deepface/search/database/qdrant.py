@@ -45,12 +45,10 @@ class Qdrant(Database):
         self._client: QdrantClient = connection or _connect(details)
 
     def close(self) -> None:
-        """See the base class."""
         self._client.close()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        """See the base class."""
         if getattr(error, "status_code", None) in (401, 403):
             return DatabaseError("Qdrant refused the API key: pass the right one as api_key")
         return DatabaseError(
@@ -59,7 +57,6 @@ class Qdrant(Database):
         )
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        """See the base class."""
         name = criteria.collection
         if self._client.collection_exists(name):
             return
@@ -72,7 +69,6 @@ class Qdrant(Database):
             self._client.create_payload_index(name, "face_hash", models.PayloadSchemaType.KEYWORD)
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
-        """See the base class."""
         points = [
             models.PointStruct(
                 id=_id(record),
@@ -84,11 +80,9 @@ class Qdrant(Database):
         self._client.upsert(criteria.collection, points, wait=True)
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
-        """See the base class."""
         return set(self._same_faces(criteria, records).values())
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
-        """See the base class."""
         return list(self._same_faces(criteria, records))
 
     def _same_faces(self, criteria: Criteria, records: Sequence[Record]) -> dict[str, str]:
@@ -103,7 +97,6 @@ class Qdrant(Database):
         return same | {str(point.id): ids[str(point.id)] for point in stored}
 
     def ids_of_names(self, criteria: Criteria, names: Sequence[str]) -> list[Id]:
-        """See the base class."""
         if not self._client.collection_exists(criteria.collection):
             return []
         wanted = [storable(name) for name in names]
@@ -124,7 +117,6 @@ class Qdrant(Database):
                 return
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
-        """See the base class."""
         name = criteria.collection
         if not self._client.collection_exists(name):
             return 0
@@ -134,7 +126,6 @@ class Qdrant(Database):
         return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
-        """See the base class."""
         if not self._client.collection_exists(criteria.collection):
             return
         offset = None
@@ -148,20 +139,17 @@ class Qdrant(Database):
                 return
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        """See the base class."""
         if not self._client.collection_exists(criteria.collection):
             return Page.of([])
         return _page(self._client.retrieve(criteria.collection, list(ids), with_vectors=True))
 
     def parse_id(self, identity: Any) -> Id | None:
-        """See the base class."""
         try:
             return str(uuid.UUID(str(identity)))
         except ValueError:
             return None
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
-        """See the base class."""
         if not self._client.collection_exists(criteria.collection):
             return [[] for _ in queries]
         requests = [

@@ -45,12 +45,10 @@ class Redis(IndexedDatabase):
         self._client.ping()
 
     def close(self) -> None:
-        """See the base class."""
         self._client.close()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        """See the base class."""
         where = "connection_details or DEEPFACE_REDIS_URI"
         if isinstance(error, redis.AuthenticationError):
             return DatabaseError(f"Redis refused the user or the password. Check {where}.")
@@ -63,7 +61,6 @@ class Redis(IndexedDatabase):
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """See the base class."""
         with self._client.lock(self._key("lock"), timeout=_LOCKED):
             yield
 
@@ -75,7 +72,6 @@ class Redis(IndexedDatabase):
         return {face for face, id_ in self._same_faces(criteria, records) if self._is_there(id_)}
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
-        """See the base class."""
         ids = {id_ for _, id_ in self._same_faces(criteria, records)}
         key = self._of(criteria, "criteria")
         return [id_ for id_ in ids if self._client.zscore(key, str(id_)) is not None]
@@ -94,7 +90,6 @@ class Redis(IndexedDatabase):
         return bool(self._client.exists(self._face(id_)))
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
-        """See the base class."""
         last = self._client.incrby(self._key("embedding_id"), len(records))
         now = datetime.now(timezone.utc).isoformat()
         with self._client.pipeline(transaction=True) as batch:
@@ -119,7 +114,6 @@ class Redis(IndexedDatabase):
             batch.execute()
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
-        """See the base class."""
         found = [int(id_) for id_ in ids if self._is_there(int(id_))]
         fields = self._fields(found, "face_hash", "embedding_hash", *criteria.columns)
         with self._client.pipeline(transaction=True) as batch:
@@ -132,20 +126,17 @@ class Redis(IndexedDatabase):
         return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE, after: int = -1) -> Iterator[Page]:
-        """See the base class."""
         for ids in self._ids_in_pages(criteria, size, after):
             page = self._page(ids)
             if page.ids:
                 yield page
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
-        """See the base class."""
         for ids in self._ids_in_pages(criteria, PAGE, -1):
             for id_, (name,) in zip(ids, self._fields(ids, "img_name"), strict=True):
                 yield id_, _text(name)
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        """See the base class."""
         return self._page([int(id_) for id_ in ids])
 
     def _page(self, ids: list[int]) -> Page:
@@ -168,7 +159,6 @@ class Redis(IndexedDatabase):
         return Stored(found.id, _criteria(made), found.img_name, found.embedding)
 
     def ids(self, criteria: Criteria) -> NDArray[np.int64]:
-        """See the base class."""
         pages = list(self._ids_in_pages(criteria, PAGE, -1))
         return np.array([id_ for page in pages for id_ in page], dtype=np.int64)
 
@@ -187,12 +177,10 @@ class Redis(IndexedDatabase):
         return found
 
     def place(self) -> str:
-        """See the base class."""
         options = self._client.get_connection_kwargs()
         return "redis " + " ".join(str(options.get(key)) for key in ("host", "port", "path", "db"))
 
     def index_data(self, criteria: Criteria) -> bytes | None:
-        """See the base class."""
         key = self._of(criteria, "index")
         length = self._client.hstrlen(key, "index_data")
         if length < 100:
@@ -200,7 +188,6 @@ class Redis(IndexedDatabase):
         return f"{length} {self._client.hget(key, 'updated_at')}".encode()
 
     def index_part(self, version: str, number: int) -> bytes | None:
-        """See the base class."""
         return self._client.get(self._key("index_part", version, number))  # type: ignore[no-any-return]
 
     def write_index(
@@ -210,7 +197,6 @@ class Redis(IndexedDatabase):
         dimensions: int,
         write: Callable[[Callable[[bytes], None]], None],
     ) -> None:
-        """See the base class."""
         number = 0
 
         def take(data: bytes) -> None:

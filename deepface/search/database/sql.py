@@ -45,7 +45,7 @@ class SqlDatabase(IndexedDatabase):
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[None]:
-        """See the base class."""
+        """One transaction, while which nobody else writes."""
 
     @abstractmethod
     def has_table(self, name: str) -> bool:
@@ -68,7 +68,6 @@ class SqlDatabase(IndexedDatabase):
         return "embeddings"
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
-        """See the base class."""
         for record in records:
             self.run(
                 f"INSERT INTO {self.table(criteria)} (img_name, face, face_shape, "  # noqa: S608
@@ -103,7 +102,6 @@ class SqlDatabase(IndexedDatabase):
         }
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
-        """See the base class."""
         hashes = [record.face_hash for record in records]
         rows = self._rows_of_faces(criteria, hashes, "id", f" AND {_CRITERIA}", _values(criteria))
         return [row[0] for row in rows]
@@ -132,7 +130,6 @@ class SqlDatabase(IndexedDatabase):
             yield Page.of(rows, self.from_vector)
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
-        """See the base class."""
         for rows in self._pages_of(criteria, "id, img_name", PAGE, -1):
             yield from ((id_, str(name)) for id_, name in rows)
 
@@ -164,7 +161,6 @@ class SqlDatabase(IndexedDatabase):
         return [id_ for id_, name in rows if name in set(wanted)]
 
     def ids(self, criteria: Criteria) -> NDArray[np.int64]:
-        """See the base class."""
         if not self.has_table(self.table(criteria)):
             return np.zeros(0, np.int64)
         rows = self.run(
@@ -174,7 +170,6 @@ class SqlDatabase(IndexedDatabase):
         return np.array([row[0] for row in rows], dtype=np.int64)
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        """See the base class."""
         rows: list[tuple[Any, ...]] = []
         for some in portions(ids) if self.has_table(self.table(criteria)) else ():
             rows += self.run(
@@ -185,7 +180,6 @@ class SqlDatabase(IndexedDatabase):
         return Page.of(rows, self.from_vector)
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
-        """See the base class."""
         table = self.table(criteria)
         if not self.has_table(table):
             return 0
@@ -212,7 +206,6 @@ class SqlDatabase(IndexedDatabase):
         return Stored(id_, made, page.names[0], page.embeddings[0])
 
     def index_data(self, criteria: Criteria) -> bytes | None:
-        """See the base class."""
         if not self.has_table("embeddings_index"):
             return None
         rows = self.run(
@@ -235,7 +228,6 @@ class SqlDatabase(IndexedDatabase):
         )
 
     def index_part(self, version: str, number: int) -> bytes | None:
-        """See the base class."""
         rows = self.run(
             "SELECT data FROM embeddings_index_parts WHERE version = ? AND part = ?",
             [version, number],
@@ -249,7 +241,6 @@ class SqlDatabase(IndexedDatabase):
         dimensions: int,
         write: Callable[[Callable[[bytes], None]], None],
     ) -> None:
-        """See the base class."""
         number = 0
 
         def take(data: bytes) -> None:

@@ -84,12 +84,10 @@ class SQLite(SqlDatabase):
         self._connection: sqlite3.Connection = connection or _connect(details)
 
     def close(self) -> None:
-        """See the base class."""
         self._connection.close()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        """See the base class."""
         what, text = "your database connection", str(error)
         if not isinstance(details, sqlite3.Connection):
             what = f"the database file {_path(details)}"
@@ -109,7 +107,6 @@ class SQLite(SqlDatabase):
         return DatabaseError(f"{what}: {text}")
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """See the base class."""
         cursor = self._connection.cursor()
         cursor.row_factory = None  # whatever the caller's connection makes of rows
         return cursor.execute(statement, parameters).fetchall()
@@ -131,30 +128,24 @@ class SQLite(SqlDatabase):
         self.run(commit)
 
     def has_table(self, name: str) -> bool:
-        """See the base class."""
         return bool(
             self.run("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", [name])
         )
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        """See the base class."""
         for statement in _TABLES:
             self.run(statement)
 
     def place(self) -> str:
-        """See the base class."""
         return str(self.run("PRAGMA database_list")[0][2])
 
     def to_vector(self, vector: Vectors) -> Any:
-        """See the base class."""
         return vector.astype("<f8").tobytes()
 
     def from_vector(self, value: Any) -> NDArray[Any]:
-        """See the base class."""
         return np.frombuffer(value, dtype="<f8")
 
     def to_shape(self, shape: tuple[int, ...]) -> Any:
-        """See the base class."""
         return json.dumps(list(shape))
 
 
