@@ -595,7 +595,7 @@ def stream(
         WeightsError: a model's weights are not on disk and cannot be downloaded.
     """
     live = _door("live")
-    analysis = live.Analysis(
+    analysis = live.StreamAnalysis(
         detector_backend=detector_backend,
         model_name=model_name,
         distance_metric=distance_metric,

@@ -64,12 +64,12 @@ def bench(inputs: tuple[str, ...], seconds: float, **values: Any) -> None:
 
     rows = [_row("decoding", None, len(pictures), _measured(decode, seconds))]
     for size, pipeline in pipelines.items():
-        some = pictures * -(-size // len(pictures))
+        batch = pictures * -(-size // len(pictures))
 
-        def run(pipeline: FacePipeline = pipeline, some: list[str] = some) -> int:
-            return sum(map(len, pipeline(some)))
+        def run(pipeline: FacePipeline = pipeline, batch: list[str] = batch) -> int:
+            return sum(map(len, pipeline(batch)))
 
-        rows.append(_row(" + ".join(what), size, len(some), _measured(run, seconds)))
+        rows.append(_row(" + ".join(what), size, len(batch), _measured(run, seconds)))
     print_rows(rows, sys.stdout)
 
 
@@ -97,10 +97,10 @@ def _measured(call: Callable[[], int | None], seconds: float) -> tuple[float, in
 
 def _pictures(inputs: tuple[str, ...]) -> list[str]:
     from deepface.cli.inputs import Inputs
-    from deepface.cli.journal import Done
+    from deepface.cli.journal import DoneCounts
 
     if inputs:
-        files = [p for p in Inputs(inputs).pictures(Done()) if isinstance(p, str)]
+        files = [p for p in Inputs(inputs).pictures(DoneCounts()) if isinstance(p, str)]
         if not files:
             raise click.UsageError("there is no picture in INPUTS")
         return files

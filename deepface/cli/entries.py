@@ -33,7 +33,7 @@ def innermost(error: BaseException) -> BaseException:
 
 
 @dataclass
-class Entry:
+class ResultLine:
     """One line of the result.
 
     ``source`` is the picture's name, or the names of a pair. ``result`` is what the function gave,
@@ -46,7 +46,7 @@ class Entry:
     error: str | None = None
 
     @classmethod
-    def of_error(cls, source: str, error: Exception) -> Entry:
+    def of_error(cls, source: str, error: Exception) -> ResultLine:
         """What failed, and why. Errors name the picture, too, which the entry does itself."""
         reason = innermost(error)
         named = (
@@ -79,7 +79,7 @@ class Entry:
         return line
 
     @classmethod
-    def from_json(cls, line: str | bytes) -> Entry:
+    def from_json(cls, line: str | bytes) -> ResultLine:
         """The opposite of :meth:`to_json`.
 
         Raises:
@@ -91,7 +91,7 @@ class Entry:
             raise ValueError("it is nested too deeply") from error
 
     @classmethod
-    def from_values(cls, values: Any) -> Entry:
+    def from_values(cls, values: Any) -> ResultLine:
         """An entry from what its line of JSON holds; errors as there."""
         if not isinstance(values, dict):
             raise ValueError("it is no entry of a result")
@@ -108,11 +108,13 @@ class Entry:
             raise ValueError("it is no entry of a result")
         return cls(source, error=error, result=values)
 
-    def outline(self) -> Entry:
+    def outline(self) -> ResultLine:
         """What is remembered of it: its source, its error, and as many faces, without results."""
         kept = ("file", THUMBNAIL)
         faces = [{key: face[key] for key in kept if key in face} for face in self.faces]
-        return Entry(self.source, {"faces": faces} if "faces" in self.result else {}, self.error)
+        return ResultLine(
+            self.source, {"faces": faces} if "faces" in self.result else {}, self.error
+        )
 
     def rows(self) -> Iterator[Row]:
         """One row per face or match, one for a pair; none without a result."""
@@ -166,7 +168,7 @@ def _can_be_written(line: str, encoding: str) -> bool:
 
 
 @dataclass
-class Rows(Entry):
+class KeptRows(ResultLine):
     """Rows of a table that was written before, to be written again as they are."""
 
     kept: list[Row] = field(default_factory=list)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from deepface.cli.entries import THUMBNAIL, Entry, PictureNotWritten
+from deepface.cli.entries import THUMBNAIL, PictureNotWritten, ResultLine
 from deepface.cli.options import (
     Command,
     Name,
@@ -213,17 +213,17 @@ def _run(
         sys.exit(run.drive(_entries(stream, files), total))
 
 
-def _entries(stream: Iterator[StreamItem], files: _Pictures) -> Iterator[Entry]:
+def _entries(stream: Iterator[StreamItem], files: _Pictures) -> Iterator[ResultLine]:
     for item in stream:
         if item.error is not None:
-            yield Entry.of_error(item.source, item.error)
+            yield ResultLine.of_error(item.source, item.error)
             continue
         crops = [face.pop("face", None) for face in item.faces]
         try:
             files.write(item, crops)
         except PictureNotWritten as error:
-            yield Entry.of_error(item.source, error)
+            yield ResultLine.of_error(item.source, error)
             continue
         time = {} if item.seconds is None else {"seconds": item.seconds}
-        yield Entry(item.source, {**time, "faces": item.faces})
+        yield ResultLine(item.source, {**time, "faces": item.faces})
     files.remove_stale()

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from deepface.cli.entries import Entry
+from deepface.cli.entries import ResultLine
 from deepface.cli.options import (
     Command,
     Name,
@@ -87,10 +87,10 @@ def find(inputs: tuple[str, ...], **values: Any) -> None:
         sys.exit(run.drive(_entries(stream), total))
 
 
-def _entries(stream: Iterator[Any]) -> Iterator[Entry]:
+def _entries(stream: Iterator[Any]) -> Iterator[ResultLine]:
     for found in stream:
         if found.error is not None:
-            yield Entry.of_error(found.source, found.error)
+            yield ResultLine.of_error(found.source, found.error)
             continue
         time = {} if found.seconds is None else {"seconds": found.seconds}
-        yield Entry(found.source, {**time, "faces": [{"matches": m} for m in found.matches]})
+        yield ResultLine(found.source, {**time, "faces": [{"matches": m} for m in found.matches]})

@@ -20,11 +20,11 @@ from typing import IO, Any, TypeAlias
 import click
 
 from deepface.cli.columns import COLUMNS
-from deepface.cli.entries import THUMBNAIL, Entry, Row, Rows
+from deepface.cli.entries import THUMBNAIL, KeptRows, ResultLine, Row
 from deepface.errors import MissingPackageError
 
 #: Gives the entries from the start, each time it is called: columns are known after one round.
-Entries: TypeAlias = Callable[[], Iterable[Entry]]
+Entries: TypeAlias = Callable[[], Iterable[ResultLine]]
 
 #: Rows that are in memory together, and form a row group.
 _ROW_GROUP = 1024
@@ -40,7 +40,7 @@ class Format:
     """
 
     write: Callable[[Entries, IO[bytes]], None]
-    read: Callable[[Path], Iterator[Entry]]
+    read: Callable[[Path], Iterator[ResultLine]]
 
 
 def _write_json_lines(entries: Entries, file: IO[bytes]) -> None:
@@ -49,10 +49,10 @@ def _write_json_lines(entries: Entries, file: IO[bytes]) -> None:
         file.write(without_thumbnails(entry).to_json().encode() + b"\n")
 
 
-def _read_json_lines(path: Path) -> Iterator[Entry]:
+def _read_json_lines(path: Path) -> Iterator[ResultLine]:
     with path.open("rb") as file:
         for line in file:
-            yield Entry.from_json(line)
+            yield ResultLine.from_json(line)
 
 
 def _write_json(entries: Entries, file: IO[bytes]) -> None:
@@ -64,12 +64,12 @@ def _write_json(entries: Entries, file: IO[bytes]) -> None:
     file.write(b"[]\n" if before == b"[\n" else b"\n]\n")
 
 
-def _read_json(path: Path) -> Iterator[Entry]:
+def _read_json(path: Path) -> Iterator[ResultLine]:
     """A line is an entry, as it was written: the list need not fit into memory."""
     with path.open("rb") as file:
         for line in file:
             if line.strip() not in (b"[", b"]", b"[]"):
-                yield Entry.from_json(line.rstrip(b",\n"))
+                yield ResultLine.from_json(line.rstrip(b",\n"))
 
 
 def _write_csv(entries: Entries, file: IO[bytes], command: str = "") -> None:
@@ -101,7 +101,7 @@ def _text(file: IO[bytes]) -> Iterator[io.TextIOWrapper]:
         text.detach()  # which flushes; the file stays open
 
 
-def _read_csv(path: Path) -> Iterator[Entry]:
+def _read_csv(path: Path) -> Iterator[ResultLine]:
     longest = csv.field_size_limit(2**31 - 1)  # an embedding may be longer than the 128 kB set
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -109,7 +109,7 @@ def _read_csv(path: Path) -> Iterator[Entry]:
             for row in reader:
                 if None in row or None in row.values():
                     raise ValueError(f"line {reader.line_num} has not as many cells as the first")
-                yield Rows("", kept=[row])
+                yield KeptRows("", kept=[row])
     except csv.Error as error:
         raise ValueError(str(error)) from error
     finally:
@@ -136,14 +136,14 @@ def _write_parquet(entries: Entries, file: IO[bytes], command: str = "") -> None
             writer.write_table(pa.Table.from_pylist([_encodable(row) for row in group], schema))
 
 
-def _read_parquet(path: Path) -> Iterator[Entry]:
+def _read_parquet(path: Path) -> Iterator[ResultLine]:
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
         with parquet.ParquetFile(path) as table:
             for group in table.iter_batches(_ROW_GROUP):
-                yield Rows("", kept=group.to_pylist())
+                yield KeptRows("", kept=group.to_pylist())
     except (pa.ArrowException, OSError) as error:  # it raises both for what is damaged
         raise ValueError(str(error)) from error
 
@@ -171,7 +171,7 @@ def _encodable(row: Row) -> Row:
     }
 
 
-def without_thumbnails(entry: Entry) -> Entry:
+def without_thumbnails(entry: ResultLine) -> ResultLine:
     """The entry as its readers get it."""
     for face in entry.faces:
         face.pop(THUMBNAIL, None)

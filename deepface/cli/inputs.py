@@ -13,7 +13,7 @@ from typing import TypeAlias, cast
 
 import click
 
-from deepface.cli.journal import Done
+from deepface.cli.journal import DoneCounts
 from deepface.images.files import named_as_images
 from deepface.images.load import item_name
 from deepface.images.paths import is_folder
@@ -67,7 +67,7 @@ class Inputs:
             count += sum(1 for _ in named_as_images(part)) if is_folder(part) else 1
         return count
 
-    def pictures(self, done: Done) -> Iterator[Picture]:
+    def pictures(self, done: DoneCounts) -> Iterator[Picture]:
         """The pictures that are not done."""
         for picture in pictures_of(self._named(), self._every):
             if not done.take(item_name(picture)):

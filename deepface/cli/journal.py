@@ -23,16 +23,16 @@ from typing import IO, Any, NamedTuple, TypeAlias
 
 from filelock import Timeout
 
-from deepface.cli.entries import Entry
+from deepface.cli.entries import ResultLine
 from deepface.cli.formats import format_of
 from deepface.cli.outcome import WrongUse, one_line
 from deepface.runtime.safe_files import create, locked, open_existing, open_to_append, replacing
 
 #: Entries with the number of the run that made them.
-_Runs: TypeAlias = Iterator[tuple[int, Entry]]
+_Runs: TypeAlias = Iterator[tuple[int, ResultLine]]
 
 
-class Done(Counter[str]):
+class DoneCounts(Counter[str]):
     """How often each source has an entry."""
 
     def take(self, name: str) -> bool:
@@ -55,7 +55,7 @@ class _Header(NamedTuple):
     journal: str
 
 
-class Journal:
+class RunJournal:
     """The entries of one run, and of the runs that it goes on with.
 
     What failed can be tried again by a later run: a failure counts until there is another entry of
@@ -144,7 +144,7 @@ class Journal:
         """Whether the output is there, with all that runs have had so far."""
         return self._adds and not self._begun and self._file is None
 
-    def known(self) -> Iterator[Entry]:
+    def known(self) -> Iterator[ResultLine]:
         """What the runs before have: each entry, of a finished output without its results."""
         runs = self._runs(lambda: _lines(self._record))
         return _without(runs, self._tried_again(runs))
@@ -164,7 +164,7 @@ class Journal:
             return set()
         return listed - {face.get("file") for entry in self.known() for face in entry.faces}
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: ResultLine) -> None:
         """Append an entry; it is on its way to the disk when this returns."""
         if self._file is None:
             self._file = self._started()
@@ -228,7 +228,7 @@ class Journal:
                 failed.setdefault(entry.key, deque()).append(number)
         return again
 
-    def _runs(self, before: Callable[[], Iterator[Entry | None]]) -> Callable[[], _Runs]:
+    def _runs(self, before: Callable[[], Iterator[ResultLine | None]]) -> Callable[[], _Runs]:
         """The entries of all runs; ``before`` gives those that are added to."""
 
         def runs() -> _Runs:
@@ -255,7 +255,7 @@ def _changes(then: Any, now: dict[str, Any]) -> str:
     )
 
 
-def _without(runs: Callable[[], _Runs], again: Counter[str]) -> Iterator[Entry]:
+def _without(runs: Callable[[], _Runs], again: Counter[str]) -> Iterator[ResultLine]:
     """All entries but so many failures of each source."""
     left = Counter(again)
     for _, entry in runs():
@@ -265,20 +265,20 @@ def _without(runs: Callable[[], _Runs], again: Counter[str]) -> Iterator[Entry]:
             left[entry.key] -= 1
 
 
-def _lines(path: Path) -> Iterator[Entry | None]:
+def _lines(path: Path) -> Iterator[ResultLine | None]:
     """The entries of a journal or record; ``None`` where a run begins or was to end."""
 
-    def parsed() -> Iterator[Entry | None]:
+    def parsed() -> Iterator[ResultLine | None]:
         with io.BufferedReader(open_existing(path, "rb")) as file:
             file.readline()
             for line in file:
                 mark = line.strip()
-                yield None if mark == b"{}" or mark.isdigit() else Entry.from_json(line)
+                yield None if mark == b"{}" or mark.isdigit() else ResultLine.from_json(line)
 
     return _told(path, parsed())
 
 
-def _told(path: Path, entries: Iterator[Entry | None]) -> Iterator[Any]:
+def _told(path: Path, entries: Iterator[ResultLine | None]) -> Iterator[Any]:
     """The entries of a file; whatever else is in it becomes an error that names it."""
     try:
         yield from entries

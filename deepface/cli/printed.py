@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from typing import Any, Protocol, TextIO
 
-from deepface.cli.entries import Entry, Row
+from deepface.cli.entries import ResultLine, Row
 from deepface.cli.formats import without_thumbnails
 from deepface.logger import printable
 
@@ -42,7 +42,7 @@ _PATHS = ("source", "img1_path", "img2_path", "identity")
 class Printer(Protocol):
     """Takes entries as they come."""
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: ResultLine) -> None:
         """Show one."""
 
 
@@ -52,7 +52,7 @@ class JsonLines:
     def __init__(self, file: TextIO) -> None:
         self._file = file
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: ResultLine) -> None:
         """At once: whoever reads need not wait for a buffer to fill."""
         line = without_thumbnails(entry).to_json(self._file.encoding or "utf-8")
         self._file.write(line + "\n")
@@ -69,7 +69,7 @@ class Table:
         self._file = file
         self._columns: list[str] = []
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: ResultLine) -> None:
         """Lines for the rows of an entry."""
         for row in entry.rows():
             columns = [name for name in _WIDTHS if name in row]

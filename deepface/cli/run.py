@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import click
 
-from deepface.cli.entries import Entry
-from deepface.cli.journal import Done, Journal
+from deepface.cli.entries import ResultLine
+from deepface.cli.journal import DoneCounts, RunJournal
 from deepface.cli.outcome import INTERRUPTED
 from deepface.cli.printed import printer_for
 from deepface.cli.sheet import ContactSheet
@@ -35,7 +35,7 @@ class Run:
         resume: go on with an earlier run; needs ``output``.
         contact_sheet: the file for small pictures of all faces.
         silent: neither progress bar nor summary.
-        made_by: see :class:`deepface.cli.journal.Journal`.
+        made_by: see :class:`deepface.cli.journal.RunJournal`.
         unit: what is counted.
     """
 
@@ -51,14 +51,14 @@ class Run:
         if resume and output is None:
             raise click.UsageError("--resume needs --output: stdout cannot be gone on with")
         self._sheet = None if contact_sheet is None else ContactSheet(contact_sheet)
-        self.journal = None if output is None else Journal(output, made_by, resume)
+        self.journal = None if output is None else RunJournal(output, made_by, resume)
         self._printer = printer_for(sys.stdout) if output is None else None
         self._resume = resume
         self._silent = silent
         self._unit = unit
         self.count = self._faces = self._without = self._failed = 0
         self._failures: list[str] = []
-        self._failed_before: dict[str, deque[Entry]] = {}
+        self._failed_before: dict[str, deque[ResultLine]] = {}
         self._start = 0.0
 
     def __enter__(self) -> Run:
@@ -73,7 +73,7 @@ class Run:
         """Whether there is somebody to see a bar."""
         return not self._silent and sys.stderr.isatty()
 
-    def write(self, entry: Entry) -> None:
+    def write(self, entry: ResultLine) -> None:
         """One more entry."""
         if failed := self._failed_before.get(entry.key):
             failed.popleft()
@@ -86,7 +86,7 @@ class Run:
             self._sheet.add(entry)
         self._printer.write(entry)
 
-    def drive(self, entries: Iterator[Entry], total: int | None) -> int:
+    def drive(self, entries: Iterator[ResultLine], total: int | None) -> int:
         """Take all entries; the exit code is the result."""
         from tqdm import tqdm
 
@@ -113,9 +113,9 @@ class Run:
             self._say_how_to_resume()
             raise click.exceptions.Exit(INTERRUPTED) from None
 
-    def done(self) -> Done:
+    def done(self) -> DoneCounts:
         """What earlier runs have done, counted here, too; what failed is to be tried again."""
-        done = Done()
+        done = DoneCounts()
         if self.journal is not None and self._resume:
             for entry in self.journal.known():
                 if entry.error is not None:
@@ -135,7 +135,7 @@ class Run:
             raise click.exceptions.Exit(self._tell_failures())
         return iter(())
 
-    def _count(self, entry: Entry) -> None:
+    def _count(self, entry: ResultLine) -> None:
         self.count += 1
         self._faces += len(entry.faces)
         if entry.error is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deepface.cli.entries import THUMBNAIL, Entry, PictureNotWritten
+from deepface.cli.entries import THUMBNAIL, PictureNotWritten, ResultLine
 from deepface.cli.outcome import WrongUse
 from deepface.runtime.safe_files import write
 from deepface.types import Image
@@ -45,7 +45,7 @@ class ContactSheet:
         self._page = 1
         self._cells: list[Image] = []
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ResultLine) -> None:
         """Put an entry's faces on the page."""
         for face in entry.faces:
             data = np.frombuffer(base64.b64decode(face[THUMBNAIL]), np.uint8)

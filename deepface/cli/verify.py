@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import click
 
-from deepface.cli.entries import Entry, innermost
+from deepface.cli.entries import ResultLine, innermost
 from deepface.cli.options import (
     Command,
     Switch,
@@ -74,25 +74,25 @@ def verify(pictures: tuple[str, ...], **values: Any) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
-    def call(some: Sequence[Pair | _NoPair]) -> list[Any]:
+    def call(group: Sequence[Pair | _NoPair]) -> list[Any]:
         compared = iter(())
-        if both := [pair for pair in some if not isinstance(pair, _NoPair)]:
+        if both := [pair for pair in group if not isinstance(pair, _NoPair)]:
             first, second = (list(side) for side in zip(*both, strict=True))
             compared = iter(compare(pipeline, first, second, **query))
         return [
             DataTypeError(pair.reason) if isinstance(pair, _NoPair) else next(compared)
-            for pair in some
+            for pair in group
         ]
 
-    def entries(left: Iterator[Pair | _NoPair]) -> Iterator[Entry]:
+    def entries(left: Iterator[Pair | _NoPair]) -> Iterator[ResultLine]:
         for pair, result in attempts(left, call, values["batch_size"] or DEFAULT_BATCH_SIZE):
-            yield Entry(_source(pair), **_outcome(result))
+            yield ResultLine(_source(pair), **_outcome(result))
 
     made = made_by("verify", pipeline, wanted, **query)
     output, silent = output_file(values["output"]), bool(values["silent"])
     with Run(output, values["resume"], made, silent=silent, unit="pair") as run:
         done = run.done()
-        left = run.left(pair for pair in pairs if not done.take(Entry(_source(pair)).key))
+        left = run.left(pair for pair in pairs if not done.take(ResultLine(_source(pair)).key))
         sys.exit(run.drive(entries(left), None if many else 1))
 
 

@@ -108,12 +108,12 @@ class AnchorFree(ABC):
         """The faces of each canvas whose score is above ``threshold``, the surest first."""
         fits = [self.fit(canvas) for canvas in canvases]
         found: list[list[Row]] = [[] for _ in canvases]
-        for some in steps(bins([fit.shape for fit in fits], self._step, self._most), self._kept):
-            members = [member for bin_ in some for member in bin_.members]
-            rows, image, cells, shapes = self._maps(canvases, fits, some)
+        for group in steps(bins([fit.shape for fit in fits], self._step, self._most), self._kept):
+            members = [member for bin_ in group for member in bin_.members]
+            rows, image, cells, shapes = self._maps(canvases, fits, group)
             scores = self.scores(rows)
             hit = scores > threshold
-            if any(bin_.ragged for bin_ in some):  # beyond a picture's edges there is anything
+            if any(bin_.ragged for bin_ in group):  # beyond a picture's edges there is anything
                 hit &= (cells[:, :2] * cells[:, 2:] < shapes[image]).all(1)
             at = hit.nonzero()[:, 0]
             rows, scores, image, cells = rows[at], scores[at], image[at], cells[at]
@@ -125,18 +125,18 @@ class AnchorFree(ABC):
         return found
 
     def _maps(
-        self, canvases: Sequence[Canvas], fits: Sequence[Fit], some: Sequence[Bin]
+        self, canvases: Sequence[Canvas], fits: Sequence[Fit], group: Sequence[Bin]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rows of all cells ``(n, C)``, number of the picture of each, its cell ``(n, 3)``; and the
         inputs' shapes ``(N, 2)``.
         """
         rows, images, cells, count = [], [], [], 0
-        shapes, *inputs = self._inputs(canvases, fits, some)
-        for bin_, (batch, *beyond) in zip(some, inputs, strict=True):
+        shapes, *inputs = self._inputs(canvases, fits, group)
+        for bin_, (batch, *outside) in zip(group, inputs, strict=True):
             edges = Edges()
             if bin_.ragged:
                 sizes = [fits[member].shape for member in bin_.members]
-                there = dict(zip(self.inner_strides, beyond, strict=True))
+                there = dict(zip(self.inner_strides, outside, strict=True))
                 edges = RaggedEdges(sizes, bin_.shape, there)
             maps = self._network(batch, _channels_first, edges=edges)
             rows += [map_.permute(0, 2, 3, 1).flatten(1, 2) for map_ in maps]
@@ -156,16 +156,16 @@ class AnchorFree(ABC):
         )
 
     def _inputs(
-        self, canvases: Sequence[Canvas], fits: Sequence[Fit], some: Sequence[Bin]
+        self, canvases: Sequence[Canvas], fits: Sequence[Fit], group: Sequence[Bin]
     ) -> list[list[Tensor]]:
         """On the device: the inputs' shapes; then of each batch the pictures ``(N, h, w, 3)`` uint8
         and, where it is ragged, for each inner stride the cells beyond its pictures.
         """
         there = canvases[0].on_device
         facts: list[list[NDArray[Any]]] = [
-            [np.array([fits[member].shape for bin_ in some for member in bin_.members])]
+            [np.array([fits[member].shape for bin_ in group for member in bin_.members])]
         ]
-        for bin_ in some:
+        for bin_ in group:
             sizes = [fits[member].shape for member in bin_.members]
             pixels = np.zeros((0 if there else len(bin_.members), *bin_.shape, 3), np.uint8)
             strides = self.inner_strides if bin_.ragged else ()
@@ -173,13 +173,13 @@ class AnchorFree(ABC):
         if not there:
             _draw_all(
                 (canvases[member], fits[member], place)
-                for bin_, (batch, *_) in zip(some, facts[1:], strict=True)
+                for bin_, (batch, *_) in zip(group, facts[1:], strict=True)
                 for member, place in zip(bin_.members, batch, strict=True)
             )
         flat = iter(sent([array for part in facts for array in part], self._network.device))
         parts = [[next(flat) for _ in part] for part in facts]
         if there:
-            for bin_, part in zip(some, parts[1:], strict=True):
+            for bin_, part in zip(group, parts[1:], strict=True):
                 part[0] = self._resized_there(canvases, fits, bin_)
         return parts
 

@@ -120,7 +120,7 @@ class Bin:
         return len(self.members) * self.shape[0] * self.shape[1]
 
 
-def bins(sizes: Sequence[Size], step: int, most: int) -> list[Bin]:
+def bins(sizes: Sequence[Size], step: int, pixels: int) -> list[Bin]:
     """Which pictures go together: the cheapest partition of them, sorted, into runs.
 
     Pictures of one size go together in any case.
@@ -129,7 +129,7 @@ def bins(sizes: Sequence[Size], step: int, most: int) -> list[Bin]:
         sizes: of the pictures.
         step: the pixels that a network computes in the time in which its layers are launched: so
             much a batch costs besides its pixels. With 0, only equal sizes go together.
-        most: pixels of a batch, unless it has a single picture.
+        pixels: of a batch, unless it has a single picture.
     """
     alike: dict[Size, list[int]] = {}
     for position, size in enumerate(sizes):
@@ -142,7 +142,7 @@ def bins(sizes: Sequence[Size], step: int, most: int) -> list[Bin]:
         for start in range(end - 1, -1, -1):
             count = sum(len(alike[kind]) for kind in kinds[start:end])
             height, width = _shape(kinds[start:end])
-            if start < end - 1 and (step == 0 or count * height * width > most):
+            if start < end - 1 and (step == 0 or count * height * width > pixels):
                 break
             choices.append((best[start][0] + count * height * width + step, start))
         best.append(min(choices))
@@ -153,7 +153,7 @@ def bins(sizes: Sequence[Size], step: int, most: int) -> list[Bin]:
         run = kinds[start:end]
         members = [position for kind in run for position in alike[kind]]
         height, width = _shape(run)
-        count = max(1, most // max(1, height * width))
+        count = max(1, pixels // max(1, height * width))
         found += [
             Bin(members[first : first + count], (height, width), len(run) > 1)
             for first in range(0, len(members), count)

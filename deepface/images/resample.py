@@ -160,7 +160,7 @@ def _axes(
 ) -> tuple[_Axis, _Axis]:
     """Rows and columns: made on the CPU, where it is quick, and sent in one copy."""
     owner = np.arange(len(sources)) if pictures is None else np.asarray(pictures)
-    part, place = (np.array(some, np.int64).reshape(-1, 4) for some in (sources, targets))
+    part, place = (np.array(boxes, np.int64).reshape(-1, 4) for boxes in (sources, targets))
     return tuple(  # type: ignore[return-value]
         _axis(
             *(size[axis], part[:, axis], part[:, axis + 2], place[:, axis], place[:, axis + 2]),

@@ -27,7 +27,7 @@ _SMALLEST_WIDTH = 130
 
 
 @dataclass(frozen=True)
-class Analysis:
+class StreamAnalysis:
     """What happens to the faces of a stream.
 
     Faces are followed for ``frame_threshold`` frames in a row; then the frame stands still for
@@ -50,7 +50,7 @@ class Analysis:
         object.__setattr__(self, "time_threshold", max(1, self.time_threshold))
         object.__setattr__(self, "frame_threshold", max(1, self.frame_threshold))
 
-    def prepare(self) -> Analysis:
+    def prepare(self) -> StreamAnalysis:
         """Build the gallery and the models before the first frame, and say what is missing."""
         if self.enable_face_analysis:
             self._attributes([])
@@ -60,7 +60,7 @@ class Analysis:
             self._search([], refresh=True)
         except EmptyDatasource as error:
             get_logger().warning("nobody will be recognised: %s", error)
-            return Analysis(**{**vars(self), "db_path": ""})
+            return StreamAnalysis(**{**vars(self), "db_path": ""})
         return self
 
     def annotate(self, frames: Iterable[Frame], batch_size: int) -> Iterator[Image]:

@@ -14,7 +14,7 @@ import cv2
 from deepface.errors import DeepFaceError, MissingPackageError
 from deepface.images.paths import path_name
 from deepface.images.video import Frame, iter_frames, open_video
-from deepface.live.analysis import Analysis
+from deepface.live.analysis import StreamAnalysis
 from deepface.logger import get_logger
 from deepface.runtime.safe_files import replacing_by_name
 from deepface.types import Image
@@ -27,7 +27,7 @@ _DEFAULT_RATE = 20.0
 
 
 def stream(
-    analysis: Analysis,
+    analysis: StreamAnalysis,
     source: int | str | os.PathLike[str] = 0,
     output_path: str | os.PathLike[str] | None = None,
 ) -> None:

@@ -96,12 +96,12 @@ class Ranking:
         if callable(metric):
             every = np.arange(len(self._embedding))
             compare = self._stacked if stacked else self._paired
-            for some in _blocks(len(probes), len(self._embedding)):
-                for distances in compare(probes[some], metric):
+            for part in _blocks(len(probes), len(self._embedding)):
+                for distances in compare(probes[part], metric):
                     yield _sorted(every, distances, threshold, count)
             return
-        for some in _blocks(len(probes), len(self._embedding)):
-            block = np.asarray(probes[some], dtype=np.float64)
+        for part in _blocks(len(probes), len(self._embedding)):
+            block = np.asarray(probes[part], dtype=np.float64)
             norms = np.linalg.norm(block, axis=1)
             for probe, norm, cosines in zip(
                 block, norms, self._cosines(_unit(block, norms), device), strict=True
@@ -160,8 +160,8 @@ class Ranking:
     def _exact(self, probe: NDArray[np.float64], rows: NDArray[np.intp], metric: str) -> Any:
         """Distances in float64, as :func:`find_distance` gives them for two vectors."""
         distances = np.empty(len(rows))
-        for some in _blocks(len(rows), len(probe)):
-            distances[some] = _distances(probe, self._embedding[rows[some]], metric)
+        for part in _blocks(len(rows), len(probe)):
+            distances[part] = _distances(probe, self._embedding[rows[part]], metric)
         distances[self._missing[rows]] = np.inf
         return distances
 

@@ -17,8 +17,8 @@ _FACES_PER_STEP = 64
 def estimate_attributes(seen: list[Seen], networks: Sequence[FacialAttribute]) -> None:
     """Fill in ``attributes``, all faces in one batch, prepared once for all networks."""
     described: list[tuple[dict[str, Any], ...]] = []
-    for some in chunks([face for item in seen for face in item.faces], _FACES_PER_STEP):
-        inputs = network_inputs(some, FACE_SIZE)
+    for chunk in chunks([face for item in seen for face in item.faces], _FACES_PER_STEP):
+        inputs = network_inputs(chunk, FACE_SIZE)
         columns = [network.describe(inputs) for network in networks]
         described += zip(*columns, strict=True)
     results = iter(described)

@@ -28,8 +28,8 @@ def embed_faces(seen: list[Seen], model: FacialRecognition, options: Options) ->
     as_given = options.skips_detection and options.skip_rounds
     inputs = [np.zeros((0, height, width, 3), np.float32)]
     vectors = [np.zeros((0, model.output_shape), np.float32)]
-    for some in chunks(found, _FACES_PER_STEP):
-        batch = network_inputs(some, (height, width), options.normalization, as_given)
+    for chunk in chunks(found, _FACES_PER_STEP):
+        batch = network_inputs(chunk, (height, width), options.normalization, as_given)
         vectors.append(model.embed(batch if model.takes_tensors else on_host(batch)))
         if options.return_face:
             inputs.append(on_host(batch))

@@ -87,11 +87,11 @@ def _several_lanes(
     def begin(chunk: list[Attempt]) -> Future[list[Seen]]:
         return pool.submit(work, chunk)
 
-    most = _AT_ONCE * len(plan.lanes)
-    pool = ThreadPoolExecutor(most, thread_name_prefix="deepface-device")
+    limit = _AT_ONCE * len(plan.lanes)
+    pool = ThreadPoolExecutor(limit, thread_name_prefix="deepface-device")
     stack.callback(pool.shutdown, cancel_futures=True)
     # Besides those that wait, one has just been begun, and one is the caller's.
-    begun = stack.enter_context(closing(ahead(map(begin, chunks), most - 2)))
+    begun = stack.enter_context(closing(ahead(map(begin, chunks), limit - 2)))
     return map(Future.result, begun)
 
 

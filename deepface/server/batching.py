@@ -163,7 +163,7 @@ class SharedPipeline(FacePipeline):
 
 
 @dataclass(frozen=True)
-class Done:
+class BatchReport:
     """What a worker tells of each batch; seconds of queueing are one number per picture."""
 
     kind: FacePipeline
@@ -205,7 +205,7 @@ class Batcher:
         batch_size: int = 32,
         max_wait: float = 0.005,
         max_queue: int = 512,
-        observe: Callable[[Done], None] = lambda done: None,
+        observe: Callable[[BatchReport], None] = lambda done: None,
     ) -> None:
         self._batch_size, self._max_wait, self._max_queue = batch_size, max_wait, max_queue
         self.observe = observe
@@ -359,7 +359,7 @@ class Batcher:
         self._pace += 0.2 * (seconds / len(seen) - self._pace)
         faces = sum(len(item.faces) for item in seen)
         errors = sum(item.error is not None for item in seen)
-        self.observe(Done(kind, queued, seconds, faces, errors))
+        self.observe(BatchReport(kind, queued, seconds, faces, errors))
 
 
 def _named(seen: Seen, single: bool) -> Exception:

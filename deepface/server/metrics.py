@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from deepface.server.batching import Batcher, Done
+from deepface.server.batching import Batcher, BatchReport
 
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
@@ -56,7 +56,7 @@ class Metrics:
         depth = Gauge("deepface_queue_depth", "Pictures that wait", registry=self.registry)
         depth.set_function(lambda: len(batcher))
 
-    def observe(self, done: Done) -> None:
+    def observe(self, done: BatchReport) -> None:
         """A batch is done."""
         actions = "+".join(done.kind.actions or ())
         kind = (done.kind.detector_backend, done.kind.model_name or "", actions)

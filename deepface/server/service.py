@@ -21,7 +21,7 @@ from deepface.pipeline.verification import verify
 from deepface.search.database.base import Database
 from deepface.search.database.registry import DEFAULT, known_databases, open_database
 from deepface.server import parameters as p
-from deepface.server.batching import Batcher, Call, Done, SharedPipeline, current_call
+from deepface.server.batching import Batcher, BatchReport, Call, SharedPipeline, current_call
 from deepface.server.failures import Refused, TooMuch, item_error
 from deepface.server.pictures import Body, PictureReader
 from deepface.server.settings import Settings
@@ -35,7 +35,9 @@ _GALLERIES = 8
 class Service:
     """The functions of a server. Each runs in a thread of its own, within a :class:`Call`."""
 
-    def __init__(self, settings: Settings, observe: Callable[[Done], None] = lambda done: None):
+    def __init__(
+        self, settings: Settings, observe: Callable[[BatchReport], None] = lambda done: None
+    ):
         self.settings = settings
         self.read = PictureReader(settings)
         self.batcher = Batcher(

@@ -63,8 +63,8 @@ class FasNet:
         there = not any(isinstance(image, np.ndarray) for image, _ in faces)
         crops: Sequence[Pixels] = _crops_on_device(faces) if there else _crops(faces)
         said = [
-            network(some, _to_input)
-            for some, (_, network) in zip(crops, self._networks, strict=True)
+            network(crop, _to_input)
+            for crop, (_, network) in zip(crops, self._networks, strict=True)
         ]
         for logits in torch.stack(said).softmax(2).cpu().numpy():
             votes += logits / len(self._networks)

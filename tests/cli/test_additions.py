@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from deepface.cli.entries import Entry
+from deepface.cli.entries import ResultLine
 from deepface.cli.formats import format_of
-from deepface.cli.journal import Journal
+from deepface.cli.journal import RunJournal
 from tests.cli.command import grey_pictures, run
 from tests.stand_ins import ColorModel, cached
 
@@ -183,18 +183,22 @@ def test_a_failure_of_a_run_that_was_cut_off_is_tried_again(tmp_path: Path) -> N
     """And counts no more when the next run has succeeded, cut off itself or not."""
     output = tmp_path / "out.jsonl"
     for number, entries in enumerate(
-        ([Entry("a", error="first"), Entry("b")], [Entry("a", error="second")], [Entry("a")])
+        (
+            [ResultLine("a", error="first"), ResultLine("b")],
+            [ResultLine("a", error="second")],
+            [ResultLine("a")],
+        )
     ):
-        journal = Journal(output, {}, resume=number > 0)
+        journal = RunJournal(output, {}, resume=number > 0)
         for entry in entries:
             journal.write(entry)
         journal.close()  # as Ctrl-C leaves it
-        again = Journal(output, {}, resume=True)
+        again = RunJournal(output, {}, resume=True)
         known = list(again.known())
         again.close()
         assert sorted(entry.key for entry in known) == ["a", "b"]
     assert [entry.error for entry in known] == [None, None]
-    journal = Journal(output, {}, resume=True)
+    journal = RunJournal(output, {}, resume=True)
     journal.finish()
     journal.close()
     assert output.read_text() == '{"source": "b"}\n{"source": "a"}\n'
@@ -357,8 +361,8 @@ def test_a_run_that_is_killed_while_it_finishes(
 ) -> None:
     """At whatever step: the next one has every entry once, and knows what is done."""
 
-    def entry(name: str) -> Entry:
-        return Entry(name, {"faces": [{"embedding": [len(name) + 0.5]}]})
+    def entry(name: str) -> ResultLine:
+        return ResultLine(name, {"faces": [{"embedding": [len(name) + 0.5]}]})
 
     def ended(output: Path, resume: bool, names: list[str], steps: int | None) -> bool:
         count = [0]
@@ -372,7 +376,7 @@ def test_a_run_that_is_killed_while_it_finishes(
 
             return call
 
-        journal = Journal(output, {}, resume)
+        journal = RunJournal(output, {}, resume)
         for name in names:
             journal.write(entry(name))
         try:
@@ -393,7 +397,7 @@ def test_a_run_that_is_killed_while_it_finishes(
         output = folder / f"out.{kind}"
         assert ended(output, False, ["a", "bb"], None)
         outcomes.append(ended(output, True, ["ccc", "a"], steps))
-        journal = Journal(output, {}, resume=True)
+        journal = RunJournal(output, {}, resume=True)
         assert [entry.key for entry in journal.known()] == ["a", "bb", "ccc", "a"]
         journal.write(entry("dddd"))
         journal.finish()
@@ -402,7 +406,7 @@ def test_a_run_that_is_killed_while_it_finishes(
         lines = output.read_text().splitlines()
         vectors = [float(line.split("[")[-1].split("]")[0]) for line in lines if "[" in line]
         assert vectors == [1.5, 2.5, 3.5, 1.5, 4.5]
-        last = Journal(output, {}, resume=True)
+        last = RunJournal(output, {}, resume=True)
         assert [entry.key for entry in last.known()] == ["a", "bb", "ccc", "a", "dddd"]
         last.close()
         steps += 1

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepface.cli.entries import THUMBNAIL, Entry, Rows, innermost
+from deepface.cli.entries import THUMBNAIL, KeptRows, ResultLine, innermost
 from deepface.errors import DeepFaceError, ImgNotFound, with_item
 
 NAMES = st.text(st.characters(exclude_categories=()), max_size=20)
@@ -33,18 +33,18 @@ VALUES = st.recursive(
     st.sampled_from(["utf-8", "ascii", "latin-1"]),
 )
 def test_a_line_is_the_entry(source: Any, faces: Any, error: str | None, encoding: str) -> None:
-    entry = Entry(source, {"faces": faces}, error)
+    entry = ResultLine(source, {"faces": faces}, error)
     line = entry.to_json(encoding)
     assert "\n" not in line
     line.encode(encoding)
-    back = Entry.from_json(line.encode(encoding).decode(encoding))
+    back = ResultLine.from_json(line.encode(encoding).decode(encoding))
     assert back.result["faces"] == faces
     assert (back.key, back.error) == (entry.key, error)
 
 
 def test_what_json_does_not_have() -> None:
     values = {"a": math.nan, "b": [math.inf, -math.inf], "c": np.float32(0.5), "d": np.arange(2)}
-    line = Entry("x", {**values, "e": (1, 2), "f": {"g": np.bool_(True)}}).to_json()
+    line = ResultLine("x", {**values, "e": (1, 2), "f": {"g": np.bool_(True)}}).to_json()
     assert json.loads(line) == {
         "source": "x", "a": None, "b": [None, None], "c": 0.5, "d": [0, 1], "e": [1, 2],
         "f": {"g": True},
@@ -62,17 +62,17 @@ def test_what_json_does_not_have() -> None:
 )  # fmt: skip
 def test_what_is_no_entry(line: str) -> None:
     with pytest.raises(ValueError):
-        Entry.from_json(line)
+        ResultLine.from_json(line)
 
 
 def test_an_outline_has_as_many_faces_and_no_results() -> None:
     faces = [{"embedding": [1.0], "file": "a.png", THUMBNAIL: "xyz"}, {"age": 3}]
-    assert Entry("a", {"seconds": 1, "faces": faces}).outline() == Entry(
+    assert ResultLine("a", {"seconds": 1, "faces": faces}).outline() == ResultLine(
         "a", {"faces": [{"file": "a.png", THUMBNAIL: "xyz"}, {}]}
     )
-    assert Entry("a", {"faces": []}).outline() == Entry("a", {"faces": []})
-    assert Entry(["a", "b"], {"verified": True}).outline() == Entry(["a", "b"])
-    assert Entry("a", error="broken").outline() == Entry("a", error="broken")
+    assert ResultLine("a", {"faces": []}).outline() == ResultLine("a", {"faces": []})
+    assert ResultLine(["a", "b"], {"verified": True}).outline() == ResultLine(["a", "b"])
+    assert ResultLine("a", error="broken").outline() == ResultLine("a", error="broken")
 
 
 def test_rows() -> None:
@@ -81,21 +81,21 @@ def test_rows() -> None:
     other = {"region": {"x": 9}}
     flat: dict[str, Any] = {"x": 1, "y": 2, "w": 3, "h": 4, "left_eye_x": 5, "left_eye_y": 6}
     flat |= {"right_eye_x": None, "right_eye_y": None, "emotion_happy": 0.5}
-    assert list(Entry("a", {"seconds": 0.5, "faces": [face, other]}).rows()) == [
+    assert list(ResultLine("a", {"seconds": 0.5, "faces": [face, other]}).rows()) == [
         {"source": "a", "seconds": 0.5, "face": 0, **flat},
         {"source": "a", "seconds": 0.5, "face": 1, "x": 9},
     ]
     matches = [{"identity": "b"}, {"identity": "c"}]
-    assert list(Entry("a", {"faces": [{"matches": []}, {"matches": matches}]}).rows()) == [
+    assert list(ResultLine("a", {"faces": [{"matches": []}, {"matches": matches}]}).rows()) == [
         {"source": "a", "face": 1, "identity": "b"},
         {"source": "a", "face": 1, "identity": "c"},
     ]
-    pair = Entry(["a", "b"], {"verified": True, "facial_areas": {"img1": area}})
+    pair = ResultLine(["a", "b"], {"verified": True, "facial_areas": {"img1": area}})
     (row,) = pair.rows()
     assert row["img1_path"] == "a" and row["img2_path"] == "b"
     assert row["facial_areas_img1_x"] == 1 and row["facial_areas_img1_left_eye_y"] == 6
-    assert list(Entry("a", {"faces": [face]}, error="broken").rows()) == []
-    assert list(Rows("", kept=[{"a": 1}]).rows()) == [{"a": 1}]
+    assert list(ResultLine("a", {"faces": [face]}, error="broken").rows()) == []
+    assert list(KeptRows("", kept=[{"a": 1}]).rows()) == [{"a": 1}]
 
 
 def test_errors_are_told_without_the_name_of_their_item() -> None:
@@ -107,16 +107,16 @@ def test_errors_are_told_without_the_name_of_their_item() -> None:
          "Exception while loading b.jpg: broken"),
         (DeepFaceError(""), "DeepFaceError"),
     ):  # fmt: skip
-        entry = Entry.of_error("a.jpg", error)
+        entry = ResultLine.of_error("a.jpg", error)
         assert (entry.source, entry.error, entry.result) == ("a.jpg", text, {})
     odd = "a) (item 3.*[jpg"
-    assert Entry.of_error(odd, with_item(ImgNotFound("no"), 1, odd)).error == "no"
+    assert ResultLine.of_error(odd, with_item(ImgNotFound("no"), 1, odd)).error == "no"
     inner = ImgNotFound("no")
     inner.__cause__ = OSError("deeper")
     assert innermost(with_item(inner, 0, "x")) is inner
 
 
 def test_a_key_is_one_text() -> None:
-    assert Entry("a").key == "a"
-    assert Entry(["a", "b"]).key == "a\tb"
-    assert Entry("a").faces == []
+    assert ResultLine("a").key == "a"
+    assert ResultLine(["a", "b"]).key == "a\tb"
+    assert ResultLine("a").faces == []

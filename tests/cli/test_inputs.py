@@ -11,14 +11,14 @@ import click
 import pytest
 
 from deepface.cli.inputs import Inputs
-from deepface.cli.journal import Done
+from deepface.cli.journal import DoneCounts
 from tests.cli.command import ROOT, grey_pictures, lines, process, run
 from tests.stand_ins import ColorModel, cached
 
 
-def named(*arguments: str | Path, done: Done | None = None) -> list[str]:
+def named(*arguments: str | Path, done: DoneCounts | None = None) -> list[str]:
     inputs = Inputs([str(argument) for argument in arguments])
-    return [Path(str(picture)).name for picture in inputs.pictures(done or Done())]
+    return [Path(str(picture)).name for picture in inputs.pictures(done or DoneCounts())]
 
 
 @pytest.fixture
@@ -203,5 +203,5 @@ def test_names_that_are_no_utf8(folder: Path) -> None:
 
 def test_done_pictures_are_left_out_as_often_as_they_are_done(folder: Path) -> None:
     twice = [folder / "000.png", folder / "001.png", folder / "000.png"]
-    done = Done({str(folder / "000.png"): 1})
+    done = DoneCounts({str(folder / "000.png"): 1})
     assert named(*twice, done=done) == ["001.png", "000.png"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deepface.cli.annotate import face_label, file_stem, write_annotated, write_crops
-from deepface.cli.entries import THUMBNAIL, Entry
+from deepface.cli.entries import THUMBNAIL, ResultLine
 from deepface.cli.outcome import WrongUse
 from deepface.cli.sheet import ContactSheet, thumbnail
 
@@ -23,8 +23,8 @@ def test_a_sheet_has_as_many_pages_as_it_needs(tmp_path: Path) -> None:
     face = {THUMBNAIL: thumbnail(picture, {"x": 10, "y": 0, "w": 40, "h": 50})}
     sheet = ContactSheet(tmp_path / "sheet.png")
     for _ in range(97):
-        sheet.add(Entry("a.jpg", {"faces": [face]}))
-    sheet.add(Entry("b.jpg", error="broken"))
+        sheet.add(ResultLine("a.jpg", {"faces": [face]}))
+    sheet.add(ResultLine("b.jpg", error="broken"))
     sheet.finish()
     first, second = (cv2.imread(str(tmp_path / name)) for name in ("sheet.png", "sheet-2.png"))
     assert first is not None and second is not None
@@ -95,7 +95,7 @@ def test_where_faces_are_on_a_sheet(tmp_path: Path) -> None:
     for number in range(14):
         picture = np.full((56, 112, 3), 10 * number, np.uint8)
         face = {THUMBNAIL: thumbnail(picture, {"x": 0, "y": 0, "w": 112, "h": 56})}
-        sheet.add(Entry("a.jpg", {"faces": [face]}))
+        sheet.add(ResultLine("a.jpg", {"faces": [face]}))
     sheet.finish()
     page = cv2.imread(str(tmp_path / "sheet.png"), cv2.IMREAD_GRAYSCALE)
     assert page is not None and page.shape == (4 + 2 * 116, 4 + 12 * 116)
@@ -111,7 +111,7 @@ def test_where_faces_are_on_a_sheet(tmp_path: Path) -> None:
 def test_a_full_page_is_the_last_if_nothing_follows(tmp_path: Path) -> None:
     face = {THUMBNAIL: thumbnail(np.zeros((9, 9, 3), np.uint8), {"x": 0, "y": 0, "w": 9, "h": 9})}
     sheet = ContactSheet(tmp_path / "sheet.png")
-    sheet.add(Entry("a.jpg", {"faces": [face] * 96}))
+    sheet.add(ResultLine("a.jpg", {"faces": [face] * 96}))
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
     sheet.finish()
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from deepface.cli.entries import THUMBNAIL, Entry
+from deepface.cli.entries import THUMBNAIL, ResultLine
 from deepface.cli.printed import JsonLines, Table, print_rows, printer_for
 from deepface.logger import printable
 
 MATCH = {"identity": "people/ann.jpg", "distance": 0.25, "threshold": 0.4, "confidence": 71.5}
 
 
-def table(*entries: Entry, encoding: str = "utf-8") -> list[str]:
+def table(*entries: ResultLine, encoding: str = "utf-8") -> list[str]:
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
     shown = Table(file)
     for entry in entries:
@@ -26,10 +26,10 @@ def table(*entries: Entry, encoding: str = "utf-8") -> list[str]:
 
 def test_pictures_without_a_row_have_a_line() -> None:
     lines = table(
-        Entry("a.jpg", {"faces": [{"matches": [MATCH]}]}),
-        Entry("b.jpg", {"faces": []}),
-        Entry("c.jpg", {"faces": [{"matches": []}]}),
-        Entry("d.jpg", error="broken"),  # told at the end
+        ResultLine("a.jpg", {"faces": [{"matches": [MATCH]}]}),
+        ResultLine("b.jpg", {"faces": []}),
+        ResultLine("c.jpg", {"faces": [{"matches": []}]}),
+        ResultLine("d.jpg", error="broken"),  # told at the end
     )
     assert lines[0].split() == ["source", "face", "identity", "distance", "threshold", "confidence"]
     assert lines[1].split() == ["a.jpg", "0", "people/ann.jpg", "0.25", "0.4", "71.5"]
@@ -41,12 +41,12 @@ def test_pictures_without_a_row_have_a_line() -> None:
 
 def test_names_cannot_break_a_line_or_steer_the_terminal() -> None:
     assert printable("a\nb\x1b[2J\udcff ü.jpg") == "a\\nb\\x1b[2J\\udcff ü.jpg"
-    lines = table(Entry("two\nlines\udcff.jpg", {"faces": [{"confidence": 0.9}]}))
+    lines = table(ResultLine("two\nlines\udcff.jpg", {"faces": [{"confidence": 0.9}]}))
     assert lines[1].startswith("two\\nlines\\udcff.jpg ")
 
 
 def test_a_terminal_or_pipe_without_some_characters() -> None:
-    entry = Entry("ünï.jpg", {"faces": [{"confidence": 0.9}]})
+    entry = ResultLine("ünï.jpg", {"faces": [{"confidence": 0.9}]})
     assert "\\xfcn\\xef.jpg" in table(entry, encoding="ascii")[1]
     pipe = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     JsonLines(pipe).write(entry)
@@ -63,7 +63,7 @@ AREA = {"x": 1, "y": 20, "w": 300, "h": 4000, "left_eye": (5, 6), "right_eye": N
 LONG = "people/" + "x" * 60 + "/ann.jpg"
 SHOWN = [
     (
-        Entry("a.jpg", {"seconds": 0.5, "faces": [
+        ResultLine("a.jpg", {"seconds": 0.5, "faces": [
             {"facial_area": AREA, "confidence": 0.98765, "is_real": True, "antispoof_score": 0.5},
             {"facial_area": AREA, "confidence": 1.0, "is_real": False, "antispoof_score": None},
         ]}),
@@ -74,7 +74,7 @@ a.jpg                                        1      1     20    300   4000      
 """,  # noqa: E501
     ),
     (
-        Entry(LONG, {"faces": [{"region": AREA, "face_confidence": 0.5, "age": 31.5,
+        ResultLine(LONG, {"faces": [{"region": AREA, "face_confidence": 0.5, "age": 31.5,
             "dominant_gender": "Woman", "dominant_emotion": "happy", "dominant_race": "white"}]}),
         """\
 source                                    face      x      y      w      h  face_confidence  age  dominant_gender  dominant_emotion    dominant_race
@@ -82,7 +82,7 @@ source                                    face      x      y      w      h  face
 """,  # noqa: E501
     ),
     (
-        Entry(["a.jpg", LONG], {"verified": True, "distance": 0.123456, "threshold": 0.4,
+        ResultLine(["a.jpg", LONG], {"verified": True, "distance": 0.123456, "threshold": 0.4,
             "confidence": 71.25, "model": "colors", "facial_areas": {"img1": AREA}}),
         """\
 img1_path                       img2_path                       verified   distance  threshold  confidence
@@ -90,7 +90,7 @@ a.jpg                           ...xxxxxxxxxxxxxxxxxxx/ann.jpg       yes     0.1
 """,  # noqa: E501
     ),
     (
-        Entry("a.jpg", {"faces": [{"embedding": [0.12345, -1.0, 2.0]}, {"embedding": []}]}),
+        ResultLine("a.jpg", {"faces": [{"embedding": [0.12345, -1.0, 2.0]}, {"embedding": []}]}),
         """\
 source                                    face                     embedding
 a.jpg                                        0   3 numbers: 0.123 -1.000 ...
@@ -102,7 +102,7 @@ a.jpg                                        1                            []
 
 @pytest.mark.parametrize(("entry", "expected"), SHOWN)
 def test_what_a_terminal_shows(
-    entry: Entry, expected: str, monkeypatch: pytest.MonkeyPatch
+    entry: ResultLine, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "120")
     assert "\n".join(table(entry)) + "\n" == expected
@@ -116,14 +116,14 @@ def test_a_wide_terminal_shows_whole_paths(monkeypatch: pytest.MonkeyPatch) -> N
         assert (LONG in table(entry)[1]) == whole
     exact = "x" * 40
     monkeypatch.setenv("COLUMNS", "80")
-    assert table(Entry(exact, {"faces": [{"confidence": 1.0}]}))[1].startswith(exact + " ")
+    assert table(ResultLine(exact, {"faces": [{"confidence": 1.0}]}))[1].startswith(exact + " ")
 
 
 def test_new_columns_have_a_new_heading() -> None:
     lines = table(
-        Entry("a.jpg", {"faces": [{"confidence": 0.5}]}),
-        Entry("b.jpg", {"faces": [{"age": 3}]}),
-        Entry("c.jpg", {"faces": [{"age": 4}]}),
+        ResultLine("a.jpg", {"faces": [{"confidence": 0.5}]}),
+        ResultLine("b.jpg", {"faces": [{"age": 3}]}),
+        ResultLine("c.jpg", {"faces": [{"age": 4}]}),
     )
     assert [line.split()[0] for line in lines] == ["source", "a.jpg", "source", "b.jpg", "c.jpg"]
 
@@ -135,14 +135,17 @@ def test_a_pipe_gets_each_line_at_once() -> None:
         def flush(self) -> None:
             self.flushed += 1
 
-    for entry in (Entry("a.jpg", {"faces": [{THUMBNAIL: "...", "age": 3}]}), Entry("b", error="c")):
+    for entry in (
+        ResultLine("a.jpg", {"faces": [{THUMBNAIL: "...", "age": 3}]}),
+        ResultLine("b", error="c"),
+    ):
         pipe = Pipe()
         printer_for(pipe).write(entry)
         assert pipe.flushed == 1
         assert "thumbnail" not in pipe.getvalue()
         assert pipe.getvalue().count("\n") == 1
     shown = Terminal()
-    printer_for(shown).write(Entry("a.jpg", {"faces": [{"age": 3}]}))
+    printer_for(shown).write(ResultLine("a.jpg", {"faces": [{"age": 3}]}))
     assert shown.getvalue().startswith("source ")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deepface.cli.journal import Journal
+from deepface.cli.journal import RunJournal
 from tests.cli.command import grey_pictures, process, run
 from tests.cli.slow import Slow
 from tests.stand_ins import ColorModel, cached
@@ -139,7 +139,7 @@ def test_failures_before_the_cut_are_told_after_it(pictures: Path, tmp_path: Pat
 
 def test_two_runs_do_not_write_one_file(pictures: Path, tmp_path: Path) -> None:
     output = tmp_path / "faces.jsonl"
-    first = Journal(output, {}, resume=False)
+    first = RunJournal(output, {}, resume=False)
     with cached("face_detector", "slow", Slow()):
         second = run(*_arguments(pictures, output), "--resume")
     assert second.exit_code == 2

@@ -14,7 +14,7 @@ import pytest
 
 from deepface.cli.annotate import file_stem
 from deepface.cli.columns import COLUMNS
-from deepface.cli.entries import Entry
+from deepface.cli.entries import ResultLine
 from deepface.cli.formats import format_of
 from tests.cli.command import grey_pictures, lines, run
 
@@ -109,7 +109,10 @@ def test_a_picture_that_a_format_has_no_room_for_fails_alone(tmp_path: Path) -> 
 def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
     name = f'{start}cmd|" /C calc"!A0'
     face = {"identity": name, "confidence": -0.5, "embedding": [-1.0], "dominant_race": name}
-    entries = [Entry(name, {"faces": [face]}), Entry([name, name], {"model": name, "distance": -1})]
+    entries = [
+        ResultLine(name, {"faces": [face]}),
+        ResultLine([name, name], {"model": name, "distance": -1}),
+    ]
     path = tmp_path / "out.csv"
     for some in (entries[:1], entries[1:]):
         with path.open("wb") as file:
@@ -131,7 +134,7 @@ def test_columns_of_numbers_keep_what_they_are(tmp_path: Path) -> None:
     path = tmp_path / "out.parquet"
     values = [("whole", 1), ("whole", 2), ("both", 3), ("both", 0.5), ("late", None), ("late", 7)]
     values += [("first", 0.5), ("first", 4), ("truth", True), ("nothing", None)]
-    entries = [Entry("a", {"faces": [{name: value}]}) for name, value in values]
+    entries = [ResultLine("a", {"faces": [{name: value}]}) for name, value in values]
     with path.open("wb") as file:
         format_of(path).write(lambda: entries, file)
     table = parquet.read_table(path)
@@ -160,17 +163,19 @@ def test_columns_and_types_do_not_depend_on_the_number_of_rows(
     }
     some = {name: None if "eye" in name else value for name, value in named.items()}
 
-    def entry(values: dict[str, Any]) -> Entry:
+    def entry(values: dict[str, Any]) -> ResultLine:
         if pair:
-            return Entry(["a", "b"], values)
+            return ResultLine(["a", "b"], values)
         if command == "find":
-            return Entry("a", {"faces": [{"matches": [values]}]})
-        return Entry("a", {"faces": [values]})
+            return ResultLine("a", {"faces": [{"matches": [values]}]})
+        return ResultLine("a", {"faces": [values]})
 
-    cases: list[list[Entry]] = [
+    cases: list[list[ResultLine]] = [
         [],
-        [Entry("a", error="no")],
-        [] if pair else [Entry("a", {"faces": [{"matches": []}] if command == "find" else []})],
+        [ResultLine("a", error="no")],
+        []
+        if pair
+        else [ResultLine("a", {"faces": [{"matches": []}] if command == "find" else []})],
         [entry(some)],
         [entry(some), entry(named)] * 3,
     ]

@@ -16,7 +16,7 @@ from deepface import DeepFace
 from deepface.detection.detector import Detector
 from deepface.errors import DeepFaceError, MissingPackageError, PathNotFound
 from deepface.images.video import Frame, iter_frames
-from deepface.live import Analysis, overlay, window
+from deepface.live import StreamAnalysis, overlay, window
 from deepface.types import FacialAreaRegion, Image
 from tests.cli.command import run
 from tests.stand_ins import ColorModel, cached
@@ -107,7 +107,7 @@ def kinds(pictures: list[Image], corners: list[int]) -> str:
 def test_what_a_viewer_sees(models: dict[str, Any], batch_size: int) -> None:
     """Three frames of following, one second of results, and again; small faces do not count."""
     corners = [0] * 2 + [255] * 2 + [0] + [255] * 16 + [150] * 5
-    analysis = Analysis("bright", time_threshold=1, frame_threshold=3)
+    analysis = StreamAnalysis("bright", time_threshold=1, frame_threshold=3)
     shown = list(analysis.annotate(frames(corners), batch_size))
     assert kinds(shown, corners) == "--ll-ll" + "g" * 10 + "ll" + "g" * 7
     assert models["Age"].faces == 2
@@ -116,13 +116,13 @@ def test_what_a_viewer_sees(models: dict[str, Any], batch_size: int) -> None:
 
 def test_frames_that_stand_still_cost_nothing(models: dict[str, Any]) -> None:
     corners = [255] * 40
-    analysis = Analysis("bright", time_threshold=3.5, frame_threshold=1)
+    analysis = StreamAnalysis("bright", time_threshold=3.5, frame_threshold=1)
     list(analysis.annotate(frames(corners), 4))
     assert sum(models["bright"].batches) < 12
 
 
 def test_thresholds_are_at_least_one() -> None:
-    analysis = Analysis("bright", time_threshold=0, frame_threshold=0)
+    analysis = StreamAnalysis("bright", time_threshold=0, frame_threshold=0)
     assert (analysis.time_threshold, analysis.frame_threshold) == (1, 1)
 
 
@@ -130,7 +130,7 @@ def test_no_analysis_and_debug(
     models: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    analysis = Analysis("bright", enable_face_analysis=False, frame_threshold=2, debug=True)
+    analysis = StreamAnalysis("bright", enable_face_analysis=False, frame_threshold=2, debug=True)
     list(analysis.prepare().annotate(frames([255] * 3), 1))
     assert models["Age"].faces == 0
     assert cv2.imread("freezed_0_0.jpg").shape == (140, 140, 3)  # type: ignore[union-attr]
@@ -144,7 +144,7 @@ def test_spoofs_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
             return [Liveness(False, 0.9) for _ in faces]
 
     corners = [255] * 2
-    analysis = Analysis("bright", anti_spoofing=True, frame_threshold=2)
+    analysis = StreamAnalysis("bright", anti_spoofing=True, frame_threshold=2)
     with cached("spoofing", "Fasnet", Judge()):
         shown = list(analysis.annotate(frames(corners), 2))
     assert kinds(shown, corners) == "lr"
@@ -175,7 +175,7 @@ def test_the_closest_person_is_recognised(
     monkeypatch.setattr(overlay, "mark_results", note)
     monkeypatch.setattr("deepface.pipeline.find.find_threshold", lambda *a, **k: 0.1)
     monkeypatch.setattr("deepface.pipeline.find.find_confidence", lambda *a, **k: 99.0)
-    analysis = Analysis("bright", "colors", db_path=str(gallery), frame_threshold=1).prepare()
+    analysis = StreamAnalysis("bright", "colors", db_path=str(gallery), frame_threshold=1).prepare()
     list(analysis.annotate(frames([255]), 1))
     [(lines, people)] = drawn
     assert lines == [["grey", "Woman, 31", "happy"]]
@@ -186,10 +186,10 @@ def test_a_folder_without_faces_is_no_obstacle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deepface.pipeline.find.find_threshold", lambda *a, **k: 0.1)
-    empty = Analysis("bright", "colors", db_path=str(tmp_path)).prepare()
+    empty = StreamAnalysis("bright", "colors", db_path=str(tmp_path)).prepare()
     assert empty.db_path == ""
     with pytest.raises(PathNotFound):
-        Analysis("bright", "colors", db_path=str(tmp_path / "no")).prepare()
+        StreamAnalysis("bright", "colors", db_path=str(tmp_path / "no")).prepare()
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ import torch
 
 from deepface import DeepFace
 from deepface.detection.registry import DETECTORS
-from deepface.detection.retinaface.frame import Frame
+from deepface.detection.retinaface.frame import Placement
 from tests.data import DATA, WEIGHTS, package_pictures, package_weights
 from tests.goldens import networks as reference
 from tests.parity.originals import LOW_THRESHOLD, forms
@@ -208,7 +208,7 @@ def retinaface_maps(originals: Originals, pictures: Sequence[Path]) -> Compariso
             tensor, maps = saved["tensor"], [saved[str(i)] for i in range(9)]
         height, width = tensor.shape[1:3]
         bgr = torch.from_numpy(np.ascontiguousarray(tensor[..., ::-1])).permute(0, 3, 1, 2)
-        frame = Frame.none((height, width))
+        frame = Placement.none((height, width))
         with torch.inference_mode():
             found = detector._network.module(bgr, frame, True)
         start = 0

@@ -16,9 +16,9 @@ from deepface.errors import DeepFaceError, FaceNotDetected, UnimplementedError
 from deepface.pipeline import FacePipeline
 from deepface.server.batching import (
     Batcher,
+    BatchReport,
     Call,
     DeadlineExceeded,
-    Done,
     Overloaded,
     SharedPipeline,
     ShuttingDown,
@@ -261,7 +261,7 @@ def test_closing_gives_up_when_its_time_is_over(gate: Gate) -> None:
 
 def test_it_tells_of_each_batch(gate: Gate) -> None:
     gate.permits.release(1000)
-    told: list[Done] = []
+    told: list[BatchReport] = []
     batcher = Batcher(observe=told.append)
     ask(batcher, [GREY, GREY], **SKIP)
     batcher.close(5)

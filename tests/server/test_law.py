@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from deepface import DeepFace
-from deepface.server.batching import Done
+from deepface.server.batching import BatchReport
 from tests.data import package_pictures, read, weight
 from tests.server.conftest import live
 from tests.server.stand_ins import FixedAge, FixedGender, cached_attributes
@@ -150,7 +150,7 @@ def test_48_requests_of_16_clients_are_answered_as_48_single_calls(jobs: list[Jo
     with live(batch_size=8) as (url, service), ThreadPoolExecutor(CLIENTS) as pool:
         observe = service.batcher.observe
 
-        def note(done: Done) -> None:
+        def note(done: BatchReport) -> None:
             sizes.append(len(done.queued))
             observe(done)
 

@@ -130,19 +130,19 @@ class Atlas:
     scales: Tensor
 
 
-def atlases(pictures: Pictures, views: Sequence[View], window: int, most: int) -> Iterator[Atlas]:
+def atlases(pictures: Pictures, views: Sequence[View], window: int, pixels: int) -> Iterator[Atlas]:
     """All sizes of all views that a cascade searches, as far as they show their picture.
 
     Args:
         pictures: what is looked at.
         views: of it.
         window: side of the cascade's window.
-        most: pixels of an atlas, about; a single strip of it may have more.
+        pixels: of an atlas, about; a single strip of it may have more.
     """
     seen = np.array([(v.picture, v.x, v.y, v.width, v.height) for v in views], np.int64)
     blocks = _blocks(pictures, views, window)
     for step in (2, 1):
-        for pieces, layout in _packed(blocks[blocks["step"] == step], step, window, most):
+        for pieces, layout in _packed(blocks[blocks["step"] == step], step, window, pixels):
             yield _atlas(pictures, seen, pieces, layout, step)
 
 
@@ -204,7 +204,7 @@ class _Layout:
     width: int
 
 
-def _packed(blocks: Array, step: int, window: int, most: int) -> Iterator[tuple[Array, _Layout]]:
+def _packed(blocks: Array, step: int, window: int, pixels: int) -> Iterator[tuple[Array, _Layout]]:
     """Fill strips as wide as their widest block, from the widest block to the narrowest.
 
     A block that is higher than what is left of its strip goes on in the next one: pieces of blocks
@@ -224,7 +224,7 @@ def _packed(blocks: Array, step: int, window: int, most: int) -> Iterator[tuple[
         while done < rows:
             room = (_ATLAS_HEIGHT - y - window) // step + 1
             if not strips or (y and room < min(rows - done, _LEAST_ROWS)):
-                if strips and (right + width) * _ATLAS_HEIGHT > most:
+                if strips and (right + width) * _ATLAS_HEIGHT > pixels:
                     yield _laid_out(blocks, pieces, strips, right, step, window)
                     pieces, strips, right = [], [], 0
                 strips.append(right)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.cards.opencv import EYES, FACES
-from deepface.detection.haar.grouping import Candidates
+from deepface.detection.haar.grouping import Hits
 from deepface.errors import MissingPackageError
 from deepface.runtime.concurrency.object_pool import ObjectPool
 from deepface.runtime.weights.damage import reading
@@ -80,7 +80,7 @@ class Cascade:
         """A classifier that nobody else uses meanwhile."""
         return self._classifiers.borrow()
 
-    def search(self, canvas: Canvas, spread: Spread = map) -> Candidates:
+    def search(self, canvas: Canvas, spread: Spread = map) -> Hits:
         """The windows that pass, as ``detectMultiScale3(canvas.pixels(), 1.1)`` collects them.
 
         Args:
@@ -97,12 +97,12 @@ class Cascade:
         inside = (canvas.top, canvas.left, *canvas.image.shape[:2])
         levels = pyramid(canvas.shape, inside, self.window)
         found = list(spread(lambda level: self._search(gray, level), levels))
-        return Candidates(
+        return Hits(
             np.concatenate([np.empty((0, 4), np.int64), *(part.boxes for part in found)]),
             np.concatenate([np.empty(0), *(part.weights for part in found)]),
         )
 
-    def _search(self, gray: Any, level: Level) -> Candidates:
+    def _search(self, gray: Any, level: PyramidLevel) -> Hits:
         shrunk = cv2.resize(
             gray, (level.width, level.height), interpolation=cv2.INTER_LINEAR_EXACT
         )[:, level.left : level.right]
@@ -118,7 +118,7 @@ class Cascade:
         corners = np.rint(np.concatenate(places).astype(np.float32) * level.scale)
         size = np.full_like(corners, round(float(level.scale * np.float32(self.window))))
         boxes = np.concatenate([corners, size], axis=1).astype(np.int64)
-        return Candidates(boxes, np.concatenate(weights))
+        return Hits(boxes, np.concatenate(weights))
 
 
 def cascade_path(file: str) -> Path:
@@ -130,7 +130,7 @@ def cascade_path(file: str) -> Path:
 
 
 @dataclass(frozen=True)
-class Level:
+class PyramidLevel:
     """One size of the pyramid, and the windows in it that touch the picture.
 
     ``scale`` is how many pixels of the canvas one pixel here is. Windows start in rows
@@ -150,7 +150,7 @@ class Level:
 @lru_cache(maxsize=256)
 def pyramid(
     shape: tuple[int, int], inside: tuple[int, int, int, int], window: int
-) -> tuple[Level, ...]:
+) -> tuple[PyramidLevel, ...]:
     """The sizes that OpenCV searches; its arithmetic is in 32 bits, and so is this.
 
     Args:
@@ -173,7 +173,7 @@ def pyramid(
         # Rows and columns are skipped in whole steps, so that the windows stay on their grid.
         top, left = (max(0, start - window + 1) // step * step for start in (top, left))
         levels.append(
-            Level(
+            PyramidLevel(
                 *(scale, height, width, step),
                 *(top, min(bottom, rows), left, min(right + window - 1, width)),
             )

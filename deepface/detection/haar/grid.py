@@ -78,7 +78,7 @@ def integrals(pixels: Tensor) -> tuple[Tensor, Tensor]:
     return sums, squares
 
 
-def looked_at(atlas: Atlas, norms: Tensor, calm: Tensor, passed: Tensor) -> Windows:
+def looked_at(atlas: Atlas, norms: Tensor, passes_first: Tensor, passed: Tensor) -> Windows:
     """The windows that pass the first stages, without those that OpenCV skips.
 
     Where a window fails in the first stage, OpenCV skips the next one of its row. So a window is
@@ -87,14 +87,14 @@ def looked_at(atlas: Atlas, norms: Tensor, calm: Tensor, passed: Tensor) -> Wind
     Args:
         atlas: what is searched.
         norms: of every window, ``(rows, columns)``, as are the others.
-        calm: whether a window is constant or passes the first stage.
+        passes_first: whether a window is constant or passes the first stage.
         passed: whether it passes all stages that were looked at.
     """
     columns = norms.shape[1]
-    numbers = torch.arange(calm.numel(), dtype=torch.int32, device=calm.device)
-    last_calm = numbers.masked_fill_(~calm.view(-1), -1).cummax(0).values
+    numbers = torch.arange(passes_first.numel(), dtype=torch.int32, device=passes_first.device)
+    last_passing = numbers.masked_fill_(~passes_first.view(-1), -1).cummax(0).values
     at = passed.view(-1).nonzero()[:, 0]
-    before = torch.where(at > 0, last_calm[(at - 1).clamp_(min=0)], -1)
+    before = torch.where(at > 0, last_passing[(at - 1).clamp_(min=0)], -1)
     y, x = at // columns * atlas.step, at % columns * atlas.step
     place = atlas.places[atlas.blocks[y, atlas.strips[x]].long()]
     row, column = ((y - place[:, 2]) // atlas.step, (x - place[:, 3]) // atlas.step)

@@ -16,7 +16,7 @@ MIN_NEIGHBORS = 10
 
 
 @dataclass(frozen=True)
-class Candidates:
+class Hits:
     """Windows that passed a cascade: boxes ``(n, 4)`` as x, y, w, h in pixels, weights ``(n,)``.
 
     The weight is the sum of the last stage: the higher, the surer.
@@ -26,7 +26,7 @@ class Candidates:
     weights: NDArray[np.float64]
 
 
-def group(found: Candidates, shape: tuple[int, int]) -> Candidates:
+def group(found: Hits, shape: tuple[int, int]) -> Hits:
     """Merge the windows that show the same face, as OpenCV does when it gives weights.
 
     More than ten similar windows become one box, their mean, with the highest of their weights. A
@@ -36,7 +36,7 @@ def group(found: Candidates, shape: tuple[int, int]) -> Candidates:
     """
     groups = [members for members in _components(found.boxes) if len(members) > MIN_NEIGHBORS]
     if not groups:
-        return Candidates(np.empty((0, 4), np.int64), np.empty(0))
+        return Hits(np.empty((0, 4), np.int64), np.empty(0))
     sums = np.array([found.boxes[members].sum(axis=0) for members in groups])
     counts = np.array([len(members) for members in groups])
     weights = np.array([found.weights[members].max() for members in groups])
@@ -49,12 +49,12 @@ def group(found: Candidates, shape: tuple[int, int]) -> Candidates:
     boxes = np.concatenate([start, end - start], axis=1)
     x, y, w, h = boxes.T
     order = np.lexsort((x, y, -w * h, -weights))
-    return Candidates(boxes[order], weights[order])
+    return Hits(boxes[order], weights[order])
 
 
 def group_each(
-    owners: NDArray[np.int64], found: Candidates, shapes: Sequence[tuple[int, int]]
-) -> list[Candidates]:
+    owners: NDArray[np.int64], found: Hits, shapes: Sequence[tuple[int, int]]
+) -> list[Hits]:
     """:func:`group` for each of several pictures.
 
     Args:
@@ -65,13 +65,13 @@ def group_each(
     order = np.argsort(owners, kind="stable")
     ends = np.searchsorted(owners[order], np.arange(len(shapes) + 1))
     return [
-        group(Candidates(found.boxes[mine], found.weights[mine]), shape)
+        group(Hits(found.boxes[mine], found.weights[mine]), shape)
         for shape, start, end in zip(shapes, ends, ends[1:], strict=False)
         for mine in [order[start:end]]
     ]
 
 
-def met(boxes: Any) -> Any:
+def scan_order(boxes: Any) -> Any:
     """Weights by which windows come in the order in which OpenCV meets them on one thread.
 
     From small to large, from the top to the bottom, from left to right. Of the boxes that similar

@@ -22,7 +22,7 @@ from deepface.detection.cards.opencv import CARD
 from deepface.detection.detector import Detector
 from deepface.detection.haar.cascade import Cascade, Spread
 from deepface.detection.haar.choice import search
-from deepface.detection.haar.grouping import Candidates, group, met
+from deepface.detection.haar.grouping import Hits, group, scan_order
 from deepface.types import FacialAreaRegion, Pixels, Point, on_host
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class OpenCvDetector(Detector):
         return _faces(found, list(spread(_eyes_of, crops)))
 
 
-def _faces(found: Candidates, eyes: Sequence[Eyes]) -> list[FacialAreaRegion]:
+def _faces(found: Hits, eyes: Sequence[Eyes]) -> list[FacialAreaRegion]:
     """The faces of one canvas, with the eyes that were found in each box."""
     return [
         FacialAreaRegion(
@@ -115,13 +115,13 @@ def _detect_on_device(
     search_faces = haar_search(_FACES, device)
     results: list[list[FacialAreaRegion]] = []
     for part in _runs([canvas.image.shape for canvas in canvases]):
-        some = canvases[part]
-        pictures = Pictures([canvas.image for canvas in some], device)
-        views = [View(i, -c.left, -c.top, c.width, c.height) for i, c in enumerate(some)]
+        batch = canvases[part]
+        pictures = Pictures([canvas.image for canvas in batch], device)
+        views = [View(i, -c.left, -c.top, c.width, c.height) for i, c in enumerate(batch)]
         found = search_faces.find(pictures, views)
         crops = [
             View(i, x - canvas.left, y - canvas.top, w, h)
-            for i, (canvas, faces) in enumerate(zip(some, found, strict=True))
+            for i, (canvas, faces) in enumerate(zip(batch, found, strict=True))
             for x, y, w, h in faces.boxes.tolist()
         ]
         pairs = iter(_eyes_on_device(pictures, crops, device))
@@ -177,16 +177,16 @@ def _find_eyes_on_device(crops: Sequence[Pixels], device: torch.device) -> list[
 
     eyes: list[Eyes] = []
     for part in _runs([crop.shape for crop in crops]):
-        some = crops[part]
-        views = [View(i, 0, 0, crop.shape[1], crop.shape[0]) for i, crop in enumerate(some)]
-        eyes += _eyes_on_device(Pictures(some, device), views, device)
+        batch = crops[part]
+        views = [View(i, 0, 0, crop.shape[1], crop.shape[0]) for i, crop in enumerate(batch)]
+        eyes += _eyes_on_device(Pictures(batch, device), views, device)
     return eyes
 
 
 def _eyes_on_device(pictures: Pictures, views: Sequence[View], device: torch.device) -> list[Eyes]:
     from deepface.detection.haar.search import haar_search
 
-    found = haar_search(_EYES, device).find(pictures, views, as_met=True)
+    found = haar_search(_EYES, device).find(pictures, views, in_scan_order=True)
     return [_pair(_by_size(eyes.boxes)) for eyes in found]
 
 
@@ -205,8 +205,8 @@ def _eyes_of(crop: Pixels) -> Eyes:
     if len(found) > 2 and _area(found[1]) == _area(found[2]):
         # OpenCV's order depends on its threads, and with it which of the two is taken.
         windows = _eye_cascade().search(Canvas(crop)).boxes
-        weights = met(windows).astype(np.float64)
-        found = _by_size(group(Candidates(windows, weights), gray.shape).boxes)
+        weights = scan_order(windows).astype(np.float64)
+        found = _by_size(group(Hits(windows, weights), gray.shape).boxes)
     return _pair(found)
 
 

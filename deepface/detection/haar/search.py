@@ -24,7 +24,7 @@ from deepface.detection.haar.atlas import Atlas, Pictures, View, atlases
 from deepface.detection.haar.cascade import cascade_path
 from deepface.detection.haar.cascade_file import read_cascade
 from deepface.detection.haar.grid import integrals, looked_at
-from deepface.detection.haar.grouping import Candidates, group_each, met
+from deepface.detection.haar.grouping import Hits, group_each, scan_order
 from deepface.detection.haar.stages import Stages
 from deepface.logger import get_logger
 
@@ -51,41 +51,42 @@ class HaarSearch:
 
     @torch.inference_mode()
     def find(
-        self, pictures: Pictures, views: Sequence[View], as_met: bool = False
-    ) -> list[Candidates]:
+        self, pictures: Pictures, views: Sequence[View], in_scan_order: bool = False
+    ) -> list[Hits]:
         """What ``detectMultiScale3(view, 1.1, 10, outputRejectLevels=True)`` finds in every view.
 
-        In the order of :func:`deepface.detection.haar.grouping.group`; with ``as_met``, and that
-        instead of the weights, in that of :func:`deepface.detection.haar.grouping.met`. Where the
-        device's memory is full, this and all later searches go on with atlases of half the size.
+        In the order of :func:`deepface.detection.haar.grouping.group`; with ``in_scan_order`` in
+        that of :func:`deepface.detection.haar.grouping.scan_order`, which replaces the weights.
+        Where the device's memory is full, this and all later searches go on with atlases of half
+        the size.
 
         Raises:
             torch.OutOfMemoryError: there is too little memory for the smallest ones.
         """
         while True:
-            most = self._atlas_pixels
+            pixels = self._atlas_pixels
             try:
-                return self._find(pictures, views, most, as_met)
+                return self._find(pictures, views, pixels, in_scan_order)
             except torch.OutOfMemoryError:
-                if most <= _LEAST_PIXELS:
+                if pixels <= _LEAST_PIXELS:
                     raise
             # Not before here are the tensors of what failed gone, which the error held.
-            self._atlas_pixels = most // 2
+            self._atlas_pixels = pixels // 2
             torch.cuda.empty_cache()
             get_logger().info(
-                "out of memory on %s; going on with atlases of %d pixels", self.device, most // 2
+                "out of memory on %s; going on with atlases of %d pixels", self.device, pixels // 2
             )
 
     def _find(
-        self, pictures: Pictures, views: Sequence[View], most: int, as_met: bool
-    ) -> list[Candidates]:
+        self, pictures: Pictures, views: Sequence[View], pixels: int, in_scan_order: bool
+    ) -> list[Hits]:
         windows = [torch.zeros((0, 6), dtype=torch.float64, device=self.device)]
-        for atlas in atlases(pictures, views, self.window, most):
+        for atlas in atlases(pictures, views, self.window, pixels):
             windows.append(self._search(atlas))
         # One copy; whole numbers below 2**53 are exact in float64.
         found = torch.cat(windows).cpu().numpy()
         owners, boxes = found[:, 0].astype(np.int64), found[:, 1:5].astype(np.int64)
-        candidates = Candidates(boxes, met(boxes).astype(float) if as_met else found[:, 5])
+        candidates = Hits(boxes, scan_order(boxes).astype(float) if in_scan_order else found[:, 5])
         return group_each(owners, candidates, [(view.height, view.width) for view in views])
 
     def _search(self, atlas: Atlas) -> Tensor:

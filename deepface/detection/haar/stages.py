@@ -71,8 +71,8 @@ class Stages:
         room = max(_STAGE_BYTES, _STAGE_BYTES_PER_PIXEL * pixels)
         return torch.cat(
             [
-                group.votes_on(patches[some.y, some.x].flatten(1), some.norms)
-                for some in _split(windows, group.kernels, room)
+                group.votes_on(patches[part.y, part.x].flatten(1), part.norms)
+                for part in _split(windows, group.kernels, room)
             ]
         )
 
@@ -137,7 +137,7 @@ def _grid(
     norms = deviations.sqrt_().reciprocal_().float()
     # Of a constant window the norm is infinite or not a number.
     textured = norms.double() * area < _FLAT
-    calm, passed = ~textured, textured
+    passes_first, passed = ~textured, textured
     for number, stage in enumerate(stages):
         votes = torch.full_like(norms, stage.right, dtype=torch.float64)
         for (first, *others), split, difference in stage.features:
@@ -147,8 +147,8 @@ def _grid(
             votes.add_(value * norms < split, alpha=difference)
         passed = passed & (votes >= stage.threshold)
         if number == 0:
-            calm |= passed
-    return norms, calm, passed
+            passes_first |= passed
+    return norms, passes_first, passed
 
 
 def _split(windows: Windows, kernels: Tensor, room: int) -> Iterator[Windows]:

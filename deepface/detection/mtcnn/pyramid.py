@@ -101,7 +101,7 @@ def transposed(images: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Rows:
+class AveragedRows:
     """What rows of a stack of images are averaged of, arrays or tensors on their device.
 
     Attributes:
@@ -116,7 +116,7 @@ class Rows:
     bags: Any
 
     @classmethod
-    def of(cls, axes: Sequence[Axis | None], height: int) -> Rows:
+    def of(cls, axes: Sequence[Axis | None], height: int) -> AveragedRows:
         """For an axis per image, or ``None`` for one that is not wanted.
 
         Args:
@@ -137,7 +137,7 @@ class Rows:
         return cls(*(np.concatenate(part) for part in (index, weight, bags)))
 
 
-def averaged(images: Tensor, axis: Axis | Rows) -> Tensor:
+def averaged(images: Tensor, axis: Axis | AveragedRows) -> Tensor:
     """Average rows: ``(B, h, w, 3)`` float32 to ``(B, rows, w, 3)``.
 
     Args:
@@ -146,8 +146,10 @@ def averaged(images: Tensor, axis: Axis | Rows) -> Tensor:
     """
     batch, height, width, channels = images.shape
     if isinstance(axis, Axis):
-        rows = Rows.of([axis] * batch, height)
-        axis = Rows(*(torch.from_numpy(part).to(images.device) for part in vars(rows).values()))
+        rows = AveragedRows.of([axis] * batch, height)
+        axis = AveragedRows(
+            *(torch.from_numpy(part).to(images.device) for part in vars(rows).values())
+        )
     found = functional.embedding_bag(
         axis.index,
         images.reshape(batch * height, width * channels),

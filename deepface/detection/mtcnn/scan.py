@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepface.detection.mtcnn.networks import STRIDE, WINDOW
-from deepface.detection.mtcnn.pyramid import Axis, Rows, averaged, transposed, windows_of
+from deepface.detection.mtcnn.pyramid import AveragedRows, Axis, averaged, transposed, windows_of
 from deepface.detection.ragged import ALONE, Bin, Edges, RaggedEdges, Size, cells_beyond, sent
 from deepface.runtime.execution.network import Network
 
@@ -55,7 +55,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Windows:
+class Proposals:
     """``n`` windows that PNet takes for faces.
 
     Attributes:
@@ -96,7 +96,7 @@ def scan(
     levels: Sequence[Level],
     pixels: int,
     least: float,
-) -> Windows:
+) -> Proposals:
     """The windows of a bin's pictures whose logits are above ``least``.
 
     Args:
@@ -114,7 +114,7 @@ def scan(
         for strip in _strips(number, level.shape, max(1, pixels // len(bin_.members)))
     ]
     rows = [
-        (Rows.of(level.across, bin_.shape[1]), Rows.of(level.down, bin_.shape[0]))
+        (AveragedRows.of(level.across, bin_.shape[1]), AveragedRows.of(level.down, bin_.shape[0]))
         for level in levels
     ]
     uneven = any(size != level.shape for level in levels for size in level.sizes)
@@ -128,7 +128,7 @@ def scan(
     ]
     members, table, corners, scales, *others = sent(arrays, device)
     there = iter(others)
-    axes = [[Rows(*(next(there) for _ in range(3))) for _ in pair] for pair in rows]
+    axes = [[AveragedRows(*(next(there) for _ in range(3))) for _ in pair] for pair in rows]
     columns = transposed(_stacked(bin_, pictures)).float()
     scored, at = [], -1
     for strip in strips:
@@ -155,7 +155,7 @@ def scan(
         inside = ((y < corner[:, 2]) & (x < corner[:, 3])).nonzero()[:, 0]
         hit, image, number, corner = hit[inside], image[inside], number[inside], corner[inside]
         y, x = y[inside], x[inside]
-    return Windows(
+    return Proposals(
         members[image],
         number,
         torch.stack([x, y], 1) * STRIDE + corner[:, :2],
@@ -233,8 +233,8 @@ def levels_of(
         axes: how a picture's columns and rows are averaged at a scale.
     """
     levels = []
-    most = max(scales, key=lambda mine: len(mine)) if scales else ()
-    for number, scale in enumerate(most):
+    longest = max(scales, key=lambda mine: len(mine)) if scales else ()
+    for number, scale in enumerate(longest):
         pairs = [
             axes(picture, scale) if number < len(mine) else (None, None)
             for picture, mine in enumerate(scales)

@@ -18,7 +18,7 @@ from deepface.detection.boxes import nms
 from deepface.detection.canvas import Canvas, stacked
 from deepface.detection.detector import Detector
 from deepface.detection.ragged import Bin, RaggedEdges, bins, cells_beyond, sent, steps
-from deepface.detection.retinaface.frame import Frame
+from deepface.detection.retinaface.frame import Placement
 from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.network import Network
 from deepface.types import FacialAreaRegion
@@ -85,7 +85,7 @@ def _cell_corners(
 
 
 @dataclass(frozen=True)
-class View:
+class InputView:
     """How canvases of one size and border reach the network.
 
     Attributes:
@@ -97,7 +97,7 @@ class View:
 
     shape: tuple[int, int]
     scale: float
-    frame: Frame
+    frame: Placement
     smallest: bool
 
 
@@ -132,7 +132,7 @@ class RetinaFace(Detector):
     #: Factors of the network's numbers for places and for sizes.
     variances: ClassVar[tuple[float, float]]
     #: How many pixels a side of ``n`` pixels has beyond the distance of its ends.
-    beyond: ClassVar[int]
+    inclusive: ClassVar[int]
     #: Whether boxes end at the input's edges.
     clips: ClassVar[bool]
     #: Overlap above which a face is suppressed by a better one.
@@ -181,11 +181,11 @@ class RetinaFace(Detector):
         """Height, width and scale of the network's input."""
 
     @abstractmethod
-    def _host_input(self, canvas: Canvas, view: View) -> NDArray[Any]:
+    def _host_input(self, canvas: Canvas, view: InputView) -> NDArray[Any]:
         """What is in the frame of the input, ``(h, w, 3)``."""
 
     @abstractmethod
-    def _device_input(self, pictures: Tensor, canvas: Canvas, view: View) -> Tensor:
+    def _device_input(self, pictures: Tensor, canvas: Canvas, view: InputView) -> Tensor:
         """What is in the frame of inputs, ``(N, 3, h, w)``, for pictures ``(N, h, w, 3)`` uint8."""
 
     @torch.inference_mode()
@@ -202,7 +202,7 @@ class RetinaFace(Detector):
                 faces[member] = found
         return faces
 
-    def _plan(self, canvases: Sequence[Canvas], views: Sequence[View]) -> list[Bin]:
+    def _plan(self, canvases: Sequence[Canvas], views: Sequence[InputView]) -> list[Bin]:
         """Which canvases run together."""
         keys = [(canvas.image.shape, canvas.top, canvas.left) for canvas in canvases]
         alike = []
@@ -228,27 +228,27 @@ class RetinaFace(Detector):
             if batch.bin.ragged:
                 sizes = [view.shape for view in batch.views]
                 arrays += [cells_beyond(sizes, batch.bin.shape, stride) for stride in _STRIDES]
-            some = [canvases[member] for member in batch.bin.members]
-            if not some[0].on_device:
-                arrays.append(self._host_batch(some, batch))
+            chosen = [canvases[member] for member in batch.bin.members]
+            if not chosen[0].on_device:
+                arrays.append(self._host_batch(chosen, batch))
         arrived = iter(sent(arrays, self._network.device))
         there, rows = [next(arrived) for _ in facts], []
         for batch in seen:
-            some = [canvases[member] for member in batch.bin.members]
+            chosen = [canvases[member] for member in batch.bin.members]
             prepare: Callable[[Tensor], Tensor] = _channels_first
             arguments: dict[str, Any] = {"smallest": batch.views[0].smallest}
             if batch.bin.ragged:
                 cells = {stride: next(arrived) for stride in _STRIDES}
                 sizes = [view.shape for view in batch.views]
                 arguments["edges"] = RaggedEdges(sizes, batch.bin.shape, cells)
-                arguments["frame"] = Frame.none(batch.bin.shape)
-                inputs = _drawn_there(some, batch.bin) if some[0].on_device else next(arrived)
+                arguments["frame"] = Placement.none(batch.bin.shape)
+                inputs = _drawn_there(chosen, batch.bin) if chosen[0].on_device else next(arrived)
             else:
                 view = batch.views[0]
                 arguments["frame"] = view.frame
-                inputs = torch.as_tensor(stacked(some)) if some[0].on_device else next(arrived)
-                if self.device_preprocessing or some[0].on_device:
-                    prepare = partial(self._device_input, canvas=some[0], view=view)
+                inputs = torch.as_tensor(stacked(chosen)) if chosen[0].on_device else next(arrived)
+                if self.device_preprocessing or chosen[0].on_device:
+                    prepare = partial(self._device_input, canvas=chosen[0], view=view)
             rows.append(self._network(inputs, prepare, **arguments))
         return rows, there
 
@@ -262,7 +262,7 @@ class RetinaFace(Detector):
             return np.stack([canvas.image for canvas in canvases])
         return np.stack([self._host_input(canvas, batch.views[0]) for canvas in canvases])
 
-    def _view(self, canvas: Canvas) -> View:
+    def _view(self, canvas: Canvas) -> InputView:
         height, width, scale = self._shape(canvas)
         # Interpolation spreads the picture by half a pixel of the canvas.
         spread = 0 if scale == 1 else scale / 2 + 2
@@ -273,15 +273,15 @@ class RetinaFace(Detector):
                 (width, canvas.left, canvas.image.shape[1]),
             )
         )
-        frame = Frame((height, width), slice(*rows), slice(*columns))
+        frame = Placement((height, width), slice(*rows), slice(*columns))
         small = self.min_face_size is None or self.min_face_size * scale < _WITHOUT_SMALLEST
-        return View((height, width), scale, frame, small)
+        return InputView((height, width), scale, frame, small)
 
-    def _rows(self, canvases: Sequence[Canvas], view: View) -> Tensor:
+    def _rows(self, canvases: Sequence[Canvas], view: InputView) -> Tensor:
         """The network's numbers for canvases of one view, ``(N, anchors, 15)``."""
         return self._numbers(canvases, [_of_one_view(view, len(canvases))])[0][0]
 
-    def _faces(self, rows: Tensor, view: View) -> list[list[FacialAreaRegion]]:
+    def _faces(self, rows: Tensor, view: InputView) -> list[list[FacialAreaRegion]]:
         """Faces from the network's numbers for canvases of one view, best first."""
         seen = [_of_one_view(view, len(rows))]
         return self._decoded([rows], seen, sent(self._facts(seen), rows.device))
@@ -361,7 +361,7 @@ class RetinaFace(Detector):
         place, growth = self.variances
         centre, side = anchor[:, :2], anchor[:, 2:]
         middle = centre + numbers[:, 1:3] * place * side
-        half = ((numbers[:, 3:5] * growth).exp() * side - self.beyond) / 2
+        half = ((numbers[:, 3:5] * growth).exp() * side - self.inclusive) / 2
         boxes = torch.cat([middle - half, middle + half], 1)
         if self.clips:
             edge = shape.flip(1).repeat(1, 2) - 1
@@ -375,10 +375,10 @@ class _Seen:
     """A batch, and the views of its pictures."""
 
     bin: Bin
-    views: Sequence[View]
+    views: Sequence[InputView]
 
 
-def _of_one_view(view: View, count: int) -> _Seen:
+def _of_one_view(view: InputView, count: int) -> _Seen:
     return _Seen(Bin(list(range(count)), view.shape, False), [view] * count)
 
 

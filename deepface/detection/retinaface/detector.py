@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from deepface.detection.canvas import Canvas
 from deepface.detection.cards.retinaface import RETINAFACE
 from deepface.detection.ragged import Edges
-from deepface.detection.retinaface.base import Anchors, RetinaFace, View, padded
-from deepface.detection.retinaface.frame import Frame, FramedLayers, FramedMap
-from deepface.detection.retinaface.layers import Level, Pyramid, Unit
+from deepface.detection.retinaface.base import Anchors, InputView, RetinaFace, padded
+from deepface.detection.retinaface.frame import FramedLayers, FramedMap, Placement
+from deepface.detection.retinaface.layers import Pyramid, StrideLayers, Unit
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.device import resolve_device
 from deepface.runtime.execution.fusion import FusedNorm, fused
@@ -55,7 +55,7 @@ class RetinaFaceDetector(RetinaFace):
         Anchors(32, (512, 256), 7.5),
     )
     variances = (1.0, 1.0)
-    beyond = 1
+    inclusive = 1
     clips = True
     # Suppression begins at 0.4 there; here it is what is above the number before.
     overlap = math.nextafter(0.4, 0)
@@ -87,7 +87,7 @@ class RetinaFaceDetector(RetinaFace):
         height, width = (max(1, round(side * scale)) for side in canvas.shape)
         return height, width, scale
 
-    def _host_input(self, canvas: Canvas, view: View) -> NDArray[Any]:
+    def _host_input(self, canvas: Canvas, view: InputView) -> NDArray[Any]:
         pixels = canvas.pixels()
         if view.scale != 1:
             # By the scale, as published, unless that leaves nothing of the shorter side.
@@ -95,7 +95,7 @@ class RetinaFaceDetector(RetinaFace):
             pixels = cv2.resize(pixels, size, fx=view.scale, fy=view.scale)  # type: ignore[assignment]
         return pixels[view.frame.rows, view.frame.columns]
 
-    def _device_input(self, pictures: Tensor, canvas: Canvas, view: View) -> Tensor:
+    def _device_input(self, pictures: Tensor, canvas: Canvas, view: InputView) -> Tensor:
         frame, count = view.frame, len(pictures)
         if view.scale == 1:
             return padded(pictures, canvas, frame.rows, frame.columns).permute(0, 3, 1, 2)
@@ -133,7 +133,7 @@ class ResNetV2(nn.Module):
         self.last = FusedNorm(layers.bn1, relu=True)
         self.pyramid = Pyramid(layers.levels(), slope=0.0, faces=(2, 3))
 
-    def forward(self, pictures: Tensor, frame: Frame, smallest: bool) -> Tensor:
+    def forward(self, pictures: Tensor, frame: Placement, smallest: bool) -> Tensor:
         """Rows for inputs that have ``pictures`` in ``frame``."""
         x = self.stages_1_2(frame.around(pictures))
         stride_8, x = self.stage_3(x)
@@ -278,10 +278,10 @@ class Layers(nn.Module):
         units = self.get_submodule(f"stage{number}").children()
         return [unit for unit in units if isinstance(unit, UnitLayers)]
 
-    def levels(self) -> list[Level]:
+    def levels(self) -> list[StrideLayers]:
         """What belongs to strides 8, 16 and 32."""
         return [
-            Level(
+            StrideLayers(
                 lateral=_unit(self, lateral),
                 merge=_unit(self, merge) if merge else None,
                 context=[

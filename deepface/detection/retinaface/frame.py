@@ -70,7 +70,7 @@ def _of_black(black: int, size: int, start: int, stop: int, device: torch.device
 
 
 @dataclass(frozen=True)
-class Frame:
+class Placement:
     """Where a picture lies in a network's input that is black otherwise.
 
     Attributes:
@@ -84,7 +84,7 @@ class Frame:
     columns: slice
 
     @classmethod
-    def none(cls, shape: tuple[int, int]) -> Frame:
+    def none(cls, shape: tuple[int, int]) -> Placement:
         """The picture is the whole input."""
         return cls(shape, slice(0, shape[0]), slice(0, shape[1]))
 
@@ -139,7 +139,7 @@ class FramedMap:
         maps = (self, *others)
         if height * width + black[0] * black[1] > _WORTH * self.rows.size * self.columns.size:
             result = layers(*(part.whole() for part in maps))
-            return Frame.none((rows.size, columns.size)).around(result)
+            return Placement.none((rows.size, columns.size)).around(result)
         result = layers(*(part._cells(*windows) for part in maps))
         top, left = (window.start // stride for window in windows)
         result = result[:, :, rows.start - top : rows.stop - top]

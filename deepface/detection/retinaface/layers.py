@@ -27,7 +27,7 @@ Unit = tuple[nn.Conv2d, nn.BatchNorm2d]
 
 
 @dataclass(frozen=True)
-class Level:
+class StrideLayers:
     """Published layers of one stride.
 
     Attributes:
@@ -54,7 +54,9 @@ class Pyramid(nn.Module):
             are background.
     """
 
-    def __init__(self, levels: Sequence[Level], slope: float, faces: tuple[int, int]) -> None:
+    def __init__(
+        self, levels: Sequence[StrideLayers], slope: float, faces: tuple[int, int]
+    ) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(fused(*level.lateral, slope) for level in levels)
         self.merges = nn.ModuleList(
@@ -90,7 +92,7 @@ class Pyramid(nn.Module):
 class _Context(nn.Module):
     """SSH and heads: ``(N, C, h, w)`` to ``(N, 30, h, w)``, an anchor's numbers together."""
 
-    def __init__(self, level: Level, slope: float, faces: tuple[int, int]) -> None:
+    def __init__(self, level: StrideLayers, slope: float, faces: tuple[int, int]) -> None:
         super().__init__()
         near, shared, middle, deep, far = level.context
         self.near, self.shared = fused(*near, 0.0), fused(*shared, slope)

@@ -23,9 +23,9 @@ from torchvision.models.resnet import Bottleneck
 from deepface.detection.canvas import Canvas
 from deepface.detection.cards.retinaface import MOBILENET, RESNET50
 from deepface.detection.ragged import Edges
-from deepface.detection.retinaface.base import Anchors, RetinaFace, View, padded
-from deepface.detection.retinaface.frame import Frame, FramedLayers
-from deepface.detection.retinaface.layers import ANCHORS, Level, Pyramid, Unit
+from deepface.detection.retinaface.base import Anchors, InputView, RetinaFace, padded
+from deepface.detection.retinaface.frame import FramedLayers, Placement
+from deepface.detection.retinaface.layers import ANCHORS, Pyramid, StrideLayers, Unit
 from deepface.runtime.execution.fusion import FusedConv2d, fused
 from deepface.runtime.weights.checkpoints import load_into, load_state_dict
 from deepface.runtime.weights.store import ensure_weight
@@ -41,7 +41,7 @@ class _PyTorchRetinaFace(RetinaFace):
         Anchors(32, (256, 512), 16.0),
     )
     variances = (0.1, 0.2)
-    beyond = 0
+    inclusive = 0
     clips = False
     overlap = 0.4
 
@@ -59,10 +59,10 @@ class _PyTorchRetinaFace(RetinaFace):
     def _shape(self, canvas: Canvas) -> tuple[int, int, float]:
         return canvas.height, canvas.width, 1.0
 
-    def _host_input(self, canvas: Canvas, view: View) -> NDArray[Any]:
+    def _host_input(self, canvas: Canvas, view: InputView) -> NDArray[Any]:
         return canvas.pixels()[view.frame.rows, view.frame.columns].astype(np.float32)
 
-    def _device_input(self, pictures: Tensor, canvas: Canvas, view: View) -> Tensor:
+    def _device_input(self, pictures: Tensor, canvas: Canvas, view: InputView) -> Tensor:
         return padded(pictures, canvas, view.frame.rows, view.frame.columns).permute(0, 3, 1, 2)
 
 
@@ -102,7 +102,7 @@ class Net(nn.Module):
         self.pyramid = Pyramid(layers.levels(), layers.slope, faces=(1, 3))
 
     def forward(
-        self, pictures: Tensor, frame: Frame, smallest: bool, edges: Edges | None = None
+        self, pictures: Tensor, frame: Placement, smallest: bool, edges: Edges | None = None
     ) -> Tensor:
         """Rows for inputs that have ``pictures`` in ``frame``, or that end at ``edges``."""
         if edges is not None:
@@ -156,10 +156,10 @@ class Layers(nn.Module):
         """
         raise NotImplementedError
 
-    def levels(self) -> list[Level]:
+    def levels(self) -> list[StrideLayers]:
         """What belongs to strides 8, 16 and 32."""
         return [
-            Level(
+            StrideLayers(
                 lateral=_units(self.fpn.get_submodule(f"output{number}"))[0],
                 merge=_units(self.fpn.get_submodule(f"merge{number}"))[0] if number < 3 else None,
                 context=_units(self.get_submodule(f"ssh{number}")),

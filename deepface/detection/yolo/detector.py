@@ -22,7 +22,7 @@ from deepface.detection.cards.yolo import CARDS
 from deepface.detection.detector import Detector, threshold_from_env
 from deepface.detection.yolo.checkpoint import load_checkpoint
 from deepface.detection.yolo.letterbox import GREY, Letterbox
-from deepface.detection.yolo.network import Found, YoloNetwork
+from deepface.detection.yolo.network import Detections, YoloNetwork
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.device import resolve_device
@@ -71,9 +71,9 @@ class YoloDetector(Detector):
         fits = [Letterbox(*canvas.shape, self._size) for canvas in canvases]
         fitted = _fitted_on_device if canvases[0].on_device else _fitted
         runs = [
-            some
+            chunk
             for group in group_indices([fit.rectangle for fit in fits]).values()
-            for some in chunks(group, self._network.chunk_size)
+            for chunk in chunks(group, self._network.chunk_size)
         ]
         outputs = [self._network(batch, _as_input) for batch in fitted(canvases, fits, runs)]
         found = self._yolo.decode(outputs, [fits[run[0]].rectangle for run in runs], threshold)
@@ -112,7 +112,7 @@ def _as_input(pictures: Tensor) -> Tensor:
     return pictures.permute(0, 3, 1, 2).flip(1).float().div_(255)
 
 
-def _faces(found: Found, fit: Letterbox) -> list[FacialAreaRegion]:
+def _faces(found: Detections, fit: Letterbox) -> list[FacialAreaRegion]:
     """Faces in pixels of the canvas, rounded as the published library does."""
     corners, points = fit.undo(found.corners), fit.undo(found.points)
     sizes = (corners[:, 1] - corners[:, 0]).tolist()

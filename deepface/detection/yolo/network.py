@@ -20,7 +20,7 @@ _MOST_FACES = 300
 
 
 @dataclass(frozen=True)
-class Found:
+class Detections:
     """Faces in pixels of the network's input, ``n`` of them from all pictures of a batch."""
 
     image: NDArray[np.int64]  #: (n,) position of the picture
@@ -28,11 +28,13 @@ class Found:
     corners: NDArray[np.float32]  #: (n, 2, 2), upper left and lower right
     points: NDArray[np.float32]  #: (n, k, 2)
 
-    def of(self, image: int) -> Found:
+    def of(self, image: int) -> Detections:
         """Those of one picture, by falling score, at most 300."""
         rows = np.flatnonzero(self.image == image)
         rows = rows[np.argsort(-self.scores[rows], kind="stable")][:_MOST_FACES]
-        return Found(self.image[rows], self.scores[rows], self.corners[rows], self.points[rows])
+        return Detections(
+            self.image[rows], self.scores[rows], self.corners[rows], self.points[rows]
+        )
 
 
 class YoloNetwork(nn.Module):
@@ -77,7 +79,7 @@ class YoloNetwork(nn.Module):
         outputs: Sequence[tuple[Tensor, Tensor, Tensor]],
         shapes: Sequence[tuple[int, int]],
         threshold: float,
-    ) -> Found:
+    ) -> Detections:
         """Faces from what :meth:`forward` gives: those above ``threshold``, the best of a place.
 
         Only anchors above the threshold are decoded. The bound of ultralytics, 30,000 of them per
@@ -111,7 +113,7 @@ class YoloNetwork(nn.Module):
         places = (offsets + (centres[keep, None] - 0.5)) * strides[keep, None]
         table = [image[keep, None], scores[keep, None], corners[keep], places.flatten(1)]
         found = torch.cat(table, 1).cpu().numpy()  # the only transfer back
-        return Found(
+        return Detections(
             image=found[:, 0].astype(np.int64),
             scores=found[:, 1],
             corners=found[:, 2:6].reshape(-1, 2, 2),

@@ -51,8 +51,8 @@ def _layout(data: bytes, frame: int, in_scans: bool) -> Layout:
     samplings = [
         (at >> 4 or 1, at & 15 or 1) for at in data[frame + 11 : frame + 10 + 3 * count : 3]
     ]
-    most = max((h for h, _ in samplings), default=1) * max((v for _, v in samplings), default=1)
-    return Layout(width, height, 6 + sum(2 * h * v / most for h, v in samplings))
+    largest = max((h for h, _ in samplings), default=1) * max((v for _, v in samplings), default=1)
+    return Layout(width, height, 6 + sum(2 * h * v / largest for h, v in samplings))
 
 
 def _count_scans(data: bytes, at: int) -> None:

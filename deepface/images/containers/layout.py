@@ -35,13 +35,13 @@ class DamagedFile(Exception):
     """Why a file cannot be decoded; its text goes on from "the file"."""
 
 
-def bounded(parts: Iterable[_T], most: int) -> Iterator[_T]:
+def bounded(parts: Iterable[_T], limit: int) -> Iterator[_T]:
     """The parts of a file, at most so many: walking a crafted one must end soon.
 
     Raises:
         DamagedFile: there are more.
     """
     for number, part in enumerate(parts):
-        if number == most:
-            raise DamagedFile(f"has more than {most} parts")
+        if number == limit:
+            raise DamagedFile(f"has more than {limit} parts")
         yield part

@@ -215,7 +215,7 @@ class Database(ABC):
         """
         wanted = {id_ for identity in ids if (id_ := self.parse_id(identity)) is not None}
         with self.writing():
-            return sum(self.remove(criteria, some) for some in portions(list(wanted)))
+            return sum(self.remove(criteria, portion) for portion in portions(list(wanted)))
 
     def get(self, criteria: Criteria, identity: Any) -> Stored | None:
         """The record ``identity``. Databases with a table per criteria look into that one."""

@@ -115,11 +115,11 @@ class SqlDatabase(IndexedDatabase):
         values: Sequence[Any] = (),
     ) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []
-        for some in portions(hashes) if self.has_table(self.table(criteria)) else ():
+        for portion in portions(hashes) if self.has_table(self.table(criteria)) else ():
             rows += self.run(
                 f"SELECT {columns} FROM {self.table(criteria)} "  # noqa: S608
-                f"WHERE face_hash IN ({_marks(some)}){condition}",
-                [*some, *values],
+                f"WHERE face_hash IN ({_marks(portion)}){condition}",
+                [*portion, *values],
             )
         return rows
 
@@ -152,11 +152,11 @@ class SqlDatabase(IndexedDatabase):
         table = self.table(criteria)
         wanted = [storable(name) for name in names]
         rows: list[tuple[Any, ...]] = []
-        for some in portions(wanted) if self.has_table(table) else ():
+        for portion in portions(wanted) if self.has_table(table) else ():
             rows += self.run(
                 f"SELECT id, img_name FROM {table} "  # noqa: S608
-                f"WHERE img_name IN ({_marks(some)}) AND {_CRITERIA}",
-                [*some, *_values(criteria)],
+                f"WHERE img_name IN ({_marks(portion)}) AND {_CRITERIA}",
+                [*portion, *_values(criteria)],
             )
         return [id_ for id_, name in rows if name in set(wanted)]
 
@@ -171,11 +171,11 @@ class SqlDatabase(IndexedDatabase):
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         rows: list[tuple[Any, ...]] = []
-        for some in portions(ids) if self.has_table(self.table(criteria)) else ():
+        for portion in portions(ids) if self.has_table(self.table(criteria)) else ():
             rows += self.run(
                 f"SELECT id, img_name, {self.vector_column} "  # noqa: S608
-                f"FROM {self.table(criteria)} WHERE id IN ({_marks(some)})",
-                some,
+                f"FROM {self.table(criteria)} WHERE id IN ({_marks(portion)})",
+                portion,
             )
         return Page.of(rows, self.from_vector)
 

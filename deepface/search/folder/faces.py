@@ -21,7 +21,7 @@ class Face(NamedTuple):
     embedding: NDArray[Any]
 
 
-class Picture(NamedTuple):
+class GalleryPicture(NamedTuple):
     """A picture file, what tells whether it has changed, and its faces: none where none is found.
 
     ``identity`` is the path as the caller's ``db_path`` leads to it.
@@ -51,7 +51,7 @@ class Gallery:
         return len(self.identity)
 
     @classmethod
-    def of(cls, pictures: Sequence[Picture]) -> Gallery:
+    def of(cls, pictures: Sequence[GalleryPicture]) -> Gallery:
         """The rows of some pictures.
 
         Raises:

@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from deepface.runtime import safe_files
-from deepface.search.folder.faces import Face, Picture
+from deepface.search.folder.faces import Face, GalleryPicture
 
 
 class Journal:
@@ -29,7 +29,7 @@ class Journal:
         self._prefix = prefix
         self._file: IO[bytes] | None = None
 
-    def read(self) -> list[Picture]:
+    def read(self) -> list[GalleryPicture]:
         """The pictures that an earlier build has left; a damaged end is cut off."""
         try:
             raw = safe_files.open_existing(self._path, "r+b")
@@ -47,7 +47,7 @@ class Journal:
             raw.truncate(intact)
         return pictures
 
-    def append(self, picture: Picture) -> None:
+    def append(self, picture: GalleryPicture) -> None:
         """Add a picture; it is in the file, for other processes to see, when this returns."""
         if self._file is None:
             self._file = safe_files.open_to_append(self._path)
@@ -65,7 +65,7 @@ class Journal:
         with contextlib.suppress(OSError):  # it is of no more use, and in nobody's way
             self._path.unlink()
 
-    def _line(self, picture: Picture) -> bytes:
+    def _line(self, picture: GalleryPicture) -> bytes:
         record = {
             "path": picture.identity.removeprefix(self._prefix),
             "hash": picture.hash,
@@ -77,7 +77,7 @@ class Journal:
         text = json.dumps(record).encode()
         return b"%08x %s\n" % (zlib.crc32(text), text)
 
-    def _parse(self, line: bytes) -> Picture | None:
+    def _parse(self, line: bytes) -> GalleryPicture | None:
         checksum, _, text = line.partition(b" ")
         if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text[:-1]):
             return None
@@ -86,7 +86,7 @@ class Journal:
             path, digest = record["path"], record["hash"]
             if not (isinstance(path, str) and isinstance(digest, str)):
                 return None
-            return Picture(self._prefix + path, digest, list(_faces(record["faces"])))
+            return GalleryPicture(self._prefix + path, digest, list(_faces(record["faces"])))
         except Exception:  # a whole line, but not one of ours, whatever it is
             return None
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from deepface.errors import DeepFaceError, EmptyDatasource
 from deepface.logger import get_logger
 from deepface.search.folder.datastore import Datastore
-from deepface.search.folder.faces import Face, Gallery, Picture
+from deepface.search.folder.faces import Face, Gallery, GalleryPicture
 from deepface.search.folder.scan import Scan
 
 #: Picture files -> each with its faces, none where none can be found in it; in any order.
@@ -125,7 +125,7 @@ def _changes(store: Datastore, gallery: Gallery) -> Changes:
 
 def _embedded(
     store: Datastore, changes: Changes, embed: Embed, writable: bool, silent: bool
-) -> list[Picture]:
+) -> list[GalleryPicture]:
     """The new and changed pictures, those that an earlier build got done included."""
     journal = store.journal if writable else None
     todo = dict.fromkeys(changes.new + changes.replaced)
@@ -143,7 +143,7 @@ def _embedded(
                 refused = f"{file} is left out this time: {problem}"
                 get_logger().error("%s", refused)
                 continue
-            picture = Picture(file, changes.scan.files[file], faces)
+            picture = GalleryPicture(file, changes.scan.files[file], faces)
             pictures.append(picture)
             if journal is not None:
                 try:
@@ -159,7 +159,7 @@ def _embedded(
     return pictures
 
 
-def _done_before(store: Datastore) -> list[Picture]:
+def _done_before(store: Datastore) -> list[GalleryPicture]:
     assert store.journal is not None
     try:
         return [p for p in store.journal.read() if store.problem(p.faces) is None]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepface.detection.haar.grouping import Candidates, group
+from deepface.detection.haar.grouping import Hits, group
 
 
-def windows(*squares: tuple[int, int, int, int, float]) -> Candidates:
+def windows(*squares: tuple[int, int, int, int, float]) -> Hits:
     """``count`` windows ``(x, y, side, count, weight)`` for each."""
     boxes = [[x, y, side, side] for x, y, side, count, _ in squares for _ in range(count)]
     weights = [weight for *_, count, weight in squares for _ in range(count)]
-    return Candidates(np.array(boxes, np.int64).reshape(-1, 4), np.array(weights, np.float64))
+    return Hits(np.array(boxes, np.int64).reshape(-1, 4), np.array(weights, np.float64))
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,6 @@ def test_group(
     found = windows(*squares)
     shuffled = np.random.default_rng(1).permutation(len(found.weights))
     for order in (np.arange(len(found.weights)), shuffled):
-        merged = group(Candidates(found.boxes[order], found.weights[order]), (150, 200))
+        merged = group(Hits(found.boxes[order], found.weights[order]), (150, 200))
         rows = [(*box, w) for box, w in zip(merged.boxes.tolist(), merged.weights, strict=True)]
         assert rows == expected

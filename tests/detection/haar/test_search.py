@@ -19,7 +19,7 @@ from deepface.detection.haar import stages as haar_plain
 from deepface.detection.haar.atlas import Pictures, View, resampled
 from deepface.detection.haar.cascade import Cascade, cascade_path
 from deepface.detection.haar.cascade_file import read_cascade
-from deepface.detection.haar.grouping import Candidates, group, group_each
+from deepface.detection.haar.grouping import Hits, group, group_each
 from deepface.detection.haar.opencv import OpenCvDetector, find_eyes
 from deepface.detection.haar.search import HaarSearch
 from deepface.errors import WeightsError
@@ -48,7 +48,7 @@ def whole(images: list[Image]) -> list[View]:
     return [View(i, 0, 0, image.shape[1], image.shape[0]) for i, image in enumerate(images)]
 
 
-def assert_equal(found: Candidates, expected: Candidates) -> None:
+def assert_equal(found: Hits, expected: Hits) -> None:
     np.testing.assert_array_equal(found.boxes, expected.boxes)
     np.testing.assert_array_equal(found.weights, expected.weights)
 
@@ -169,11 +169,11 @@ def test_grouping(seed: int) -> None:
     picked = centres[generator.integers(0, 12, 700)] + generator.integers(-4, 5, (700, 3))
     boxes = np.stack([picked[:, 0], picked[:, 1], *(abs(picked[:, 2]) + 9,) * 2], axis=1)
     weights, owners = generator.normal(size=700), generator.integers(0, 3, 700)
-    found = group_each(owners, Candidates(boxes, weights), shapes)
+    found = group_each(owners, Hits(boxes, weights), shapes)
     assert len(found) == 4
     for view, (candidates, shape) in enumerate(zip(found, shapes, strict=True)):
         mine = owners == view
-        assert_equal(candidates, group(Candidates(boxes[mine], weights[mine]), shape))
+        assert_equal(candidates, group(Hits(boxes[mine], weights[mine]), shape))
     assert sum(len(candidates.boxes) for candidates in found) > 3
     assert len(found[3].boxes) == 0
 

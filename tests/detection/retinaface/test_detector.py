@@ -17,7 +17,7 @@ from torch import Tensor
 from deepface.detection.canvas import Canvas
 from deepface.detection.retinaface.base import anchor_grid
 from deepface.detection.retinaface.detector import Layers, RetinaFaceDetector, keras_order
-from deepface.detection.retinaface.frame import Frame
+from deepface.detection.retinaface.frame import Placement
 from deepface.runtime.weights.keras_h5 import load_keras_weights
 from deepface.types import FacialAreaRegion, Image
 from tests.data import package_pictures, read
@@ -63,7 +63,7 @@ def test_the_nine_maps(detector: RetinaFaceDetector) -> None:
     x, maps = reference.golden("retinaface")
     height, width = x.shape[1:3]
     bgr = torch.from_numpy(np.ascontiguousarray(x[..., ::-1])).permute(0, 3, 1, 2)
-    frame = Frame.none((height, width))
+    frame = Placement.none((height, width))
     found = detector._network.module(bgr, frame, True)
     start = 0
     count = len(x)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepface.detection.retinaface.frame import Frame
+from deepface.detection.retinaface.frame import Placement
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_maps_are_those_of_the_whole_input(
     x[:, :, slice(*rows), slice(*columns)] = torch.rand(
         2, 3, rows[1] - rows[0], columns[1] - columns[0]
     )
-    frame = Frame(shape, slice(*rows), slice(*columns))
+    frame = Placement(shape, slice(*rows), slice(*columns))
     framed = frame.around(x[:, :, frame.rows, frame.columns])
     torch.testing.assert_close(framed.whole(), x)
     for layer, reach, stride in layers:
@@ -60,7 +60,7 @@ def test_maps_are_those_of_the_whole_input(
 def test_layers_that_take_two_maps() -> None:
     x = torch.zeros(1, 2, 60, 80)
     x[:, :, 30:40, 20:30] = 1
-    first = Frame((60, 80), slice(30, 40), slice(20, 30)).around(x[:, :, 30:40, 20:30])
+    first = Placement((60, 80), slice(30, 40), slice(20, 30)).around(x[:, :, 30:40, 20:30])
     second = first.through(torch.cos)
     both = first.through(torch.add, others=(second,))
     torch.testing.assert_close(both.whole(), x + x.cos())
@@ -74,7 +74,7 @@ def test_most_of_a_published_border_is_left_out() -> None:
             shares.append(x.shape[2] * x.shape[3] / (1024 * 1820))
         return nn.functional.avg_pool2d(x, 4)
 
-    frame = Frame((1024, 1820), slice(256, 768), slice(455, 1365))
+    frame = Placement((1024, 1820), slice(256, 768), slice(455, 1365))
     framed = frame.around(torch.zeros(2, 1, 512, 910)).through(count, reach=17, stride=4)
     framed.through(count, reach=7)
     assert shares[0] < 0.31 and shares[1] * 16 < 0.4

@@ -16,7 +16,7 @@ from torchvision.models._utils import IntermediateLayerGetter
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.retinaface.base import RetinaFace
-from deepface.detection.retinaface.frame import Frame
+from deepface.detection.retinaface.frame import Placement
 from deepface.detection.retinaface.pytorch import (
     Layers,
     MobileNetLayers,
@@ -184,7 +184,7 @@ def test_each_switch_changes_no_face(whole: RetinaFace, switch: str) -> None:
 def test_the_border_is_seen_as_if_it_were_there(whole: RetinaFace) -> None:
     for name in SQUARES:
         canvas = Canvas.with_border(picture(name), 0.5)
-        assert whole._view(canvas).frame != Frame.none(canvas.shape)
+        assert whole._view(canvas).frame != Placement.none(canvas.shape)
         (found,) = whole.detect_canvases([canvas])
         (expected,) = whole.detect_canvases([Canvas(canvas.pixels())])
         assert found
@@ -308,7 +308,7 @@ def test_the_fused_network_is_the_one_described(build: Callable[[], Layers]) -> 
     torch.manual_seed(0)
     x = torch.randint(0, 256, (2, 3, 75, 131)).float()
     expected = as_written(layers, x)
-    net, frame = Net(layers).eval(), Frame.none((75, 131))
+    net, frame = Net(layers).eval(), Placement.none((75, 131))
     scale = expected.abs().max()
     torch.testing.assert_close(net(x, frame, True) / scale, expected / scale, rtol=0, atol=2e-6)
     finest = 2 * -(-75 // 8) * -(-131 // 8)

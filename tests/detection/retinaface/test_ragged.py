@@ -13,7 +13,7 @@ from torch import Tensor
 from deepface.detection.canvas import Canvas
 from deepface.detection.ragged import Edges, RaggedEdges, cells_beyond
 from deepface.detection.retinaface.base import _cell_corners
-from deepface.detection.retinaface.frame import Frame
+from deepface.detection.retinaface.frame import Placement
 from deepface.detection.retinaface.pytorch import Net, RetinaFaceMobileNetDetector
 from tests import laws
 from tests.data import package_pictures, read, weight
@@ -66,7 +66,7 @@ def rows(garbage: float, forgotten: int | None = None) -> list[Tensor]:
     cells = {s: torch.from_numpy(cells_beyond(SIZES, SHAPE, s)) for s in STRIDES}
     edges = Dirty(SIZES, SHAPE, cells)
     edges.garbage, edges.forgotten = garbage, forgotten
-    found = net()(batch, Frame.none(SHAPE), True, edges)
+    found = net()(batch, Placement.none(SHAPE), True, edges)
     corners = _cell_corners(detector().anchors, SHAPE, torch.device("cpu"))
     return [
         row[(corners < torch.tensor(size)).all(1)] for row, size in zip(found, SIZES, strict=True)
@@ -76,7 +76,7 @@ def rows(garbage: float, forgotten: int | None = None) -> list[Tensor]:
 @cache
 def alone() -> list[Tensor]:
     with torch.inference_mode():
-        return [net()(picture(*size), Frame.none(size), True)[0] for size in SIZES]
+        return [net()(picture(*size), Placement.none(size), True)[0] for size in SIZES]
 
 
 @pytest.mark.parametrize("garbage", [0.0, 1e6, torch.inf, torch.nan])

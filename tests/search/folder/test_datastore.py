@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from deepface.errors import DeepFaceError, DimensionMismatchError
-from deepface.search.folder import Datastore, Gallery, Picture, datastore, formats, refresh
+from deepface.search.folder import Datastore, Gallery, GalleryPicture, datastore, formats, refresh
 from tests.search.folder.galleries import (
     DIMENSIONS,
     NAME,
@@ -48,9 +48,9 @@ def gallery(folder: Path | str) -> Gallery:
     """Two faces, none, one; a name with more than ASCII."""
     return Gallery.of(
         [
-            Picture(f"{folder}/a b.jpg", "1" * 40, faces_of(b"\xff\xd8\xff\xe02")),
-            Picture(f"{folder}/sub/ü漢.png", "2" * 40, []),
-            Picture(f"{folder}/z.jpeg", "3" * 40, faces_of(b"\xff\xd8\xff\xe01")),
+            GalleryPicture(f"{folder}/a b.jpg", "1" * 40, faces_of(b"\xff\xd8\xff\xe02")),
+            GalleryPicture(f"{folder}/sub/ü漢.png", "2" * 40, []),
+            GalleryPicture(f"{folder}/z.jpeg", "3" * 40, faces_of(b"\xff\xd8\xff\xe01")),
         ]
     )
 
@@ -68,8 +68,8 @@ def test_what_is_saved_is_loaded(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("pictures", [[], [Picture("a.jpg", "1", [])]])
-def test_no_faces_at_all(kind: str, pictures: list[Picture], tmp_path: Path) -> None:
+@pytest.mark.parametrize("pictures", [[], [GalleryPicture("a.jpg", "1", [])]])
+def test_no_faces_at_all(kind: str, pictures: list[GalleryPicture], tmp_path: Path) -> None:
     store(tmp_path, kind).save(Gallery.of(pictures))
     datastore._kept.clear()
     assert len(store(tmp_path, kind).load()) == len(pictures)
@@ -219,7 +219,7 @@ def test_another_model(tmp_path: Path) -> None:
 def test_mixed_dimensions() -> None:
     faces = faces_of(b"\xff\xd8\xff\xe01")
     shorter = [face._replace(embedding=face.embedding[:4]) for face in faces]
-    pictures = [Picture("a.jpg", "1", faces), Picture("b.jpg", "2", shorter)]
+    pictures = [GalleryPicture("a.jpg", "1", faces), GalleryPicture("b.jpg", "2", shorter)]
     with pytest.raises(DimensionMismatchError, match="of 4 and of 8 dimensions"):
         Gallery.of(pictures)
     with pytest.raises(DimensionMismatchError, match="of 4 and of 8 dimensions"):
