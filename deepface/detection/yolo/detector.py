@@ -60,6 +60,8 @@ class YoloDetector(Detector):
         if self._yolo.points != len(FIVE_POINTS):
             self.landmarks = 0
         where = resolve_device(device)
+        if where.type == "cpu":
+            self._yolo.for_cpu()
         # On a CPU more pictures at a time only leave the cache: 64 were half as fast as one by one.
         self._network = Network(self._yolo, where, chunk_size=8 if where.type == "cpu" else 64)
 

@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepface.detection.boxes import nms
+from deepface.runtime.execution.fusion import fused
 from deepface.runtime.execution.transfer import uploaded
 
 _IOU = 0.7
 _MOST_FACES = 300
+#: Height and width that weights are laid out for on a CPU: oneDNN has one layout for maps of 64
+#: pixels and more, and others cost it a little time.
+_TYPICAL_MAP = (40, 40)
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,21 @@ class YoloNetwork(nn.Module):
         maps = _inputs(head.f, x, outputs)
         sides, logits = _rows(head.cv2, maps), _rows(head.cv3, maps)
         return sides, logits, _rows(head.cv4, maps) if self._points[0] else sides[..., :0]
+
+    def for_cpu(self) -> YoloNetwork:
+        """The same with convolutions and SiLU as a CPU runs them fastest; they are used up."""
+        for module in list(self.modules()):
+            for name, conv in list(module.named_children()):
+                if not isinstance(conv, nn.Conv2d) or conv.padding_mode != "zeros":
+                    continue
+                # ultralytics' ``Conv``, whose batch norm is in its weights, is conv and act.
+                silu = name == "conv" and isinstance(getattr(module, "act", None), nn.SiLU)
+                step = fused(conv, silu=silu).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                step.pack((1, conv.in_channels, *_TYPICAL_MAP))
+                setattr(module, name, step)
+                if silu:
+                    module.act = nn.Identity()
+        return self
 
     def decode(
         self,

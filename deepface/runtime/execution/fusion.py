@@ -19,7 +19,7 @@ from deepface.logger import get_logger
 
 
 class FusedConv2d(nn.Module):
-    """A convolution with bias, then an optional sum and an optional (leaky) ReLU.
+    """A convolution with bias, then an optional sum and an optional (leaky) ReLU or SiLU.
 
     Its tensors are derived from those of a weight file and are no part of a state dict.
 
@@ -28,20 +28,26 @@ class FusedConv2d(nn.Module):
         bias: likewise.
         conv: gives stride, padding (zeros), dilation and groups.
         slope: of the activation below zero; 0 is ReLU, ``None`` no activation.
+        silu: whether the activation is SiLU, ``x * sigmoid(x)``; ``slope`` is ``None`` then.
     """
 
     weight: Tensor
     bias: Tensor
 
     def __init__(
-        self, weight: Tensor, bias: Tensor, conv: nn.Conv2d, slope: float | None = None
+        self,
+        weight: Tensor,
+        bias: Tensor,
+        conv: nn.Conv2d,
+        slope: float | None = None,
+        silu: bool = False,
     ) -> None:
         super().__init__()
         self.register_buffer("weight", weight, persistent=False)
         self.register_buffer("bias", bias, persistent=False)
         self.stride, self.dilation, self.groups = [*conv.stride], [*conv.dilation], conv.groups
         self.padding = [int(size) for size in conv.padding]
-        self.slope = slope
+        self.slope, self.silu = slope, silu
         # An opaque tensor is no buffer: it can be neither cast nor moved.
         self._packed: tuple[Tensor, ...] = ()
 
@@ -81,7 +87,7 @@ class FusedConv2d(nn.Module):
                 add, x, weight, self.bias, *geometry, "add", None, relu, [], ""
             )
             return y if relu else self._activated(y)  # it has no leaky sum
-        unary = "leaky_relu" if self.slope else relu or "none"
+        unary = "swish" if self.silu else "leaky_relu" if self.slope else relu or "none"
         if add is not None:  # in bfloat16 it has no sum for every shape
             unary = "none"
         slopes = [self.slope] if unary == "leaky_relu" else []
@@ -91,19 +97,24 @@ class FusedConv2d(nn.Module):
         return y if add is None else self._activated(add.add_(y))
 
     def _activated(self, y: Tensor) -> Tensor:
+        if self.silu:
+            return F.silu(y, inplace=True)
         return y if self.slope is None else F.leaky_relu(y, self.slope, inplace=True)
 
 
 def fused(
-    conv: nn.Conv2d, bn: nn.BatchNorm2d | None = None, slope: float | None = None
+    conv: nn.Conv2d,
+    bn: nn.BatchNorm2d | None = None,
+    slope: float | None = None,
+    silu: bool = False,
 ) -> FusedConv2d:
-    """``conv``, the evaluation form of ``bn`` and a (leaky) ReLU as one step."""
+    """``conv``, the evaluation form of ``bn`` and a (leaky) ReLU or SiLU as one step."""
     weight = conv.weight.detach().double()
     bias = weight.new_zeros(len(weight)) if conv.bias is None else conv.bias.detach().double()
     if bn is not None:
         scale, shift = scale_and_shift(bn)
         weight, bias = weight * scale[:, None, None, None], bias * scale + shift
-    return FusedConv2d(weight.float(), bias.float(), conv, slope)
+    return FusedConv2d(weight.float(), bias.float(), conv, slope, silu)
 
 
 class FusedNorm(nn.Module):
@@ -173,9 +184,11 @@ def _operators_are_right() -> bool:
         fused = torch.ops.mkldnn._convolution_pointwise.default(
             x, weight, conv.bias, *geometry, "relu", [], ""
         )
+        silu = torch.ops.mkldnn._convolution_pointwise.default(
+            x, weight, conv.bias, *geometry, "swish", [], ""
+        )
         total = torch.ops.mkldnn._convolution_pointwise_.binary(
             torch.ones_like(expected), x, weight, conv.bias, *geometry, "add", None, "relu", [], ""
         )
-        return torch.allclose(fused, expected.relu(), atol=1e-5) and torch.allclose(
-            total, (expected + 1).relu(), atol=1e-5
-        )
+        results = (fused, expected.relu()), (silu, F.silu(expected)), (total, (expected + 1).relu())
+        return all(torch.allclose(*pair, atol=1e-5) for pair in results)

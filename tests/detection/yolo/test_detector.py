@@ -7,17 +7,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
+import torch
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.registry import DETECTORS
+from deepface.detection.yolo.checkpoint import load_checkpoint
 from deepface.detection.yolo.detector import YoloDetector
+from deepface.detection.yolo.network import YoloNetwork
 from deepface.detection.yolo.ultralytics_import import import_ultralytics
 from deepface.errors import WeightsError
+from deepface.runtime.execution import fusion
 from deepface.types import FacialAreaRegion, Image, Point
 from tests import laws
 from tests.data import golden, package_pictures, photo, read, weight
-from tests.detection.yolo.checkpoints import KINDS, pictures, write_random
+from tests.detection.yolo.checkpoints import KINDS, SIZE, pictures, write_random
 
 Rows = list[dict[str, Any]]
 Predict = Callable[[Path, Image, float], Rows]
@@ -100,11 +106,33 @@ def is_same(face: FacialAreaRegion, row: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_mixed_list_is_single_predictions(kind: str, at_random: Path, predict: Predict) -> None:
+def test_a_mixed_list_is_single_predictions(
+    kind: str, at_random: Path, predict: Predict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By the same arithmetic: random layers are chaotic, and magnify rounding to tenths of a pixel.
+    monkeypatch.setattr(fusion, "onednn_operators_exist", lambda: False)
     results = YoloDetector(variant=kind).detect_faces(pictures())
     assert all(results)
     for picture, faces in zip(pictures(), results, strict=True):
         assert_same(faces, predict(at_random / f"{kind}-face.pt", picture, THRESHOLD))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@torch.inference_mode()
+def test_fused_layers_are_as_exact(kind: str, at_random: Path) -> None:
+    """Against doubles, and pictures that run together as each does alone."""
+    networks = [
+        YoloNetwork(load_checkpoint(at_random / f"{kind}-face.pt").graph).eval() for _ in range(3)
+    ]
+    scenes = [cv2.resize(picture, (SIZE, 160)) for picture in pictures()[1:5]]
+    x = torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).flip(1) / 255
+    x = x.contiguous(memory_format=torch.channels_last)
+    exact, plain = networks[0].double()(x.double()), networks[1](x)
+    layers = networks[2].for_cpu()
+    fast, alone = layers(x), [layers(x[i : i + 1]) for i in range(len(x))]
+    for number, (a, b, c) in enumerate(zip(exact, plain, fast, strict=True)):
+        assert (c - a).abs().mean() <= 2 * (b - a).abs().mean() if a.numel() else not c.numel()
+        assert torch.equal(c, torch.cat([one[number] for one in alone]))
 
 
 def test_one_many_and_none(at_random: Path, monkeypatch: pytest.MonkeyPatch) -> None:

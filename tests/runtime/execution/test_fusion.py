@@ -55,6 +55,18 @@ def test_packed_weights_do_for_any_size() -> None:
         torch.testing.assert_close(layer(x), conv(x).relu(), check_stride=False)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@torch.inference_mode()
+def test_silu_in_the_same_step(packed: bool) -> None:
+    conv = nn.Conv2d(8, 16, 3, padding=1)
+    step = fused(conv, silu=True)
+    if packed:
+        step.pack((1, 8, 20, 20))
+    for size in (20, 7):
+        x = torch.randn(2, 8, size, size)
+        torch.testing.assert_close(step(x), nn.functional.silu(conv(x)), check_stride=False)
+
+
 @torch.inference_mode()
 def test_norm_alone() -> None:
     bn, x = norm(5), torch.randn(2, 5, 3, 4)
