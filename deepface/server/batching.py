@@ -22,12 +22,13 @@ from functools import cached_property
 from typing import Any
 
 from deepface.errors import as_ours, with_item
-from deepface.images.batch import Batch, open_batch
+from deepface.images.batch import Batch
 from deepface.logger import get_logger
 from deepface.pipeline import FacePipeline
 from deepface.pipeline.faces import Seen
 from deepface.pipeline.plan import Plan
 from deepface.pipeline.walk import walk
+from deepface.server.stopwatch import Stopwatch, WatchedBatch
 
 #: Full batches that a worker takes of one kind before it looks at the others.
 _ROUNDS = 4
@@ -164,11 +165,16 @@ class SharedPipeline(FacePipeline):
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What a worker tells of each batch; seconds of queueing are one number per picture."""
+    """What a worker tells of each batch.
+
+    ``queued`` is one number of seconds per picture; ``steps`` are seconds by step, see
+    :class:`deepface.server.stopwatch.Stopwatch`.
+    """
 
     kind: FacePipeline
     queued: list[float]
     seconds: float
+    steps: dict[str, float]
     faces: int
     errors: int
 
@@ -336,15 +342,17 @@ class Batcher:
                 taken.append(item)
                 yield item.picture
 
-        begun, done = time.monotonic(), 0
+        begun, done, stopwatch = time.monotonic(), 0, Stopwatch()
         try:
             options = replace(kind, device=device, batch_size=self._batch_size)
-            for seen in walk(open_batch(waiting()), Plan.of(options)):
+            plan = stopwatch.watched(Plan.of(options))
+            for seen in walk(WatchedBatch(waiting(), stopwatch), plan):
                 for result in seen:
                     result.error = _alone(result.error)
                     taken[result.index].result.set_result(result)
                 now = time.monotonic()
-                self._tell(kind, queued[done : done + len(seen)], now - begun, seen)
+                waited = queued[done : done + len(seen)]
+                self._tell(kind, waited, now - begun, stopwatch.taken(), seen)
                 begun, done = now, done + len(seen)
                 del seen, result  # or the pixels would live until the next batch
         except BaseException as error:  # no picture can be walked: a model is missing
@@ -355,11 +363,18 @@ class Batcher:
                 if not item.result.done():
                     item.result.set_exception(error)
 
-    def _tell(self, kind: FacePipeline, queued: list[float], seconds: float, seen: Any) -> None:
+    def _tell(
+        self,
+        kind: FacePipeline,
+        queued: list[float],
+        seconds: float,
+        steps: dict[str, float],
+        seen: list[Seen],
+    ) -> None:
         self._pace += 0.2 * (seconds / len(seen) - self._pace)
         faces = sum(len(item.faces) for item in seen)
         errors = sum(item.error is not None for item in seen)
-        self.observe(BatchReport(kind, queued, seconds, faces, errors))
+        self.observe(BatchReport(kind, queued, seconds, steps, faces, errors))
 
 
 def _named(seen: Seen, single: bool) -> Exception:

@@ -45,6 +45,13 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._steps = Histogram(
+            "deepface_step_seconds",
+            "What a step of a batch took: decode, find, judge, embed, estimate",
+            ["step", *kind],
+            buckets=_SECONDS,
+            registry=registry,
+        )
         self._pictures = Counter("deepface_pictures", "Pictures", kind, registry=registry)
         self._faces = Counter("deepface_faces", "Faces", kind, registry=registry)
         self._errors = Counter(
@@ -58,12 +65,15 @@ class Metrics:
 
     def observe(self, done: BatchReport) -> None:
         """A batch is done."""
-        actions = "+".join(done.kind.actions or ())
+        # Sorted, each once: callers could make any number of series of other orders.
+        actions = "+".join(sorted(set(done.kind.actions or ())))
         kind = (done.kind.detector_backend, done.kind.model_name or "", actions)
         for seconds in done.queued:
             self._queued.observe(seconds)
         self._sizes.observe(len(done.queued))
         self._compute.labels(*kind).observe(done.seconds)
+        for step, seconds in done.steps.items():
+            self._steps.labels(step, *kind).observe(seconds)
         self._pictures.labels(*kind).inc(len(done.queued))
         self._faces.labels(*kind).inc(done.faces)
         self._errors.labels(*kind).inc(done.errors)

@@ -43,9 +43,11 @@ def _whole(value: Any) -> Any:
 
 
 def _actions(value: Any) -> Any:
-    """A list, or text like ``[age, "gender"]``, as published."""
+    """A list, or text like ``[age, "gender"]``, as published; each is estimated once."""
     if isinstance(value, str):
-        return re.sub(r"[\[\]()\"'\s]", "", value).split(",")
+        value = re.sub(r"[\[\]()\"'\s]", "", value).split(",")
+    if isinstance(value, list) and all(isinstance(action, str) for action in value):
+        return list(dict.fromkeys(value))
     return value
 
 

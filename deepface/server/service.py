@@ -21,7 +21,8 @@ from deepface.pipeline.verification import verify
 from deepface.search.database.base import Database
 from deepface.search.database.registry import DEFAULT, known_databases, open_database
 from deepface.server import parameters as p
-from deepface.server.batching import Batcher, BatchReport, Call, SharedPipeline, current_call
+from deepface.server.batching import Batcher, Call, SharedPipeline, current_call
+from deepface.server.database import ConnectionPool
 from deepface.server.failures import Refused, TooMuch, item_error
 from deepface.server.pictures import Body, PictureReader
 from deepface.server.settings import Settings
@@ -35,9 +36,7 @@ _GALLERIES = 8
 class Service:
     """The functions of a server. Each runs in a thread of its own, within a :class:`Call`."""
 
-    def __init__(
-        self, settings: Settings, observe: Callable[[BatchReport], None] = lambda done: None
-    ):
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.read = PictureReader(settings)
         self.batcher = Batcher(
@@ -45,7 +44,10 @@ class Service:
             settings.batch_size,
             settings.max_wait_ms / 1000,
             settings.max_queue,
-            observe,
+        )
+        self._databases = ConnectionPool(
+            lambda: open_database(settings.database_type, settings.connection_details),
+            settings.database_connections,
         )
         self._galleries: dict[Any, GallerySearch] = {}
         self._opening = threading.Lock()
@@ -91,6 +93,7 @@ class Service:
         """Finish what waits."""
         self.waits_for = "it is shutting down"
         self.batcher.close(self.settings.drain)
+        self._databases.close()
 
     def extract_faces(self, asked: p.ExtractFaces, body: Body) -> Answer:
         """Boxes, landmarks and, unless not wanted, crops."""
@@ -258,8 +261,7 @@ class Service:
             finish(face)
 
     def _open_database(self) -> AbstractContextManager[Database]:
-        chosen = self.settings
-        return open_database(chosen.database_type, chosen.connection_details)
+        return self._databases.borrow(current_call.get().deadline)
 
     def _need_database(self) -> None:
         kind = self.settings.database_type

@@ -69,6 +69,7 @@ class Settings(BaseModel):
     )
     database_type: Lower = Field(DEFAULT, description="Database of registered faces.")
     connection_details: str | None = Field(None, description="Where that database is.")
+    database_connections: PositiveInt = Field(32, description="Most connections to it at a time.")
     recognition_models: Names = Field((), description="Recognition models to build at start.")
     detection_models: Names = Field((), description="Detectors to build at start.")
     attribute_models: Names = Field((), description="Attribute models to build at start.")

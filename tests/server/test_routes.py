@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from deepface.server.app import create_app
 from deepface.server.settings import Settings
 from tests.data import read, weight
 from tests.server.conftest import client_of
+from tests.server.stand_ins import FixedAge, FixedGender, cached_attributes
 from tests.stand_ins import ColorModel
 
 SKIP: dict[str, Any] = {"detector_backend": "skip", "model_name": "colors"}
@@ -216,7 +218,23 @@ def test_metrics(client: TestClient) -> None:
     assert lines["deepface_batch_size_count"] == "1.0"
     assert lines["deepface_queue_seconds_count"] == "2.0"
     assert lines["deepface_queue_depth"] == "0.0"
+    for step in ("decode", "whole pictures", "embed"):
+        labels = f'{{actions="",detector="skip",model="colors",step="{step}"}}'
+        assert lines[f"deepface_step_seconds_count{labels}"] == "1.0"
+        assert float(lines[f"deepface_step_seconds_sum{labels}"]) > 0
     assert not any("that" in line for line in lines)
+
+
+def test_no_order_of_actions_makes_a_series_of_its_own(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached_attributes(monkeypatch, Age=FixedAge(), Gender=FixedGender())
+    for actions in (["age", "gender"], ["gender", "age"], ["age", "gender"] * 50, "gender,age,age"):
+        fields = {"img": "a.jpg", "detector_backend": "skip", "actions": actions}
+        (face,) = client.post("/analyze", json=fields).json()["results"]
+        assert {"age", "gender"} <= face.keys()
+    text = client.get("/metrics").text
+    assert set(re.findall(r'actions="(.*?)"', text)) == {"age+gender"}
 
 
 def test_a_fault_of_the_server_is_told_without_its_details(

@@ -181,6 +181,8 @@ class Database(ABC):
     driver_errors: ClassVar[tuple[type[Exception], ...]] = ()
     #: Type of the ids of its records.
     id_type: ClassVar[type] = int
+    #: Whether a connection may serve one thread after the other, after a :meth:`ping`.
+    reusable: ClassVar[bool] = False
 
     @abstractmethod
     def __init__(self, details: Any, connection: Any = None) -> None: ...
@@ -188,6 +190,10 @@ class Database(ABC):
     @abstractmethod
     def close(self) -> None:
         """Close the connection. Not called for a connection of the caller's."""
+
+    def ping(self) -> None:
+        """Raise one of :attr:`driver_errors` if the database does not answer any more."""
+        return
 
     def insert(self, criteria: Criteria, records: Sequence[Record]) -> None:
         """Store records of one criteria: all of them, or none when this raises.

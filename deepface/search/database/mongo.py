@@ -34,6 +34,7 @@ class Mongo(IndexedDatabase):
     """
 
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (PyMongoError,)
+    reusable: ClassVar[bool] = True
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._client: Any = connection or _connect(details)
@@ -41,6 +42,9 @@ class Mongo(IndexedDatabase):
         self._indexes = self._client["deepface"]["embeddings_index"]
         self._parts = self._client["deepface"]["embeddings_index_parts"]
         self._counters = self._client["deepface"]["counters"]
+
+    def ping(self) -> None:
+        self._client.admin.command("ping")
 
     def close(self) -> None:
         self._client.close()

@@ -86,10 +86,14 @@ class MySQL(SqlDatabase):
     """
 
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (pymysql.Error,)
+    reusable: ClassVar[bool] = True
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._connection: Any = connection or _connect(details)
         self._commits = not self._connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
+
+    def ping(self) -> None:
+        self.run("SELECT 1")
 
     def close(self) -> None:
         self._connection.close()

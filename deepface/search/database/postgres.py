@@ -84,11 +84,15 @@ class Postgres(SqlDatabase):
     """
 
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
+    reusable: ClassVar[bool] = True
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._connection: psycopg.Connection[Any] = connection or _connect(details)
         idle = self._connection.info.transaction_status == pq.TransactionStatus.IDLE
         self._commits = idle and not self._connection.autocommit
+
+    def ping(self) -> None:
+        self.run("SELECT 1")
 
     def close(self) -> None:
         self._connection.close()

@@ -35,6 +35,7 @@ class Redis(IndexedDatabase):
     """
 
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (redis.RedisError,)
+    reusable: ClassVar[bool] = True
     #: What all keys begin with.
     prefix: ClassVar[str] = "deepface"
 
@@ -42,6 +43,9 @@ class Redis(IndexedDatabase):
         self._client: Any = connection or _connect(details)
         if self._client.get_connection_kwargs().get("decode_responses"):
             raise DatabaseError("the Redis connection needs decode_responses=False")
+        self._client.ping()
+
+    def ping(self) -> None:
         self._client.ping()
 
     def close(self) -> None:

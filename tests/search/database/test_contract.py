@@ -54,6 +54,7 @@ def test_unknown_records(opener: Opener, identity: object) -> None:
 
 def test_empty(opener: Opener) -> None:
     with opener() as database:
+        database.ping()
         assert list(database.pages(CRITERIA)) == []
 
 
