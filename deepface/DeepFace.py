@@ -652,14 +652,14 @@ def register(
         expand_percentage: as for :func:`extract_faces`.
         normalization: as for :func:`represent`.
         anti_spoofing: raise an error where a face is not real.
-        database_type: ``"postgres"``, ``"pgvector"``, ``"sqlite"``, ``"mysql"``, ``"mongo"``,
-            ``"redis"``, ``"qdrant"`` or ``"milvus"``.
+        database_type: ``"postgres"``, ``"pgvector"``, ``"sqlite"``, ``"mysql"``, ``"oracle"``,
+            ``"mssql"``, ``"db2"``, ``"mongo"``, ``"redis"``, ``"cassandra"``, ``"qdrant"``,
+            ``"milvus"``, ``"neo4j"``, ``"weaviate"`` or ``"pinecone"``.
         connection_details: where the database is: an address, for SQLite and Milvus also a file, or
             a dict of what the driver takes. A folder of Qdrant is refused unless the dict has
             ``"allow_pickle": True``: its files can run any program. The default is the type's
-            environment variable: ``DEEPFACE_POSTGRES_URI``, ``DEEPFACE_SQLITE_PATH``,
-            ``DEEPFACE_MYSQL_URI``, ``DEEPFACE_MONGO_URI``, ``DEEPFACE_REDIS_URI``,
-            ``DEEPFACE_QDRANT_URI`` or ``DEEPFACE_MILVUS_URI``.
+            environment variable: ``DEEPFACE_SQLITE_PATH``, ``DEEPFACE_PINECONE_API_KEY``, for the
+            others ``DEEPFACE_MYSQL_URI`` and so on; pgvector has that of PostgreSQL.
         connection: an open connection of the database's driver to use instead; it stays open.
         border: as for :func:`extract_faces`.
         min_face_size: as for :func:`extract_faces`.
@@ -672,9 +672,9 @@ def register(
         ``{"inserted": n}``: the number of faces stored, of all pictures together, as published.
 
     Raises:
-        DuplicateEntryError: a face is registered already, or twice among these. Faces are stored
-            by the hundred, each hundred all or none; the message says how many were. When the
-            call has one face only, there is a warning instead, and 0 is returned.
+        DuplicateEntryError: a face is registered already, or twice among these. Of a call all
+            faces are stored, or none. When it has one face only, there is a warning instead, and
+            0 is returned.
         DatabaseError: the database cannot be reached, opened, read or written.
         DimensionMismatchError: vectors of another length are stored under this model's name.
         MissingPackageError: the database's driver is not installed.

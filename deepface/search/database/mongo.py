@@ -97,7 +97,7 @@ class Mongo(IndexedDatabase):
     def _ids_where(self, condition: dict[str, Any]) -> list[Id]:
         return [face["sequence"] for face in self._faces.find(condition, {"sequence": 1})]
 
-    def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         counter = self._counters.find_one_and_update(
             {"_id": "embedding_id"},
             {"$inc": {"seq": len(records)}},
@@ -131,6 +131,7 @@ class Mongo(IndexedDatabase):
                     "registered one of these faces meanwhile"
                 ) from error
             raise
+        return [first + number for number in range(len(records))]
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         return int(self._faces.delete_many({"sequence": {"$in": list(ids)}}).deleted_count)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
-import numpy as np
 import pymysql
-from numpy.typing import NDArray
 from pymysql.constants import SERVER_STATUS
 from pymysql.cursors import Cursor
 
 from deepface.errors import DatabaseError
-from deepface.search.database.base import Criteria, Vectors
+from deepface.search.database.base import Criteria
 from deepface.search.database.sql import SqlDatabase
 
 #: Seconds to wait for a server that does not answer, and for others that write.
@@ -85,6 +82,7 @@ class MySQL(SqlDatabase):
             transaction was open already.
     """
 
+    tables: ClassVar[dict[str, str]] = _TABLES
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (pymysql.Error,)
     reusable: ClassVar[bool] = True
 
@@ -152,29 +150,20 @@ class MySQL(SqlDatabase):
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
         """See the base class. An account that may not create tables can use those there are."""
-        missing = [name for name in _TABLES if not self.has_table(name)]
+        missing = [name for name in self.tables if not self.has_table(name)]
         if missing and not self._commits:
             raise DatabaseError(
                 f"the tables {', '.join(missing)} are missing, and to make them would end the "
                 "transaction that is open: commit it first"
             )
         for name in missing:  # which ends the transaction: there is nothing in it yet
-            self.run(_TABLES[name])
+            self.run(self.tables[name])
         if missing:
             self.run("START TRANSACTION")
 
     def place(self) -> str:
         ((database,),) = self.run("SELECT DATABASE()")
         return f"mysql {self._connection.get_host_info()} {self._connection.port} {database}"
-
-    def to_vector(self, vector: Vectors) -> Any:
-        return vector.astype("<f8").tobytes()
-
-    def from_vector(self, value: Any) -> NDArray[Any]:
-        return np.frombuffer(value, dtype="<f8")
-
-    def to_shape(self, shape: tuple[int, ...]) -> Any:
-        return json.dumps(list(shape))
 
     def index_data(self, criteria: Criteria) -> bytes | None:
         """See the base class: the first of the published chunks, with what changes with it."""

@@ -83,6 +83,7 @@ class Postgres(SqlDatabase):
             a transaction was open already.
     """
 
+    tables: ClassVar[dict[str, str]] = _TABLES
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
     reusable: ClassVar[bool] = True
 
@@ -130,12 +131,10 @@ class Postgres(SqlDatabase):
         return self.run("SELECT to_regclass(?) IS NOT NULL", [name])[0][0] is True
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        """See the base class. An account that may not create tables can use those there are."""
-        for name, statement in _TABLES.items():
-            if not self.has_table(name):
-                self.run(statement)
-                if name == "embeddings":
-                    self.run(_INDEX)
+        is_new = not self.has_table("embeddings")
+        super().prepare(criteria, dimensions)
+        if is_new:
+            self.run(_INDEX)
 
     def place(self) -> str:
         info = self._connection.info

@@ -68,7 +68,7 @@ class Qdrant(Database):
             warnings.simplefilter("ignore")  # in a folder it has no effect, and need not have
             self._client.create_payload_index(name, "face_hash", models.PayloadSchemaType.KEYWORD)
 
-    def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         points = [
             models.PointStruct(
                 id=_id(record),
@@ -78,6 +78,7 @@ class Qdrant(Database):
             for record in records
         ]
         self._client.upsert(criteria.collection, points, wait=True)
+        return [_id(record) for record in records]
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
         return set(self._same_faces(criteria, records).values())

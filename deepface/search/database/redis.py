@@ -65,7 +65,8 @@ class Redis(IndexedDatabase):
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        with self._client.lock(self._key("lock"), timeout=_LOCKED):
+        self._lock = self._client.lock(self._key("lock"), timeout=_LOCKED)
+        with self._lock:
             yield
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
@@ -93,7 +94,7 @@ class Redis(IndexedDatabase):
     def _is_there(self, id_: int) -> bool:
         return bool(self._client.exists(self._face(id_)))
 
-    def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         last = self._client.incrby(self._key("embedding_id"), len(records))
         now = datetime.now(timezone.utc).isoformat()
         with self._client.pipeline(transaction=True) as batch:
@@ -116,6 +117,8 @@ class Redis(IndexedDatabase):
                 batch.set(self._dedup(record), id_)
                 batch.hset(self._of(criteria, "faces"), record.face_hash, id_)
             batch.execute()
+        self._lock.reacquire()  # the next records of the call have as long
+        return range(last - len(records) + 1, last + 1)
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         found = [int(id_) for id_ in ids if self._is_there(int(id_))]

@@ -40,11 +40,23 @@ DATABASES = {
     "sqlite": Entry(f"{_HERE}.sqlite:SQLite", "DEEPFACE_SQLITE_PATH"),
     "mysql": Entry(f"{_HERE}.mysql:MySQL", "DEEPFACE_MYSQL_URI", "pymysql"),
     "mongo": Entry(f"{_HERE}.mongo:Mongo", "DEEPFACE_MONGO_URI", "pymongo"),
+    "oracle": Entry(f"{_HERE}.oracle:Oracle", "DEEPFACE_ORACLE_URI", "oracledb"),
+    "mssql": Entry(f"{_HERE}.mssql:MsSql", "DEEPFACE_MSSQL_URI", "pyodbc"),
+    "db2": Entry(f"{_HERE}.db2:Db2", "DEEPFACE_DB2_URI", "ibm_db"),
+    "cassandra": Entry(
+        f"{_HERE}.cassandra:Cassandra", "DEEPFACE_CASSANDRA_URI", "cassandra-driver"
+    ),
     "redis": Entry(f"{_HERE}.redis:Redis", "DEEPFACE_REDIS_URI", "redis"),
     "qdrant": Entry(
         f"{_HERE}.qdrant:Qdrant", "DEEPFACE_QDRANT_URI", "qdrant-client", "DEEPFACE_QDRANT_URL"
     ),
     "milvus": Entry(f"{_HERE}.milvus:Milvus", "DEEPFACE_MILVUS_URI", "pymilvus milvus-lite"),
+    "neo4j": Entry(f"{_HERE}.neo4j:Neo4j", "DEEPFACE_NEO4J_URI", "neo4j"),
+    "weaviate": Entry(
+        *(f"{_HERE}.weaviate:Weaviate", "DEEPFACE_WEAVIATE_URI", "weaviate-client"),
+        "DEEPFACE_WEAVIATE_URL",
+    ),
+    "pinecone": Entry(f"{_HERE}.pinecone:Pinecone", "DEEPFACE_PINECONE_API_KEY", "pinecone"),
 }
 
 

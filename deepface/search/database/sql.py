@@ -7,6 +7,7 @@ in a table of its own, and ``index_data`` names them.
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.errors import DataTypeError
 from deepface.search.database.base import (
     PAGE,
     Criteria,
@@ -35,9 +37,17 @@ _INDEX_CRITERIA = _CRITERIA.replace("aligned", "align")
 class SqlDatabase(IndexedDatabase):
     """An SQL database. Statements have ``?`` for parameters; table names come from here only."""
 
+    transactions: ClassVar[bool] = True
+    #: The statement that makes a table, by its name.
+    tables: ClassVar[dict[str, str]] = {}
     #: How a vector goes into a statement, and how it is read.
     vector_parameter: ClassVar[str] = "?"
     vector_column: ClassVar[str] = "embedding"
+    #: How the dialect says "the first n rows", and what counts the bytes of a value.
+    first_rows: ClassVar[str] = "LIMIT {}"
+    length: ClassVar[str] = "length"
+    #: Bytes of a name that the published column takes, where that is few.
+    longest_name: ClassVar[int | None] = None
 
     @abstractmethod
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -51,26 +61,38 @@ class SqlDatabase(IndexedDatabase):
     def has_table(self, name: str) -> bool:
         """Whether a table exists."""
 
-    @abstractmethod
     def to_vector(self, vector: Vectors) -> Any:
         """As a parameter."""
+        return vector.astype("<f8").tobytes()
 
-    @abstractmethod
     def from_vector(self, value: Any) -> NDArray[Any]:
         """From a row."""
+        return np.frombuffer(value, dtype="<f8")
 
-    @abstractmethod
     def to_shape(self, shape: tuple[int, ...]) -> Any:
         """As a parameter."""
+        return json.dumps(list(shape))
 
     def table(self, criteria: Criteria) -> str:
         """The table of these records."""
         return "embeddings"
 
-    def store(self, criteria: Criteria, records: Sequence[Record]) -> None:
+    def prepare(self, criteria: Criteria, dimensions: int) -> None:
+        """See the base class. An account that may not create tables can use those there are."""
+        for name, statement in self.tables.items():
+            if not self.has_table(name):
+                self.run(statement)
+
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         for record in records:
+            length = len(record.img_name.encode())
+            if self.longest_name is not None and length > self.longest_name:
+                raise DataTypeError(
+                    f"the name {record.img_name[:40]}... has {length} bytes, but the published "
+                    f"column takes {self.longest_name}: pass a shorter img_name"
+                )
             self.run(
-                f"INSERT INTO {self.table(criteria)} (img_name, face, face_shape, "  # noqa: S608
+                f"INSERT INTO {self.table(criteria)} (img_name, face, face_shape, "
                 "model_name, detector_backend, aligned, l2_normalized, embedding, face_hash, "
                 f"embedding_hash) VALUES (?, ?, ?, ?, ?, ?, ?, {self.vector_parameter}, ?, ?)",
                 [
@@ -83,6 +105,7 @@ class SqlDatabase(IndexedDatabase):
                     record.embedding_hash,
                 ],
             )
+        return ()
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
         """See the base class. A face of other criteria counts where it has the very same vector:
@@ -117,7 +140,7 @@ class SqlDatabase(IndexedDatabase):
         rows: list[tuple[Any, ...]] = []
         for portion in portions(hashes) if self.has_table(self.table(criteria)) else ():
             rows += self.run(
-                f"SELECT {columns} FROM {self.table(criteria)} "  # noqa: S608
+                f"SELECT {columns} FROM {self.table(criteria)} "
                 f"WHERE face_hash IN ({_marks(portion)}){condition}",
                 [*portion, *values],
             )
@@ -131,7 +154,7 @@ class SqlDatabase(IndexedDatabase):
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
         for rows in self._pages_of(criteria, "id, img_name", PAGE, -1):
-            yield from ((id_, str(name)) for id_, name in rows)
+            yield from ((id_, str(name or "")) for id_, name in rows)
 
     def _pages_of(
         self, criteria: Criteria, columns: str, size: int, after: int
@@ -140,9 +163,9 @@ class SqlDatabase(IndexedDatabase):
         if not self.has_table(table):
             return
         while rows := self.run(
-            f"SELECT {columns} FROM {table} "  # noqa: S608
-            f"WHERE id > ? AND {_CRITERIA} ORDER BY id LIMIT ?",
-            [after, *_values(criteria), size],
+            f"SELECT {columns} FROM {table} "
+            f"WHERE id > ? AND {_CRITERIA} ORDER BY id {self.first_rows.format(size)}",
+            [after, *_values(criteria)],
         ):
             after = rows[-1][0]
             yield rows
@@ -154,7 +177,7 @@ class SqlDatabase(IndexedDatabase):
         rows: list[tuple[Any, ...]] = []
         for portion in portions(wanted) if self.has_table(table) else ():
             rows += self.run(
-                f"SELECT id, img_name FROM {table} "  # noqa: S608
+                f"SELECT id, img_name FROM {table} "
                 f"WHERE img_name IN ({_marks(portion)}) AND {_CRITERIA}",
                 [*portion, *_values(criteria)],
             )
@@ -164,7 +187,7 @@ class SqlDatabase(IndexedDatabase):
         if not self.has_table(self.table(criteria)):
             return np.zeros(0, np.int64)
         rows = self.run(
-            f"SELECT id FROM {self.table(criteria)} WHERE {_CRITERIA}",  # noqa: S608
+            f"SELECT id FROM {self.table(criteria)} WHERE {_CRITERIA}",
             _values(criteria),
         )
         return np.array([row[0] for row in rows], dtype=np.int64)
@@ -173,7 +196,7 @@ class SqlDatabase(IndexedDatabase):
         rows: list[tuple[Any, ...]] = []
         for portion in portions(ids) if self.has_table(self.table(criteria)) else ():
             rows += self.run(
-                f"SELECT id, img_name, {self.vector_column} "  # noqa: S608
+                f"SELECT id, img_name, {self.vector_column} "
                 f"FROM {self.table(criteria)} WHERE id IN ({_marks(portion)})",
                 portion,
             )
@@ -184,8 +207,8 @@ class SqlDatabase(IndexedDatabase):
         if not self.has_table(table):
             return 0
         condition = f"WHERE id IN ({_marks(ids)})"
-        count = self.run(f"SELECT count(*) FROM {table} {condition}", ids)[0][0]  # noqa: S608
-        self.run(f"DELETE FROM {table} {condition}", ids)  # noqa: S608
+        count = self.run(f"SELECT count(*) FROM {table} {condition}", ids)[0][0]
+        self.run(f"DELETE FROM {table} {condition}", ids)
         return int(count)
 
     def get(self, criteria: Criteria, identity: Any) -> Stored | None:
@@ -194,7 +217,7 @@ class SqlDatabase(IndexedDatabase):
         if id_ is None or not self.has_table(table):
             return None
         rows = self.run(
-            "SELECT model_name, detector_backend, aligned, l2_normalized, img_name, "  # noqa: S608
+            "SELECT model_name, detector_backend, aligned, l2_normalized, img_name, "
             f"{self.vector_column} FROM {table} WHERE id = ?",
             [id_],
         )
@@ -209,8 +232,9 @@ class SqlDatabase(IndexedDatabase):
         if not self.has_table("embeddings_index"):
             return None
         rows = self.run(
-            "SELECT id, updated_at, length(index_data), CASE WHEN length(index_data) < 100 "  # noqa: S608
-            f"THEN index_data END FROM embeddings_index WHERE {_INDEX_CRITERIA}",
+            f"SELECT id, updated_at, {self.length}(index_data), "
+            f"CASE WHEN {self.length}(index_data) < 100 THEN index_data END "
+            f"FROM embeddings_index WHERE {_INDEX_CRITERIA}",
             _values(criteria),
         )
         if not rows or not rows[0][2]:
@@ -219,13 +243,19 @@ class SqlDatabase(IndexedDatabase):
 
     def set_index_data(self, criteria: Criteria, data: bytes) -> None:
         """Store what :meth:`index_data` gives; within :meth:`writing`."""
-        self.run(
-            "INSERT INTO embeddings_index (model_name, detector_backend, align, l2_normalized, "
-            "index_data) VALUES (?, ?, ?, ?, ?) ON CONFLICT (model_name, detector_backend, "
-            "align, l2_normalized) DO UPDATE SET index_data = excluded.index_data, "
-            "updated_at = CURRENT_TIMESTAMP",
-            [*_values(criteria), data],
-        )
+        values = [data, *_values(criteria)]
+        if self.run(f"SELECT id FROM embeddings_index WHERE {_INDEX_CRITERIA}", values[1:]):
+            self.run(
+                "UPDATE embeddings_index SET index_data = ?, updated_at = CURRENT_TIMESTAMP "
+                f"WHERE {_INDEX_CRITERIA}",
+                values,
+            )
+        else:
+            self.run(
+                "INSERT INTO embeddings_index (index_data, model_name, detector_backend, align, "
+                "l2_normalized) VALUES (?, ?, ?, ?, ?)",
+                values,
+            )
 
     def index_part(self, version: str, number: int) -> bytes | None:
         rows = self.run(

@@ -6,7 +6,6 @@ the last column: they are large, and a search reads vectors only.
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -14,13 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from deepface.errors import DatabaseError
 from deepface.logger import get_logger
 from deepface.runtime.home import get_deepface_home
-from deepface.search.database.base import Criteria, Vectors
+from deepface.search.database.base import Criteria
 from deepface.search.database.sql import SqlDatabase
 
 #: Seconds to wait for another process that writes.
@@ -138,15 +134,6 @@ class SQLite(SqlDatabase):
 
     def place(self) -> str:
         return str(self.run("PRAGMA database_list")[0][2])
-
-    def to_vector(self, vector: Vectors) -> Any:
-        return vector.astype("<f8").tobytes()
-
-    def from_vector(self, value: Any) -> NDArray[Any]:
-        return np.frombuffer(value, dtype="<f8")
-
-    def to_shape(self, shape: tuple[int, ...]) -> Any:
-        return json.dumps(list(shape))
 
 
 def _path(details: Any) -> str:

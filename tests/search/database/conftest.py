@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,11 +13,23 @@ import pytest
 
 from deepface.search.database.base import Criteria, Database, Record
 from deepface.search.database.registry import DATABASES, open_database
-from tests.database_servers import mysql_server, redis_server
+from tests.database_servers import ArcadeDB, arcadedb_server, mysql_server, redis_server
 from tests.postgres_server import postgres_server
+from tests.search.database import sql_imitations
 
 #: Gives a ``with`` block with a connection to the test's own database, again and again.
 Opener = Callable[[], AbstractContextManager[Database]]
+
+#: Modules of the drivers whose servers are imitated.
+DRIVERS = {
+    "oracle": "oracledb",
+    "mssql": "pyodbc",
+    "db2": "ibm_db_dbi",
+    "cassandra": "cassandra",
+    "neo4j": "neo4j",
+    "weaviate": "weaviate",
+    "pinecone": "pinecone",
+}
 
 CRITERIA = Criteria("Facenet", "opencv", aligned=True, l2_normalized=False)
 UNIT = Criteria("Facenet", "opencv", aligned=True, l2_normalized=True)
@@ -60,6 +73,45 @@ def redis_uri() -> Iterator[str]:
         yield uri
 
 
+@pytest.fixture(scope="session")
+def arcadedb() -> Iterator[ArcadeDB]:
+    pytest.importorskip("neo4j", reason="pip install neo4j")
+    with arcadedb_server() as server:
+        yield server
+
+
+@pytest.fixture
+def neo4j_server(arcadedb: ArcadeDB, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty database of ArcadeDB, which speaks Neo4j's protocol and language.
+
+    But for the statements that make an index: those are its own.
+    """
+    from deepface.search.database.neo4j import Neo4j
+
+    def schema(label: str, criteria: Criteria, dimensions: int) -> list[str]:
+        arcadedb.make_index(label, dimensions, cosine=criteria.l2_normalized)
+        return []
+
+    monkeypatch.setattr(Neo4j, "schema", staticmethod(schema))
+    monkeypatch.setattr(Neo4j, "index_name", "{}[embedding]".format)
+    arcadedb.clear()
+    return arcadedb.address
+
+
+@pytest.fixture
+def pinecone_server() -> Iterator[dict[str, str]]:
+    """What the client needs to get to an imitation on loopback."""
+    pytest.importorskip("pinecone", reason="pip install pinecone")
+    from tests.search.database import pinecone_imitation
+
+    with pinecone_imitation.Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield {"api_key": pinecone_imitation.KEY, "host": server.address}
+        server.shutdown()
+        thread.join()
+
+
 def fresh_mysql(uri: str, name: str = "test") -> str:
     """The URI of an empty database."""
     import pymysql
@@ -88,12 +140,52 @@ def opener_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Opener
         pytest.importorskip("pymongo", reason="pip install pymongo")
         client = pytest.importorskip("mongomock", reason="pip install mongomock").MongoClient()
         return lambda: open_database("mongo", connection=client)
+    if kind in DRIVERS:
+        pytest.importorskip(DRIVERS[kind], reason=f"pip install {DATABASES[kind].driver}")
+        imitate_server(kind, request, folder)
     details = details_of(kind, request, folder)
     return lambda: open_database(kind, details)
 
 
+def imitate_server(kind: str, request: pytest.FixtureRequest, folder: Path) -> None:
+    """Let the driver connect to an imitation of its server."""
+    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    if kind in sql_imitations.SERVERS:
+        server = sql_imitations.SERVERS[kind]()
+        monkeypatch.setattr(
+            server.driver,
+            "connect",
+            lambda *_, **__: sql_imitations.Connection(folder / kind, server),
+        )
+    elif kind == "neo4j":
+        request.getfixturevalue("neo4j_server")
+    elif kind == "weaviate":
+        from deepface.search.database import weaviate
+        from tests.search.database import weaviate_imitation
+
+        stored: dict[str, Any] = {}
+        monkeypatch.setattr(weaviate, "connected", lambda _: weaviate_imitation.Client(stored))
+    elif kind == "cassandra":
+        from deepface.search.database import cassandra
+        from tests.search.database import cassandra_imitation
+
+        monkeypatch.setattr(
+            cassandra, "Cluster", lambda **_: cassandra_imitation.Cluster(folder / "cassandra")
+        )
+
+
 def details_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Any:
     """``connection_details`` of an empty database of this type."""
+    if kind == "neo4j":
+        return request.getfixturevalue("neo4j_server")
+    if kind == "weaviate":
+        return "http://127.0.0.1:8080"
+    if kind == "pinecone":
+        return request.getfixturevalue("pinecone_server")
+    if kind == "cassandra":
+        return "cassandra://127.0.0.1/faces"
+    if kind in sql_imitations.SERVERS:
+        return "an address"
     if kind == "sqlite":
         return str(folder / "faces.db")
     if kind == "qdrant":
@@ -112,9 +204,11 @@ def details_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Any:
 
 
 #: Databases whose index is ours.
-INDEXED = ("sqlite", "postgres", "mysql", "redis", "mongo")
+INDEXED = ("sqlite", "postgres", "mysql", "oracle", "mssql", "db2", "redis", "mongo", "cassandra")
 #: Databases that several threads can open.
-SERVERS = ("sqlite", "postgres", "mysql", "redis")
+SERVERS = ("sqlite", "postgres", "mysql", "mssql", "redis", "cassandra")
+#: Databases without transactions.
+UNSAFE = ("redis", "mongo", "cassandra", "qdrant", "milvus", "weaviate", "pinecone")
 
 
 @pytest.fixture(params=list(DATABASES))
@@ -124,6 +218,11 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
 
 @pytest.fixture(params=INDEXED)
 def indexed_opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    return opener_of(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=UNSAFE)
+def unsafe_opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     return opener_of(request.param, request, tmp_path)
 
 

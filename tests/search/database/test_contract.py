@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from deepface.errors import DimensionMismatchError, DuplicateEntryError
+from deepface.errors import DatabaseError, DimensionMismatchError, DuplicateEntryError
 from deepface.search import index
+from deepface.search.database.base import Record
 from deepface.search.database.indexed import PARTS, IndexedDatabase
 from tests.search.database.conftest import CRITERIA, UNIT, Opener, records, stored_names
 
@@ -82,6 +83,46 @@ def test_a_duplicate_stores_nothing_of_its_chunk(opener: Opener) -> None:
         unit = first.embedding / np.linalg.norm(first.embedding)
         database.insert(UNIT, [replace(first, embedding=unit)])
         assert stored_names(database, UNIT) == [first.img_name]
+
+
+def test_a_call_is_stored_whole_or_not_at_all(opener: Opener) -> None:
+    many = records(30)
+
+    def cut_off() -> Iterator[list[Record]]:
+        yield many[:10]
+        yield many[10:20]
+        raise KeyboardInterrupt
+
+    with opener() as database:
+        assert database.insert_all(CRITERIA, []) == 0
+        database.insert(CRITERIA, records(1, seed=1))
+        with pytest.raises(DuplicateEntryError):
+            database.insert_all(CRITERIA, [many[:10], many[10:20], [*many[20:], many[3]]])
+        with pytest.raises(KeyboardInterrupt):
+            database.insert_all(CRITERIA, cut_off())
+        assert stored_names(database) == ["1-0.jpg"]
+        assert database.insert_all(CRITERIA, [many[:10], many[10:20], many[20:]]) == 30
+        assert len(stored_names(database)) == 31
+
+
+def test_what_cannot_be_taken_out_is_told(
+    unsafe_opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are no transactions: the server is away, e.g."""
+    many = records(20)
+    with unsafe_opener() as database:
+        assert not database.transactions
+
+        def away(*_: object) -> int:
+            raise ConnectionError
+
+        monkeypatch.setattr(database, "remove", away)
+        with pytest.raises(DatabaseError, match=r"already.*10 faces stay stored") as told:
+            database.insert_all(CRITERIA, [many[:10], [*many[10:], many[3]]])
+        ids = [id_ for id_, _ in database.entries(CRITERIA)]
+        assert len(ids) == 10
+        first, last = str(told.value).split("ids ")[1].split(";")[0].split(" to ")
+        assert {first, last} <= set(map(str, ids))
 
 
 def test_vectors_of_another_length_are_refused(opener: Opener) -> None:

@@ -37,13 +37,20 @@ NAMES = [
 def test_names_are_names(opener: Opener) -> None:
     """Each is stored, found and deleted as what it is, and touches no other."""
     faces = [replace(r, img_name=n) for r, n in zip(records(len(NAMES)), NAMES, strict=True)]
-    expected = sorted(map(storable, NAMES))
     with opener() as database:
+        longest = getattr(database, "longest_name", None) or 10_000
+        kept = [face for face in faces if len(face.img_name.encode()) <= longest]
+        if len(kept) < len(faces):
+            with pytest.raises(DataTypeError, match="10000 bytes"):
+                database.insert(CRITERIA, faces)
+            assert stored_names(database) == []
+        faces, names = kept, [face.img_name for face in kept]
+        expected = sorted(names)
         database.insert(CRITERIA, faces)
         assert stored_names(database) == expected
         assert sorted(name for _, name in database.entries(CRITERIA)) == expected
         left = set(expected)
-        for face, name in zip(faces, NAMES, strict=True):
+        for face, name in zip(faces, names, strict=True):
             ids = database.ids_of_names(CRITERIA, [name])
             assert database.fetch(CRITERIA, ids).names == [storable(name)]
             assert database.ids_of_faces(CRITERIA, [face]) == ids
@@ -51,7 +58,7 @@ def test_names_are_names(opener: Opener) -> None:
             left.remove(storable(name))
             if len(left) % 5 == 0:
                 assert set(stored_names(database)) == left
-        assert database.ids_of_names(CRITERIA, NAMES) == []
+        assert database.ids_of_names(CRITERIA, names) == []
         database.insert(CRITERIA, faces)  # as if they had never been there
 
 
@@ -221,6 +228,11 @@ def test_an_index_that_is_not_ours_is_not_opened(
                 database.set_index_data(CRITERIA, data)
         elif hasattr(database, "_indexes"):
             database._indexes.update_many({}, {"$set": {"index_data": data}})
+        elif hasattr(database, "_index_row"):
+            statement = (
+                "UPDATE @embeddings_index_chunks SET data = ? WHERE version = ? AND chunk = 0"
+            )
+            database._run(statement, data, database._index_row(CRITERIA)[0])  # type: ignore[attr-defined]
         else:
             key = database._of(CRITERIA, "index")  # type: ignore[attr-defined]
             database._client.hset(key, "index_data", data)  # type: ignore[attr-defined]

@@ -36,15 +36,26 @@ def test_place_not_given(database_type: str, monkeypatch: pytest.MonkeyPatch) ->
         ("mysql", "pymysql"),
         ("mongo", "pymongo"),
         ("redis", "redis"),
+        ("oracle", "oracledb"),
+        ("mssql", "pyodbc"),
+        ("db2", "ibm_db_dbi"),
+        ("cassandra", "cassandra"),
+        ("neo4j", "neo4j"),
+        ("weaviate", "weaviate"),
+        ("pinecone", "pinecone"),
     ],
 )
 def test_driver_missing(database_type: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = DATABASES[database_type].driver.split()[0].split("[")[0]
     monkeypatch.setitem(sys.modules, package, None)
-    for name in [name for name in sys.modules if name.startswith("deepface.search.database.")]:
-        if name.rsplit(".", 1)[1] in DATABASES:
+    for name in list(sys.modules):
+        is_adapter = (
+            name.startswith("deepface.search.database.") and name.split(".")[-1] in DATABASES
+        )
+        if is_adapter or name.startswith(f"{package}."):
             monkeypatch.delitem(sys.modules, name)
     with (
-        pytest.raises(MissingPackageError, match=f"pip install '{package.replace('_', '-')}"),
+        pytest.raises(MissingPackageError, match=f"pip install '{driver}"),
         open_database(database_type, "anywhere"),
     ):
         pass

@@ -20,13 +20,15 @@ import pytest
 
 from deepface.errors import DatabaseError, DuplicateEntryError
 from deepface.search.database.base import Database
-from deepface.search.database.registry import open_database
+from deepface.search.database.registry import _adapter, open_database
 from tests.database_servers import mysql_server, redis_server
 from tests.search.database.conftest import (
     CRITERIA,
+    DRIVERS,
     details_of,
     fresh_mysql,
     fresh_redis,
+    opener_of,
     records,
     stored_names,
 )
@@ -43,6 +45,13 @@ NOWHERE: dict[str, tuple[str, Any]] = {
         "pymongo",
         {"host": "mongodb://u:pass123@127.0.0.1:1", "serverSelectionTimeoutMS": 200},
     ),
+    "oracle": ("oracledb", "u/pass123@127.0.0.1:1/service"),
+    "mssql": ("pyodbc", "DRIVER={none};SERVER=127.0.0.1,1;UID=u;PWD=pass123"),
+    "db2": ("ibm_db", "DATABASE=d;HOSTNAME=127.0.0.1;PORT=1;PROTOCOL=TCPIP;UID=u;PWD=pass123;"),
+    "cassandra": ("cassandra", "cassandra://u:pass123@127.0.0.1:1/faces"),
+    "neo4j": ("neo4j", "bolt://u:pass123@127.0.0.1:1"),
+    "weaviate": ("weaviate", {"url": "http://127.0.0.1:1", "api_key": "pass123"}),
+    "pinecone": ("pinecone", {"api_key": "pass123", "host": "http://127.0.0.1:1", "timeout": 0.2}),
 }
 #: What is asked of it: also what would need no server, but for finding out.
 QUESTIONS: dict[str, Callable[[Database], object]] = {
@@ -55,8 +64,14 @@ QUESTIONS: dict[str, Callable[[Database], object]] = {
 }
 
 
-@pytest.mark.parametrize("question", list(QUESTIONS))
-@pytest.mark.parametrize("database_type", list(NOWHERE))
+#: Connected to when they are opened, in seconds: one question is enough.
+EAGER = ("oracle", "mssql", "db2", "cassandra", "neo4j", "weaviate", "pinecone")
+
+
+@pytest.mark.parametrize(
+    ("database_type", "question"),
+    [(t, q) for t in NOWHERE for q in QUESTIONS if t not in EAGER or q == "register"],
+)
 def test_server_that_is_not_there(database_type: str, question: str) -> None:
     package, details = NOWHERE[database_type]
     pytest.importorskip(package)
@@ -80,6 +95,10 @@ def test_server_that_is_not_there(database_type: str, question: str) -> None:
         ("mongo", "u:pass123@h"),
         ("mongo", "mongodb://u:pass123@h:x"),
         ("postgres", "u:pass123@h"),
+        ("cassandra", "u:pass123@h"),
+        ("cassandra", "cassandra://u:pass123@h:x/k"),
+        ("neo4j", "u:pass123@h"),
+        ("neo4j", "http://u:pass123@h"),
     ],
 )
 def test_addresses_that_are_none(database_type: str, details: str) -> None:
@@ -90,6 +109,64 @@ def test_addresses_that_are_none(database_type: str, details: str) -> None:
     ):
         pass
     assert "pass123" not in str(caught.value)
+
+
+def refusals() -> Iterator[tuple[str, Exception, str]]:
+    """What drivers raise when a server refuses, and what must be said of it."""
+    import ibm_db_dbi
+    import neo4j.exceptions
+    import oracledb
+    import pyodbc
+    from cassandra import AuthenticationFailed, Unauthorized
+    from cassandra.cluster import NoHostAvailable
+    from weaviate.exceptions import AuthenticationFailedError
+
+    secret = "UID=u;PWD=pass123;"
+    yield "oracle", oracledb.DatabaseError("ORA-01017: invalid username/password"), "user or the"
+    yield "oracle", oracledb.DatabaseError("ORA-01031: insufficient privileges"), "permission"
+    yield "oracle", oracledb.OperationalError("DPY-4011: connection closed"), "cannot be reached"
+    yield "oracle", oracledb.DatabaseError("ORA-00904 in u/pass123@h:1521/s"), "Oracle: ORA-00904"
+    yield "mssql", pyodbc.InterfaceError("28000", "Login failed (18456)"), "user or the password"
+    yield "mssql", pyodbc.ProgrammingError("42000", "CREATE TABLE denied (262)"), "permission"
+    yield "mssql", pyodbc.OperationalError("08S01", f"link failure {secret}"), "cannot be reached"
+    yield "db2", ibm_db_dbi.OperationalError(f"SQL30082N {secret}"), "user or the password"
+    yield "db2", ibm_db_dbi.ProgrammingError("no privilege SQLSTATE=42501"), "permission"
+    yield "db2", ibm_db_dbi.OperationalError("SQL1024N SQLSTATE=08003"), "cannot be reached"
+    refused = NoHostAvailable("none", {"h": AuthenticationFailed("bad credentials")})
+    yield "cassandra", refused, "user or the password"
+    yield "cassandra", Unauthorized("no CREATE permission"), "ask for the right"
+    yield "neo4j", neo4j.exceptions.AuthError("unauthorized"), "user or the password"
+    yield "neo4j", neo4j.exceptions.Forbidden("no rights"), "ask for the right"
+    yield "neo4j", neo4j.exceptions.SessionExpired("gone"), "cannot be reached"
+    yield "weaviate", AuthenticationFailedError("anonymous access"), "key or the password"
+
+
+def test_what_servers_refuse() -> None:
+    for driver in DRIVERS.values():
+        pytest.importorskip(driver)
+    for database_type, error, expected in refusals():
+        adapter = _adapter(database_type)
+        assert isinstance(error, adapter.driver_errors)
+        explained = adapter.explain(error, None)
+        assert isinstance(explained, DatabaseError)
+        assert expected in str(explained) and "pass123" not in str(explained), database_type
+
+
+def test_wrong_key_of_pinecone(pinecone_server: dict[str, str]) -> None:
+    with (
+        pytest.raises(DatabaseError, match="refused the API key") as caught,
+        open_database("pinecone", {**pinecone_server, "api_key": "pass123"}),
+    ):
+        pass
+    assert "pass123" not in str(caught.value)
+
+
+def test_wrong_password_of_neo4j(neo4j_server: str) -> None:
+    with (
+        pytest.raises(DatabaseError, match="refused the user or the password"),
+        open_database("neo4j", wrong_password(neo4j_server)),
+    ):
+        pass
 
 
 def wrong_password(uri: str) -> str:
@@ -334,3 +411,73 @@ def test_a_server_that_is_killed_in_the_middle(kind: str, tmp_path: Path) -> Non
         except Exception as error:
             opened.__exit__(type(error), error, None)
             raise
+
+
+@pytest.mark.parametrize(
+    ("details", "said"),
+    [
+        ({"adress": "x"}, "Unknown Weaviate connection option"),
+        ({"deployment": "embedded"}, "deployment must be"),
+        ({"api_key": "a", "auth": {"api_key": "b"}}, "one of api_key and auth"),
+        ({"tenant": "a b"}, "tenant must be"),
+        ({"tenant": "x" * 65}, "tenant must be"),
+        ({"quantization": "zip"}, "quantization must be one of none, rq"),
+        ({"url": "ftp://h"}, "Weaviate's address is like"),
+        ({}, "Weaviate's address is like"),
+        ({"url": "http://h", "timeout": "soon"}, "timeout must be"),
+        ({"url": "http://h", "auth": {"nobody": 1}}, "auth needs"),
+        ({"url": "https://x.weaviate.cloud"}, "needs api_key or auth"),
+        ('{"url": "http://h", "tenant": ""}', "tenant must be"),
+        ('{"url": ', "is no JSON"),
+        (5, "must be a URL, a dict"),
+    ],
+)
+def test_options_of_weaviate_that_cannot_be(details: Any, said: str) -> None:
+    pytest.importorskip("weaviate")
+    with pytest.raises(DatabaseError, match=said), open_database("weaviate", details):
+        pass
+
+
+def test_tenants_of_weaviate(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Each has the same face; who asks for none, or before it was made, finds nobody."""
+    opener_of("weaviate", request, tmp_path)
+    for number, tenant in enumerate(("ours", "theirs")):
+        details = {"url": "http://h", "tenant": tenant}
+        with open_database("weaviate", details) as database:
+            assert stored_names(database) == []
+            database.insert(CRITERIA, records(2 + number))
+            assert len(stored_names(database)) == 2 + number
+            assert len(database.neighbours(CRITERIA, np.ones((1, 16)), 9)[0]) == 2 + number
+    with open_database("weaviate", {"url": "http://h", "tenant": "nobody"}) as database:
+        assert stored_names(database) == []
+        assert database.get(CRITERIA, "00000000-0000-0000-0000-000000000000") is None
+
+
+@pytest.mark.parametrize(("kind", "refused"), [("rq", "1.32"), ("rq-1", "1.33"), ("none", None)])
+def test_quantization_of_weaviate(
+    kind: str,
+    refused: str | None,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opener_of("weaviate", request, tmp_path)
+    from tests.search.database import weaviate_imitation
+
+    monkeypatch.setattr(weaviate_imitation.Client, "version", "1.31.9")
+    with open_database("weaviate", {"url": "http://h", "quantization": kind}) as database:
+        if refused is None:
+            database.insert(CRITERIA, records(2))
+        else:
+            with pytest.raises(DatabaseError, match=f"needs Weaviate {refused}"):
+                database.insert(CRITERIA, records(2))
+
+
+def test_cassandra_keyspaces() -> None:
+    pytest.importorskip("cassandra")
+    for keyspace in ("1x", "a b", "x;DROP", "x" * 49):
+        with (
+            pytest.raises(DatabaseError, match="keyspace"),
+            open_database("cassandra", {"contact_points": ["127.0.0.1"], "keyspace": keyspace}),
+        ):
+            pass

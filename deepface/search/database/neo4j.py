@@ -1,0 +1,265 @@
+"""Neo4j: a label per criteria, in the published nodes. Vectors are indexed by the server."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import neo4j
+from neo4j.exceptions import (
+    AuthError,
+    ConfigurationError,
+    ConstraintError,
+    DriverError,
+    Forbidden,
+    Neo4jError,
+)
+
+from deepface.errors import DatabaseError, DuplicateEntryError
+from deepface.search.database.base import (
+    PAGE,
+    Criteria,
+    Database,
+    Id,
+    Page,
+    Record,
+    Vectors,
+    storable,
+)
+
+#: Seconds to wait for a server that does not answer.
+_PATIENCE = 10
+#: What a node is called, as published.
+_ID = "coalesce(n.id, elementId(n))"
+_ROW = f"{_ID}, n.img_name, n.embedding"
+
+
+class Neo4j(Database):
+    """A Neo4j server, version 5.15 or later.
+
+    Nodes have the published properties but for age, gender, emotion and race, and no relationships
+    are made: there is one network to run, not five. Pixels are not kept. A face that two processes
+    register at the same moment may be stored twice.
+
+    Args:
+        details: ``bolt://user:password@host:7687`` (or ``neo4j://``, ``bolt+s://`` ...; nothing is
+            percent-decoded, as published), or a dict of arguments of ``GraphDatabase.driver``, and
+            ``database``.
+        connection: a ``neo4j.Driver`` of the caller's.
+    """
+
+    transactions: ClassVar[bool] = True
+    driver_errors: ClassVar[tuple[type[Exception], ...]] = (Neo4jError, DriverError)
+    id_type: ClassVar[type] = str
+
+    def __init__(self, details: Any = None, connection: Any = None) -> None:
+        options = {} if connection is not None else _options(details)
+        self._database: str | None = options.pop("database", None)
+        self._driver: Any = connection or _connect(options)
+        self._transaction: Any = None
+
+    def close(self) -> None:
+        self._driver.close()
+
+    @classmethod
+    def explain(cls, error: Exception, details: Any) -> Exception:
+        where = "connection_details or DEEPFACE_NEO4J_URI"
+        if isinstance(error, AuthError):
+            return DatabaseError(f"Neo4j refused the user or the password. Check {where}.")
+        if isinstance(error, Forbidden):
+            return DatabaseError(
+                f"Neo4j: the user may not do this; ask for the right. ({error.message})"
+            )
+        if isinstance(error, Neo4jError):
+            return DatabaseError(f"Neo4j: {error.message}")
+        return DatabaseError(
+            f"Neo4j cannot be reached: is the server running, and is the address in {where} right? "
+            f"({error})"
+        )
+
+    @contextmanager
+    def _running(self, size: int = PAGE) -> Iterator[Any]:
+        """What runs statements: the transaction that is open, or one for this statement."""
+        if self._transaction is not None:
+            yield self._transaction
+        else:
+            with self._driver.session(database=self._database, fetch_size=size) as session:
+                yield session
+
+    def _run(self, statement: str, **values: Any) -> list[Any]:
+        with self._running() as running:
+            return [tuple(row.values()) for row in running.run(statement, values)]
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        with self._driver.session(database=self._database) as session:
+            try:
+                with session.begin_transaction() as self._transaction:
+                    yield
+            except ConstraintError as error:
+                raise DuplicateEntryError(
+                    "Duplicate detected for extracted face and embedding: another process has "
+                    "registered one of these faces meanwhile"
+                ) from error
+            finally:
+                self._transaction = None
+
+    def prepare(self, criteria: Criteria, dimensions: int) -> None:
+        """See the base class. The schema changes in a transaction of its own."""
+        label = _label(criteria)
+        with self._driver.session(database=self._database) as session:
+            for statement in self.schema(label, criteria, dimensions):
+                session.run(statement).consume()
+
+    @staticmethod
+    def schema(label: str, criteria: Criteria, dimensions: int) -> list[str]:
+        """Statements that make what is missing, under the published names."""
+        metric = "cosine" if criteria.l2_normalized else "euclidean"
+        return [
+            f"CREATE CONSTRAINT {label}_unique IF NOT EXISTS FOR (n:{label}) "
+            "REQUIRE (n.face_hash, n.embedding_hash) IS UNIQUE",
+            f"CREATE VECTOR INDEX {label}_embedding_idx IF NOT EXISTS FOR (n:{label}) "
+            f"ON (n.embedding) OPTIONS {{indexConfig: {{`vector.dimensions`: {dimensions}, "
+            f"`vector.similarity_function`: '{metric}'}}}}",
+        ]
+
+    @staticmethod
+    def index_name(label: str) -> str:
+        """The published name of the index of a label."""
+        return f"{label}_embedding_idx"
+
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
+        nodes = [
+            {
+                "img_name": record.img_name,
+                "embedding": record.embedding.tolist(),
+                **criteria.columns,
+                "face_hash": record.face_hash,
+                "embedding_hash": record.embedding_hash,
+            }
+            for record in records
+        ]
+        self._run(f"UNWIND $nodes AS node CREATE (n:{_label(criteria)}) SET n = node", nodes=nodes)
+        return ()
+
+    def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
+        hashes = [record.face_hash for record in records]
+        return {row[0] for row in self._where(criteria, "n.face_hash", hashes, "n.face_hash")}
+
+    def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
+        hashes = [record.face_hash for record in records]
+        return [str(row[0]) for row in self._where(criteria, "n.face_hash", hashes, _ID)]
+
+    def ids_of_names(self, criteria: Criteria, names: Sequence[str]) -> list[Id]:
+        wanted = [storable(name) for name in names]
+        return [str(row[0]) for row in self._where(criteria, "n.img_name", wanted, _ID)]
+
+    def _where(self, criteria: Criteria, value: str, wanted: list[Any], result: str) -> list[Any]:
+        return self._run(
+            f"MATCH (n:{_label(criteria)}) WHERE {value} IN $wanted RETURN {result}",
+            wanted=wanted,
+        )
+
+    def _of_ids(self, criteria: Criteria, ids: Sequence[Id], result: str) -> list[Any]:
+        """Nodes by the server's own id, which is quick, and by a property."""
+        own = [id_ for id_ in ids if ":" in str(id_)]
+        found = self._where(criteria, "elementId(n)", own, result) if own else []
+        if len(found) < len(ids):
+            found += self._where(criteria, "n.id", list(ids), result)
+        return found
+
+    def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
+        found = [row[0] for row in self._of_ids(criteria, ids, "elementId(n)")]
+        self._run(
+            f"MATCH (n:{_label(criteria)}) WHERE elementId(n) IN $found DETACH DELETE n",
+            found=found,
+        )
+        return len(found)
+
+    def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
+        for rows in self._pages_of(criteria, _ROW, size):
+            yield _page(rows)
+
+    def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
+        for rows in self._pages_of(criteria, f"{_ID}, n.img_name", PAGE):
+            yield from ((str(id_), str(name or "")) for id_, name in rows)
+
+    def _pages_of(self, criteria: Criteria, columns: str, size: int) -> Iterator[list[Any]]:
+        with self._running(size) as running:
+            result = running.run(f"MATCH (n:{_label(criteria)}) RETURN {columns}")
+            while rows := [tuple(row.values()) for row in result.fetch(size)]:
+                yield rows
+
+    def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
+        return _page(self._of_ids(criteria, ids, _ROW))
+
+    def parse_id(self, identity: Any) -> Id | None:
+        text = str(identity)
+        return text if re.fullmatch(r"[\w#][\w:#-]{0,200}", text, re.ASCII) else None
+
+    def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
+        label = _label(criteria)
+        if not self._run(f"MATCH (n:{label}) RETURN 1 LIMIT 1"):
+            return [[] for _ in queries]
+        found = [
+            self._run(
+                "CALL db.index.vector.queryNodes($index, $k, $query) YIELD node AS n, score "
+                f"RETURN {_ID} ORDER BY score DESC",
+                **{"index": self.index_name(label), "k": k, "query": query.tolist()},
+            )
+            for query in queries
+        ]
+        return [[str(row[0]) for row in rows] for rows in found]
+
+
+def _label(criteria: Criteria) -> str:
+    """As published, where it needs no quotes."""
+    parts = (
+        criteria.model_name.replace("-", "_"),
+        criteria.detector_backend,
+        "Aligned" if criteria.aligned else "Unaligned",
+        "Norm" if criteria.l2_normalized else "Raw",
+    )
+    whole = "".join(part.capitalize() for part in parts)
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,99}", whole):
+        return whole
+    digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return f"F{re.sub('[^A-Za-z0-9_]', '', whole)[:80]}_{digest}"
+
+
+def _page(rows: Sequence[Any]) -> Page:
+    return Page.of((str(id_), name, vector) for id_, name, vector in rows)
+
+
+def _options(details: Any) -> dict[str, Any]:
+    """Arguments of ``GraphDatabase.driver``."""
+    if isinstance(details, dict):
+        return dict(details)
+    parts = urlsplit(details) if isinstance(details, str) else None
+    user, _, password = ((parts.netloc if parts else "").rpartition("@")[0]).partition(":")
+    host = parts.netloc.rpartition("@")[2] if parts else ""
+    if parts is None or not re.fullmatch(r"(bolt|neo4j)(\+s|\+ssc)?", parts.scheme) or not host:
+        raise DatabaseError(  # without the address, which holds a password
+            "connection_details is no Neo4j address: it is like bolt://user:password@host:7687"
+        )
+    return {"uri": f"{parts.scheme}://{host}", "auth": (user, password) if user else None}
+
+
+def _connect(options: dict[str, Any]) -> Any:
+    options.setdefault("connection_timeout", _PATIENCE)
+    try:
+        driver = neo4j.GraphDatabase.driver(**options)
+    except (ValueError, ConfigurationError) as error:
+        raise DatabaseError(
+            "connection_details is no Neo4j address: it is like bolt://user:password@host:7687"
+        ) from error
+    try:
+        driver.verify_connectivity()
+    except BaseException:
+        driver.close()
+        raise
+    return driver

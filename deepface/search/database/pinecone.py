@@ -1,0 +1,176 @@
+"""Pinecone: an index in the cloud per criteria."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any, ClassVar
+
+import numpy as np
+from pinecone import Pinecone as Client
+from pinecone import ServerlessSpec
+from pinecone.errors.exceptions import ForbiddenError, PineconeError, UnauthorizedError
+
+from deepface.errors import DatabaseError
+from deepface.search.database.base import PAGE, Criteria, Database, Id, Page, Record, Vectors
+
+#: Characters of an index's name; numbers in one request, which takes 2 MB; ids in one address.
+_LONGEST_NAME, _NUMBERS, _IDS = 45, 80_000, 50
+#: Most neighbours of one query.
+_MOST = 10_000
+_VARIABLE = "DEEPFACE_PINECONE_API_KEY"
+
+
+class Pinecone(Database):
+    """Indexes of one API key.
+
+    Without transactions, and what was just written may take seconds until it is found: a face that
+    two processes register at the same moment is stored once, without an error. Vectors are kept in
+    float32, pixels are not kept.
+
+    Args:
+        details: the API key, or a dict of arguments of ``pinecone.Pinecone``. Indexes are made in
+            the cloud ``DEEPFACE_PINECONE_CLOUD`` (``aws``) and the region
+            ``DEEPFACE_PINECONE_REGION`` (``us-east-1``).
+        connection: a ``pinecone.Pinecone`` of the caller's.
+    """
+
+    driver_errors: ClassVar[tuple[type[Exception], ...]] = (PineconeError,)
+    id_type: ClassVar[type] = str
+
+    def __init__(self, details: Any = None, connection: Any = None) -> None:
+        options = dict(details) if isinstance(details, dict) else {"api_key": details}
+        self._client: Any = connection or Client(**options)
+        self._indexes: dict[str, Any] = {}
+        if connection is None:
+            self._client.list_indexes()  # connects
+
+    def close(self) -> None:
+        for index in self._indexes.values():
+            index.close()
+        self._client.close()
+
+    @classmethod
+    def explain(cls, error: Exception, details: Any) -> Exception:
+        if isinstance(error, (UnauthorizedError, ForbiddenError)):
+            return DatabaseError(
+                f"Pinecone refused the API key, or what it may do. Check connection_details or "
+                f"{_VARIABLE}."
+            )
+        if getattr(error, "status_code", None) is None:
+            return DatabaseError(f"Pinecone cannot be reached: are you online? ({error})")
+        return DatabaseError(f"Pinecone failed: {error}")
+
+    def _index(self, criteria: Criteria) -> Any:
+        """The index of these criteria, ``None`` where there is none."""
+        name = _name(criteria)
+        if name not in self._indexes:
+            if not self._client.has_index(name):
+                return None
+            self._indexes[name] = self._client.Index(name)
+        return self._indexes[name]
+
+    def prepare(self, criteria: Criteria, dimensions: int) -> None:
+        if self._index(criteria) is not None:
+            return
+        self._client.create_index(
+            _name(criteria),
+            dimension=dimensions,
+            metric="cosine" if criteria.l2_normalized else "euclidean",
+            spec=ServerlessSpec(
+                cloud=os.environ.get("DEEPFACE_PINECONE_CLOUD", "aws"),
+                region=os.environ.get("DEEPFACE_PINECONE_REGION", "us-east-1"),
+            ),
+        )
+
+    def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
+        index, ids = self._index(criteria), [_id(record) for record in records]
+        vectors = [
+            {
+                "id": id_,
+                "values": record.embedding.astype(np.float32).tolist(),
+                "metadata": {"img_name": record.img_name},
+            }
+            for id_, record in zip(ids, records, strict=True)
+        ]
+        size = max(1, _NUMBERS // len(records[0].embedding))
+        try:
+            for start in range(0, len(vectors), size):
+                index.upsert(vectors=vectors[start : start + size])
+        except BaseException:
+            with suppress(PineconeError):
+                index.delete(ids=ids)
+            raise
+        return ids
+
+    def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
+        return {str(id_).partition(":")[0] for id_ in self.ids_of_faces(criteria, records)}
+
+    def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
+        """See the base class: ids begin with the hash of the pixels."""
+        index = self._index(criteria)
+        return [
+            id_
+            for record in (records if index is not None else ())
+            for ids in _lists(index, prefix=f"{record.face_hash}:")
+            for id_ in ids
+        ]
+
+    def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
+        found = self.fetch(criteria, ids).ids
+        if found:
+            self._index(criteria).delete(ids=found)
+        return len(found)
+
+    def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
+        index = self._index(criteria)
+        for ids in _lists(index, limit=min(size, 100)) if index is not None else ():
+            page = self.fetch(criteria, ids)
+            if page.ids:  # what was just deleted is still listed
+                yield page
+
+    def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
+        index, rows = self._index(criteria), []
+        for start in range(0, len(ids) if index is not None else 0, _IDS):
+            found = index.fetch(ids=[str(id_) for id_ in ids[start : start + _IDS]]).vectors
+            rows += [
+                (id_, (vector.metadata or {}).get("img_name"), vector.values)
+                for id_, vector in found.items()
+            ]
+        return Page.of(rows)
+
+    def parse_id(self, identity: Any) -> Id | None:
+        return identity if re.fullmatch(r"[0-9a-f]{64}:[0-9a-f]{64}", str(identity)) else None
+
+    def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
+        index = self._index(criteria)
+        if index is None:
+            return [[] for _ in queries]
+        answers = [
+            index.query(vector=query.astype(np.float32).tolist(), top_k=min(k, _MOST))
+            for query in queries
+        ]
+        return [[str(match.id) for match in answer.matches] for answer in answers]
+
+
+def _lists(index: Any, **options: Any) -> Iterator[list[str]]:
+    """All ids, page by page."""
+    for found in index.list(**options):
+        yield [str(item.id) for item in found.vectors]
+
+
+def _id(record: Record) -> str:
+    """As published."""
+    return f"{record.face_hash}:{record.embedding_hash}"
+
+
+def _name(criteria: Criteria) -> str:
+    """As published, but for names that Pinecone does not take: with a ``_``, or too long."""
+    name = criteria.collection.replace("_", "-")
+    if len(name) > _LONGEST_NAME:
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+        name = f"{name[: _LONGEST_NAME - 17].rstrip('-')}-{digest}"
+    return name
