@@ -24,6 +24,7 @@ from benchmarks import (
     represent,
     retinaface,
     serve,
+    serve_soak,
     soak,
 )
 
@@ -41,6 +42,7 @@ COMMANDS = {
     "memory": memory,
     "pipeline": pipeline,
     "serve": serve,
+    "serve-soak": serve_soak,
     "soak": soak,
     "differences": differences,
     "import": imports,

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
                 if args.published:
                     servers["published"] = _published(args.published)
                 for name, command in servers.items():
-                    with _server(command, args.engine) as (port, server):
+                    with serving(command, args.engine) as (port, server):
                         _load(port, bodies, 1, 2)  # models are built by the first request
                         for clients in args.clients:
                             before = _cpu_seconds(server)
@@ -108,7 +108,7 @@ def _published(python: str) -> list[str]:
 
 
 @contextmanager
-def _server(command: Sequence[str], engine: str) -> Iterator[tuple[int, psutil.Process]]:
+def serving(command: Sequence[str], engine: str) -> Iterator[tuple[int, psutil.Process]]:
     """A server as a process of its own, and its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

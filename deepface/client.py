@@ -1,0 +1,172 @@
+"""The functions of a running server, under the library's names: ``pip install "deepface[client]"``.
+
+    from deepface.client import Client
+
+    with Client("http://127.0.0.1:5005", token="...") as faces:
+        faces.represent("ann.jpg", model_name="Facenet")
+
+Pictures are read and decoded nowhere but on the server: this module imports no network.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from deepface import errors
+from deepface.errors import DeepFaceError, MissingPackageError, as_ours
+
+try:
+    import httpx
+except ModuleNotFoundError as error:
+    raise MissingPackageError('the client needs httpx: pip install "deepface[client]"') from error
+
+_PNG = b"\x89PNG"
+#: What a list of embeddings starts with.
+_NUMBERS = (float, int, np.floating)
+
+
+class Client:
+    """A connection to a server; usable from several threads.
+
+    Every function takes the fields of its route, which are listed under ``/docs``, as keywords. A
+    picture is a path, the bytes of a JPEG or PNG file, an array ``(H, W, 3)`` BGR ``uint8``, or
+    text that the server understands (``data:image/...``, or a URL where it takes them); or a list
+    of these, where the function takes many.
+
+    Args:
+        url: where the server is.
+        token: a bearer token.
+        timeout: seconds for an answer, also told to the server.
+    """
+
+    def __init__(
+        self, url: str = "http://127.0.0.1:5005", token: str | None = None, timeout: float = 60
+    ) -> None:
+        headers = {"X-Request-Timeout": str(timeout)}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        # The server says when the time is up; the connection is patient a little longer.
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout + 5)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def represent(self, img_path: Any, **options: Any) -> list[Any]:
+        """As :func:`deepface.DeepFace.represent`."""
+        return self._results("/represent", img=picture(img_path), **options)
+
+    def verify(self, img1_path: Any, img2_path: Any, **options: Any) -> Any:
+        """As :func:`deepface.DeepFace.verify`; either may be an embedding."""
+        answer = self._ask(
+            "POST", "/verify", img1=picture(img1_path), img2=picture(img2_path), **options
+        )
+        return answer.get("results", answer)
+
+    def analyze(self, img_path: Any, **options: Any) -> list[Any]:
+        """As :func:`deepface.DeepFace.analyze`."""
+        return self._results("/analyze", img=picture(img_path), **options)
+
+    def extract_faces(self, img_path: Any, **options: Any) -> list[Any]:
+        """As :func:`deepface.DeepFace.extract_faces`; ``face`` is RGB in [0, 1], too."""
+        results = self._results("/extract_faces", img=picture(img_path), **options)
+        for entry in results:
+            for face in entry if isinstance(entry, list) else [entry]:
+                if "face" in face:
+                    face["face"] = _pixels(face["face"])
+        return results
+
+    def find(self, img_path: Any, gallery: str, **options: Any) -> list[Any]:
+        """As :func:`deepface.DeepFace.find`, in a folder that the server knows by this name."""
+        return self._results("/find", img=picture(img_path), gallery=gallery, **options)
+
+    def register(self, img: Any, **options: Any) -> dict[str, int]:
+        """As :func:`deepface.DeepFace.register`."""
+        return self._ask("POST", "/register", img=picture(img), **options)
+
+    def search(self, img: Any, **options: Any) -> list[Any]:
+        """As :func:`deepface.DeepFace.search`; ``img`` may be an embedding."""
+        return self._results("/search", img=picture(img), **options)
+
+    def identify(self, img: Any, identity_id: int | str, **options: Any) -> dict[str, Any]:
+        """As :func:`deepface.DeepFace.identify`."""
+        return self._ask("POST", "/identify", img=picture(img), identity_id=identity_id, **options)
+
+    def build_index(self, **options: Any) -> None:
+        """As :func:`deepface.DeepFace.build_index`."""
+        self._ask("POST", "/build/index", **options)
+
+    def list_faces(self, **options: Any) -> list[Any]:
+        """As :func:`deepface.DeepFace.list_faces`."""
+        return self._results("/faces", "GET", **options)
+
+    def unregister(self, **options: Any) -> dict[str, int]:
+        """As :func:`deepface.DeepFace.unregister`, by ``identity_id`` or ``img_name``."""
+        return self._ask("DELETE", "/faces", **options)
+
+    def _results(self, route: str, method: str = "POST", **fields: Any) -> list[Any]:
+        results: list[Any] = self._ask(method, route, **fields)["results"]
+        return results
+
+    def _ask(self, method: str, route: str, **fields: Any) -> dict[str, Any]:
+        sent: dict[str, Any] = {"json": fields} if method == "POST" else {"params": fields}
+        answer = self._http.request(method, route, **sent)
+        body: dict[str, Any] = answer.json()
+        if answer.is_error:
+            raise _error(body)
+        return body
+
+
+def picture(value: Any) -> Any:
+    """What JSON holds for a picture, an embedding, or a list of pictures.
+
+    Raises:
+        ImgNotFound: there is no such file.
+        DeepFaceError: it cannot be read.
+    """
+    if isinstance(value, (list, tuple)):
+        if value and isinstance(value[0], _NUMBERS):
+            return [float(number) for number in value]
+        return [picture(item) for item in value]
+    if isinstance(value, np.ndarray):
+        if value.ndim == 1:
+            return value.tolist()
+        if value.ndim == 4:
+            return [picture(item) for item in value]
+        value = cv2.imencode(".png", value)[1].tobytes()
+    elif isinstance(value, (str, Path)):
+        if str(value).lower().startswith(("data:image/", "http://", "https://")):
+            return str(value)
+        try:
+            value = Path(value).read_bytes()
+        except FileNotFoundError:
+            raise errors.ImgNotFound(f"Confirm that {value} exists") from None
+        except OSError as error:
+            raise as_ours(error, f"Exception while loading {value}") from None
+    kind = "png" if value.startswith(_PNG) else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(value).decode()}"
+
+
+def _pixels(text: str) -> NDArray[np.float64]:
+    encoded = np.frombuffer(base64.b64decode(text), np.uint8)
+    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1] / 255
+
+
+def _error(body: dict[str, Any]) -> DeepFaceError:
+    """The library's error that the server met."""
+    name = body["code"].title().replace("_", "")
+    kind = getattr(errors, name, DeepFaceError)
+    text = body.get("error") or body.get("exception") or body.get("message")
+    return kind(text)  # type: ignore[no-any-return]
