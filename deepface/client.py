@@ -161,7 +161,9 @@ def picture(value: Any) -> Any:
 
 def _pixels(text: str) -> NDArray[np.float64]:
     encoded = np.frombuffer(base64.b64decode(text), np.uint8)
-    return cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1] / 255
+    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded[..., ::-1] / 255
 
 
 def _error(body: dict[str, Any]) -> DeepFaceError:

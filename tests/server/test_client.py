@@ -6,14 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 from deepface import DeepFace
 from deepface.client import Client
 from deepface.errors import DeepFaceError, FaceNotDetected, ImgNotFound
-from tests.data import weight
+from tests.data import read, weight
 from tests.server.conftest import live
 from tests.server.stand_ins import FixedAge, cached_attributes
 from tests.server.test_law import same
@@ -35,22 +34,32 @@ def test_its_functions_are_those_of_the_library(
     weight("face_detection_yunet_2023mar.onnx")
     cached_attributes(monkeypatch, Age=FixedAge())
     a, b, noface = (pictures / name for name in ("a.jpg", "b.jpg", "noface.png"))
-    pixels = cv2.imread(str(a))
+    pixels = read(a)
     settings = {"database_type": "sqlite", "connection_details": str(tmp_path / "faces.db")}
     given: dict[str, Any] = {"galleries": {"people": pictures}, "tokens": "s3cret", **settings}
     with live(**given) as (url, _), Client(url, token="s3cret") as client:
-        for image in (a, str(b), a.read_bytes(), pixels, [a, b], (pixels, b), np.stack([pixels])):
+        images: list[Any] = [
+            a,
+            str(b),
+            a.read_bytes(),
+            pixels,
+            [a, b],
+            (pixels, b),
+            np.stack([pixels]),
+        ]
+        for image in images:
             alone = image if not isinstance(image, tuple) else list(image)
             same(client.represent(image, **SFACE), DeepFace.represent(alone, **SFACE))
         same(client.verify(a, b, **SFACE), DeepFace.verify(str(a), str(b), **SFACE))
         vector = [0.1, 0.2] * 64
         assert client.verify(vector, np.array(vector), **SFACE)["distance"] == pytest.approx(0)
-        yunet = {"detector_backend": "yunet"}
-        (face,), (expected,) = client.extract_faces(a, **yunet), DeepFace.extract_faces(a, **yunet)
+        yunet: dict[str, Any] = {"detector_backend": "yunet"}
+        (face,) = client.extract_faces(a, **yunet)
+        expected: dict[str, Any] = {**DeepFace.extract_faces(a, **yunet)[0]}
         np.testing.assert_allclose(face.pop("face"), expected.pop("face"), atol=0.5 / 255)
         same(face, expected)
         assert "face" not in client.extract_faces([a], faces="none", **yunet)[0][0]
-        options = {"actions": ["age"], "detector_backend": "skip"}
+        options: dict[str, Any] = {"actions": ["age"], "detector_backend": "skip"}
         same(client.analyze(a, **options), DeepFace.analyze(a, silent=True, **options))
         (table,) = client.find(a, "people", **SFACE)
         assert "a.jpg" in {row["identity"] for row in table}
