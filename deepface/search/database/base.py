@@ -237,9 +237,13 @@ class Database(ABC):
         """Raise what :meth:`insert_all` would, as far as that can be known."""
         refuse_odd_vectors(records)
         refuse_other_length(None, records)
-        page = next(self.pages(criteria, 1), None)
-        refuse_other_length(None if page is None else page.embeddings.shape[1], records)
+        refuse_other_length(self.dimensions(criteria), records)
         refuse_duplicates(records, self.registered(criteria, records))
+
+    def dimensions(self, criteria: Criteria) -> int | None:
+        """Length of the vectors that are stored, ``None`` where there are none."""
+        page = next(self.pages(criteria, 1), None)
+        return None if page is None else int(page.embeddings.shape[1])
 
     def _take_out(self, criteria: Criteria, ids: Sequence[Id], error: BaseException) -> None:
         """Delete what was stored before an error.

@@ -75,6 +75,7 @@ class Cassandra(IndexedDatabase):
         connection: a session of the caller's; its keyspace is used.
     """
 
+    reusable: ClassVar[bool] = True
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (
         DriverException,
         NoHostAvailable,
@@ -93,6 +94,9 @@ class Cassandra(IndexedDatabase):
 
     def close(self) -> None:
         self._session.cluster.shutdown()
+
+    def ping(self) -> None:
+        self._run("SELECT keyspace_name FROM system_schema.keyspaces")
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:

@@ -95,6 +95,7 @@ class DbApiDatabase(SqlDatabase):
             with what is written, and undone together with it.
     """
 
+    reusable: ClassVar[bool] = True
     dialect: ClassVar[Dialect]
     first_rows: ClassVar[str] = "OFFSET 0 ROWS FETCH NEXT {} ROWS ONLY"
 
@@ -102,6 +103,8 @@ class DbApiDatabase(SqlDatabase):
         if connection is None and not isinstance(details, (str, dict)):
             raise DatabaseError("connection_details must be either a string or a dict.")
         self._connection: Any = connection or self.connect(details)
+        #: Whether what is read ends its transaction, which would keep others from the lock.
+        self._ends = connection is None
 
     @staticmethod
     @abstractmethod
@@ -138,7 +141,13 @@ class DbApiDatabase(SqlDatabase):
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with closing(self._connection.cursor()) as cursor:
             self.execute(cursor, statement, [self.to_parameter(value) for value in parameters])
-            return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+            rows = [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+        if self._ends:
+            self._connection.commit()
+        return rows
+
+    def ping(self) -> None:
+        self.has_table("embeddings")
 
     def execute(self, cursor: Any, statement: str, parameters: list[Any]) -> None:
         """Run a statement with ``?`` for its parameters."""
@@ -153,6 +162,7 @@ class DbApiDatabase(SqlDatabase):
         automatic = getattr(self._connection, "autocommit", False) is True  # the caller's
         if automatic:
             self._connection.autocommit = False
+        ends, self._ends = self._ends, False
         try:
             yield
             self._connection.commit()
@@ -161,6 +171,7 @@ class DbApiDatabase(SqlDatabase):
                 self._connection.rollback()
             raise
         finally:
+            self._ends = ends
             if automatic:
                 self._connection.autocommit = True
 

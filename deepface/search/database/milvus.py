@@ -100,6 +100,12 @@ class Milvus(Database):
         )
         return rows
 
+    def dimensions(self, criteria: Criteria) -> int | None:
+        if not self._client.has_collection(criteria.collection):
+            return None
+        fields = self._client.describe_collection(criteria.collection)["fields"]
+        return next(int(f["params"]["dim"]) for f in fields if f["name"] == "embedding")
+
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         name = criteria.collection
         if not self._client.has_collection(name):

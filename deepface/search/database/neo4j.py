@@ -52,6 +52,7 @@ class Neo4j(Database):
         connection: a ``neo4j.Driver`` of the caller's.
     """
 
+    reusable: ClassVar[bool] = True
     transactions: ClassVar[bool] = True
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (Neo4jError, DriverError)
     id_type: ClassVar[type] = str
@@ -64,6 +65,9 @@ class Neo4j(Database):
 
     def close(self) -> None:
         self._driver.close()
+
+    def ping(self) -> None:
+        self._driver.verify_connectivity()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:

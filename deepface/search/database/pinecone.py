@@ -38,6 +38,7 @@ class Pinecone(Database):
         connection: a ``pinecone.Pinecone`` of the caller's.
     """
 
+    reusable: ClassVar[bool] = True
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (PineconeError,)
     id_type: ClassVar[type] = str
 
@@ -46,12 +47,15 @@ class Pinecone(Database):
         self._client: Any = connection or Client(**options)
         self._indexes: dict[str, Any] = {}
         if connection is None:
-            self._client.list_indexes()  # connects
+            self.ping()
 
     def close(self) -> None:
         for index in self._indexes.values():
             index.close()
         self._client.close()
+
+    def ping(self) -> None:
+        self._client.list_indexes()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:

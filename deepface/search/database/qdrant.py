@@ -117,6 +117,12 @@ class Qdrant(Database):
             if offset is None:
                 return
 
+    def dimensions(self, criteria: Criteria) -> int | None:
+        if not self._client.collection_exists(criteria.collection):
+            return None
+        vectors = self._client.get_collection(criteria.collection).config.params.vectors
+        return int(vectors.size) if isinstance(vectors, models.VectorParams) else None
+
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         name = criteria.collection
         if not self._client.collection_exists(name):

@@ -65,6 +65,7 @@ class Weaviate(Database):
         connection: a connected ``weaviate.WeaviateClient`` of the caller's.
     """
 
+    reusable: ClassVar[bool] = True
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (WeaviateBaseError,)
     id_type: ClassVar[type] = str
 
@@ -74,6 +75,9 @@ class Weaviate(Database):
 
     def close(self) -> None:
         self._client.close()
+
+    def ping(self) -> None:
+        self._client.get_meta()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:

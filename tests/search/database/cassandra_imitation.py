@@ -54,7 +54,9 @@ class Session:
     keyspace = None
 
     def __init__(self, path: Path) -> None:
-        self._sqlite = sqlite3.connect(path, isolation_level=None, timeout=60)
+        self._sqlite = sqlite3.connect(
+            path, isolation_level=None, timeout=60, check_same_thread=False
+        )
         self._sqlite.execute("PRAGMA synchronous = OFF")
         self._known: dict[str, Table] = {}
         self._sqlite.execute("CREATE TABLE IF NOT EXISTS made (name TEXT PRIMARY KEY, body TEXT)")

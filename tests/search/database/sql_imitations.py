@@ -117,7 +117,9 @@ class Connection:
 
     def __init__(self, path: Path, server: Server) -> None:
         self.server = server
-        self._sqlite = sqlite3.connect(path, isolation_level=None, timeout=60)
+        self._sqlite = sqlite3.connect(
+            path, isolation_level=None, timeout=60, check_same_thread=False
+        )
         self._sqlite.execute("PRAGMA synchronous = OFF")
 
     def cursor(self) -> Cursor:
