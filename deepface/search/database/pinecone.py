@@ -96,7 +96,7 @@ class Pinecone(Database):
             {
                 "id": id_,
                 "values": record.embedding.astype(np.float32).tolist(),
-                "metadata": {"img_name": record.img_name},
+                "metadata": {"img_name": record.img_name, "face_hash": record.face_hash},
             }
             for id_, record in zip(ids, records, strict=True)
         ]
@@ -114,14 +114,15 @@ class Pinecone(Database):
         return {str(id_).partition(":")[0] for id_ in self.ids_of_faces(criteria, records)}
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
-        """See the base class: ids begin with the hash of the pixels."""
+        """See the base class; of published records those with the same vector, too."""
         index = self._index(criteria)
-        return [
-            id_
-            for record in (records if index is not None else ())
-            for ids in _lists(index, prefix=f"{record.face_hash}:")
-            for id_ in ids
-        ]
+        found: set[Id] = set(self.fetch(criteria, [_id(record) for record in records]).ids)
+        hashes = [record.face_hash for record in records]
+        for start in range(0, len(hashes) if index is not None else 0, _IDS):
+            condition = {"face_hash": {"$in": hashes[start : start + _IDS]}}
+            answer = index.fetch_by_metadata(filter=condition, limit=2 * _IDS)
+            found |= set(answer.vectors)
+        return list(found)
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         found = self.fetch(criteria, ids).ids
@@ -131,8 +132,8 @@ class Pinecone(Database):
 
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
         index = self._index(criteria)
-        for ids in _lists(index, limit=min(size, 100)) if index is not None else ():
-            page = self.fetch(criteria, ids)
+        for found in index.list(limit=min(size, 100)) if index is not None else ():
+            page = self.fetch(criteria, [str(item.id) for item in found.vectors])
             if page.ids:  # what was just deleted is still listed
                 yield page
 
@@ -158,12 +159,6 @@ class Pinecone(Database):
             for query in queries
         ]
         return [[str(match.id) for match in answer.matches] for answer in answers]
-
-
-def _lists(index: Any, **options: Any) -> Iterator[list[str]]:
-    """All ids, page by page."""
-    for found in index.list(**options):
-        yield [str(item.id) for item in found.vectors]
 
 
 def _id(record: Record) -> str:

@@ -42,6 +42,7 @@ class _Refused(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # an answer in one piece, else the client's kernel waits for the next
     server: Server
 
     def _answer(self) -> None:
@@ -111,6 +112,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _fetch(self, name: str, vectors: Any, body: Any, asked: Any) -> dict[str, Any]:
         found = {id_: vectors[id_] for id_ in asked["ids"] if id_ in vectors}
+        return {"vectors": found, "namespace": "", "usage": {"readUnits": 1}}
+
+    def _fetch_by_metadata(self, name: str, vectors: Any, body: Any, asked: Any) -> dict[str, Any]:
+        ((key, condition),) = body["filter"].items()
+        found = {
+            id_: vector
+            for id_, vector in vectors.items()
+            if vector["metadata"].get(key) in condition["$in"]
+        }
+        assert len(found) <= body["limit"]
         return {"vectors": found, "namespace": "", "usage": {"readUnits": 1}}
 
     def _delete(self, name: str, vectors: Any, body: Any, asked: Any) -> dict[str, Any]:
