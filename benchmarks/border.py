@@ -147,15 +147,18 @@ def scores(pairs: Sequence[tuple[Sequence[Box], Sequence[Box]]], name: str) -> R
 
 
 def match(annotated: Sequence[Box], found: Sequence[Box]) -> set[int]:
-    """Which annotated boxes are covered; the pairs that overlap most are matched first."""
+    """Which annotated boxes are covered."""
+    return {i for i, _ in pairs(annotated, found)}
+
+
+def pairs(annotated: Sequence[Box], found: Sequence[Box]) -> list[tuple[int, int]]:
+    """Positions of boxes that cover each other; those that overlap most are matched first."""
     overlaps = [(iou(a, b), i, j) for i, a in enumerate(annotated) for j, b in enumerate(found)]
-    covered: set[int] = set()
-    used: set[int] = set()
+    matched: list[tuple[int, int]] = []
     for overlap, i, j in sorted(overlaps, reverse=True):
-        if overlap >= MIN_IOU and i not in covered and j not in used:
-            covered.add(i)
-            used.add(j)
-    return covered
+        if overlap >= MIN_IOU and all(i != a and j != b for a, b in matched):
+            matched.append((i, j))
+    return matched
 
 
 def iou(first: Box, second: Box) -> float:

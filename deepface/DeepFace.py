@@ -107,6 +107,7 @@ def extract_faces(
     batch_size: int | None = None,
     decode: Decode = "cpu",
     device: str | None = None,
+    precision: str | None = None,
     progress: bool = False,
 ) -> list[Any]:
     """Find the faces of one picture, or of many in batches, and cut them out.
@@ -136,6 +137,7 @@ def extract_faces(
             their pixels then differ by a few 255ths. See the README.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; the default is
             ``$DEEPFACE_DEVICE``, else CUDA where there is one.
+        precision: as for :func:`represent`, of the detector.
         progress: show a progress bar.
 
     Returns:
@@ -173,6 +175,7 @@ def extract_faces(
         batch_size=batch_size,
         decode=decode,
         device=device,
+        precision=precision,
         progress=progress,
     )(img_path)
 
@@ -224,7 +227,8 @@ def represent(
         batch_size: as for :func:`extract_faces`.
         decode: as for :func:`extract_faces`.
         device: as for :func:`extract_faces`.
-        precision: ``"fp32"`` (default), ``"bf16"`` or ``"fp16"`` for the recognition network.
+        precision: of the networks: ``"fp32"`` (default), ``"tf32"`` (on CUDA), ``"bf16"`` or
+            ``"fp16"``. It moves vectors a little, and the boxes of detectors that run in PyTorch.
         progress: show a progress bar.
 
     Returns:

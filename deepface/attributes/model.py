@@ -28,7 +28,7 @@ class FacialAttribute:
 
     Args:
         device: where the network runs.
-        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        precision: ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"fp16"``.
     """
 
     model_name: ClassVar[str]

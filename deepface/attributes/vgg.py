@@ -39,4 +39,4 @@ def vgg_classifier(
     where, dtype = resolve_device(device), resolve_precision(precision)
     if where.type == "cpu" and dtype == torch.float32:
         module.backbone.for_cpu()
-    return Network(module, where, dtype)
+    return Network(module, where, precision)

@@ -74,7 +74,7 @@ def _places(function: F) -> F:
     ),
 )
 @_places
-@options(*_DETECTION, "color_face", *(name for name in _MACHINE if name != "precision"))
+@options(*_DETECTION, "color_face", *_MACHINE)
 def extract(**values: Any) -> None:
     """Find the faces of INPUTS: boxes, landmarks, confidences.
 

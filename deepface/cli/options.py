@@ -165,8 +165,8 @@ _OPTIONS: dict[str, tuple[click.ParamType[Any], str]] = {
     ),
     "device": (_TEXT, "cpu, cuda, cuda:N or mps. [default: $DEEPFACE_DEVICE, else CUDA, else CPU]"),
     "precision": (
-        Maybe(click.Choice(["fp32", "bf16", "fp16"])),
-        "Precision of the recognition and attribute networks. [default: fp32]",
+        Maybe(click.Choice(["fp32", "tf32", "bf16", "fp16"])),
+        "Precision of the networks, detectors in PyTorch included. [default: fp32]",
     ),
     "workers": (_POSITIVE, "Threads that read pictures. [default: processors + 2]"),
     "silent": (Switch(), "No progress bar, no summary. [default: false]"),

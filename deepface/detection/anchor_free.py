@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 import cv2
@@ -16,11 +16,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepface.detection.boxes import nms
+from deepface.detection.boxes import Suppression
 from deepface.detection.canvas import Canvas
-from deepface.detection.ragged import Bin, Edges, RaggedEdges, Size, bins, cells_beyond, sent, steps
+from deepface.detection.ragged import Bin, Edges, RaggedEdges, Size, bins, cells_beyond, steps
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.streams import kept
+from deepface.runtime.execution.transfer import sent
 from deepface.types import Image, Rectangle
 
 #: Pixels of a batch: on a CPU more only leave the cache; elsewhere.
@@ -71,6 +73,7 @@ class AnchorFree(ABC):
             :class:`deepface.detection.ragged.Edges`; gives a map ``(N, C, h / s, w / s)`` for each
             of ``strides``.
         device: where it runs.
+        precision: see :class:`deepface.runtime.execution.network.Network`.
     """
 
     #: Of the maps that come out.
@@ -80,8 +83,9 @@ class AnchorFree(ABC):
     #: Overlap above which a face is suppressed by a better one.
     overlap = 0.3
 
-    def __init__(self, module: nn.Module, device: str | None) -> None:
-        self._network = Network(module, device, chunk_size=2**16)
+    def __init__(self, module: nn.Module, device: str | None, precision: str | None) -> None:
+        self._network = Network(module, device, precision, chunk_size=2**16)
+        self._suppression = Suppression()
         elsewhere = self._network.device.type != "cpu"
         self._most, self._step, self._kept = _MOST[elsewhere], _STEP[elsewhere], _KEPT[elsewhere]
 
@@ -115,14 +119,18 @@ class AnchorFree(ABC):
             hit = scores > threshold
             if any(bin_.ragged for bin_ in group):  # beyond a picture's edges there is anything
                 hit &= (cells[:, :2] * cells[:, 2:] < shapes[image]).all(1)
-            at = hit.nonzero()[:, 0]
-            rows, scores, image, cells = rows[at], scores[at], image[at], cells[at]
-            faces = self.candidates(rows, cells, shapes[image])
-            keep = nms(faces.rivals, scores, image, self.overlap)
-            result = [image[:, None], scores[:, None], faces.boxes, faces.points]
-            for owner, *row in torch.cat(result, 1)[keep].tolist():
+            of = partial(self._known, rows, scores, image, cells, shapes)
+            for owner, *row in self._suppression(hit, of, self.overlap).tolist():
                 found[members[int(owner)]].append(row)
         return found
+
+    def _known(
+        self, rows: Tensor, scores: Tensor, image: Tensor, cells: Tensor, shapes: Tensor, at: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        owner, score = image[at], scores[at]
+        faces = self.candidates(rows[at], cells[at], shapes[owner])
+        table = [owner[:, None], score[:, None], faces.boxes, faces.points]
+        return faces.rivals, score, owner, torch.cat(table, 1)
 
     def _maps(
         self, canvases: Sequence[Canvas], fits: Sequence[Fit], group: Sequence[Bin]
@@ -217,7 +225,7 @@ def _channels_first(batch: Tensor) -> Tensor:
     return batch.permute(0, 3, 1, 2)
 
 
-@lru_cache(maxsize=256)
+@kept(256)
 def _grid(shape: Size, stride: int, device: torch.device) -> Tensor:
     """Row, column and stride of each cell of a map, ``(n, 3)``."""
     rows, columns = (torch.arange(side // stride, device=device) for side in shape)

@@ -6,10 +6,13 @@ A box is a row ``x1, y1, x2, y2``, in pixels. ``groups`` says which boxes compet
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 import torchvision
+from numpy.typing import NDArray
 from torch import Tensor
 
 #: Rows per step of a pairwise comparison, on a CPU and elsewhere: bounds its memory.
@@ -18,6 +21,8 @@ _ROWS = (512, 4096)
 _GRID = 2**20
 #: and up to so many of them; of 2 ** 14 groups all coordinates have less than 53 bits.
 _FARTHEST = 2**37
+#: Anchors of a batch that may pass on CUDA, until more of them have.
+_ROOM = 1024
 #: Boxes from which on a CPU is quicker group by group.
 _MANY = 1000
 
@@ -68,6 +73,50 @@ def nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tens
     apart = grid + (groups * (2 * _FARTHEST)).unsqueeze(1)
     keep: Tensor = torchvision.ops.nms(apart, scores.double(), threshold)
     return keep[torch.argsort(groups[keep], stable=True)]
+
+
+class Suppression:
+    """What is left of all anchors of a batch: those that pass, and of these the best of a place.
+
+    To know how many pass, the host would have to wait for the device. So on CUDA there is room for
+    some; how many they were comes back with what is left of them, and where they were more, all is
+    done again with more room, which later calls have from the beginning.
+    """
+
+    def __init__(self) -> None:
+        self._room = _ROOM
+
+    def __call__(
+        self,
+        passes: Tensor,
+        known: Callable[[Tensor], tuple[Tensor, Tensor, Tensor, Tensor]],
+        threshold: float,
+    ) -> NDArray[np.float64]:
+        """On the host the rows of what is left, in the order of :func:`nms`.
+
+        Args:
+            passes: which of ``n`` anchors do.
+            known: for the positions of some anchors the boxes, scores and groups that :func:`nms`
+                takes, and rows ``(n, k)`` of numbers that float64 holds.
+            threshold: as there.
+        """
+        if passes.device.type != "cuda":
+            boxes, scores, groups, rows = known(passes.nonzero()[:, 0])
+            return rows[nms(boxes, scores, groups, threshold)].cpu().double().numpy()
+        ranks = passes.cumsum(0)
+        while True:
+            number = torch.arange(1, self._room + 1, device=passes.device)
+            # Where the first, the second ... one is; beyond the last one always the same anchor.
+            at = torch.searchsorted(ranks, number).clamp_(max=len(passes) - 1)
+            boxes, scores, groups, rows = known(at)
+            scores = scores.double().masked_fill_(number > ranks[-1], -math.inf)
+            counted = [rows.double(), number[:, None], ranks[-1].expand(len(at), 1)]
+            keep = nms(boxes, scores, groups, threshold)
+            found = torch.cat(counted, 1)[keep].cpu().numpy()
+            count = int(found[0, -1])
+            if count <= self._room:
+                return found[found[:, -2] <= count, :-2]
+            self._room = 1 << (count - 1).bit_length()
 
 
 def _nms_by_group(grid: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tensor:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from deepface.types import Image, Pixels, on_host
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -76,6 +77,20 @@ class Canvas:
         height, width = image.shape[:2]
         pixels[self.top : self.top + height, self.left : self.left + width] = image
         return pixels
+
+
+def brought(
+    canvases: Sequence[Canvas], arrays: Sequence[NDArray[Any]], device: torch.device
+) -> tuple[Sequence[Canvas], list[Tensor]]:
+    """Canvases and arrays on a device; on CUDA pictures of the CPU go up with them, in one copy."""
+    from deepface.runtime.execution.transfer import sent
+
+    if device.type != "cuda" or canvases[0].on_device:
+        return canvases, sent(arrays, device)
+    pictures = [on_host(canvas.image) for canvas in canvases]
+    moved = sent([*pictures, *arrays], device)
+    there = zip(moved, canvases, strict=False)
+    return [Canvas(image, c.top, c.left) for image, c in there], moved[len(canvases) :]
 
 
 def stacked(canvases: Sequence[Canvas]) -> NDArray[Any] | Tensor:

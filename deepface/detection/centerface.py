@@ -41,11 +41,13 @@ class CenterFaceDetector(Detector):
 
     card = CARD
     takes_tensors = True
+    options = ("precision",)
     prefers_arrays = True  # the canvas is resized first
 
-    def __init__(self, device: str | None = None) -> None:
+    def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         super().__init__(device)
-        self._network = _CenterFace(CenterFaceNet(ensure_weight(CARD.files[0][0])), device)
+        net = CenterFaceNet(ensure_weight(CARD.files[0][0]))
+        self._network = _CenterFace(net, device, precision)
 
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
         found = self._network.detect(canvases, threshold_from_env("CENTERFACE_THRESHOLD", 0.35))

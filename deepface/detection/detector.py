@@ -15,8 +15,8 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.card import DetectorCard
 from deepface.errors import DataTypeError
 from deepface.runtime.execution.batching import group_indices, halving
-from deepface.runtime.execution.device import requested_device, resolve_device
-from deepface.types import FacialAreaRegion, Image, on_host
+from deepface.runtime.execution.device import requested_device
+from deepface.types import FacialAreaRegion, Image
 
 
 class Detector:
@@ -122,28 +122,9 @@ class Detector:
         groups = group_indices([canvas.on_device for canvas in canvases]).values()
         faces: dict[int, list[FacialAreaRegion]] = {}
         for positions in groups:
-            found = halving(self._run, [canvases[position] for position in positions])
+            found = halving(self._detect_batch, [canvases[position] for position in positions])
             faces.update(zip(positions, found, strict=True))
         return [faces[position] for position in range(len(canvases))]
-
-    def _run(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
-        if self.takes_tensors and not self.prefers_arrays:
-            canvases = self._uploaded(canvases)
-        return self._detect_batch(canvases)
-
-    def _uploaded(self, canvases: Sequence[Canvas]) -> Sequence[Canvas]:
-        """On CUDA pictures of the CPU go up together, in one copy."""
-        there = [canvas for canvas in canvases if not canvas.on_device]
-        device = resolve_device(self.device_name)
-        if not there or device.type != "cuda":
-            return canvases
-        from deepface.runtime.execution.transfer import uploaded
-
-        moved = iter(uploaded([on_host(canvas.image) for canvas in there], device))
-        return [
-            canvas if canvas.on_device else Canvas(next(moved), canvas.top, canvas.left)
-            for canvas in canvases
-        ]
 
 
 def _checked(image: object) -> Image:

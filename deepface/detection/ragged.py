@@ -14,14 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-from deepface.runtime.execution.transfer import uploaded
 
 Size = tuple[int, int]  # height, width
 
@@ -91,13 +88,6 @@ def cells_beyond(sizes: Sequence[Size], shape: Size, stride: int) -> NDArray[np.
     below = (first + h * width)[low, None] + np.arange(width)
     right = (first + w)[narrow, None] + np.arange(height) * width
     return np.concatenate([below.ravel(), right.ravel()])
-
-
-def sent(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
-    """Arrays on a device, by one copy; on the CPU they share their memory."""
-    if device.type == "cpu":
-        return [torch.from_numpy(array) for array in arrays]
-    return uploaded(arrays, device)
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ from typing import NamedTuple, TypeAlias
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepface.detection.boxes import nms
-from deepface.detection.canvas import Canvas
+from deepface.detection.boxes import Suppression
+from deepface.detection.canvas import Canvas, brought
 from deepface.detection.cards.ssd import CARD
 from deepface.detection.detector import Detector
-from deepface.images.resample import PixelTable, resized
+from deepface.images.resample import PixelTable, mixed, resizing
 from deepface.runtime.execution.fusion import FusedConv2d, FusedNorm, fused
 from deepface.runtime.execution.network import Network
 from deepface.runtime.weights.caffe_file import caffe_layers
@@ -73,26 +74,34 @@ class SsdDetector(Detector):
 
     card = CARD
     takes_tensors = True
+    options = ("precision",)
 
-    def __init__(self, device: str | None = None) -> None:
+    def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         super().__init__(device)
-        self._net = _load()
-        self._network = Network(self._net, device, chunk_size=32)
+        net = _load()
+        priors = net.priors.clone()  # which stay what they are in any precision
+        self._network = Network(net, device, precision, chunk_size=32)
+        self._priors = priors.to(self._network.device)
+        self._suppression = Suppression()
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
         batch: Tensor | Image
-        if canvases[0].on_device:
-            pixels = PixelTable([torch.as_tensor(canvas.image) for canvas in canvases])
+        where = self._network.device
+        if canvases[0].on_device or where.type == "cuda":
             whole = [Rectangle(-c.top, -c.left, c.height, c.width) for c in canvases]
             target = Rectangle(0, 0, _SIZE, _SIZE)
-            batch = resized(pixels, whole, [target] * len(whole), target[2:])
+            shapes = [canvas.image.shape for canvas in canvases]
+            arrays = resizing(shapes, whole, [target] * len(whole), target[2:])
+            canvases, tables = brought(canvases, arrays, where)
+            pixels = PixelTable([torch.as_tensor(canvas.image) for canvas in canvases])
+            batch = mixed(pixels, tables)
         else:
             batch = np.stack([cv2.resize(canvas.pixels(), (_SIZE, _SIZE)) for canvas in canvases])
         rows: Tensor = self._network(batch, lambda pixels: pixels.permute(0, 3, 1, 2))
         if rows.device.type == "mps":  # which has no float64
             rows = rows.cpu()
-        found = detections(rows, self._net.priors.to(rows.device), _THRESHOLD)
+        found = detections(rows, self._priors.to(rows.device), _THRESHOLD, self._suppression)
         faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
         for image, confidence, *corners in found.tolist():
             canvas = canvases[int(image)]
@@ -118,7 +127,9 @@ def _load() -> SsdNet:
         return SsdNet(read_caffe())
 
 
-def detections(rows: Tensor, priors: Tensor, threshold: float) -> Tensor:
+def detections(
+    rows: Tensor, priors: Tensor, threshold: float, suppression: Suppression
+) -> NDArray[np.float64]:
     """Caffe's layer DetectionOutput, for faces.
 
     Its limits, the 400 best candidates and the 200 best results of a picture, are left out: no
@@ -128,22 +139,25 @@ def detections(rows: Tensor, priors: Tensor, threshold: float) -> Tensor:
         rows: ``(N, 8732, 5)`` of the network.
         priors: of the network.
         threshold: least confidence.
+        suppression: chooses.
 
     Returns:
         ``(n, 6)``: number of the picture, confidence, and corners in pixels of the squeezed
         picture; by picture, best first.
     """
-    confidences = rows[..., 0].sigmoid()
-    image, position = (confidences >= threshold).nonzero(as_tuple=True)
-    numbers, prior = rows[image, position], priors[position]
+    flat = rows.flatten(0, 1)
+    confidences = flat[:, 0].sigmoid()
     place, growth = _VARIANCES
-    middle = prior[:, :2] + numbers[:, 1:3] * place * prior[:, 2:]
-    half = (numbers[:, 3:] * growth).exp() * prior[:, 2:] / 2
-    boxes = torch.cat([middle - half, middle + half], 1).clamp(0, 1)
-    # In float64, boxes of a batch are told apart without moving them.
-    keep = nms(boxes.double(), numbers[:, 0], image, _OVERLAP)
-    confidence = confidences[image, position]
-    return torch.cat([image[:, None], confidence[:, None], boxes * _SIZE], 1)[keep]
+
+    def known(at: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        image, numbers, prior = at // len(priors), flat[at], priors[at % len(priors)]
+        middle = prior[:, :2] + numbers[:, 1:3] * place * prior[:, 2:]
+        half = (numbers[:, 3:] * growth).exp() * prior[:, 2:] / 2
+        boxes = torch.cat([middle - half, middle + half], 1).clamp(0, 1)
+        table = [image[:, None], confidences[at][:, None], boxes * _SIZE]
+        return boxes, numbers[:, 0], image, torch.cat(table, 1)
+
+    return suppression(confidences >= threshold, known, _OVERLAP)
 
 
 class SsdNet(nn.Module):

@@ -38,28 +38,29 @@ class YuNetDetector(Detector):
 
     On a CPU it is OpenCV's ``FaceDetectorYN``, a picture per thread: as fast as PyTorch there from
     pictures of 250 pixels on, faster on smaller ones, and nobody waits for torch's import.
-    Elsewhere the same network runs in PyTorch, with the same boxes.
+    Elsewhere, and in half precision, the same network runs in PyTorch, with the same boxes.
 
     Environment: ``yunet_score_threshold`` (0.9), read at each call.
     """
 
     card = CARD
     takes_tensors = True
+    options = ("precision",)
     prefers_arrays = True  # the canvas is resized first
 
-    def __init__(self, device: str | None = None) -> None:
+    def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         super().__init__(device)
         file = CARD.files[0][0]
         path = ensure_weight(file)
         self._network: YuNet | None = None
-        if runs_on_cpu(device):
+        if runs_on_cpu(device) and precision in (None, "fp32", "tf32"):
             check_by_trial(path, file, "import cv2, numpy", _TRIAL)
             with reading(path, "YuNet network"):
                 self._opencv = ObjectPool(lambda: cv2.FaceDetectorYN.create(str(path), "", (0, 0)))
         else:
             from deepface.detection.yunet_network import YuNet
 
-            self._network = YuNet(path, device)
+            self._network = YuNet(path, device, precision)
 
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
         threshold = threshold_from_env("yunet_score_threshold", 0.9)

@@ -31,8 +31,8 @@ class YuNet(AnchorFree):
     strides = (8, 16, 32)
     inner_strides = (2, 4, 8, 16, 32)
 
-    def __init__(self, path: Path, device: str | None) -> None:
-        super().__init__(YuNetNet(path), device)
+    def __init__(self, path: Path, device: str | None, precision: str | None = None) -> None:
+        super().__init__(YuNetNet(path), device, precision)
 
     def fit(self, canvas: Canvas) -> Fit:
         """Shrunk, and black up to whole multiples of 32."""

@@ -7,9 +7,8 @@ depends on that picture alone, and on no device.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepface.runtime.execution.streams import kept
 from deepface.runtime.execution.transfer import uploaded
 from deepface.types import Rectangle
 
@@ -38,21 +38,76 @@ class PixelTable:
     """
 
     def __init__(self, pictures: Sequence[Tensor]) -> None:
+        #: Heights and widths ``(n, 2)``, and where each picture begins.
+        self.sizes, self.starts = _layout([picture.shape for picture in pictures])
         black = pictures[0].new_zeros((1, 3))
         self._flat = torch.cat([black, *(picture.reshape(-1, 3) for picture in pictures)])
         self.device = self._flat.device
-        #: Heights and widths ``(n, 2)``.
-        self.sizes = np.array([picture.shape[:2] for picture in pictures], np.int64)
-        ends = self.sizes.prod(1).cumsum() + 1
-        if ends[-1] >= -_OUTSIDE:
-            raise ValueError(f"pictures of {ends[-1]} pixels are too many for one table")
-        #: Where each picture begins.
-        self.starts = np.concatenate([[1], ends[:-1]])
 
     def at(self, places: Tensor) -> Tensor:
         """Pixels ``(..., 3)`` by sums ``(...)`` of two axes' places, overwritten here."""
         index = places.clamp_(min=0)
         return self._flat.index_select(0, index.flatten()).view(*index.shape, 3)
+
+
+def _layout(shapes: Sequence[tuple[int, ...]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    sizes = np.array([shape[:2] for shape in shapes], np.int64)
+    ends = sizes.prod(1).cumsum() + 1
+    if ends[-1] >= -_OUTSIDE:
+        raise ValueError(f"pictures of {ends[-1]} pixels are too many for one table")
+    return sizes, np.concatenate([[1], ends[:-1]])
+
+
+def resizing(
+    shapes: Sequence[tuple[int, ...]],
+    sources: Sequence[Rectangle],
+    targets: Sequence[Rectangle],
+    size: tuple[int, int],
+    scale: float | None = None,
+    pictures: Sequence[int] | None = None,
+) -> list[NDArray[Any]]:
+    """What :func:`mixed` must know; made of shapes alone, it can travel with the pixels.
+
+    Args:
+        shapes: of the pictures.
+        sources: the part of its picture that is resized, for each result.
+        targets: where it goes; may reach outside of the result.
+        size: height and width of the results.
+        scale: what ``cv2.resize`` is given as ``fx`` and ``fy`` instead of a size.
+        pictures: which one each result is of; without it there is one for each, in order.
+    """
+    rows, columns = _axes(shapes, sources, targets, size, np.float32, scale, pictures)
+    # Of the columns, unlike the rows, the outermost pixel has all the weight beyond it.
+    weights = np.where(columns.at_an_end, np.float32(0), columns.weight)
+    return [
+        *(_shares(rows.weight), _shares(weights), rows.places, columns.places),
+        *(rows.inside, columns.inside),
+    ]
+
+
+def mixed(pixels: PixelTable, tables: Iterable[Tensor], fill: int = 0) -> Tensor:
+    """Rectangles of pictures, resized as ``cv2.resize`` does ``uint8``, in their places.
+
+    Args:
+        pixels: the pictures.
+        tables: see :func:`resizing`, on the device.
+        fill: the value around the rectangles.
+
+    Returns:
+        ``uint8`` ``(n, height, width, 3)``.
+    """
+    below, right, from_y, from_x, in_y, in_x = tables
+    both = sum(
+        pixels.at(from_y[:, :, :, None] + from_x[:, None, None, side])
+        * right[:, None, None, side, :, None]
+        for side in (0, 1)
+    )
+    assert isinstance(both, Tensor)  # (n, 2, h, w, 3)
+    both = ((both >> 4) * below[:, :, :, None, None]) >> 16
+    result = ((both[:, 0] + both[:, 1]).add_(2) >> 2).to(torch.uint8)
+    if fill:
+        result.masked_fill_(~(in_y[:, :, None] & in_x[:, None])[..., None], fill)
+    return result
 
 
 def resized(
@@ -61,44 +116,11 @@ def resized(
     targets: Sequence[Rectangle],
     size: tuple[int, int],
     fill: int = 0,
-    scale: float | None = None,
     pictures: Sequence[int] | None = None,
 ) -> Tensor:
-    """A rectangle of each picture, resized as ``cv2.resize`` does ``uint8``, into its place.
-
-    Args:
-        pixels: the pictures.
-        sources: the part that is resized, for each result.
-        targets: where it goes; may reach outside of the result.
-        size: height and width of the results.
-        fill: the value around it.
-        scale: what ``cv2.resize`` is given as ``fx`` and ``fy`` instead of a size.
-        pictures: which one each result is of; without it there is one for each, in order.
-
-    Returns:
-        ``uint8`` ``(n, height, width, 3)``.
-    """
-    rows, columns = _axes(pixels, sources, targets, size, np.float32, scale, pictures)
-    # Of the columns, unlike the rows, the outermost pixel has all the weight beyond it.
-    weights = np.where(columns.at_an_end, np.float32(0), columns.weight)
-    below, right, from_y, from_x, in_y, in_x = uploaded(
-        [
-            *(_shares(rows.weight), _shares(weights), rows.places, columns.places),
-            *(rows.inside, columns.inside),
-        ],
-        pixels.device,
-    )
-    mixed = sum(
-        pixels.at(from_y[:, :, :, None] + from_x[:, None, None, side])
-        * right[:, None, None, side, :, None]
-        for side in (0, 1)
-    )
-    assert isinstance(mixed, Tensor)  # (n, 2, h, w, 3)
-    mixed = ((mixed >> 4) * below[:, :, :, None, None]) >> 16
-    result = ((mixed[:, 0] + mixed[:, 1]).add_(2) >> 2).to(torch.uint8)
-    if fill:
-        result.masked_fill_(~(in_y[:, :, None] & in_x[:, None])[..., None], fill)
-    return result
+    """:func:`mixed` with what :func:`resizing` says, of pictures that are on the device already."""
+    tables = resizing(pixels.sizes.tolist(), sources, targets, size, pictures=pictures)
+    return mixed(pixels, uploaded(tables, pixels.device), fill)
 
 
 def resized_real(
@@ -115,7 +137,7 @@ def resized_real(
     Returns:
         float64 ``(n, height, width, 3)``, from 0 to 255.
     """
-    rows, columns = _axes(pixels, sources, targets, size, np.float64)
+    rows, columns = _axes(pixels.sizes.tolist(), sources, targets, size, np.float64)
     below, right, from_y, from_x = uploaded(
         [
             *(np.where(axis.at_an_end, 0.0, axis.weight) for axis in (rows, columns)),
@@ -150,7 +172,7 @@ class _Axis:
 
 
 def _axes(
-    pixels: PixelTable,
+    shapes: Sequence[tuple[int, ...]],
     sources: Sequence[Rectangle],
     targets: Sequence[Rectangle],
     size: tuple[int, int],
@@ -159,14 +181,15 @@ def _axes(
     pictures: Sequence[int] | None = None,
 ) -> tuple[_Axis, _Axis]:
     """Rows and columns: made on the CPU, where it is quick, and sent in one copy."""
+    sizes, starts = _layout(shapes)
     owner = np.arange(len(sources)) if pictures is None else np.asarray(pictures)
     part, place = (np.array(boxes, np.int64).reshape(-1, 4) for boxes in (sources, targets))
     return tuple(  # type: ignore[return-value]
         _axis(
             *(size[axis], part[:, axis], part[:, axis + 2], place[:, axis], place[:, axis + 2]),
-            pixels.sizes[owner, axis],
-            pixels.starts[owner] if axis == 0 else np.zeros_like(owner),
-            pixels.sizes[owner, 1] if axis == 0 else np.ones_like(owner),
+            sizes[owner, axis],
+            starts[owner] if axis == 0 else np.zeros_like(owner),
+            sizes[owner, 1] if axis == 0 else np.ones_like(owner),
             *(real, scale),
         )
         for axis in (0, 1)
@@ -329,7 +352,7 @@ def _inverse(matrix: NDArray[np.float64]) -> list[float]:
     return [a, b, -a * x - b * y, c, d, -c * x - d * y]
 
 
-@cache
+@kept(64)
 def _cubic_weights(device: torch.device) -> Tensor:
     """OpenCV's table of bicubic weights, ``(32, 32, 4, 4)`` by place y, place x, row, column."""
     sharpness, one = np.float32(-0.75), np.float32(1)

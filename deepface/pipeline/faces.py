@@ -93,7 +93,7 @@ def _detected(seen: list[Seen], options: Options) -> list[list[DetectedFace]]:
         border=crops.border,
         face_cut=crops.face_cut,
         device=options.one_device,
-        min_face_size=options.min_face_size,
+        **options.detector_options(),
     )
     if found and isinstance(found[0], DetectedFace):  # a stand-in that knows single images only
         return [found]

@@ -68,7 +68,9 @@ class Options:
             Detectors that run on the CPU are given copies. ``"cpu"`` decodes there.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; ``None`` takes the default.
             Several of them share the batches of a list or a stream; results come in input order.
-        precision: ``"fp32"`` (``None``), ``"bf16"`` or ``"fp16"``, for embeddings and attributes.
+        precision: of the networks: ``"fp32"`` (``None``), ``"tf32"`` (on CUDA), ``"bf16"`` or
+            ``"fp16"``, for embeddings, attributes, and detectors that run in PyTorch; the others
+            stay as they are.
         progress: show a progress bar.
     """
 
@@ -157,6 +159,14 @@ class Options:
     def skips_detection(self) -> bool:
         """Whether each picture is taken as a face."""
         return self.detector_backend == SKIP
+
+    def detector_options(self) -> dict[str, Any]:
+        """What the detector is built with besides its device."""
+        options: dict[str, Any] = {"min_face_size": self.min_face_size}
+        card = DETECTORS.find(self.detector_backend) if self.precision is not None else None
+        if card is not None and "precision" in getattr(card.load(), "options", ()):
+            options["precision"] = self.precision
+        return options
 
     def crops(self) -> CropOptions:
         """What happens around detection."""

@@ -128,7 +128,7 @@ def _finding(options: Options) -> tuple[bool, Step]:
     name = options.detector_backend
     if options.skips_detection:
         return False, Step("whole pictures", run)
-    DETECTORS.build(name, options.one_device, min_face_size=options.min_face_size)
+    DETECTORS.build(name, options.one_device, **options.detector_options())
     card = DETECTORS.find(name)  # there is none of what a script has put into cached_models
     return card is None or card.needs_torch, Step(f"find ({name})", run)
 

@@ -15,6 +15,7 @@ from deepface.images.jpeg import decoded, on_device
 from deepface.pipeline.faces import Seen
 from deepface.pipeline.plan import Lane, Plan, Step
 from deepface.runtime.concurrency.prefetch import ahead
+from deepface.runtime.concurrency.stage import Stage
 from deepface.runtime.execution.batching import halving
 
 T = TypeVar("T")
@@ -59,30 +60,39 @@ def _one_lane(
     chunks: Iterator[list[Attempt]], plan: Plan, single: bool, stack: ExitStack
 ) -> Iterator[list[Seen]]:
     (lane,) = plan.lanes
-    seen: Iterator[list[Seen]] = map(partial(_loaded, plan=plan, lane=lane, single=single), chunks)
+    apart = plan.loads_ahead or plan.finds_ahead
+    loading, finding, rest = (Stage(lane.device if apart else None) for _ in range(3))
+    load = partial(_loaded, plan=plan, lane=lane, single=single)
+    find = partial(_taken, steps=[lane.find], single=single)
+    later = partial(_taken, steps=lane.later, single=single)
+    seen: Iterator[Any] = map(partial(loading.first, load), chunks)
     if plan.loads_ahead:
         seen = stack.enter_context(closing(ahead(seen)))
-    seen = map(partial(_taken, steps=[lane.find], single=single), seen)
+    seen = map(partial(finding.take, find), seen)
     if plan.finds_ahead:
         seen = stack.enter_context(closing(ahead(seen)))
-    return map(partial(_taken, steps=lane.later, single=single), seen)
+    return map(partial(rest.last, later), seen)
 
 
 def _several_lanes(
     chunks: Iterator[list[Attempt]], plan: Plan, single: bool, stack: ExitStack
 ) -> Iterator[list[Seen]]:
     """Each device takes the next batch when it is free."""
-    free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+    free: queue.SimpleQueue[tuple[Lane, Stage]] = queue.SimpleQueue()
     for lane in plan.lanes * _AT_ONCE:
-        free.put(lane)
+        free.put((lane, Stage(lane.device)))
 
     def work(chunk: list[Attempt]) -> list[Seen]:
-        lane = free.get()
-        try:
+        lane, place = free.get()
+
+        def step(chunk: list[Attempt]) -> list[Seen]:
             seen = _loaded(chunk, plan, lane, single)
             return _taken(seen, [lane.find, *lane.later], single)
+
+        try:
+            return place.last(step, (chunk, None))
         finally:
-            free.put(lane)
+            free.put((lane, place))
 
     def begin(chunk: list[Attempt]) -> Future[list[Seen]]:
         return pool.submit(work, chunk)

@@ -19,7 +19,7 @@ class FacialRecognition:
     it is then asked.
 
     Its constructor takes the ``device`` where the network runs and, where ``options`` says so, the
-    ``precision``: ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+    ``precision``: ``"fp32"``, ``"tf32"``, ``"bf16"`` or ``"fp16"``.
     """
 
     #: What is known of it. A class that has one need not repeat its name and shapes.

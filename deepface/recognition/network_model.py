@@ -37,7 +37,7 @@ class NetworkModel(FacialRecognition, ABC):
         load_weights(module, self.card.files[0], self.keras_order(), self.flatten, self.ignore)
         where, dtype = resolve_device(device), resolve_precision(precision)
         self.model = Network(
-            self.ready(module, where, dtype), where, dtype, self.chunk_sizes.get(where.type, 64)
+            self.ready(module, where, dtype), where, precision, self.chunk_sizes.get(where.type, 64)
         )
 
     @abstractmethod

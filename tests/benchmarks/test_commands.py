@@ -69,7 +69,7 @@ def fake_python(tmp_path: Path) -> Path:
 def gpu_round(
     python: Path, *arguments: str, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
-    unset = ("DEVICE", "BATCHES", "REPEAT", "DETECTORS", "FIRST", "STREAM", "MODEL")
+    unset = ("DEVICE", "BATCHES", "REPEAT", "DETECTORS", "FIRST", "STREAM", "MODEL", "FOR")
     environment = {key: value for key, value in os.environ.items() if key not in unset}
     environment |= {"PYTHON": str(python), "OUT": str(python.parent / "out")}
     environment |= {"CARRY": str(python.parent / "carried"), **variables}

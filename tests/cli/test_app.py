@@ -61,7 +61,7 @@ def test_every_command_has_help() -> None:
 
 def test_help_shows_the_values_of_an_option() -> None:
     text = run("represent", "--help").output
-    for values in ("[true|false|empty]", "[fp32|bf16|fp16]", "[cpu|device]"):
+    for values in ("[true|false|empty]", "[fp32|tf32|bf16|fp16]", "[cpu|device]"):
         assert values in text
     assert "deepface represent a.jpg" in text
     assert "RANGE" not in text.split("--img-path")[1].split("--every")[0]

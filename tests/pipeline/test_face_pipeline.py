@@ -153,7 +153,7 @@ def test_it_is_pickled_and_cheap(colors: ColorModel) -> None:
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
         ({"workers": 0}, ValueError, "workers must be at least 1"),
         ({"device": "tpu"}, UnimplementedError, "use 'cpu', 'cuda', 'cuda:N' or 'mps'"),
-        ({"precision": "fp8"}, UnimplementedError, "use one of ['bf16', 'fp16', 'fp32']"),
+        ({"precision": "fp8"}, UnimplementedError, "use one of ['bf16', 'fp16', 'fp32', 'tf32']"),
         ({"border": 9}, ValueError, "border is a fraction"),
         ({"align": "sideways"}, UnimplementedError, "use True, False or 'landmarks'"),
         ({"align": "landmarks"}, UnimplementedError, "for represent, verify and find"),

@@ -31,6 +31,7 @@ class Settings:
         made: bytes of tensors that are made, where a test wants to know.
         refused: what was refused, with the product's line.
         used: devices that anything ran on.
+        streams: likewise streams.
     """
 
     def __init__(self) -> None:
@@ -42,6 +43,7 @@ class Settings:
         self.made: list[int] | None = None
         self.refused: list[str] = []
         self.used: set[int] = set()
+        self.streams: set[Stream] = set()
 
 
 COUNTS, SETTINGS = Counts(), Settings()
@@ -198,6 +200,7 @@ def _worked(index: int) -> Origin:
     stream = current_stream(index)
     stream.tick += 1
     SETTINGS.used.add(index)
+    SETTINGS.streams.add(stream)
     return Origin(stream)
 
 
@@ -236,7 +239,10 @@ def _moved(source: Tensor, kwargs: dict[str, Any], index: int | None) -> Tensor:
             _uploaded(source, blocking)
         if isinstance(source, DeviceTensor) or out.dtype != source.dtype:
             COUNTS.kernel(1, costs.touched(inner) + costs.touched(out), 0)
-        return _made(out, index)
+        made = _made(out, index)
+        if blocking and not isinstance(source, DeviceTensor):
+            HOST.learn(current_stream(index).marks())
+        return made
     assert isinstance(source, DeviceTensor)
     _downloaded(source, blocking)
     if not blocking:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from deepface import DeepFace
+from deepface.detection import boxes
 from deepface.detection.detector import Detector
 from deepface.detection.registry import DETECTORS
 from deepface.errors import MissingPackageError, WeightsError
@@ -96,3 +97,48 @@ def _sizes(device: Standin, detector: Detector, pictures: list[Any]) -> list[int
     detector.detect_faces(pictures)
     sizes, device.settings.made = device.settings.made, None
     return sizes
+
+
+@pytest.mark.parametrize("precision", [None, "tf32"])
+def test_tf32_is_on_where_it_was_asked_for(precision: str | None, device: Standin) -> None:
+    built("ssd", "cuda")
+    detector: Any = DETECTORS.build("ssd", "cuda", precision=precision)
+    allowed: list[bool] = []
+    hook = detector._network.module.register_forward_hook(
+        lambda *_: allowed.append(torch.backends.cudnn.allow_tf32)
+    )
+    before = torch.backends.cudnn.allow_tf32
+    assert detector.detect_faces(portrait())
+    hook.remove()
+    assert allowed == [precision == "tf32"]
+    assert torch.backends.cudnn.allow_tf32 is before
+
+
+@pytest.mark.parametrize("passing", [0, 1, 40, 41, 300])
+def test_suppression_is_that_of_the_cpu_however_many_pass(
+    passing: int, device: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there was no room for so many; and where there is, the host waits twice."""
+    monkeypatch.setattr(boxes, "_ROOM", 40)
+    torch.manual_seed(passing)
+    corner = torch.rand(400, 2) * 60
+    table = torch.cat([corner, corner + 5 + torch.rand(400, 2) * 20], 1)
+    scores, groups = torch.rand(400), torch.randint(3, (400,))
+    passes = torch.zeros(400, dtype=torch.bool)
+    passes[torch.randperm(400)[:passing]] = True
+
+    def run(where: str, suppression: boxes.Suppression) -> Any:
+        there = [part.to(where) for part in (table, scores, groups, passes)]
+
+        def known(at: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            rows = torch.cat([at[:, None], there[0][at]], 1)
+            return there[0][at], there[1][at], there[2][at], rows
+
+        device.counts.reset()
+        return suppression(there[3], known, 0.3)  # type: ignore[arg-type]
+
+    expected = run("cpu", boxes.Suppression())
+    suppression = boxes.Suppression()
+    for _ in range(2):
+        assert run("cuda", suppression).tolist() == expected.tolist()
+    assert (device.counts.waits, device.counts.down) == (2, 2), device.counts.where("waits")

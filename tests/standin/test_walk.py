@@ -22,7 +22,7 @@ from deepface.runtime.models import cached_models
 from tests.attributes.networks import STEMS, small_model, write_weights
 from tests.data import weight
 from tests.goldens import networks as reference
-from tests.standin import Standin
+from tests.standin import Standin, streams
 from tests.standin.pictures import mixed, portrait
 
 NETWORKS = [
@@ -213,6 +213,43 @@ def test_out_of_memory_on_one_device_is_its_own_affair(described: Any, device: S
     device.settings.made = None
     for one, other in zip(run(pictures), expected, strict=True):
         same(one, other)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{i}.jpg" for i in range(6)]
+    for path, image in zip(paths, pictures_of_several(), strict=True):
+        cv2.imwrite(str(path), image)
+    return paths
+
+
+@pytest.mark.parametrize("decode", ["cpu", "device"])
+@pytest.mark.parametrize("devices", ["cuda:1", ["cuda:0", "cuda:1"]])
+def test_stages_have_streams_of_their_own(
+    devices: Any, decode: Any, described: Any, device: Standin, files: list[Path]
+) -> None:
+    """Ordered by events: the stand-in refuses tensors that a stream has not waited for."""
+    options = {"model_name": "GhostFaceNet", "enforce_detection": "empty", "decode": decode}
+    run = FacePipeline("yolov8n", device=devices, batch_size=2, **options)
+    expected = FacePipeline("yolov8n", device="cuda:1", **options)(files)
+    run(files)  # builds
+    device.settings.streams.clear()
+    for found, wanted in zip(run(files), expected, strict=True):
+        same(found, wanted)
+    used = device.settings.streams
+    assert not used & {torch.cuda.default_stream(index) for index in (0, 1)}
+    assert len(used) == 3 if isinstance(devices, str) else len(used) >= 2
+    assert not device.settings.refused
+
+
+def test_stages_that_do_not_wait_are_caught(
+    described: Any, device: Standin, monkeypatch: pytest.MonkeyPatch, files: list[Path]
+) -> None:
+    monkeypatch.setattr(streams.Stream, "wait_event", lambda *_: None)
+    run = FacePipeline("yolov8n", "GhostFaceNet", device="cuda:1", batch_size=2)
+    with pytest.raises(DeepFaceError, match="a tensor of another stream"):
+        run(files)
+    assert device.settings.refused
 
 
 def test_leaving_a_stream_early_ends_its_work(described: Any, device: Standin) -> None:

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from deepface.detection.canvas import Canvas
-from deepface.detection.ragged import sent
 
 
 class Crops(ABC):
@@ -27,22 +27,29 @@ class Crops(ABC):
 
     Args:
         pictures: ``(h, w, 3)`` uint8, on the device.
-        canvases: where each picture lies.
+        facts: see :meth:`facts`, likewise.
     """
 
-    def __init__(self, pictures: Sequence[Tensor], canvases: Sequence[Canvas]) -> None:
+    #: Rows and columns that a table has beyond those of its picture.
+    _more = 0
+
+    def __init__(self, pictures: Sequence[Tensor], facts: Tensor) -> None:
         tables = [self._table(picture) for picture in pictures]
         black = tables[0].new_zeros((1, 3))  # what an index of 0 finds
         self._flat = torch.cat([black, *(table.flatten(0, 1) for table in tables)])
-        numbers = [
-            (c.height, c.width, c.top, c.left, *c.image.shape[:2], *table.shape[:2])
-            for c, table in zip(canvases, tables, strict=True)
-        ]
-        (facts,) = sent([np.array(numbers)], self._flat.device)
         self.canvas, self._start, self._size = facts[:, 0:2], facts[:, 2:4], facts[:, 4:6]
-        self._stride = facts[:, 7]
-        entries = facts[:, 6] * facts[:, 7]
-        self._base = entries.cumsum(0) - entries + len(black)
+        self._stride, self._base = facts[:, 6], facts[:, 7]
+
+    @classmethod
+    def facts(cls, canvases: Sequence[Canvas]) -> NDArray[np.int64]:
+        """Of each picture its canvas, where on it it lies, its size, and its place in the table."""
+        rows, base = [], 1
+        for canvas in canvases:
+            height, width = canvas.image.shape[:2]
+            rows.append((*canvas.shape, canvas.top, canvas.left, height, width))
+            rows[-1] += (width + cls._more, base)
+            base += (height + cls._more) * (width + cls._more)
+        return np.array(rows, np.int64)
 
     @abstractmethod
     def _table(self, picture: Tensor) -> Tensor:
@@ -115,6 +122,8 @@ class AreaCrops(Crops):
     Sums over stretches of pixels come from the picture's summed-area table (Crow 1984), exact in
     integers however large the picture: differences of wrapped 32-bit sums are right.
     """
+
+    _more = 1
 
     def _table(self, picture: Tensor) -> Tensor:
         if picture.device.type == "cpu":

@@ -13,6 +13,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,15 +21,16 @@ import torch
 from torch import Tensor
 
 from deepface.detection.boxes import area, clipped, nms, regress, squared, survivors
-from deepface.detection.canvas import Canvas
+from deepface.detection.canvas import Canvas, brought
 from deepface.detection.cards.mtcnn import FAST_MTCNN, MTCNN
 from deepface.detection.detector import Detector
 from deepface.detection.mtcnn.crops import AreaCrops, BilinearCrops, Crops
 from deepface.detection.mtcnn.networks import WINDOW, ONet, PNet, RNet, read_weights
 from deepface.detection.mtcnn.pyramid import Axis, exact_axis, whole_axis
-from deepface.detection.mtcnn.scan import Level, levels_of, scan
-from deepface.detection.ragged import bins, sent
+from deepface.detection.mtcnn.scan import Level, Scan, levels_of
+from deepface.detection.ragged import bins
 from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.transfer import sent
 from deepface.types import FacialAreaRegion, Pixels
 
 _MIN_FACE = 20
@@ -49,12 +51,24 @@ class _Found:
     def __getitem__(self, rows: Tensor) -> _Found:
         return _Found(self.image[rows], self.boxes[rows], self.logits[rows], self.offsets[rows])
 
+    def brought(self, passes: Tensor) -> _Found:
+        """Those that pass, on the host, by one copy."""
+        wide = torch.float32 if self.boxes.device.type == "mps" else torch.float64
+        columns = [passes[:, None], self.image[:, None], self.logits[:, None]]
+        table = torch.cat([c.to(wide) for c in (*columns, self.boxes, self.offsets)], 1).cpu()
+        _, image, logits, boxes, offsets = table[table[:, 0] > 0].split(
+            [1, 1, 1, 4, self.offsets.shape[1]], 1
+        )
+        real = self.boxes.dtype
+        return _Found(image[:, 0].long(), boxes.to(real), logits[:, 0].float(), offsets.to(real))
+
 
 class _Cascade(Detector):
     """What the two have in common: the walk through the networks."""
 
     landmarks = 5
     takes_tensors = True
+    options = ("precision",)
     #: Least probability that PNet, RNet and ONet must give.
     thresholds: ClassVar[tuple[float, float, float]]
     #: How candidates are cut out and resized.
@@ -62,16 +76,16 @@ class _Cascade(Detector):
     #: Of boxes, as in the package: crops are of whole pixels, so rounding tells.
     real: ClassVar[torch.dtype]
 
-    def __init__(self, device: str | None = None) -> None:
+    def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         super().__init__(device)
         pnet, rnet, onet = (
             net().load(read_weights(name))
             for net, name in ((PNet, "pnet"), (RNet, "rnet"), (ONet, "onet"))
         )
-        self._pnet = Network(pnet, device, chunk_size=2**16)
+        self._pnet = Network(pnet, device, precision, chunk_size=2**16)
         cpu = self._pnet.device.type == "cpu"
-        self._rnet = Network(rnet, device, chunk_size=512 if cpu else 2**14)
-        self._onet = Network(onet, device, chunk_size=256 if cpu else 2**12)
+        self._rnet = Network(rnet, device, precision, chunk_size=512 if cpu else 2**14)
+        self._onet = Network(onet, device, precision, chunk_size=256 if cpu else 2**12)
         self._least = [math.log(p / (1 - p)) for p in self.thresholds]
         # Pixels of pictures, and of a level, that are worked on together: on a CPU what bounds
         # its memory, on a GPU what fills it.
@@ -84,29 +98,35 @@ class _Cascade(Detector):
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
-        pictures = [self._pnet.upload(_tensor(canvas.image)) for canvas in canvases]
+        scans = self._scans(canvases)
+        parts = [[self.crops.facts(canvases)], *(scan.arrays for scan in scans)]
+        moved, arrays = brought(canvases, list(chain(*parts)), self._pnet.device)
+        pictures = [self._pnet.upload(_tensor(canvas.image)) for canvas in moved]
+        rest = iter(arrays)
+        (facts,), *known = ([next(rest) for _ in part] for part in parts)
         faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
-        found = self._propose(pictures, canvases)
+        found = self._propose(pictures, scans, known)
         if not len(found.image):
             return faces
-        crops = self.crops(pictures, canvases)
-        found = self._refine(self._judge(self._rnet, 24, self._least[1], crops, found))
-        found = self._judge(self._onet, 48, self._least[2], crops, found)
+        crops = self.crops(pictures, facts)
+        found = self._refine(*self._judge(self._rnet, 24, self._least[1], crops, found))
+        # Few are left: what is done with them costs less here than to wait for it there.
+        found = _Found.brought(*self._judge(self._onet, 48, self._least[2], crops, found))
 
         size = found.boxes[:, 2:] - found.boxes[:, :2] + 1
         shares = found.offsets[:, 4:].view(-1, 2, 5)
         points = found.boxes[:, :2, None] + shares * size[:, :, None] - 1
         found.boxes = regress(found.boxes, found.offsets[:, :4], 1)
         order = self._rank(found)
-        boxes = self._bounded(found.boxes, crops.canvas[found.image])
+        shapes = torch.tensor([canvas.shape for canvas in canvases])
+        boxes = self._bounded(found.boxes, shapes[found.image])
         columns = [
             found.image[:, None],
             found.logits.sigmoid()[:, None],
             torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1),
             points.transpose(1, 2).flatten(1),
         ]
-        wide = torch.float32 if self._pnet.device.type == "mps" else torch.float64
-        for row in torch.cat([column.to(wide) for column in columns], 1)[order].tolist():
+        for row in torch.cat([column.double() for column in columns], 1)[order].tolist():
             position, score, *numbers = row
             box = [self._whole(value) for value in numbers[:4]]
             five = list(zip(numbers[4::2], numbers[5::2], strict=True))
@@ -114,17 +134,25 @@ class _Cascade(Detector):
             faces[int(position)].append(_face(box, whole, five, score))
         return faces
 
-    def _propose(self, pictures: Sequence[Tensor], canvases: Sequence[Canvas]) -> _Found:
+    def _scans(self, canvases: Sequence[Canvas]) -> list[Scan]:
+        shapes = [(canvas.image.shape[0], canvas.image.shape[1]) for canvas in canvases]
+        together = bins(shapes, self._launches, self._picture_pixels)
+        levels = [self._levels([canvases[member] for member in b.members]) for b in together]
+        return [
+            Scan(bin_, mine, self._level_pixels)
+            for bin_, mine in zip(together, levels, strict=True)
+            if mine
+        ]
+
+    def _propose(
+        self, pictures: Sequence[Tensor], scans: Sequence[Scan], known: Sequence[Sequence[Tensor]]
+    ) -> _Found:
         """PNet's candidates in all pictures, as squares."""
         none = torch.zeros((0, 4), dtype=self._real, device=self._pnet.device)
         found = [_Found(none[:, 0].long(), none, none[:, 0].float(), none)]
         groups = [found[0].image]
-        shapes = [(picture.shape[0], picture.shape[1]) for picture in pictures]
-        for bin_ in bins(shapes, self._launches, self._picture_pixels):
-            levels = self._levels([canvases[member] for member in bin_.members])
-            if not levels:
-                continue
-            seen = scan(self._pnet, pictures, bin_, levels, self._level_pixels, self._least[0])
+        for scan, arrays in zip(scans, known, strict=True):
+            seen = scan.windows(self._pnet, pictures, arrays, self._least[0])
             offsets = seen.offsets.to(self._real)
             boxes = self._box(seen.first, offsets, seen.scale)
             found.append(_Found(seen.image, boxes, seen.logits, offsets))
@@ -145,14 +173,14 @@ class _Cascade(Detector):
 
     def _judge(
         self, network: Network, size: int, least: float, crops: Crops, found: _Found
-    ) -> _Found:
-        """What ``network`` thinks of the candidates; those that it takes for faces."""
+    ) -> tuple[_Found, Tensor]:
+        """What ``network`` thinks of the candidates, and which of them it takes for faces."""
         rows = torch.cat([found.image[:, None].to(found.boxes), found.boxes], 1)
         logits, *offsets = network(
             rows, prepare=lambda part: crops.cut(part[:, 0].long(), part[:, 1:], size)
         )
         found = _Found(found.image, found.boxes, logits, torch.cat(offsets, 1).to(found.boxes))
-        return found[(logits > least).nonzero()[:, 0]]
+        return found, logits > least
 
     @abstractmethod
     def _scales(self, shorter: int) -> list[float]:
@@ -178,8 +206,8 @@ class _Cascade(Detector):
         """Fewer and square boxes from PNet's; ``level`` differs for each level and picture."""
 
     @abstractmethod
-    def _refine(self, found: _Found) -> _Found:
-        """Corrected, fewer and square boxes from RNet's."""
+    def _refine(self, found: _Found, passes: Tensor) -> _Found:
+        """Corrected, fewer and square boxes from those of RNet's that pass."""
 
     @abstractmethod
     def _rank(self, found: _Found) -> Tensor:
@@ -219,41 +247,52 @@ class MtcnnDetector(_Cascade):
         return regress(torch.cat([corner, corner + WINDOW - 1], 1), offsets) / scale.to(offsets)
 
     def _merge(self, found: _Found, level: Tensor) -> _Found:
-        return self._fewer(found[self._unsuppressed(found, level, 0.5)])
+        order, stays = self._suppressed(found, level, 0.5)
+        return self._fewer(found[order], stays)
 
-    def _refine(self, found: _Found) -> _Found:
+    def _refine(self, found: _Found, passes: Tensor) -> _Found:
         found.boxes = regress(found.boxes, found.offsets, 1)
-        return self._fewer(found)
+        return self._fewer(found, passes)
 
-    def _fewer(self, found: _Found) -> _Found:
-        found = found[self._unsuppressed(found, found.image, 0.7)]
+    def _fewer(self, found: _Found, passes: Tensor) -> _Found:
+        order, stays = self._suppressed(found, found.image, 0.7, passes)
+        found = found[order[stays]]
         found.boxes = squared(found.boxes)
         return found
 
     def _rank(self, found: _Found) -> Tensor:
-        return self._unsuppressed(found, found.image, 0.7, of_smaller=True)
+        order, stays = self._suppressed(found, found.image, 0.7, of_smaller=True)
+        return order[stays]
 
-    def _unsuppressed(
-        self, found: _Found, groups: Tensor, threshold: float, of_smaller: bool = False
-    ) -> Tensor:
-        """Positions of the boxes that stay, by group and falling probability.
+    def _suppressed(
+        self,
+        found: _Found,
+        groups: Tensor,
+        threshold: float,
+        passes: Tensor | None = None,
+        of_smaller: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """Positions of the boxes that pass, by group and falling probability; which of them stay.
 
         Float32 probabilities near 1 are often equal; which of several boxes on a large face then
         stays is up to numpy's sort, which is not stable. Hence the package's own sort, by group.
         """
-        both = torch.stack([found.logits.sigmoid(), groups.float()])  # exact: few groups
-        scores, keys = both.cpu().double().numpy()
+        columns = [found.logits.sigmoid(), groups.float()]  # exact: few groups
+        if passes is not None:  # so the host need not wait for how many they are
+            columns.append(passes.float())
+        scores, keys, *counts = torch.stack(columns).cpu().double().numpy()
         rows = np.argsort(keys, kind="stable")
+        if counts:
+            rows = rows[counts[0][rows] > 0]
         bounds = np.flatnonzero(np.diff(keys[rows])) + 1
         ranked = [part[np.argsort(scores[part])[::-1]] for part in np.split(rows, bounds)]
         (order,) = sent([np.concatenate(ranked)], groups.device)
         # In the package a box that is itself suppressed still suppresses others. Greedy
         # suppression, torchvision's, gives another box for every fifth face.
-        return order[
-            survivors(
-                found.boxes[order], groups[order], threshold, greedy=False, of_smaller=of_smaller
-            )
-        ]
+        boxes = found.boxes[order]
+        return order, survivors(
+            boxes, groups[order], threshold, greedy=False, of_smaller=of_smaller
+        )
 
     def _bounded(self, boxes: Tensor, canvas: Tensor) -> Tensor:
         return clipped(boxes, canvas[:, 0] - 1, canvas[:, 1] - 1)
@@ -295,7 +334,8 @@ class FastMtcnnDetector(_Cascade):
         found.boxes = squared(regress(found.boxes, found.offsets))
         return found
 
-    def _refine(self, found: _Found) -> _Found:
+    def _refine(self, found: _Found, passes: Tensor) -> _Found:
+        found = found[passes.nonzero()[:, 0]]
         found = found[nms(found.boxes, found.logits, found.image, 0.7)]
         found.boxes = squared(regress(found.boxes, found.offsets, 1))
         return found

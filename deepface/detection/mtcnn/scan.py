@@ -18,10 +18,10 @@ from torch import Tensor
 
 from deepface.detection.mtcnn.networks import STRIDE, WINDOW
 from deepface.detection.mtcnn.pyramid import AveragedRows, Axis, averaged, transposed, windows_of
-from deepface.detection.ragged import ALONE, Bin, Edges, RaggedEdges, Size, cells_beyond, sent
+from deepface.detection.ragged import ALONE, Bin, Edges, RaggedEdges, Size, cells_beyond
 from deepface.runtime.execution.network import Network
 
-#: Rows of a level that a window and the next one share.
+#: AveragedRows of a level that a window and the next one share.
 _OVERLAP = WINDOW - STRIDE
 
 
@@ -77,7 +77,7 @@ class Proposals:
 
 @dataclass(frozen=True)
 class _Strip:
-    """Rows of windows of a level that PNet scores in a step, from ``first`` on."""
+    """AveragedRows of windows of a level that PNet scores in a step, from ``first`` on."""
 
     level: int
     first: int
@@ -89,80 +89,88 @@ class _Strip:
         return slice(STRIDE * self.first, STRIDE * (self.first + self.shape[0]) + _OVERLAP)
 
 
-def scan(
-    pnet: Network,
-    pictures: Sequence[Tensor],
-    bin_: Bin,
-    levels: Sequence[Level],
-    pixels: int,
-    least: float,
-) -> Proposals:
-    """The windows of a bin's pictures whose logits are above ``least``.
+class Scan:
+    """PNet over the pictures of a bin; what it must know, ``arrays``, can travel with their pixels.
 
     Args:
-        pnet: scores them.
-        pictures: of the batch, ``(h, w, 3)`` uint8, on the device.
-        bin_: which of them.
+        bin_: which pictures of a batch.
         levels: of these, at least one.
         pixels: of a stack of levels that are scored in a step.
-        least: see above.
     """
-    device = pictures[0].device
-    strips = [
-        strip
-        for number, level in enumerate(levels)
-        for strip in _strips(number, level.shape, max(1, pixels // len(bin_.members)))
-    ]
-    rows = [
-        (AveragedRows.of(level.across, bin_.shape[1]), AveragedRows.of(level.down, bin_.shape[0]))
-        for level in levels
-    ]
-    uneven = any(size != level.shape for level in levels for size in level.sizes)
-    arrays: list[NDArray[Any]] = [
-        np.array(bin_.members),
-        _starts(strips, len(bin_.members)),
-        np.array([_corners(level) for level in levels]),
-        np.array([level.scale for level in levels]),
-        *(part for pair in rows for axis in pair for part in vars(axis).values()),
-        *(_beyond(levels[strip.level], strip) for strip in strips if uneven),
-    ]
-    members, table, corners, scales, *others = sent(arrays, device)
-    there = iter(others)
-    axes = [[AveragedRows(*(next(there) for _ in range(3))) for _ in pair] for pair in rows]
-    columns = transposed(_stacked(bin_, pictures)).float()
-    scored, at = [], -1
-    for strip in strips:
-        if strip.level != at:
-            at = strip.level
-            across, down = axes[at]
-            level = averaged(transposed(averaged(columns, across)), down)
-        edges: Edges = ALONE
-        if uneven:
-            sizes, shape = _in_strip(levels[at], strip)
-            edges = RaggedEdges(sizes, shape, {1: next(there)})
-        part = level[:, strip.rows].permute(0, 3, 1, 2)
-        scored.append(pnet(part, _normalised, edges=edges).flatten(0, 2))
-    flat = torch.cat(scored)
-    hit = (flat[:, 0] > least).nonzero()[:, 0]
-    start, height, width, number, first = table[
-        torch.searchsorted(table[:, 0].contiguous(), hit, right=True) - 1
-    ].unbind(1)
-    rest = hit - start
-    image = rest // (height * width)
-    y, x = rest // width % height + first, rest % width
-    corner = corners[number, image]
-    if uneven:
-        inside = ((y < corner[:, 2]) & (x < corner[:, 3])).nonzero()[:, 0]
-        hit, image, number, corner = hit[inside], image[inside], number[inside], corner[inside]
-        y, x = y[inside], x[inside]
-    return Proposals(
-        members[image],
-        number,
-        torch.stack([x, y], 1) * STRIDE + corner[:, :2],
-        scales[number][:, None],
-        flat[hit, 0],
-        flat[hit, 1:],
-    )
+
+    def __init__(self, bin_: Bin, levels: Sequence[Level], pixels: int) -> None:
+        self._bin, self._levels = bin_, levels
+        self._strips = [
+            strip
+            for number, level in enumerate(levels)
+            for strip in _strips(number, level.shape, max(1, pixels // len(bin_.members)))
+        ]
+        rows = [
+            AveragedRows.of(axes, side)
+            for level in levels
+            for axes, side in zip((level.across, level.down), bin_.shape[::-1], strict=True)
+        ]
+        self._uneven = any(size != level.shape for level in levels for size in level.sizes)
+        beyond = [_beyond(levels[s.level], s) for s in self._strips if self._uneven]
+        self.arrays: list[NDArray[Any]] = [
+            np.array(bin_.members),
+            _starts(self._strips, len(bin_.members)),
+            np.array([_corners(level) for level in levels]),
+            np.array([level.scale for level in levels]),
+            *(part for axis in rows for part in vars(axis).values()),
+            *beyond,
+        ]
+
+    def windows(
+        self, pnet: Network, pictures: Sequence[Tensor], arrays: Sequence[Tensor], least: float
+    ) -> Proposals:
+        """The windows whose logits are above ``least``.
+
+        Args:
+            pnet: scores them.
+            pictures: of the batch, ``(h, w, 3)`` uint8, on the device.
+            arrays: those of this, likewise.
+            least: see above.
+        """
+        members, table, corners, scales, *others = arrays
+        there = iter(others)
+        axes = [
+            [AveragedRows(*(next(there) for _ in range(3))) for _ in "xy"] for _ in self._levels
+        ]
+        columns = transposed(_stacked(self._bin, pictures)).float()
+        scored, at = [], -1
+        for strip in self._strips:
+            if strip.level != at:
+                at = strip.level
+                across, down = axes[at]
+                level = averaged(transposed(averaged(columns, across)), down)
+            edges: Edges = ALONE
+            if self._uneven:
+                sizes, shape = _in_strip(self._levels[at], strip)
+                edges = RaggedEdges(sizes, shape, {1: next(there)})
+            part = level[:, strip.rows].permute(0, 3, 1, 2)
+            scored.append(pnet(part, _normalised, edges=edges).flatten(0, 2))
+        flat = torch.cat(scored)
+        hit = (flat[:, 0] > least).nonzero()[:, 0]
+        start, height, width, number, first = table[
+            torch.searchsorted(table[:, 0].contiguous(), hit, right=True) - 1
+        ].unbind(1)
+        rest = hit - start
+        image = rest // (height * width)
+        y, x = rest // width % height + first, rest % width
+        corner = corners[number, image]
+        if self._uneven:
+            inside = ((y < corner[:, 2]) & (x < corner[:, 3])).nonzero()[:, 0]
+            hit, image, number, corner = hit[inside], image[inside], number[inside], corner[inside]
+            y, x = y[inside], x[inside]
+        return Proposals(
+            members[image],
+            number,
+            torch.stack([x, y], 1) * STRIDE + corner[:, :2],
+            scales[number][:, None],
+            flat[hit, 0],
+            flat[hit, 1:],
+        )
 
 
 def _strips(number: int, shape: Size, pixels: int) -> list[_Strip]:

@@ -6,7 +6,8 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,13 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepface.detection.boxes import nms
-from deepface.detection.canvas import Canvas, stacked
+from deepface.detection.boxes import Suppression
+from deepface.detection.canvas import Canvas, brought, stacked
 from deepface.detection.detector import Detector
-from deepface.detection.ragged import Bin, RaggedEdges, bins, cells_beyond, sent, steps
+from deepface.detection.ragged import Bin, RaggedEdges, bins, cells_beyond, steps
 from deepface.detection.retinaface.frame import Placement
 from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.streams import kept
+from deepface.runtime.execution.transfer import sent
 from deepface.types import FacialAreaRegion
 
 #: Sides from which on anchors of stride 16 do, in pixels of the network's input: squares of 32 and
@@ -68,10 +71,10 @@ def anchor_grid(levels: Sequence[Anchors], shape: tuple[int, int], device: torch
     return torch.cat(grids).to(device)
 
 
-_cached_anchor_grid = lru_cache(maxsize=64)(anchor_grid)
+_cached_anchor_grid = kept(64)(anchor_grid)
 
 
-@lru_cache(maxsize=64)
+@kept(64)
 def _cell_corners(
     levels: Sequence[Anchors], shape: tuple[int, int], device: torch.device
 ) -> Tensor:
@@ -116,6 +119,7 @@ class RetinaFace(Detector):
             input there.
         device_postprocessing: decode and suppress on the device; otherwise on the CPU, with the
             same result.
+        precision: see :class:`deepface.runtime.execution.network.Network`.
     """
 
     landmarks = 5
@@ -125,6 +129,7 @@ class RetinaFace(Detector):
         "cache_anchors",
         "device_preprocessing",
         "device_postprocessing",
+        "precision",
     )
     takes_tensors = True
     #: Of strides 8, 16 and 32.
@@ -150,6 +155,7 @@ class RetinaFace(Detector):
         cache_anchors: bool = True,
         device_preprocessing: bool = True,
         device_postprocessing: bool = True,
+        precision: str | None = None,
     ) -> None:
         super().__init__(device)
         if not 0 <= threshold <= 1:
@@ -159,7 +165,8 @@ class RetinaFace(Detector):
         self.threshold, self.min_face_size = threshold, min_face_size
         self.device_preprocessing = device_preprocessing
         self._anchors = _cached_anchor_grid if cache_anchors else anchor_grid
-        self._network = Network(self._build(), device, chunk_size=2**16)
+        self._network = Network(self._build(), device, precision, chunk_size=2**16)
+        self._suppression = Suppression()
         kind = self._network.device.type
         # Apple's GPUs have no float64.
         self.device_postprocessing = device_postprocessing and kind != "mps"
@@ -185,8 +192,13 @@ class RetinaFace(Detector):
         """What is in the frame of the input, ``(h, w, 3)``."""
 
     @abstractmethod
-    def _device_input(self, pictures: Tensor, canvas: Canvas, view: InputView) -> Tensor:
-        """What is in the frame of inputs, ``(N, 3, h, w)``, for pictures ``(N, h, w, 3)`` uint8."""
+    def _device_input(
+        self, pictures: Tensor, canvas: Canvas, view: InputView, tables: Sequence[Tensor]
+    ) -> Tensor:
+        """What is in the frame of inputs, ``(N, 3, h, w)``, for pictures ``(N, h, w, 3)`` uint8.
+
+        ``tables`` are those of :meth:`_tables`, for as many pictures or more.
+        """
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
@@ -223,34 +235,50 @@ class RetinaFace(Detector):
         self, canvases: Sequence[Canvas], seen: Sequence[_Seen], facts: Sequence[NDArray[Any]] = ()
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The network's numbers for each batch, ``(N, anchors, 15)``; and facts on the device."""
-        arrays = [*facts]
-        for batch in seen:
+        chosen = [[canvases[member] for member in batch.bin.members] for batch in seen]
+        device, on_device = self._network.device, chosen[0][0].on_device
+        brings = on_device or (device.type == "cuda" and self.device_preprocessing)
+        parts = [[*facts], *(self._beside(*pair) for pair in zip(chosen, seen, strict=True))]
+        if brings:
+            flat, arrived = brought(list(chain(*chosen)), list(chain(*parts)), device)
+            there = iter(flat)
+            chosen = [[next(there) for _ in mine] for mine in chosen]
+        else:
+            for part, *pair in zip(parts[1:], chosen, seen, strict=True):
+                part.append(self._host_batch(*pair))
+            arrived = sent(list(chain(*parts)), device)
+        tensors = iter(arrived)
+        known, *others = ([next(tensors) for _ in part] for part in parts)
+        rows = []
+        for mine, batch, beside in zip(chosen, seen, others, strict=True):
+            view, shape = batch.views[0], batch.bin.shape
+            frame, edges = view.frame, None
             if batch.bin.ragged:
+                inputs = _drawn_there(mine, batch.bin) if brings else beside.pop()
                 sizes = [view.shape for view in batch.views]
-                arrays += [cells_beyond(sizes, batch.bin.shape, stride) for stride in _STRIDES]
-            chosen = [canvases[member] for member in batch.bin.members]
-            if not chosen[0].on_device:
-                arrays.append(self._host_batch(chosen, batch))
-        arrived = iter(sent(arrays, self._network.device))
-        there, rows = [next(arrived) for _ in facts], []
-        for batch in seen:
-            chosen = [canvases[member] for member in batch.bin.members]
-            prepare: Callable[[Tensor], Tensor] = _channels_first
-            arguments: dict[str, Any] = {"smallest": batch.views[0].smallest}
-            if batch.bin.ragged:
-                cells = {stride: next(arrived) for stride in _STRIDES}
-                sizes = [view.shape for view in batch.views]
-                arguments["edges"] = RaggedEdges(sizes, batch.bin.shape, cells)
-                arguments["frame"] = Placement.none(batch.bin.shape)
-                inputs = _drawn_there(chosen, batch.bin) if chosen[0].on_device else next(arrived)
+                edges = RaggedEdges(sizes, shape, dict(zip(_STRIDES, beside, strict=True)))
+                frame = Placement.none(shape)
             else:
-                view = batch.views[0]
-                arguments["frame"] = view.frame
-                inputs = torch.as_tensor(stacked(chosen)) if chosen[0].on_device else next(arrived)
-                if self.device_preprocessing or chosen[0].on_device:
-                    prepare = partial(self._device_input, canvas=chosen[0], view=view)
-            rows.append(self._network(inputs, prepare, **arguments))
-        return rows, there
+                inputs = torch.as_tensor(stacked(mine)) if brings else beside.pop()
+            prepare: Callable[[Tensor], Tensor] = _channels_first
+            if edges is None and (brings or self.device_preprocessing):
+                prepare = partial(self._device_input, canvas=mine[0], view=view, tables=beside)
+            arguments = {} if edges is None else {"edges": edges}
+            rows.append(
+                self._network(inputs, prepare, frame=frame, smallest=view.smallest, **arguments)
+            )
+        return rows, known
+
+    def _beside(self, canvases: Sequence[Canvas], batch: _Seen) -> list[NDArray[Any]]:
+        """What goes to the device beside the pictures of a batch."""
+        if batch.bin.ragged:
+            sizes = [view.shape for view in batch.views]
+            return [cells_beyond(sizes, batch.bin.shape, stride) for stride in _STRIDES]
+        return self._tables(canvases[0], batch.views[0], len(canvases))
+
+    def _tables(self, canvas: Canvas, view: InputView, count: int) -> list[NDArray[Any]]:
+        """What :meth:`_device_input` must know of ``count`` canvases."""
+        return []
 
     def _host_batch(self, canvases: Sequence[Canvas], batch: _Seen) -> NDArray[Any]:
         if batch.bin.ragged:
@@ -324,26 +352,30 @@ class RetinaFace(Detector):
         levels, shapes = self._levels(seen), [batch.bin.shape for batch in seen]
         flat = _joined([part.flatten(0, 1) for part in rows])
         confidences = flat[:, 0].sigmoid()
-        at = (confidences >= self.threshold).nonzero()[:, 0]
-        numbers = flat[at].double()
-        place = places[torch.searchsorted(places[:, 0].contiguous(), at, right=True) - 1]
-        first, count, anchor, picture = place.unbind(1)
-        image, anchor = picture + (at - first) // count, anchor + (at - first) % count
-        shape, scale = each[image, :2], each[image, 2:]
         pictures = sum(len(batch.views) for batch in seen)
-        owner = image
+        anchors = _joined([self._anchors(levels, size, flat.device) for size in shapes])
+        corners = None
         if any(batch.bin.ragged for batch in seen):
             corners = _joined([_cell_corners(levels, size, flat.device) for size in shapes])
-            # Beyond a picture's edges there is anything: for a picture that does not exist.
-            owner = image.where((corners[anchor] < shape).all(1), pictures)
-        anchors = _joined([self._anchors(levels, size, flat.device) for size in shapes])
-        boxes, points = self._decode(numbers, anchors[anchor], shape, scale)
-        # Sides count whole pixels: n to m is m - n + 1. Logits tell apart what is all 1.0.
-        inclusive = torch.cat([boxes[:, :2].double(), boxes[:, 2:].double() + 1], 1)
-        keep = nms(inclusive, numbers[:, 0], owner, self.overlap)
-        found = torch.cat([owner[:, None], confidences[at][:, None], boxes, points], 1)
+
+        def known(at: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            numbers = flat[at].double()
+            place = places[torch.searchsorted(places[:, 0].contiguous(), at, right=True) - 1]
+            first, count, anchor, picture = place.unbind(1)
+            image, anchor = picture + (at - first) // count, anchor + (at - first) % count
+            shape, scale = each[image, :2], each[image, 2:]
+            if corners is not None:
+                # Beyond a picture's edges there is anything: for a picture that does not exist.
+                image = image.where((corners[anchor] < shape).all(1), pictures)
+            boxes, points = self._decode(numbers, anchors[anchor], shape, scale)
+            # Sides count whole pixels: n to m is m - n + 1. Logits tell apart what is all 1.0.
+            inclusive = torch.cat([boxes[:, :2].double(), boxes[:, 2:].double() + 1], 1)
+            table = [image[:, None], confidences[at][:, None], boxes, points]
+            return inclusive, numbers[:, 0], image, torch.cat(table, 1)
+
         faces: list[list[FacialAreaRegion]] = [[] for _ in range(pictures + 1)]
-        for number, *values in found[keep].tolist():
+        passes = confidences >= self.threshold
+        for number, *values in self._suppression(passes, known, self.overlap).tolist():
             faces[int(number)].append(_region(values))
         return faces[:-1]
 

@@ -12,6 +12,7 @@ finer than their ends.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import cv2
@@ -25,7 +26,7 @@ from deepface.detection.ragged import Edges
 from deepface.detection.retinaface.base import Anchors, InputView, RetinaFace, padded
 from deepface.detection.retinaface.frame import FramedLayers, FramedMap, Placement
 from deepface.detection.retinaface.layers import Pyramid, StrideLayers, Unit
-from deepface.images.resample import PixelTable, resized
+from deepface.images.resample import PixelTable, mixed, resizing
 from deepface.runtime.execution.device import resolve_device
 from deepface.runtime.execution.fusion import FusedNorm, fused
 from deepface.runtime.weights.load import load_weights
@@ -95,19 +96,23 @@ class RetinaFaceDetector(RetinaFace):
             pixels = cv2.resize(pixels, size, fx=view.scale, fy=view.scale)  # type: ignore[assignment]
         return pixels[view.frame.rows, view.frame.columns]
 
-    def _device_input(self, pictures: Tensor, canvas: Canvas, view: InputView) -> Tensor:
+    def _tables(self, canvas: Canvas, view: InputView, count: int) -> list[NDArray[Any]]:
+        if view.scale == 1 or not (self.device_preprocessing or canvas.on_device):
+            return []
+        frame = view.frame
+        whole = Rectangle(-canvas.top, -canvas.left, canvas.height, canvas.width)
+        target = Rectangle(-frame.rows.start, -frame.columns.start, *view.shape)
+        size = frame.rows.stop - frame.rows.start, frame.columns.stop - frame.columns.start
+        shapes = [canvas.image.shape] * count
+        return resizing(shapes, [whole] * count, [target] * count, size, view.scale)
+
+    def _device_input(
+        self, pictures: Tensor, canvas: Canvas, view: InputView, tables: Sequence[Tensor]
+    ) -> Tensor:
         frame, count = view.frame, len(pictures)
         if view.scale == 1:
             return padded(pictures, canvas, frame.rows, frame.columns).permute(0, 3, 1, 2)
-        whole = Rectangle(-canvas.top, -canvas.left, canvas.height, canvas.width)
-        target = Rectangle(-frame.rows.start, -frame.columns.start, *view.shape)
-        pixels = resized(
-            PixelTable(pictures.unbind(0)),
-            [whole] * count,
-            [target] * count,
-            (frame.rows.stop - frame.rows.start, frame.columns.stop - frame.columns.start),
-            scale=view.scale,
-        )
+        pixels = mixed(PixelTable(pictures.unbind(0)), [table[:count] for table in tables])
         return pixels.permute(0, 3, 1, 2)
 
 

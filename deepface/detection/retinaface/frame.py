@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
+
+from deepface.runtime.execution.streams import kept
 
 #: Leaving cells out pays as long as this share of them, or less, is computed.
 _WORTH = 0.8
@@ -63,7 +64,7 @@ class _Axis:
         return _of_black(self.black, size, cells.start, cells.stop, device)
 
 
-@lru_cache(maxsize=1024)
+@kept(1024)
 def _of_black(black: int, size: int, start: int, stop: int, device: torch.device) -> Tensor:
     cell = torch.arange(start, stop, device=device)
     return torch.minimum(cell, (cell - (size - black)).clamp(min=black // 2))

@@ -62,7 +62,9 @@ class _PyTorchRetinaFace(RetinaFace):
     def _host_input(self, canvas: Canvas, view: InputView) -> NDArray[Any]:
         return canvas.pixels()[view.frame.rows, view.frame.columns].astype(np.float32)
 
-    def _device_input(self, pictures: Tensor, canvas: Canvas, view: InputView) -> Tensor:
+    def _device_input(
+        self, pictures: Tensor, canvas: Canvas, view: InputView, tables: Sequence[Tensor]
+    ) -> Tensor:
         return padded(pictures, canvas, view.frame.rows, view.frame.columns).permute(0, 3, 1, 2)
 
 

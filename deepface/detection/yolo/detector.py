@@ -12,18 +12,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from deepface.detection.canvas import Canvas
+from deepface.detection.canvas import Canvas, brought
 from deepface.detection.cards.yolo import CARDS
 from deepface.detection.detector import Detector, threshold_from_env
 from deepface.detection.yolo.checkpoint import load_checkpoint
 from deepface.detection.yolo.letterbox import GREY, Letterbox
 from deepface.detection.yolo.network import Detections, YoloNetwork
-from deepface.images.resample import PixelTable, resized
+from deepface.images.resample import PixelTable, mixed, resizing
 from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.device import resolve_device
 from deepface.runtime.execution.network import Network
@@ -40,6 +41,7 @@ class YoloDetector(Detector):
     Args:
         device: where the network runs.
         variant: which network, e.g. ``"yolov8n"``; its weights are ``<variant>-face.pt``.
+        precision: see :class:`deepface.runtime.execution.network.Network`.
 
     Raises:
         MissingPackageError: ultralytics is not installed, or too old for the network.
@@ -48,9 +50,15 @@ class YoloDetector(Detector):
 
     name = "yolo"
     takes_tensors = True
+    options = ("precision",)
     landmarks = 5  # of the checkpoints that have key points
 
-    def __init__(self, device: str | None = None, variant: str = "yolov8n") -> None:
+    def __init__(
+        self,
+        device: str | None = None,
+        variant: str = "yolov8n",
+        precision: str | None = None,
+    ) -> None:
         super().__init__(device)
         (file,) = (card.files[0][0] for card in CARDS if card.name == variant)
         checkpoint = load_checkpoint(ensure_weight(file))
@@ -63,7 +71,8 @@ class YoloDetector(Detector):
         if where.type == "cpu":
             self._yolo.for_cpu()
         # On a CPU more pictures at a time only leave the cache: 64 were half as fast as one by one.
-        self._network = Network(self._yolo, where, chunk_size=8 if where.type == "cpu" else 64)
+        chunk_size = 8 if where.type == "cpu" else 64
+        self._network = Network(self._yolo, where, precision, chunk_size)
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
@@ -71,13 +80,17 @@ class YoloDetector(Detector):
         if not canvases:
             return []
         fits = [Letterbox(*canvas.shape, self._size) for canvas in canvases]
-        fitted = _fitted_on_device if canvases[0].on_device else _fitted
+        where = self._network.device
+        there = canvases[0].on_device or where.type == "cuda"
         runs = [
             chunk
             for group in group_indices([fit.rectangle for fit in fits]).values()
             for chunk in chunks(group, self._network.chunk_size)
         ]
-        outputs = [self._network(batch, _as_input) for batch in fitted(canvases, fits, runs)]
+        batches: Iterator[Image | Tensor] = (
+            _fitted_there(canvases, fits, runs, where) if there else _fitted(canvases, fits, runs)
+        )
+        outputs = [self._network(batch, _as_input) for batch in batches]
         found = self._yolo.decode(outputs, [fits[run[0]].rectangle for run in runs], threshold)
         order = [position for run in runs for position in run]
         faces = {at: _faces(found.of(number), fits[at]) for number, at in enumerate(order)}
@@ -100,13 +113,21 @@ def _drawn(canvases: Sequence[Canvas], fits: Sequence[Letterbox]) -> Image:
     return pictures
 
 
-def _fitted_on_device(
-    canvases: Sequence[Canvas], fits: Sequence[Letterbox], runs: Sequence[Sequence[int]]
+def _fitted_there(
+    canvases: Sequence[Canvas],
+    fits: Sequence[Letterbox],
+    runs: Sequence[Sequence[int]],
+    device: torch.device,
 ) -> Iterator[Tensor]:
-    pixels = PixelTable([torch.as_tensor(canvas.image) for canvas in canvases])
+    shapes = [canvas.image.shape for canvas in canvases]
+    arrays = []
     for run in runs:
         sources, targets = zip(*(fits[at].places(canvases[at]) for at in run), strict=True)
-        yield resized(pixels, sources, targets, fits[run[0]].rectangle, GREY, pictures=run)
+        arrays.append(resizing(shapes, sources, targets, fits[run[0]].rectangle, pictures=run))
+    canvases, sent = brought(canvases, list(chain(*arrays)), device)
+    pixels, rest = PixelTable([torch.as_tensor(c.image) for c in canvases]), iter(sent)
+    for tables in arrays:
+        yield mixed(pixels, [next(rest) for _ in tables], GREY)
 
 
 def _as_input(pictures: Tensor) -> Tensor:

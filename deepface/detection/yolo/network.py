@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -12,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepface.detection.boxes import nms
+from deepface.detection.boxes import Suppression
 from deepface.runtime.execution.fusion import fused
+from deepface.runtime.execution.streams import kept
 from deepface.runtime.execution.transfer import uploaded
 
 _IOU = 0.7
@@ -57,6 +57,7 @@ class YoloNetwork(nn.Module):
         #: How many key points, and how many numbers each has.
         self._points: tuple[int, int] = tuple(getattr(head, "kpt_shape", (0, 2)))
         self.points = self._points[0]
+        self._suppression = Suppression()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Run pictures.
@@ -118,25 +119,24 @@ class YoloNetwork(nn.Module):
         )
         owner, centres, strides = self._anchors([len(run[0]) for run in outputs], shapes, sides)
         scores, classes = logits.sigmoid().max(1)
-        rows = (scores > threshold).nonzero()[:, 0]
-        image, scores, classes = owner[rows], scores[rows], classes[rows]
-        centres, strides = centres[rows], strides[rows]
 
-        bins = sides[rows].reshape(len(rows), 4, sides.shape[1] // 4).softmax(2)
-        distances = bins @ torch.arange(bins.shape[2], dtype=bins.dtype, device=bins.device)
-        corners = torch.cat([centres - distances[:, :2], centres + distances[:, 2:]], 1) * strides
-        # Doubles: the places that batched NMS gives the pictures must not cost digits.
-        keep = nms(corners.double(), scores.double(), image * logits.shape[1] + classes, _IOU)
+        def known(rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            image, score, centre, stride = owner[rows], scores[rows], centres[rows], strides[rows]
+            bins = sides[rows].reshape(len(rows), 4, sides.shape[1] // 4).softmax(2)
+            distances = bins @ torch.arange(bins.shape[2], dtype=bins.dtype, device=bins.device)
+            corners = torch.cat([centre - distances[:, :2], centre + distances[:, 2:]], 1) * stride
+            offsets = points[rows].reshape(len(rows), *self._points)[..., :2] * 2
+            places = (offsets + (centre[:, None] - 0.5)) * stride[:, None]
+            table = [image[:, None], score[:, None], corners, places.flatten(1)]
+            return corners, score, image * logits.shape[1] + classes[rows], torch.cat(table, 1)
 
-        offsets = points[rows][keep].reshape(len(keep), *self._points)[..., :2] * 2
-        places = (offsets + (centres[keep, None] - 0.5)) * strides[keep, None]
-        table = [image[keep, None], scores[keep, None], corners[keep], places.flatten(1)]
-        found = torch.cat(table, 1).cpu().numpy()  # the only transfer back
+        found = self._suppression(scores > threshold, known, _IOU)
+        exact = found.astype(np.float32)
         return Detections(
             image=found[:, 0].astype(np.int64),
-            scores=found[:, 1],
-            corners=found[:, 2:6].reshape(-1, 2, 2),
-            points=found[:, 6:].reshape(len(found), self._points[0], 2),
+            scores=exact[:, 1],
+            corners=exact[:, 2:6].reshape(-1, 2, 2),
+            points=exact[:, 6:].reshape(len(found), self._points[0], 2),
         )
 
     def _anchors(
@@ -172,7 +172,7 @@ def _rows(branches: Sequence[nn.Module], maps: Sequence[Tensor]) -> Tensor:
     return torch.cat([level.permute(0, 2, 3, 1).flatten(1, 2) for level in levels], 1)
 
 
-@lru_cache(maxsize=128)
+@kept(128)
 def _grid(
     height: int, width: int, strides: tuple[int, ...], device: torch.device
 ) -> tuple[Tensor, Tensor]:

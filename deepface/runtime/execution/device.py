@@ -25,7 +25,7 @@ _DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gp
 #: What the activations of the largest detector take for one picture, generously.
 _BYTES_PER_IMAGE = 256_000_000
 _LARGEST_BATCH = 256
-_PRECISIONS = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+_PRECISIONS = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 def check_names(device: object, precision: object) -> None:
@@ -122,7 +122,7 @@ def automatic_batch_size(device: str | torch.device | None = None) -> int:
 
 
 def resolve_precision(precision: str | torch.dtype | None = None) -> torch.dtype:
-    """``"fp32"`` (default), ``"bf16"`` or ``"fp16"`` as a torch dtype."""
+    """The torch dtype of ``"fp32"`` (default), ``"tf32"``, ``"bf16"`` or ``"fp16"``."""
     import torch
 
     if isinstance(precision, torch.dtype):

@@ -12,20 +12,21 @@ from torch import Tensor, nn
 
 from deepface.logger import get_logger
 from deepface.runtime.execution.device import resolve_device, resolve_precision
-from deepface.runtime.execution.tf32 import exact_float32
+from deepface.runtime.execution.streams import settle
+from deepface.runtime.execution.tf32 import exact_float32, tensor_float32
 
 #: Just below the largest block that glibc's allocator adapts to.
 _LARGEST_KEPT = 32 * 2**20 - 2**16
 
 
 @contextlib.contextmanager
-def _inference(device: torch.device) -> Iterator[None]:
-    """No autograd, and float32 that is float32."""
+def _inference(device: torch.device, tf32: bool) -> Iterator[None]:
+    """No autograd, and float32 that is float32 unless TF32 was asked for."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
         if device.type == "cuda":
             stack.enter_context(torch.cuda.device(device))
-            stack.enter_context(exact_float32())
+            stack.enter_context(tensor_float32() if tf32 else exact_float32())
         yield
 
 
@@ -35,8 +36,8 @@ class Network:
     Args:
         module: the network; it is put into evaluation mode and moved.
         device: see :func:`deepface.runtime.execution.device.resolve_device`.
-        precision: ``"fp32"``, ``"bf16"`` or ``"fp16"``; inputs are cast to it, outputs come back
-            as float32.
+        precision: ``"fp32"``, ``"tf32"`` (on CUDA, elsewhere as before), ``"bf16"`` or ``"fp16"``;
+            inputs are cast to it, outputs come back as float32.
         chunk_size: most items per forward pass.
     """
 
@@ -49,12 +50,14 @@ class Network:
     ) -> None:
         self.device = resolve_device(device)
         self.dtype = resolve_precision(precision)
+        self._tf32 = precision == "tf32"
         self.chunk_size = chunk_size
         if self.device.type == "cpu":
             _keep_freed_memory()
         module = module.eval().requires_grad_(False).to(device=self.device, dtype=self.dtype)
         # Channels-last is the faster layout for convolutions on both CPU and CUDA.
         self.module = module.to(memory_format=torch.channels_last)
+        settle(self.device)
 
     def __call__(
         self,
@@ -79,7 +82,7 @@ class Network:
         )
         outputs: list[Any] = []
         start, size = 0, max(1, self.chunk_size)
-        with _inference(self.device):
+        with _inference(self.device, self._tf32):
             while start < len(tensor) or not outputs:
                 try:
                     part = slice(start, start + size)

@@ -32,6 +32,13 @@ def uploaded(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tenso
     ]
 
 
+def sent(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
+    """Arrays on a device, by one copy; on the CPU they share their memory."""
+    if device.type == "cpu":
+        return [torch.from_numpy(array) for array in arrays]
+    return uploaded(arrays, device)
+
+
 def downloaded(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:
     """Tensors of one dtype and device as arrays."""
     if not tensors:

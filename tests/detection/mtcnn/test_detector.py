@@ -162,7 +162,7 @@ def test_bilinear_crops_spelled_out() -> None:
     boxes = np.array(
         [[60.3, 40.8, 151.2, 131.7], [-20.0, -9.5, 30.0, 40.5], [380.0, 150, 500, 270]]
     )
-    crops = BilinearCrops([torch.from_numpy(image)], [canvas])
+    crops = BilinearCrops([torch.from_numpy(image)], torch.tensor(BilinearCrops.facts([canvas])))
     ours = crops.cut(torch.zeros(3, dtype=torch.int64), torch.from_numpy(boxes), 24).numpy()
     for box, crop in zip(boxes, ours, strict=True):
         x1, y1, x2, y2 = box / [width, height, width, height]
@@ -186,7 +186,8 @@ def test_area_crops_spelled_out() -> None:
     boxes = np.array(
         [[60.3, 40.8, 151.2, 131.7], [-20.0, -9.5, 30.0, 40.5], [9.0, 8.0, 15.0, 14.9]]
     )
-    crops = AreaCrops([torch.from_numpy(image) for image in images], canvases)
+    facts = torch.tensor(AreaCrops.facts(canvases))
+    crops = AreaCrops([torch.from_numpy(image) for image in images], facts)
     image = torch.tensor([1, 0, 1])
     ours = crops.cut(image, torch.from_numpy(boxes), 24)
     for position, box, crop in zip(image.tolist(), boxes, ours, strict=True):

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepface.detection.boxes import Suppression
 from deepface.detection.canvas import Canvas
 from deepface.detection.retinaface.base import anchor_grid
 from deepface.detection.retinaface.detector import Layers, RetinaFaceDetector, keras_order
@@ -197,7 +198,7 @@ def assert_equal_to_the_original(
 def test_decoding_and_suppression_are_the_packages(on_device: bool, strip: Image) -> None:
     found = RetinaFaceDetector.__new__(RetinaFaceDetector)
     found.threshold, found._anchors = 0.9, anchor_grid
-    found.min_face_size = None
+    found.min_face_size, found._suppression = None, Suppression()
     shape, scale = (120, 333), 1.37
     view = RetinaFaceDetector._view(found, Canvas(strip))
     view = type(view)(shape, scale, view.frame, True)
@@ -231,7 +232,8 @@ def test_switches_change_no_face(detector: RetinaFaceDetector, strip: Image) -> 
 def test_scaling_on_the_device_is_opencvs(detector: RetinaFaceDetector, strip: Image) -> None:
     for canvas in (Canvas(strip), Canvas.with_border(strip, 0.5)):
         view = detector._view(canvas)
-        pixels = detector._device_input(torch.from_numpy(strip)[None], canvas, view)
+        tables = [torch.from_numpy(table) for table in detector._tables(canvas, view, 1)]
+        pixels = detector._device_input(torch.from_numpy(strip)[None], canvas, view, tables)
         expected = detector._host_input(canvas, view)
         assert pixels.dtype == torch.uint8
         np.testing.assert_array_equal(pixels[0].permute(1, 2, 0).numpy(), expected)

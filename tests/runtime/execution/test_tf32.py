@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from deepface.runtime.execution import tf32
-from deepface.runtime.execution.tf32 import exact_float32
+from deepface.runtime.execution.tf32 import exact_float32, tensor_float32
 
 #: A program that for each switch uses it, then the block twice, and compares what can be read
 #: before, inside and after. In processes of their own: what was set stays set.
 PROGRAM = """
 import os, sys
 import torch
-from deepface.runtime.execution.tf32 import exact_float32
+from deepface.runtime.execution.tf32 import exact_float32, tensor_float32
 
 backends = torch.backends
 READ = {
@@ -56,6 +56,11 @@ def check(switch):
         assert inside[name] is False or before[name] == "unreadable", (switch, before, inside)
     for name in ("convolutions", "products"):
         assert inside.get(name, "ieee") == "ieee", (switch, inside)
+    with tensor_float32():
+        inside = state()
+    assert state() == before, (switch, before, state())
+    for name in ("convolutions", "products"):
+        assert inside.get(name, "tf32") == "tf32", (switch, inside)
 
 for switch in sys.argv[1:]:
     child = os.fork()
@@ -130,3 +135,14 @@ def test_one_thread_leaves_while_another_is_inside() -> None:
         thread.join()
         assert not torch.backends.cudnn.allow_tf32
     assert torch.backends.cudnn.allow_tf32 is before
+
+
+def test_who_needs_float32_has_it_while_others_want_tf32() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    for outer, inner in ((tensor_float32, exact_float32), (exact_float32, tensor_float32)):
+        with outer():
+            assert torch.backends.cudnn.allow_tf32 is (outer is tensor_float32)
+            with inner():
+                assert not torch.backends.cudnn.allow_tf32
+            assert torch.backends.cudnn.allow_tf32 is (outer is tensor_float32)
+        assert torch.backends.cudnn.allow_tf32 is before

@@ -1,0 +1,47 @@
+"""``precision`` of detectors: taken by every network, off by default, and through public doors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from deepface import DeepFace
+from deepface.runtime.execution import network as runner
+from tests.standin.pictures import portrait
+from tests.standin.test_detectors import NETWORKS, built
+
+HALF = [name for name in NETWORKS if name != "opencv"]
+
+
+def dtypes(name: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> set[torch.dtype]:
+    """Of what goes into the network of a detector on the CPU while a face is found."""
+    seen: set[torch.dtype] = set()
+    forward = runner.Network._forward
+
+    def spy(self: Any, *arguments: Any) -> Any:
+        seen.add(self.dtype)
+        return forward(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner.Network, "_forward", spy)
+        faces: Any = DeepFace.extract_faces(portrait(), name, device="cpu", **options)
+    (box,) = (face["facial_area"] for face in faces)
+    assert 30 < box["x"] + box["w"] / 2 < 120, "the face in the middle"
+    return seen
+
+
+@pytest.mark.parametrize("name", HALF)
+def test_each_network_runs_in_half_precision(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    built(name, "cpu")
+    assert dtypes(name, monkeypatch) <= {torch.float32}  # none: YuNet by OpenCV
+    assert dtypes(name, monkeypatch, precision="bf16") == {torch.bfloat16}
+    assert dtypes(name, monkeypatch, precision="tf32") <= {torch.float32}
+
+
+def test_detectors_without_a_network_stay_as_they_are() -> None:
+    """``represent`` in half precision works with any detector."""
+    expected = DeepFace.extract_faces(portrait(), "opencv")
+    found = DeepFace.extract_faces(portrait(), "opencv", precision="bf16")
+    assert [face["facial_area"] for face in found] == [face["facial_area"] for face in expected]
