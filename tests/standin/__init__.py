@@ -12,9 +12,10 @@ stream and not waited for, and memory beyond a limit that a test sets. What is c
 without waiting holds garbage until somebody waits. It counts kernels (views are free), what makes
 the host wait, copies, bytes and floating-point operations, each with the product's source line.
 
-What it cannot see: time; rounding and algorithms of CUDA's kernels; memory that is given back while
-another stream reads it; kernels that CUDA lacks and ``costs.NO_CUDA`` does not list; real nvJPEG;
-CUDA graphs. Launches of compound operations (sort, nonzero, nms) are estimates from the sources.
+What it cannot see: time; rounding and algorithms of CUDA's kernels; what cuDNN fuses; memory that
+is given back while another stream reads it; kernels that CUDA lacks and ``costs.NO_CUDA`` does not
+list; real nvJPEG. Launches of compound operations (sort, nonzero, nms) are estimates from the
+sources.
 
 Where there is a real GPU, nothing here is used: the same tests run on that.
 """

@@ -66,6 +66,7 @@ NO_SCALAR = _names("""
 CPU_ONLY = ("mkldnn", "mkldnn_prepacked", "onednn", "quantized")
 #: What has weights: their arithmetic is what takes time, here as there.
 HEAVY = frozenset(("addmm", "bmm", "convolution", "mm"))
+FUSED = frozenset(("cudnn_convolution_relu", "cudnn_convolution_add_relu"))
 
 
 def launches(name: str, args: Sequence[Any]) -> int:
@@ -81,10 +82,10 @@ def launches(name: str, args: Sequence[Any]) -> int:
 
 def flops(name: str, args: Sequence[Any]) -> float:
     """Floating-point operations of what has weights, else 0."""
-    if name not in HEAVY:
+    if name not in HEAVY | FUSED:
         return 0.0
-    if name == "convolution":
-        height, width = _convolved(args)
+    if name == "convolution" or name in FUSED:
+        height, width = _convolved(unfused(name, args)[0])
         return 2.0 * int(args[0].shape[0]) * height * width * int(args[1].numel())
     left, right = args[-2:] if name != "addmm" else args[1:3]
     return 2.0 * int(left.numel()) * int(right.shape[-1])
@@ -92,6 +93,10 @@ def flops(name: str, args: Sequence[Any]) -> float:
 
 def without_arithmetic(name: str, args: Sequence[Any]) -> Tensor:
     """What has the shape of a heavy operation's result: the bias, or zeros."""
+    if name in FUSED:
+        args, add = unfused(name, args)
+        plain = without_arithmetic("convolution", args)
+        return (plain if add is None else plain.add_(add)).relu_()
     if name == "convolution":
         x, weight, bias = args[:3]
         out: Tensor = x.new_zeros((x.shape[0], weight.shape[0], *_convolved(args)))
@@ -101,6 +106,14 @@ def without_arithmetic(name: str, args: Sequence[Any]) -> Tensor:
     left, right = args[-2:] if name != "addmm" else args[1:3]
     made: Tensor = left.new_zeros((*left.shape[:-1], right.shape[-1]))
     return made + args[0] if name == "addmm" else made
+
+
+def unfused(name: str, args: Sequence[Any]) -> tuple[Sequence[Any], Tensor | None]:
+    """The arguments of the plain convolution in a fused one, and what is added."""
+    if name != "cudnn_convolution_add_relu":
+        return args, None
+    x, weight, add, _, *rest = args
+    return (x, weight, *rest), add
 
 
 def _convolved(args: Sequence[Any]) -> list[int]:

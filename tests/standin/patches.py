@@ -12,7 +12,7 @@ import torch
 import torchvision.io
 
 from deepface.runtime.models import cached_models
-from tests.standin import streams
+from tests.standin import graphs, streams
 from tests.standin.tensors import COUNTS, SETTINGS, DeviceTensor, _made, modes
 
 #: What was built here before.
@@ -51,6 +51,8 @@ class Standin(contextlib.ExitStack):
             "stream": streams.stream,
             "Stream": streams.Stream,
             "Event": streams.Event,
+            "CUDAGraph": graphs.CudaGraph,
+            "graph": graphs.graph,
             "current_stream": streams.current_stream,
             "default_stream": streams.default_stream,
             "synchronize": lambda device=None: streams.current_stream(device).synchronize(),

@@ -32,6 +32,7 @@ class Settings:
         refused: what was refused, with the product's line.
         used: devices that anything ran on.
         streams: likewise streams.
+        captured: operations of the CUDA graph that is being made.
     """
 
     def __init__(self) -> None:
@@ -44,10 +45,19 @@ class Settings:
         self.refused: list[str] = []
         self.used: set[int] = set()
         self.streams: set[Stream] = set()
+        self.captured: list[Any] | None = None
 
 
 COUNTS, SETTINGS = Counts(), Settings()
-HOST.note = COUNTS.wait
+
+
+def _note_wait(what: str) -> None:
+    if SETTINGS.captured is not None:
+        refuse(f"{what}: operation not permitted when stream is capturing")
+    COUNTS.wait(what)
+
+
+HOST.note = _note_wait
 
 
 class Origin:
@@ -257,7 +267,7 @@ def _copied(target: Tensor, source: Tensor, non_blocking: bool) -> Tensor:
             _uploaded(source, not non_blocking)
         if isinstance(source, DeviceTensor) or not mine.is_contiguous():
             COUNTS.kernel(1, costs.touched(theirs) + costs.touched(mine), 0)
-        _rewritten(target)
+        rewritten(target)
         mine.copy_(theirs)
         return target
     assert isinstance(source, DeviceTensor)
@@ -269,7 +279,8 @@ def _copied(target: Tensor, source: Tensor, non_blocking: bool) -> Tensor:
     return target
 
 
-def _rewritten(tensor: DeviceTensor) -> None:
+def rewritten(tensor: DeviceTensor) -> None:
+    """New numbers are in it, made on the current stream."""
     made = _worked(tensor.number)
     tensor.origin.stream, tensor.origin.tick = made.stream, made.tick
 
@@ -303,22 +314,23 @@ def _run(
         moved = sum(map(costs.touched, read)) + sum(map(costs.touched, outs))
         COUNTS.kernel(costs.launches(name, args), moved, flops)
         COUNTS.lines["flops"][product_line()] += int(flops)
-    return _wrapped(name, out, tensors, index)
+    wrapped = _wrapped(name, out, tensors, index)
+    if SETTINGS.captured is not None:
+        SETTINGS.captured.append((func, inner_args, inner_kwargs, out, wrapped))
+    return wrapped
 
 
 def _computed(func: Any, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    if SETTINGS.skip_arithmetic and name in costs.HEAVY and costs.flops(name, args) > 5e7:
+    if SETTINGS.skip_arithmetic and costs.flops(name, args) > 5e7:
         return costs.without_arithmetic(name, args)
     if name == "cudnn_batch_norm":
         x, weight, bias, mean, var, training, momentum, eps = args
         normed = aten.native_batch_norm.default(x, weight, bias, mean, var, training, momentum, eps)
         return (*normed, torch.empty(0))
-    if name == "cudnn_convolution_relu":
-        return aten.convolution.default(*args[:3], *args[3:6], False, [0, 0], args[6]).relu_()
-    if name == "cudnn_convolution_add_relu":
-        x, weight, add, alpha, *rest = args
-        y = aten.convolution.default(x, weight, *rest[:4], False, [0, 0], rest[4])
-        return y.add_(add, alpha=alpha).relu_()
+    if name in costs.FUSED:
+        plain, add = costs.unfused(name, args)
+        y = aten.convolution.default(*plain[:6], False, [0, 0], plain[6])
+        return (y if add is None else y.add_(add)).relu_()
     return func(*args, **kwargs)
 
 
@@ -335,6 +347,8 @@ def _count_waits(name: str, args: Sequence[Any], kwargs: Mapping[str, Any], inde
     if name == "repeat_interleave" and kwargs.get("output_size") is None:
         waits += not (len(args) > 1 and isinstance(args[-1], int))
     if waits:
+        if SETTINGS.captured is not None:
+            refuse(f"{name}: operation not permitted when stream is capturing")
         COUNTS.wait(name, waits)
         HOST.learn(current_stream(index).marks())
     if name in costs.BRINGS_BACK:
@@ -349,7 +363,7 @@ def _wrapped(name: str, out: Any, tensors: Sequence[DeviceTensor], index: int) -
     def wrap(tensor: Tensor) -> Tensor:
         known = by_inner.get(id(tensor))
         if known is not None:
-            _rewritten(known)
+            rewritten(known)
             return known
         origin = origins.get(tensor.untyped_storage()._cdata)
         if origin is None:

@@ -46,8 +46,8 @@ class Crops(ABC):
         rows, base = [], 1
         for canvas in canvases:
             height, width = canvas.image.shape[:2]
-            rows.append((*canvas.shape, canvas.top, canvas.left, height, width))
-            rows[-1] += (width + cls._more, base)
+            place = (*canvas.shape, canvas.top, canvas.left, height, width)
+            rows.append((*place, width + cls._more, base))
             base += (height + cls._more) * (width + cls._more)
         return np.array(rows, np.int64)
 

@@ -56,11 +56,9 @@ class _Found:
         wide = torch.float32 if self.boxes.device.type == "mps" else torch.float64
         columns = [passes[:, None], self.image[:, None], self.logits[:, None]]
         table = torch.cat([c.to(wide) for c in (*columns, self.boxes, self.offsets)], 1).cpu()
-        _, image, logits, boxes, offsets = table[table[:, 0] > 0].split(
-            [1, 1, 1, 4, self.offsets.shape[1]], 1
-        )
-        real = self.boxes.dtype
-        return _Found(image[:, 0].long(), boxes.to(real), logits[:, 0].float(), offsets.to(real))
+        table, real = table[table[:, 0] > 0], self.boxes.dtype
+        boxes, offsets = table[:, 3:7].to(real), table[:, 7:].to(real)
+        return _Found(table[:, 1].long(), boxes, table[:, 2].float(), offsets)
 
 
 class _Cascade(Detector):

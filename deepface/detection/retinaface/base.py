@@ -244,8 +244,8 @@ class RetinaFace(Detector):
             there = iter(flat)
             chosen = [[next(there) for _ in mine] for mine in chosen]
         else:
-            for part, *pair in zip(parts[1:], chosen, seen, strict=True):
-                part.append(self._host_batch(*pair))
+            for part, mine, batch in zip(parts[1:], chosen, seen, strict=True):
+                part.append(self._host_batch(mine, batch))
             arrived = sent(list(chain(*parts)), device)
         tensors = iter(arrived)
         known, *others = ([next(tensors) for _ in part] for part in parts)
@@ -274,6 +274,8 @@ class RetinaFace(Detector):
         if batch.bin.ragged:
             sizes = [view.shape for view in batch.views]
             return [cells_beyond(sizes, batch.bin.shape, stride) for stride in _STRIDES]
+        if not (self.device_preprocessing or canvases[0].on_device):
+            return []
         return self._tables(canvases[0], batch.views[0], len(canvases))
 
     def _tables(self, canvas: Canvas, view: InputView, count: int) -> list[NDArray[Any]]:

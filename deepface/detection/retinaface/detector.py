@@ -97,7 +97,7 @@ class RetinaFaceDetector(RetinaFace):
         return pixels[view.frame.rows, view.frame.columns]
 
     def _tables(self, canvas: Canvas, view: InputView, count: int) -> list[NDArray[Any]]:
-        if view.scale == 1 or not (self.device_preprocessing or canvas.on_device):
+        if view.scale == 1:
             return []
         frame = view.frame
         whole = Rectangle(-canvas.top, -canvas.left, canvas.height, canvas.width)

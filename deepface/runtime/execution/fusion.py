@@ -1,7 +1,8 @@
 """A convolution and what follows it as one step.
 
 Batch norm is folded into the weights, in float64. On a CPU, oneDNN adds and activates while it
-writes the result: without that, a residual network spends a fifth of its time re-reading memory.
+writes the result: without that, a residual network spends a fifth of its time re-reading memory. On
+CUDA cuDNN does, where it can (:mod:`deepface.runtime.execution.cudnn`).
 Networks are made of these steps by hand, or from their layers by
 :func:`deepface.runtime.execution.graph.for_inference`.
 """
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepface.logger import get_logger
+from deepface.runtime.execution.cudnn import CudnnConvRelu
 
 
 class FusedConv2d(nn.Module):
@@ -50,6 +52,7 @@ class FusedConv2d(nn.Module):
         self.slope, self.silu = slope, silu
         # An opaque tensor is no buffer: it can be neither cast nor moved.
         self._packed: tuple[Tensor, ...] = ()
+        self._cudnn = CudnnConvRelu()
 
     def pack(self, size: Iterable[int]) -> None:
         """Lay the weights out as oneDNN wants them for inputs of a size; other sizes do, too.
@@ -76,9 +79,12 @@ class FusedConv2d(nn.Module):
         """The result for ``x``; ``add``, of the result's shape, is added and overwritten."""
         weight = self._packed[0] if self._packed else self.weight
         if not _has_onednn(x):
-            y = F.conv2d(
-                x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups
-            )
+            places = (self.stride, self.padding, self.dilation, self.groups)
+            if self.slope == 0 and x.device.type == "cuda":
+                y = self._cudnn(x, weight, self.bias, add, places)
+                if y is not None:
+                    return y
+            y = F.conv2d(x, weight, self.bias, *places)
             return self._activated(y if add is None else add.add_(y))
         geometry = (self.padding, self.stride, self.dilation, self.groups)
         relu = "relu" if self.slope == 0 else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.logger import get_logger
+from deepface.runtime.execution.cuda_graphs import Graphs
 from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.streams import settle
 from deepface.runtime.execution.tf32 import exact_float32, tensor_float32
@@ -57,6 +59,9 @@ class Network:
         module = module.eval().requires_grad_(False).to(device=self.device, dtype=self.dtype)
         # Channels-last is the faster layout for convolutions on both CPU and CUDA.
         self.module = module.to(memory_format=torch.channels_last)
+        self._graphs: Callable[[Tensor], Any] = self.module
+        if self.device.type == "cuda" and os.environ.get("DEEPFACE_CUDA_GRAPHS") == "1":
+            self._graphs = Graphs(self.module)
         settle(self.device)
 
     def __call__(
@@ -113,7 +118,8 @@ class Network:
         chunk = chunk.to(dtype=self.dtype)
         if chunk.ndim == 4:
             chunk = chunk.contiguous(memory_format=torch.channels_last)
-        return _as_float32(self.module(chunk, **arguments))
+        run = self.module if arguments else self._graphs
+        return _as_float32(run(chunk, **arguments))
 
     def upload(self, tensor: Tensor) -> Tensor:
         """``tensor`` on the device, through pinned memory for CUDA."""

@@ -88,6 +88,13 @@ def _turn(to: str) -> None:
     for part, before in zip(newer, precisions, strict=True):
         if before != to:
             part.fp32_precision = to
+        _restore.append(partial(_put_back, part, before))
+
+
+def _put_back(part: Any, before: str) -> None:
+    """Where an older switch, put back, has set a newer one that was not set."""
+    if part.fp32_precision != before:
+        part.fp32_precision = before
 
 
 def _value(read: Callable[[], T]) -> T | None:

@@ -1,0 +1,53 @@
+"""A convolution, a sum and ReLU as one kernel of cuDNN, where it has one.
+
+Which ones it has depends on the layer, the dtype and the version. So a layer asks once, and
+compares with what single steps give. ``torch.jit.optimize_for_inference`` uses the same operators.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from deepface.logger import get_logger
+from deepface.runtime.execution.batching import is_out_of_memory
+
+#: By how much both may differ, of the largest number: in float32, where TF32 would be more, and in
+#: half precision.
+_TOLERANCE = {torch.float32: 3e-5}
+_HALF_TOLERANCE = 2e-2
+
+
+class CudnnConvRelu:
+    """What cuDNN has for one layer."""
+
+    def __init__(self) -> None:
+        self._fits: dict[tuple[torch.dtype, bool], bool] = {}
+
+    def __call__(
+        self, x: Tensor, weight: Tensor, bias: Tensor, add: Tensor | None, geometry: Any
+    ) -> Tensor | None:
+        """ReLU of the convolution (stride, padding, dilation, groups) and the sum, or ``None``."""
+        kind = x.dtype, add is None
+        if self._fits.get(kind) is False:
+            return None
+        try:
+            if add is None:
+                y = torch.cudnn_convolution_relu(x, weight, bias, *geometry)
+            else:
+                y = torch.cudnn_convolution_add_relu(x, weight, add, 1.0, bias, *geometry)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            get_logger().debug("cuDNN does not fuse %s: %s", tuple(weight.shape), error)
+            self._fits[kind] = False
+            return None
+        if kind not in self._fits:
+            expected = F.conv2d(x, weight, bias, *geometry)
+            expected = (expected if add is None else expected + add).relu_()
+            limit = _TOLERANCE.get(x.dtype, _HALF_TOLERANCE) * expected.abs().max()
+            self._fits[kind] = bool(((y - expected).abs() <= limit).all())
+        return y if self._fits[kind] else None

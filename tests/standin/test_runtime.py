@@ -1,0 +1,145 @@
+"""What the network runner does on CUDA alone: graphs, fused convolutions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from deepface.runtime.execution import cuda_graphs
+from deepface.runtime.execution.cudnn import CudnnConvRelu
+from deepface.runtime.execution.fusion import fused
+from deepface.runtime.execution.network import Network
+from tests.standin import Standin
+
+
+class Small(nn.Module):
+    """Two outputs, of which one is changed in place."""
+
+    def __init__(self, waits: bool = False) -> None:
+        super().__init__()
+        self.first, self.second, self.waits = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1), waits
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.first(x).relu_()
+        if self.waits and x.sum() < 0:
+            x = x + 1
+        return self.second(x), x.mean((2, 3))
+
+
+def batch(seed: int, count: int = 2) -> Tensor:
+    return torch.rand((count, 3, 8, 8), generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture
+def with_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPFACE_CUDA_GRAPHS", "1")
+
+
+def outputs(network: Network, x: Tensor) -> list[Tensor]:
+    return [part.cpu() for part in network(x.to(network.device))]
+
+
+def test_graphs_give_what_the_module_gives(with_graphs: None, device: Standin) -> None:
+    torch.manual_seed(0)
+    plain = Small().eval()
+    network = Network(Small(), "cuda:1")
+    network.module.load_state_dict(plain.state_dict())
+    kept = []
+    for seed in range(5):
+        for count in (2, 3):
+            device.counts.reset()
+            found = outputs(network, batch(seed, count))
+            with torch.inference_mode():
+                expected = plain(batch(seed, count))
+            kept.append((found, expected))
+            if seed > 1:  # captured: the input's layout, the input, the graph, two outputs
+                assert device.counts.launches == 5, device.counts.where("launches")
+    for found, expected in kept:  # no later run has written over them
+        for one, wanted in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, wanted)
+
+
+def test_a_graph_is_used_by_several_streams(with_graphs: None, device: Standin) -> None:
+    network = Network(Small(), "cuda:0")
+    x = batch(0).cuda()
+    torch.cuda.synchronize()
+    expected = outputs(network, batch(0))
+    for _ in range(4):
+        with torch.cuda.stream(torch.cuda.Stream()):  # type: ignore[no-untyped-call]
+            found = network(x)
+            for one, wanted in zip(found, expected, strict=True):
+                assert torch.equal(one.cpu(), wanted)
+    assert not device.settings.refused
+
+
+def test_what_cannot_be_captured_runs_as_ever(with_graphs: None, device: Standin) -> None:
+    network = Network(Small(waits=True), "cuda:0")
+    for seed in range(4):
+        assert len(outputs(network, batch(seed))) == 2
+    assert len(device.settings.refused) == 1  # it is tried once
+    device.settings.refused.clear()
+
+
+def test_graphs_of_few_shapes_are_kept(
+    with_graphs: None, device: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuda_graphs, "_MOST", 2)
+    network = Network(Small(), "cuda:0")
+    for count in (1, 1, 2, 2, 3, 3, 1):
+        outputs(network, batch(0, count))
+    graphs: Any = network._graphs
+    assert [shape[0] for shape, _ in graphs._shapes] == [3, 1]
+
+
+def test_no_graphs_unless_asked_for_or_elsewhere(
+    device: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Network(Small(), "cuda:0")
+    assert network._graphs is network.module
+    monkeypatch.setenv("DEEPFACE_CUDA_GRAPHS", "1")
+    network = Network(Small(), "cpu")
+    assert network._graphs is network.module
+
+
+@pytest.mark.parametrize("fault", [None, "raises", "wrong"])
+@pytest.mark.parametrize("adds", [False, True])
+def test_fused_convolutions(
+    fault: str | None, adds: bool, device: Standin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cuDNN does not have, or has wrong, is done in single steps, whatever it says later."""
+    torch.manual_seed(1)
+    layer = fused(nn.Conv2d(3, 4, 3, padding=1), None, 0.0)
+    x, add = batch(3), torch.rand(2, 4, 8, 8) if adds else None
+    with torch.inference_mode():
+        expected = layer(x, None if add is None else add.clone())
+    there = layer.to("cuda:0")
+    names = ("cudnn_convolution_relu", "cudnn_convolution_add_relu")
+    for name in names if fault else ():
+        right = getattr(torch, name)
+
+        def broken(*arguments: Any, right: Any = right) -> Tensor:
+            if fault == "raises":
+                raise RuntimeError("unable to find an engine to execute this computation")
+            return right(*arguments) * 1.01  # type: ignore[no-any-return]
+
+        monkeypatch.setattr(torch, name, broken)
+    for _ in range(2):
+        device.counts.reset()
+        with torch.inference_mode():
+            moved = None if add is None else add.to("cuda:0")
+            torch.testing.assert_close(there(x.to("cuda:0"), moved).cpu(), expected)
+    assert device.counts.launches == (1 if fault is None else 3 + adds)
+    monkeypatch.undo()
+    assert there._cudnn._fits == {(torch.float32, not adds): fault is None}
+
+
+def test_memory_that_is_out_is_no_missing_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        CudnnConvRelu()(batch(0), torch.ones(1, 3, 1, 1), torch.zeros(1), None, ())
