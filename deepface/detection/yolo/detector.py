@@ -26,7 +26,7 @@ from deepface.detection.yolo.letterbox import GREY, Letterbox
 from deepface.detection.yolo.network import Detections, YoloNetwork
 from deepface.images.resample import PixelTable, mixed, resizing
 from deepface.runtime.execution.batching import chunks, group_indices
-from deepface.runtime.execution.device import resolve_device
+from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.network import Network
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FIVE_POINTS, FacialAreaRegion, Image, Point
@@ -68,8 +68,8 @@ class YoloDetector(Detector):
         if self._yolo.points != len(FIVE_POINTS):
             self.landmarks = 0
         where = resolve_device(device)
-        if where.type == "cpu":
-            self._yolo.for_cpu()
+        if where.type == "cpu" and resolve_precision(precision) == torch.float32:
+            self._yolo.for_cpu()  # its layers can be cast no more
         # On a CPU more pictures at a time only leave the cache: 64 were half as fast as one by one.
         chunk_size = 8 if where.type == "cpu" else 64
         self._network = Network(self._yolo, where, precision, chunk_size)
