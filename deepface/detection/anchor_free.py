@@ -83,7 +83,7 @@ class AnchorFree(ABC):
     #: Overlap above which a face is suppressed by a better one.
     overlap = 0.3
 
-    def __init__(self, module: nn.Module, device: str | None, precision: str | None) -> None:
+    def __init__(self, module: nn.Module, device: str | None, precision: str | None = None) -> None:
         self._network = Network(module, device, precision, chunk_size=2**16)
         self._suppression = Suppression()
         elsewhere = self._network.device.type != "cpu"

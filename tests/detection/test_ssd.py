@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from deepface.detection.boxes import Suppression
 from deepface.detection.cards.ssd import CARD
 from deepface.detection.ssd import SsdDetector, detections, read_caffe
 from deepface.errors import WeightsError
@@ -52,12 +53,12 @@ def test_the_network_is_opencvs(detector: SsdDetector, opencv: Any, pictures: li
         np.testing.assert_allclose(rows[0, :, 1:], boxes.reshape(-1, 4), atol=1e-4)
         logits = rows[0, :, 0]
         np.testing.assert_allclose(logits.sigmoid(), confidences.reshape(-1, 2)[:, 1], atol=1e-5)
-        centre, half = detector._net.priors[:, :2], detector._net.priors[:, 2:] / 2
+        centre, half = detector._priors[:, :2], detector._priors[:, 2:] / 2
         corners = torch.cat([centre - half, centre + half], 1)
         np.testing.assert_allclose(corners, priors[0, 0].reshape(-1, 4), atol=1e-6)
         # OpenCV lets the 400 best compete, and shows from a confidence of 0.01 on.
         best = logits.argsort(descending=True)[:400]
-        ours = detections(rows[:, best], detector._net.priors[best], 0.01)
+        ours = detections(rows[:, best], detector._priors[best], 0.01, Suppression())
         expected = found[0, 0][found[0, 0, :, 2] > 0]
         assert len(expected) > 50
         np.testing.assert_allclose(ours[:200, 1], expected[:, 2], atol=1e-5)
