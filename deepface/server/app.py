@@ -48,12 +48,9 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
         service: share this one, e.g. with gRPC; who made it prepares and closes it.
     """
     settings = settings or (service.settings if service else Settings.load())
-    metrics = Metrics()
     own = service is None
     service = service or Service(settings)
-    service.batcher.observe = metrics.observe
-    metrics.watch(service.batcher)
-    server = _Server(service, metrics)
+    server = _Server(service)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -84,16 +81,16 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
             allow_methods=["*"],
             allow_headers=["*"],
         )
-    app.add_middleware(_Edge, metrics=metrics)
-    app.state.service, app.state.metrics = service, metrics
+    app.add_middleware(_Edge, metrics=service.metrics)
+    app.state.service = service
     return app
 
 
 class _Server:
     """Handlers, and what they share."""
 
-    def __init__(self, service: Service, metrics: Metrics) -> None:
-        self._service, self._metrics = service, metrics
+    def __init__(self, service: Service) -> None:
+        self._service = service
         self._settings = service.settings
         self._bodies = BodyReader(service.settings)
         self._tokens = Tokens(service.settings.tokens)
@@ -174,7 +171,7 @@ class _Server:
         """Metrics for Prometheus."""
         return self._guarded(
             request,
-            lambda: Response(self._metrics.text(), media_type="text/plain; version=0.0.4"),
+            lambda: Response(self._service.metrics.text(), media_type="text/plain; version=0.0.4"),
         )
 
     def _guarded(self, request: Request, answer: Callable[[], Response]) -> Response:
@@ -296,8 +293,7 @@ class _Edge:
             # Only routes that exist: others would make a series for every address tried.
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.in_flight.dec()
-            self._metrics.requests.labels(route, status).inc()
-            self._metrics.seconds.labels(route).observe(seconds)
+            self._metrics.answered(route, status, seconds)
             get_logger().info(
                 "%s %s %s %d %.0f ms, queued %.0f ms",
                 request_id,

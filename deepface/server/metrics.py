@@ -11,14 +11,18 @@ _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 3
 
 
 class Metrics:
-    """The metrics of one server."""
+    """The metrics of one server, whichever protocols it speaks.
 
-    def __init__(self) -> None:
+    Args:
+        batcher: its queue, which is asked for its length whenever Prometheus asks.
+    """
+
+    def __init__(self, batcher: Batcher) -> None:
         self.registry = registry = CollectorRegistry()
-        self.requests = Counter(
+        self._requests = Counter(
             "deepface_requests", "Requests answered", ["route", "status"], registry=registry
         )
-        self.seconds = Histogram(
+        self._request_seconds = Histogram(
             "deepface_request_seconds",
             "From the first byte of a request to its answer",
             ["route"],
@@ -28,6 +32,8 @@ class Metrics:
         self.in_flight = Gauge(
             "deepface_requests_in_flight", "Requests that are being answered", registry=registry
         )
+        depth = Gauge("deepface_queue_depth", "Pictures that wait", registry=registry)
+        depth.set_function(lambda: len(batcher))
         self._queued = Histogram(
             "deepface_queue_seconds",
             "What a picture waited for its batch",
@@ -58,10 +64,10 @@ class Metrics:
             "deepface_picture_errors", "Pictures that gave an error", kind, registry=registry
         )
 
-    def watch(self, batcher: Batcher) -> None:
-        """Ask this queue for its length whenever Prometheus asks."""
-        depth = Gauge("deepface_queue_depth", "Pictures that wait", registry=self.registry)
-        depth.set_function(lambda: len(batcher))
+    def answered(self, route: str, status: int | str, seconds: float) -> None:
+        """A request has its answer. The route is one of those that exist."""
+        self._requests.labels(route, status).inc()
+        self._request_seconds.labels(route).observe(seconds)
 
     def observe(self, done: BatchReport) -> None:
         """A batch is done."""

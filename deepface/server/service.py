@@ -24,6 +24,7 @@ from deepface.server import parameters as p
 from deepface.server.batching import Batcher, Call, SharedPipeline, current_call
 from deepface.server.database import ConnectionPool
 from deepface.server.failures import Refused, TooMuch, item_error
+from deepface.server.metrics import Metrics
 from deepface.server.pictures import Body, PictureReader
 from deepface.server.settings import Settings
 
@@ -45,6 +46,8 @@ class Service:
             settings.max_wait_ms / 1000,
             settings.max_queue,
         )
+        self.metrics = Metrics(self.batcher)
+        self.batcher.observe = self.metrics.observe
         self._databases = ConnectionPool(
             lambda: open_database(settings.database_type, settings.connection_details),
             settings.database_connections,

@@ -163,6 +163,21 @@ def test_the_callers_errors(stub: Any, request_: Any, text: str) -> None:
     assert code == grpc.StatusCode.INVALID_ARGUMENT and text in details
 
 
+def test_requests_are_counted_as_those_of_rest_are(colors: ColorModel) -> None:
+    server = serving()
+    with server as stub:
+        good = pb.RepresentRequest(img=pb.Image(content=encoded(1)), **SKIP)
+        stub.Represent(good)
+        code_of(stub.Represent, pb.RepresentRequest())
+        asked = [messages.StreamRequest(represent=request) for request in (good, None, good)]
+        assert len(list(stub.Stream(iter(asked)))) == 3
+        text = server.service.metrics.text().decode()
+    for status, count in (("OK", 3), ("INVALID_ARGUMENT", 1)):
+        labels = f'route="grpc /represent",status="{status}"'
+        assert f"deepface_requests_total{{{labels}}} {count}.0" in text
+    assert 'deepface_faces_total{actions="",detector="skip",model="colors"} 3.0' in text
+
+
 def test_presence_is_honoured(stub: Any) -> None:
     image = pb.Image(path="noface.png")
     request = pb.RepresentRequest(

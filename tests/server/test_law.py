@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from deepface.server.batching import BatchReport
 from tests.data import package_pictures, read, weight
 from tests.server.conftest import live
 from tests.server.stand_ins import FixedAge, FixedGender, cached_attributes
-from tests.stand_ins import ColorModel
+from tests.stand_ins import ColorModel, cached
 
 CLIENTS, REQUESTS = 16, 48
 
@@ -33,6 +34,10 @@ class Job:
     route: str
     fields: dict[str, Any]
     alone: Callable[[], Any]
+
+    @cached_property
+    def expected(self) -> Any:
+        return expected_of(self)
 
 
 def scenes() -> list[np.ndarray[Any, Any]]:
@@ -137,15 +142,17 @@ def check(job: Job, answer: httpx.Response, expected: Any) -> None:
         same(body if job.route == "/verify" else body["results"], expected)
 
 
-@pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch, colors: ColorModel) -> list[Job]:
+@pytest.fixture(scope="module")
+def jobs() -> Iterator[list[Job]]:
     weight("face_detection_yunet_2023mar.onnx")
-    cached_attributes(monkeypatch, Age=FixedAge(), Gender=FixedGender())
-    return jobs_of(scenes())
+    colors = cached("facial_recognition", "colors", ColorModel())
+    with colors, pytest.MonkeyPatch.context() as patch:
+        cached_attributes(patch, Age=FixedAge(), Gender=FixedGender())
+        yield jobs_of(scenes())
 
 
 def test_48_requests_of_16_clients_are_answered_as_48_single_calls(jobs: list[Job]) -> None:
-    expected = [expected_of(job) for job in jobs]
+    expected = [job.expected for job in jobs]
     sizes: list[int] = []
     with live(batch_size=8) as (url, service), ThreadPoolExecutor(CLIENTS) as pool:
         observe = service.batcher.observe
@@ -165,7 +172,7 @@ def test_48_requests_of_16_clients_are_answered_as_48_single_calls(jobs: list[Jo
 
 def test_also_while_others_fail_expire_and_hang_up(jobs: list[Job]) -> None:
     jobs = jobs[::3]
-    expected = [expected_of(job) for job in jobs]
+    expected = [job.expected for job in jobs]
     with live(batch_size=8) as (url, service), ThreadPoolExecutor(CLIENTS) as pool:
         address = ("127.0.0.1", int(url.rpartition(":")[2]))
 
@@ -207,7 +214,7 @@ def test_over_streams_too(jobs: list[Job], tmp_path: Path) -> None:
 
     kinds = {"/represent": "represent", "/analyze": "analyze", "/verify": "verify"}
     jobs = [job for job in jobs if job.route in kinds][:24]
-    expected = [expected_of(job) for job in jobs]
+    expected = [job.expected for job in jobs]
     requests = []
     for number, job in enumerate(jobs):
         fields = {k: {"path": v} if k.startswith("img") else v for k, v in job.fields.items()}

@@ -152,6 +152,17 @@ def test_it_works_by_keyboard(page: Any, pictures: Path) -> None:
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id"))
     assert {"files", "function", "detector_backend", "token", "align"} <= reached
+    page.set_input_files("#files", pictures / "a.jpg")  # the dialog is the browser's own
+    page.focus("#detector_backend")
+    page.keyboard.type("yunet")
+    for _ in range(9):  # as far as the button
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "run":
+            break
+    page.keyboard.press("Enter")
+    page.wait_for_selector("svg rect", state="attached")
+    page.keyboard.press("Tab")  # the answer can be scrolled
+    assert page.evaluate("document.activeElement.tagName") == "PRE"
 
 
 def test_a_phone_needs_no_sideways_scrolling(browser: Any, url: str, pictures: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -102,32 +104,45 @@ class Calls:
     def _stream_answer(self, request: Any, context: Any) -> Any:
         answer = messages.StreamResponse(id=request.id)
         kind = request.WhichOneof("request")
-        request_id = uuid.uuid4().hex
         try:
             if kind is None:
                 raise Refused(400, "the request is empty: fill in one of its calls")
-            route = _BY_PATH[f"/{kind}"]
-            answer.result.update(self._perform(route, getattr(request, kind), context, request_id))
-        except Exception as error:
-            refused = refusal(error, _BY_PATH[f"/{kind}"].doing if kind else "reading", request_id)
-            answer.error.code = _CODES[refused.status].value[0]
+            with self._asked(_BY_PATH[f"/{kind}"], uuid.uuid4().hex) as route:
+                answer.result.update(self._perform(route, getattr(request, kind), context))
+        except Refused as refused:
+            answer.error.code = _code(refused).value[0]
             answer.error.message = refused.text
         return answer
 
     def _answer(self, path: str, request: Any, context: Any) -> Any:
-        route, metadata = _BY_PATH[path], _metadata(context)
+        metadata = _metadata(context)
         request_id = metadata.get("x-request-id") or uuid.uuid4().hex
         context.set_trailing_metadata((("x-request-id", request_id),))
         try:
-            self._tokens.check(metadata.get("authorization"))
-            result = self._perform(route, request, context, request_id)
-        except Exception as error:
-            _abort(context, refusal(error, route.doing, request_id))
+            with self._asked(_BY_PATH[path], request_id) as route:
+                self._tokens.check(metadata.get("authorization"))
+                result = self._perform(route, request, context)
+        except Refused as refused:
+            _abort(context, refused)
         answer = messages.DeepFaceResponse()
         answer.result.update(result)
         return answer
 
-    def _perform(self, route: Route, request: Any, context: Any, request_id: str) -> Answer:
+    @contextmanager
+    def _asked(self, route: Route, request_id: str) -> Iterator[Route]:
+        """A request: what goes wrong within is raised as ``Refused``, and the metrics know."""
+        begun, code = time.perf_counter(), grpc.StatusCode.OK
+        try:
+            yield route
+        except Exception as error:
+            refused = refusal(error, route.doing, request_id)
+            code = _code(refused)
+            raise refused from None
+        finally:
+            seconds = time.perf_counter() - begun
+            self._service.metrics.answered(f"grpc {route.path}", code.name, seconds)
+
+    def _perform(self, route: Route, request: Any, context: Any) -> Answer:
         with self._service.call(context.time_remaining()) as call:
             if not context.add_callback(call.cancel):
                 call.cancel()
@@ -178,11 +193,14 @@ def _metadata(context: Any) -> dict[str, str]:
     return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
 
 
-def _abort(context: Any, refused: Refused) -> None:
-    code = _CODES[refused.status]
+def _code(refused: Refused) -> Any:
     if refused.code == "not_configured":
-        code = grpc.StatusCode.FAILED_PRECONDITION
-    context.abort(code, refused.text)
+        return grpc.StatusCode.FAILED_PRECONDITION
+    return _CODES[refused.status]
+
+
+def _abort(context: Any, refused: Refused) -> None:
+    context.abort(_code(refused), refused.text)
 
 
 def _put(answers: queue.Queue[Any], entry: Any, over: threading.Event) -> bool:
