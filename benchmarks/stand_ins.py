@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,7 +118,7 @@ def write_recognition(reference: Path, model: str, folder: Path, onnx: bool) -> 
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     cls = _network_model(model)
-    pth, h5 = (folder / file.name for file in cls.card.files[0])
+    pth, h5, _ = (folder / file.name for file in cls.card.files[0])
     module.write_pth(model, pth)
     module.write_h5(model, h5)
     if onnx:
@@ -137,32 +136,14 @@ def _network_model(model: str) -> type[NetworkModel]:
 
 
 def _write_onnx(cls: type[NetworkModel], pth: Path) -> None:
-    """The network with the weights of ``pth``, beside it; it takes channels last, as published."""
+    """The network with the weights of ``pth``, beside it."""
     import torch
 
+    from deepface.runtime.execution.exported import onnx_bytes
     from deepface.runtime.weights.checkpoints import load_into, load_state_dict
-
-    class ChannelsLast(torch.nn.Module):
-        def __init__(self, network: torch.nn.Module) -> None:
-            super().__init__()
-            self.network = network
-
-        def forward(self, faces: torch.Tensor) -> Any:
-            return self.network(faces.permute(0, 3, 1, 2))
 
     with torch.device("meta"):
         network = cls.__new__(cls).network()
     load_into(network, load_state_dict(pth), pth, cls.ignore)
     width, height = cls.input_shape
-    with warnings.catch_warnings():  # about what the exporter does not need to know
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            ChannelsLast(network).eval().requires_grad_(False),
-            (torch.rand(2, height, width, 3),),
-            str(pth.with_suffix(".onnx")),
-            input_names=["input"],
-            output_names=["output"],
-            dynamic_axes={"input": {0: "batch"}, "output": {0: "batch"}},
-            opset_version=17,
-            dynamo=False,
-        )
+    pth.with_suffix(".onnx").write_bytes(onnx_bytes(network, (height, width, 3)))

@@ -196,11 +196,14 @@ MODULES: dict[str, dict[str, str]] = {
     "deepface.commons.embed_utils": {"is_flat_embedding": "deepface.published:is_flat_embedding"},
     "deepface.commons.package_utils": {"find_file_hash": "deepface.published:find_file_hash"},
     "deepface.commons.backend_utils": {
-        name: f"deepface.published:{name}"
-        for name in (
-            *("BACKENDS", "get_backend_engine", "is_package_installed"),
-            *("is_onnx", "is_pytorch", "is_tensorflow"),
-        )
+        "is_package_installed": "deepface.published:is_package_installed",
+        **{
+            name: f"deepface.runtime.engine:{name}"
+            for name in (
+                *("BACKENDS", "get_backend_engine"),
+                *("is_onnx", "is_pytorch", "is_tensorflow"),
+            )
+        },
     },
     "deepface.commons.constant": {
         "ROOT_DIR": "deepface.published:PARENT_FOLDER",

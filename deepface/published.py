@@ -9,19 +9,13 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "BACKENDS",
     "PACKAGE_FOLDER",
     "PARENT_FOLDER",
     "find_file_hash",
-    "get_backend_engine",
     "is_flat_embedding",
-    "is_onnx",
     "is_package_installed",
-    "is_pytorch",
-    "is_tensorflow",
 ]
 
-BACKENDS = ["pytorch"]
 PACKAGE_FOLDER = str(Path(__file__).parent)
 PARENT_FOLDER = str(Path(__file__).parent.parent)
 
@@ -40,23 +34,3 @@ def find_file_hash(file_path: str | PathLike[str], hash_algorithm: str = "sha256
 def is_package_installed(package_name: str) -> bool:
     """Whether ``package_name`` can be imported."""
     return find_spec(package_name) is not None
-
-
-def get_backend_engine() -> str:
-    """The engine of the networks: always PyTorch."""
-    return "pytorch"
-
-
-def is_pytorch() -> bool:
-    """Whether the engine is PyTorch."""
-    return True
-
-
-def is_tensorflow() -> bool:
-    """Whether the engine is TensorFlow."""
-    return False
-
-
-def is_onnx() -> bool:
-    """Whether the engine is ONNX Runtime."""
-    return False

@@ -25,7 +25,7 @@ class Age(FacialAttribute):
     model_name = "Age"
 
     def _build(self, device: str | None, precision: str | None) -> Network:
-        return vgg_classifier(len(_YEARS), CARD.files[0], device, precision)
+        return vgg_classifier(CARD, len(_YEARS), device, precision)
 
     def report(self, values: Any) -> dict[str, Any]:
         """``age``: whole years."""

@@ -5,6 +5,7 @@ Serengil and Ozpinar, HyperExtended LightFace (ICEET 2021).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -15,8 +16,11 @@ from torch.nn import functional
 
 from deepface.attributes.cards.emotion import CARD
 from deepface.attributes.model import FacialAttribute, percentages, to_channels_first
+from deepface.runtime.execution.engines import network
 from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.published import Published
 from deepface.runtime.weights.load import load_weights
+from deepface.runtime.weights.table import WeightFile
 from deepface.types import Pixels, on_host
 
 _LAYERS = ("conv_1", "conv_2", "conv_3", "conv_4", "conv_5", "fc_1", "fc_2", "fc_3")
@@ -47,6 +51,12 @@ class EmotionNetwork(nn.Module):
         return logits.softmax(1)
 
 
+def _load(files: Sequence[WeightFile]) -> EmotionNetwork:
+    module = EmotionNetwork()
+    load_weights(module, files, _LAYERS)
+    return module
+
+
 class Emotion(FacialAttribute):
     """Percent per label."""
 
@@ -55,9 +65,9 @@ class Emotion(FacialAttribute):
     face_size = None  # every face is scaled to 48x48
 
     def _build(self, device: str | None, precision: str | None) -> Network:
-        module = EmotionNetwork()
-        load_weights(module, CARD.files[0], _LAYERS)
-        return Network(module, device, precision)
+        shape = (*_SIZE, 1)
+        published = Published(CARD.name, CARD.files[0], shape, len(self.labels), _load)
+        return network(published, device, precision)
 
     def probabilities(self, faces: Pixels) -> NDArray[np.float32]:
         """``(n, H, W, 3)`` BGR in [0, 1] -> probabilities ``(n, 7)``."""

@@ -20,7 +20,7 @@ class Gender(FacialAttribute):
     labels = ("Woman", "Man")
 
     def _build(self, device: str | None, precision: str | None) -> Network:
-        return vgg_classifier(len(self.labels), CARD.files[0], device, precision)
+        return vgg_classifier(CARD, len(self.labels), device, precision)
 
     def report(self, values: Any) -> dict[str, Any]:
         """``gender`` and ``dominant_gender``."""

@@ -20,7 +20,7 @@ class Race(FacialAttribute):
     labels = ("asian", "indian", "black", "white", "middle eastern", "latino hispanic")
 
     def _build(self, device: str | None, precision: str | None) -> Network:
-        return vgg_classifier(len(self.labels), CARD.files[0], device, precision)
+        return vgg_classifier(CARD, len(self.labels), device, precision)
 
     def report(self, values: Any) -> dict[str, Any]:
         """``race`` and ``dominant_race``."""

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from deepface.attributes.model import FACE_SIZE
 from deepface.recognition.vgg_face import TRUNK_ORDER, VggTrunk
-from deepface.runtime.execution.device import resolve_device, resolve_precision
+from deepface.runtime.card import Card
+from deepface.runtime.execution.engines import network
 from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.published import Published
 from deepface.runtime.weights.load import load_weights
 from deepface.runtime.weights.table import WeightFile
 
@@ -29,14 +32,21 @@ class VggClassifier(nn.Module):
         return logits.softmax(1)
 
 
-def vgg_classifier(
-    classes: int, files: Sequence[WeightFile], device: str | None, precision: str | None
-) -> Network:
-    """The network with the weights of the first of ``files`` that is on disk."""
-    with torch.device("meta"):  # 134 million numbers that the file replaces
-        module = VggClassifier(classes)
-    load_weights(module, files, [*(f"backbone.{name}" for name in TRUNK_ORDER), "predictions"])
-    where, dtype = resolve_device(device), resolve_precision(precision)
-    if where.type == "cpu" and dtype == torch.float32:
+def vgg_classifier(card: Card, classes: int, device: str | None, precision: str | None) -> Network:
+    """The network of a card with its weights."""
+
+    def load(files: Sequence[WeightFile]) -> VggClassifier:
+        with torch.device("meta"):  # 134 million numbers that the file replaces
+            module = VggClassifier(classes)
+        load_weights(module, files, [*(f"backbone.{name}" for name in TRUNK_ORDER), "predictions"])
+        return module
+
+    published = Published(card.name, card.files[0], (*FACE_SIZE, 3), classes, load, _ready)
+    return network(published, device, precision)
+
+
+def _ready(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    assert isinstance(module, VggClassifier)
+    if device.type == "cpu" and dtype == torch.float32:
         module.backbone.for_cpu()
-    return Network(module, where, precision)
+    return module

@@ -1,4 +1,4 @@
-"""Recognition models that are PyTorch networks."""
+"""Recognition models that are networks with published weights."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from deepface.errors import InvalidEmbeddingsShapeError
 from deepface.recognition.model import FacialRecognition
-from deepface.runtime.execution.device import resolve_device, resolve_precision
+from deepface.runtime.execution.device import resolve_device
+from deepface.runtime.execution.engines import network
 from deepface.runtime.execution.graph import for_inference
-from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.published import Published
 from deepface.runtime.weights.load import load_weights
+from deepface.runtime.weights.table import WeightFile
 from deepface.types import Pixels
 
 
@@ -32,13 +34,21 @@ class NetworkModel(FacialRecognition, ABC):
     chunk_sizes: ClassVar[Mapping[str, int]] = {"cpu": 8}
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
+        width, height = self.input_shape
+        files, shape = self.card.files[0], (height, width, 3)
+        where = resolve_device(device)
+        self.model = network(
+            Published(self.card.name, files, shape, self.output_shape, self._load, self.ready),
+            where,
+            precision,
+            self.chunk_sizes.get(where.type, 64),
+        )
+
+    def _load(self, files: Sequence[WeightFile]) -> nn.Module:
         with torch.device("meta"):  # no random numbers that the file replaces
             module = self.network()
-        load_weights(module, self.card.files[0], self.keras_order(), self.flatten, self.ignore)
-        where, dtype = resolve_device(device), resolve_precision(precision)
-        self.model = Network(
-            self.ready(module, where, dtype), where, precision, self.chunk_sizes.get(where.type, 64)
-        )
+        load_weights(module, files, self.keras_order(), self.flatten, self.ignore)
+        return module
 
     @abstractmethod
     def network(self) -> nn.Module:

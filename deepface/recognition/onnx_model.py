@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from deepface.errors import InvalidEmbeddingsShapeError, MissingPackageError
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.execution.device import resolve_device
+from deepface.runtime.execution.onnx_graph import import_runtime, open_session
 from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
 
@@ -23,10 +22,10 @@ class OnnxModel(FacialRecognition, ABC):
     options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, device: str | None = None) -> None:
-        start = _runtime(self.model_name, device)
+        providers = _providers(self.model_name, device)
         path = ensure_weight(self.card.files[0][0])
+        self.model = open_session(path, f"the model {self.model_name}", providers)
         with reading(path, "ONNX model of faces"):
-            self.model = start(str(path))
             (graph_input,) = self.model.get_inputs()
             self._input_name = graph_input.name
             # A number there is the only batch size that the graph takes; a free one is a name.
@@ -57,14 +56,9 @@ class OnnxModel(FacialRecognition, ABC):
         return np.concatenate(vectors)
 
 
-def _runtime(model_name: str, device: str | None) -> Callable[[str], Any]:
-    """What opens a file where ``device`` says."""
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        raise MissingPackageError(
-            f'the model {model_name} needs the package onnxruntime: pip install "onnxruntime"'
-        ) from error
+def _providers(model_name: str, device: str | None) -> list[Any]:
+    """What runs the graph where ``device`` says, if the environment does not say more."""
+    onnxruntime = import_runtime(f"the model {model_name}")
     providers: list[Any] = ["CPUExecutionProvider"]
     where = resolve_device(device)
     if where.type == "cuda":
@@ -75,4 +69,4 @@ def _runtime(model_name: str, device: str | None) -> Callable[[str], Any]:
                 f"the installed onnxruntime cannot run {model_name} on {where}: "
                 'pip install "onnxruntime-gpu" instead of onnxruntime, or use device="cpu"'
             )
-    return partial(onnxruntime.InferenceSession, providers=providers)
+    return providers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import cv2
 import numpy as np
@@ -10,8 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from deepface.images.resample import PixelTable, resized
-from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.engines import network
+from deepface.runtime.execution.published import Published
 from deepface.runtime.weights.load import load_weights
+from deepface.runtime.weights.table import WeightFile
 from deepface.spoofing.cards.fasnet import CARD
 from deepface.spoofing.fasnet_networks import layers_in_order, mini_fasnet_v1se, mini_fasnet_v2
 from deepface.types import Image, Liveness, Pixels, Rectangle, on_host
@@ -40,9 +43,9 @@ class FasNet:
     def __init__(self, device: str | None = None) -> None:
         self._networks = []
         for (scale, build), files in zip(_NETWORKS, CARD.files, strict=True):
-            module = build()
-            load_weights(module, files, layers_in_order(module))
-            self._networks.append((scale, Network(module, device)))
+            load = partial(_load, build)
+            published = Published(CARD.name, files, (_SIZE, _SIZE, 3), _CLASSES, load)
+            self._networks.append((scale, network(published, device)))
 
     def analyze(self, img: Image, facial_area: Box) -> tuple[bool, float]:
         """The published door, for one face: ``(is_real, score)``; see :meth:`judge`."""
@@ -66,13 +69,20 @@ class FasNet:
             network(crop, _to_input)
             for crop, (_, network) in zip(crops, self._networks, strict=True)
         ]
-        for logits in torch.stack(said).softmax(2).cpu().numpy():
-            votes += logits / len(self._networks)
+        for probabilities in torch.stack(said).cpu().numpy():
+            votes += probabilities / len(self._networks)
         labels = votes.argmax(1).tolist()
         return [
             Liveness(is_real=label == _REAL, score=vote[label])
             for label, vote in zip(labels, votes, strict=True)
         ]
+
+
+def _load(build: Callable[[], nn.Module], files: Sequence[WeightFile]) -> nn.Module:
+    """The network, and a softmax, which the published ``.onnx`` have in them."""
+    module = build()
+    load_weights(module, files, layers_in_order(module))
+    return nn.Sequential(module, nn.Softmax(1))
 
 
 def _to_input(crops: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ CARD = Card(
                 sha256="0aeff75734bfe794113756d2bfd0ac823d51e9422c8961125b570871d3c2b114",
                 layers=16,
             ),
+            published("age_model_weights.onnx", "non-commercial (Oxford VGG-Face)"),
         ),
     ),
 )

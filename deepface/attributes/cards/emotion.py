@@ -22,6 +22,7 @@ CARD = Card(
                 sha256="e8e8851d3fa05c001b1c27fd8841dfe08d7f82bb786a53ad8776725b7a1e824c",
                 layers=8,
             ),
+            published("facial_expression_model_weights.onnx", "MIT"),
         ),
     ),
 )

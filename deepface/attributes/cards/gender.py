@@ -25,6 +25,7 @@ CARD = Card(
                 sha256="45513ce5678549112d25ab85b1926fb65986507d49c674a3d04b2ba70dba2eb5",
                 layers=16,
             ),
+            published("gender_model_weights.onnx", "non-commercial (Oxford VGG-Face)"),
         ),
     ),
 )

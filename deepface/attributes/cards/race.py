@@ -25,6 +25,7 @@ CARD = Card(
                 sha256="eb22b28b1f6dfce65b64040af4e86003a5edccb169a1a338470dde270b6f5e54",
                 layers=16,
             ),
+            published("race_model_single_batch.onnx", "non-commercial (Oxford VGG-Face)"),
         ),
     ),
 )

@@ -27,6 +27,7 @@ CARD = RecognitionCard(
                 sha256="6336979c0c602cae08d1122a66f4dfb862d059bbcd8ef80306aef2b2249b0c93",
                 layers=110,
             ),
+            published("arcface_weights.onnx", "MIT"),
         ),
     ),
     input_shape=(112, 112),

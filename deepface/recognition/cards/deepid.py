@@ -18,6 +18,7 @@ CARD = RecognitionCard(
                 tensors={"Conv1.weight": (20, 3, 4, 4), "fc12.bias": (160,)},
             ),
             published("deepid_keras_weights.h5", None, layers=6),
+            published("deepid_weights.onnx", None),
         ),
     ),
     input_shape=(47, 55),

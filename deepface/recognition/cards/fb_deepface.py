@@ -26,6 +26,7 @@ CARD = RecognitionCard(
                 archive="zip",
                 layers=7,
             ),
+            published("VGGFace2_DeepFace_weights_val-0.9034.onnx", "MIT"),
         ),
     ),
     input_shape=(152, 152),

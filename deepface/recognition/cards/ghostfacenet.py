@@ -26,6 +26,7 @@ CARD = RecognitionCard(
                 "MIT",
                 layers=219,
             ),
+            published("ghostfacenet_v1.onnx", "MIT"),
         ),
     ),
     input_shape=(112, 112),

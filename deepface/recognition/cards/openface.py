@@ -22,6 +22,7 @@ CARD = RecognitionCard(
                 sha256="5b41897ec6dd762cee20575eee54ed4d719a78cb982b2080a87dc14887d88a7a",
                 layers=75,
             ),
+            published("openface_weights.onnx", "Apache-2.0"),
         ),
     ),
     input_shape=(96, 96),

@@ -23,6 +23,7 @@ CARD = RecognitionCard(
                 sha256="759266b9614d0fd5d65b97bf716818b746cc77ab5944c7bffc937c6ba9455d8c",
                 layers=16,
             ),
+            published("vgg_face_weights.onnx", "non-commercial (Oxford VGG-Face)"),
         ),
     ),
     input_shape=(224, 224),

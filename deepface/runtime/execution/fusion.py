@@ -154,8 +154,8 @@ def _has_onednn(x: Tensor) -> bool:
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
-        and onednn_operators_exist()
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+        and onednn_operators_exist()
     )
 
 

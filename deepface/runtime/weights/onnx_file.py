@@ -8,7 +8,7 @@ too, but not the attributes (a batch norm's epsilon).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ _RAW = {1: 4, 2: 1, 3: 1, 4: 2, 5: 2, 6: 4, 7: 8, 9: 1, 10: 2, 11: 8, 12: 4, 13:
 _TYPED = {4: 4, 5: 0, 7: 0, 10: 8, 11: 0}
 #: Graphs within attributes of nodes within graphs.
 _MOST_NESTED = 8
+#: Operations that are not run: loops, which may have no end, and programs in other files.
+_REFUSED = {"Loop", "Scan", "EPContext"}
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,13 @@ def onnx_tensors(content: memoryview) -> Mapping[str, Shape]:
     """The weights of an ONNX model by name.
 
     Raises:
-        ValueError: it is damaged, or has numbers in another file.
+        ValueError: it is damaged, has numbers in another file, or more in it than is computed.
     """
-    (graph,) = Message(content).messages(7)
+    model = Message(content)
+    (graph,) = model.messages(7)
     tensors = _onnx_graph(graph, _MOST_NESTED)
+    for function in model.messages(25):
+        _check_nodes(function.messages(7), _MOST_NESTED)
     if not graph.parts(1) or not graph.parts(11) or not graph.parts(12):
         raise ValueError("a graph without nodes, inputs or outputs")
     return tensors
@@ -113,13 +118,22 @@ def _onnx_graph(graph: Message, depth: int) -> dict[str, Shape]:
         raise ValueError("graphs in graphs in graphs")
     if 15 in graph:
         raise ValueError("sparse tensors")
-    for node in graph.messages(1):
+    _check_nodes(graph.messages(1), depth)
+    return {tensor.text(8): _onnx_shape(tensor) for tensor in graph.messages(5)}
+
+
+def _check_nodes(nodes: Iterable[Message], depth: int) -> None:
+    """Their kinds, and the arrays and graphs in their attributes."""
+    for node in nodes:
+        if (kind := node.text(4)) in _REFUSED:
+            raise ValueError(f"operations of the kind {kind} are not run")
         for attribute in node.messages(5):
+            if 22 in attribute or 23 in attribute:
+                raise ValueError("sparse tensors")
             for tensor in (*attribute.messages(5), *attribute.messages(10)):
                 _onnx_shape(tensor)
             for inner in (*attribute.messages(6), *attribute.messages(11)):
                 _onnx_graph(inner, depth - 1)
-    return {tensor.text(8): _onnx_shape(tensor) for tensor in graph.messages(5)}
 
 
 def _onnx_shape(tensor: Message) -> Shape:

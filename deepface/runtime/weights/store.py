@@ -81,7 +81,7 @@ def download_all(names: Iterable[str | WeightFile] | None = None) -> list[Path]:
     """Bring weight files to disk, four at a time.
 
     Args:
-        names: which; ``None`` is all of the table but the ``.h5`` files, each of which has a
+        names: which; ``None`` is all of the table but the ``.h5`` and ``.onnx`` files that have a
             ``.pth`` counterpart.
 
     Returns:
@@ -92,7 +92,11 @@ def download_all(names: Iterable[str | WeightFile] | None = None) -> list[Path]:
             reasons for each.
     """
     if names is None:
-        names = [name for name in WEIGHT_FILES if not name.endswith(".h5")]
+        names = [
+            name
+            for name in WEIGHT_FILES
+            if not name.endswith(".h5") and f"{name.removesuffix('.onnx')}.pth" not in WEIGHT_FILES
+        ]
     files = [_known(name) for name in names]
     paths, failures = [], []
     stop = threading.Event()
@@ -188,7 +192,7 @@ def _is_usable(file: WeightFile, path: Path) -> bool:
     """
     if not path.is_file():
         return False
-    if file.equals and _sha256(path) in file.equals:
+    if file.equals and sha256(path) in file.equals:
         return True
     if not _is_allowed(file.name):
         if path.stat().st_size < (file.size or 1):
@@ -205,9 +209,9 @@ def _check_hash(file: WeightFile, path: Path) -> None:
         pinned, status = pins.pins().get(file.name), path.stat()
         if pinned is None or (pinned.size, pinned.modified) == (status.st_size, status.st_mtime_ns):
             return
-        if (found := _sha256(path)) != pinned.sha256:
+        if (found := sha256(path)) != pinned.sha256:
             raise pins.changed(file.name, pinned, found, str(path))
-    elif (found := _sha256(path)) != file.sha256:
+    elif (found := sha256(path)) != file.sha256:
         raise WeightsError(
             f"{path} is not the published {file.name}: it has {path.stat().st_size} bytes and "
             f"sha256 {found} instead of {file.size or 'some'} bytes and {file.sha256}. If it is "
@@ -220,7 +224,7 @@ def _check_hash(file: WeightFile, path: Path) -> None:
 def has_known_hash(file: WeightFile, path: Path) -> bool:
     """Whether a file on disk is one that is known to be sound."""
     known = (file.sha256, *file.equals)
-    return known != (None,) and _sha256(path) in known
+    return known != (None,) and sha256(path) in known
 
 
 def fault_of(file: WeightFile) -> str | None:
@@ -256,14 +260,14 @@ def _is_allowed(name: str) -> bool:
     return setting.strip().lower() in _ON or name in [part.strip() for part in setting.split(",")]
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """A file's hash, computed once per process as long as the file looks the same."""
     status = path.stat()
     return _digest(path, status.st_size, status.st_mtime_ns)
 
 
 @cache
 def _digest(path: Path, size: int, modified: int) -> str:
-    """The hash, computed once per process as long as the file looks the same."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
@@ -291,7 +295,7 @@ def _download(file: WeightFile, path: Path, stop: threading.Event) -> None:
 
 
 def _pin(file: WeightFile, complete: Path, url: str) -> None:
-    found, status = _sha256(complete), complete.stat()
+    found, status = sha256(complete), complete.stat()
     pinned = pins.pins().get(file.name)
     if pinned is None:
         pins.pin(file.name, found, status.st_size, url, status.st_mtime_ns)
@@ -364,7 +368,7 @@ def _checked(file: WeightFile, complete: Path) -> Path:
             check_structure(complete, file)
         except WeightsError as error:
             raise DownloadError(str(error)) from error
-    elif (found := _sha256(complete)) != file.sha256:
+    elif (found := sha256(complete)) != file.sha256:
         raise DownloadError(f"it gives a file with sha256 {found} instead of {file.sha256}")
     return complete
 

@@ -24,6 +24,7 @@ CARD = Card(
                 sha256="a5eb02e1843f19b5386b953cc4c9f011c3f985d0ee2bb9819eea9a142099bec0",
             ),
             published("2.7_80x80_MiniFASNetV2.h5", "Apache-2.0", layers=134),
+            published("2.7_80x80_MiniFASNetV2.onnx", "Apache-2.0"),
         ),
         (
             WeightFile(
@@ -34,6 +35,7 @@ CARD = Card(
                 sha256="84ee1d37d96894d5e82de5a57df044ef80a58be2b218b5ed7cdfd875ec2f5990",
             ),
             published("4_0_0_80x80_MiniFASNetV1SE.h5", "Apache-2.0", layers=146),
+            published("4_0_0_80x80_MiniFASNetV1SE.onnx", "Apache-2.0"),
         ),
     ),
 )

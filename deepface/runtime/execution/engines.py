@@ -1,0 +1,88 @@
+"""Which engine runs a network with published weights: PyTorch, or on a CPU ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from deepface.errors import MissingPackageError
+from deepface.logger import get_logger
+from deepface.runtime.card import ONNX_RUNTIME
+from deepface.runtime.engine import requested_engine
+from deepface.runtime.execution.device import resolve_device, resolve_precision
+from deepface.runtime.execution.exported import exported, is_faster
+from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.onnx_graph import OnnxGraph
+from deepface.runtime.execution.published import Published
+from deepface.runtime.weights.store import ensure_weight, file_on_disk
+from deepface.runtime.weights.table import WeightFile
+
+#: Most items at a time in ONNX Runtime: more only leave the cache.
+_CHUNK = 8
+
+
+def network(
+    published: Published,
+    device: str | torch.device | None,
+    precision: str | torch.dtype | None = None,
+    chunk_size: int = 64,
+) -> Network:
+    """The network in the engine that is the right one here; see ``runtime/engine.py``.
+
+    Raises:
+        MissingPackageError: an ``.onnx`` is to be run, and ONNX Runtime is not installed.
+        UnimplementedError: an unknown engine was asked for.
+        WeightsError: no file can be had, or it does not fit.
+    """
+    where, dtype = resolve_device(device), resolve_precision(precision)
+    graph = _graph(published, where, dtype)
+    if graph is not None:
+        return Network(graph, where, precision, _CHUNK)
+    module = published.load(_for_pytorch(published.files))
+    return Network(published.ready(module, where, dtype), where, precision, chunk_size)
+
+
+def _graph(published: Published, where: torch.device, dtype: torch.dtype) -> OnnxGraph | None:
+    """What ONNX Runtime runs, if it does."""
+    engine, file = requested_engine(), chosen_file(published.files)
+    runs = (where.type, dtype) == ("cpu", torch.float32)
+    told = get_logger().warning
+    if file.name.endswith(".onnx"):
+        if runs:
+            return _published_graph(published, file)
+        told("%s runs on CPUs in fp32 only: %s runs in PyTorch", file.name, published.name)
+        return None
+    if runs and engine not in ("pytorch", "tensorflow") and is_faster(published.name):
+        graph = exported(published, file)
+        if graph is not None:
+            return graph
+    if engine == "onnx":
+        told("%s is there and no .onnx file: %s runs in PyTorch", file.name, published.name)
+    return None
+
+
+def _published_graph(published: Published, file: WeightFile) -> OnnxGraph:
+    path = ensure_weight(file)
+    if not ONNX_RUNTIME.is_installed():
+        other = _for_pytorch(published.files)[0].name
+        raise MissingPackageError(
+            f'{path} needs the package onnxruntime: pip install "onnxruntime". Or get the file for '
+            f"PyTorch: deepface models download {other}"
+        )
+    return OnnxGraph(path, published.shape, published.outputs)
+
+
+def chosen_file(files: Sequence[WeightFile]) -> WeightFile:
+    """The one that is used: the first that is on disk, else the first."""
+    others, engine = _for_pytorch(files), requested_engine()
+    graphs = [file for file in files if file not in others]
+    if engine == "onnx":
+        order = [*graphs, *others]
+    else:
+        order = others + graphs if engine is None else others
+    return next(filter(file_on_disk, order), order[0])
+
+
+def _for_pytorch(files: Sequence[WeightFile]) -> list[WeightFile]:
+    return [file for file in files if not file.name.endswith(".onnx")]
