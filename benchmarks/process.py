@@ -25,7 +25,8 @@ class Worker:
         published: the Python of an environment with the published library; ``None`` runs this
             library in this Python.
         device: where networks run.
-        engine: of the published library: ``"pytorch"``, ``"tensorflow"`` or ``"onnx"``.
+        engine: ``"pytorch"``, ``"tensorflow"`` or ``"onnx"``; see both libraries.
+        threads: how many cores it sees, and how many threads it is told to use.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Worker:
         published: str | None = None,
         device: str | None = None,
         engine: str | None = None,
+        threads: int | None = None,
     ) -> None:
         environment = os.environ.copy()
         if engine is not None:
@@ -46,6 +48,8 @@ class Worker:
             environment.setdefault("DEEPFACE_BACKEND_ENGINE", "pytorch")
         if device is not None:
             environment["DEEPFACE_DEVICE"] = device
+        if threads is not None:
+            environment["OMP_NUM_THREADS"] = str(threads)
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - see __exit__
         self._process = subprocess.Popen(
             [published or sys.executable, str(Path(__file__).with_name("worker.py"))],
@@ -55,6 +59,8 @@ class Worker:
             env=environment,
             text=True,
         )
+        if threads is not None and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(self._process.pid, sorted(os.sched_getaffinity(0))[:threads])
 
     def __enter__(self) -> Worker:
         return self

@@ -3,11 +3,15 @@
 The networks run on random faces; they take as long with any weights, so stand-ins of the published
 layouts serve (``--stand-ins``). Each engine of the published library runs in a process of its own.
 With a time limit, the models that are left are skipped when it is over.
+
+``--both-engines`` also runs our networks in PyTorch alone and in ONNX Runtime alone, and writes
+which of them is faster into the library's table of engines.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import time
 from contextlib import ExitStack
@@ -33,11 +37,13 @@ from benchmarks.pictures import find_pictures
 from benchmarks.process import Worker, WorkerError
 from benchmarks.report import Report, Row, table
 from benchmarks.stand_ins import write_recognition
+from deepface.runtime.execution.exported import TABLE
 
 HELP = "speed of recognition networks, and from files to vectors"
 OURS = "ours"
 COLUMNS = {
     "model": "model",
+    "threads": "threads",
     "batch": "batch",
     "run": "run",
     "ms": "ms/face (quartiles)",
@@ -52,6 +58,8 @@ MODELS = (
     *("DeepFace", "DeepID", "ArcFace", "GhostFaceNet"),
 )
 ENGINES = ("onnx", "pytorch", "tensorflow")
+OUR_PYTORCH, OUR_ONNX = "ours, PyTorch", "ours, ONNX Runtime"
+OUR_ENGINES = {OUR_PYTORCH: "pytorch", OUR_ONNX: "onnx"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--precision", type=names, default=[], help="also bf16, fp16 (ours)")
     parser.add_argument("--minutes", type=positive, help="begin no model after that")
+    parser.add_argument("--threads", type=numbers, help="N[,N...] (default: as torch does)")
+    parser.add_argument("--both-engines", action="store_true", help="ours; write the table")
     add_rounds(parser)
     add_output(parser)
 
@@ -89,12 +99,16 @@ def run(args: argparse.Namespace) -> int:
             if args.stand_ins:
                 weights = Path(home, ".deepface", "weights")
                 weights.mkdir(parents=True)
-                onnx = bool(args.published) and "onnx" in args.engines
+                onnx = args.both_engines or (bool(args.published) and "onnx" in args.engines)
                 write_recognition(args.stand_ins, model, weights, onnx)
                 os.environ["DEEPFACE_HOME"] = home
                 report.note(f"{model}: stand-in weights")
-            rows = _measure(report, args, model)
+            rows = []
+            for threads in args.threads or [None]:
+                rows += _measure(report, args, model, threads)
         report.rows += rows
+        if args.both_engines:
+            _write_engine(model, rows)
         if report.rows:
             path = report.save(args.out, args.tag)
             print(table(rows, COLUMNS), end="\n\n", flush=True)
@@ -104,7 +118,25 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(report: Report, args: argparse.Namespace, model: str) -> list[Row]:
+def _write_engine(model: str, rows: list[Row]) -> None:
+    """The faster engine's name into the library's table.
+
+    ONNX Runtime has to be faster on the whole and nowhere slower by more than a thirtieth: there is
+    one engine for all sizes of batches, which would else differ in their last bits.
+    """
+    gains = [row["engine_gain"] for row in rows if row.get("engine_gain")]
+    if not gains:
+        return
+    faster = min(gains) >= 0.97 and float(np.exp(np.log(gains).mean())) >= 1.03
+    engines = json.loads(TABLE.read_text(encoding="utf-8"))["engines"]
+    engines[model] = "onnxruntime" if faster else "pytorch"
+    table = {"engines": dict(sorted(engines.items()))}
+    TABLE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+
+
+def _measure(
+    report: Report, args: argparse.Namespace, model: str, threads: int | None
+) -> list[Row]:
     """A model at every batch size, and from files to vectors; all processes stay for all of it."""
     jobs: list[tuple[int | str, Row]] = [
         (size, {"function": "forward", "detector": model, "paths": [], "batch": size})
@@ -116,18 +148,22 @@ def _measure(report: Report, args: argparse.Namespace, model: str) -> list[Row]:
         jobs.append((f"{len(paths)} files", files))
     rows: list[Row] = []
     with ExitStack() as stack:
-        workers = {OURS: stack.enter_context(Worker(None, args.device))}
+        ours = partial(Worker, None, args.device, threads=threads)
+        workers = {OURS: stack.enter_context(ours())}
+        for name, engine in OUR_ENGINES.items() if args.both_engines else ():
+            workers[name] = stack.enter_context(ours(engine=engine))
         for precision in args.precision:
-            workers[_ours(precision)] = stack.enter_context(Worker(None, args.device))
+            workers[_ours(precision)] = stack.enter_context(ours())
         for engine in args.engines if args.published else []:
             workers[f"published, {engine}"] = stack.enter_context(
-                Worker(args.published, None, engine)
+                Worker(args.published, None, engine, threads)
             )
         for label, job in jobs:
             _prepare(report, args, model, workers, job)
             if not workers:
                 break
-            rows += [{"model": model, "batch": label} | row for row in _run(args, workers, job)]
+            cell = {"model": model, "threads": threads, "batch": label}
+            rows += [cell | row for row in _run(args, workers, job)]
     return rows
 
 
@@ -177,6 +213,9 @@ def _run(args: argparse.Namespace, workers: dict[str, Worker], job: Row) -> list
         if name != OURS and OURS in answers:
             theirs, ours = ([answer["seconds"] for answer in answers[key]] for key in (name, OURS))
             row |= speed_up(theirs, ours).columns("ours_faster")
+            if name == OUR_ONNX and OUR_PYTORCH in answers:
+                pytorch = [answer["seconds"] for answer in answers[OUR_PYTORCH]]
+                row["engine_gain"] = speed_up(pytorch, theirs).median
             if alone:
                 row["cosine"] = f"{_least_cosine(vectors[name], vectors[OURS]):.6f}"
         row |= {key: None if mb is None else round(mb) for key, mb in peaks[name].items()}

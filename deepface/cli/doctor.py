@@ -169,7 +169,7 @@ def _optional(package: Package, purpose: str) -> Finding:
 def check_onnx() -> Iterator[Finding]:
     """ONNX Runtime and its providers."""
     wheels = [name for name in _ONNX if installed(name) is not None]
-    purpose = "models SFace, Buffalo_L"
+    purpose = "models SFace, Buffalo_L; .onnx weights; small networks on a CPU"
     if not wheels:
         yield Finding("absent", f"onnxruntime ({purpose})", "pip install onnxruntime")
         return

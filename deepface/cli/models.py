@@ -55,12 +55,16 @@ def _list() -> None:
 
 
 def _row(kind: str, card: Card) -> Row:
+    from deepface.runtime.card import ONNX_RUNTIME
+    from deepface.runtime.engine import chosen_file, for_pytorch
     from deepface.runtime.weights.store import fault_of, file_on_disk, verification_of
 
-    found = [next(filter(file_on_disk, group), None) for group in card.files]
-    files = [file for file in found if file is not None]
+    chosen = [chosen_file(group) for group in card.files]
+    files = [file for file in chosen if file_on_disk(file)]
     faults = [fault for file in files if (fault := fault_of(file))]
     package = missing_package(card)
+    if any(file.name.endswith(".onnx") and for_pytorch(card.files[0]) for file in files):
+        package = None if ONNX_RUNTIME.is_installed() else ONNX_RUNTIME.install
     if package is not None:
         state = f"needs: {package}"
     elif faults:
@@ -68,7 +72,6 @@ def _row(kind: str, card: Card) -> Row:
     else:
         state = "ready" if len(files) == len(card.files) else "not downloaded"
     paths = [path for file in files if (path := file_on_disk(file))]
-    chosen = [file or group[0] for file, group in zip(found, card.files, strict=True)]
     licences = dict.fromkeys(file.licence or "not stated" for file in chosen)
     return {
         "kind": kind,
@@ -99,7 +102,7 @@ def download(names: tuple[str, ...]) -> None:
 
 
 def _files_of(name: str) -> list[WeightFile]:
-    from deepface.runtime.weights.store import file_on_disk
+    from deepface.runtime.engine import chosen_file
     from deepface.runtime.weights.table import WEIGHT_FILES
 
     models = {name: card for cards in kinds().values() for name, card in cards.items()}
@@ -107,6 +110,6 @@ def _files_of(name: str) -> list[WeightFile]:
         return [WEIGHT_FILES[name]]
     if name in models:
         # What is there already is verified, which downloads it anew if it is incomplete.
-        return [next(filter(file_on_disk, group), group[0]) for group in models[name].files]
+        return [chosen_file(group) for group in models[name].files]
     known = ", ".join(models)
     raise click.UsageError(f"{name!r} is neither a model nor a weight file. Models: {known}")

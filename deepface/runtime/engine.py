@@ -15,8 +15,11 @@ unset
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from deepface.errors import UnimplementedError
+from deepface.runtime.weights.store import file_on_disk
+from deepface.runtime.weights.table import WeightFile
 
 BACKENDS = ["tensorflow", "pytorch", "onnx"]
 
@@ -34,6 +37,22 @@ def requested_engine() -> str | None:
             "unset it"
         )
     return name or None
+
+
+def chosen_file(files: Sequence[WeightFile]) -> WeightFile:
+    """Of alternatives the one that is used: the first that is on disk, else the first."""
+    engine, others = requested_engine(), for_pytorch(files)
+    graphs = [file for file in files if file not in others]
+    if engine == "onnx":
+        order = graphs + others
+    else:
+        order = others + graphs if engine is None else others or graphs
+    return next(filter(file_on_disk, order), order[0])
+
+
+def for_pytorch(files: Sequence[WeightFile]) -> list[WeightFile]:
+    """Those that PyTorch networks are filled from."""
+    return [file for file in files if not file.name.endswith(".onnx")]
 
 
 def get_backend_engine() -> str:

@@ -22,6 +22,7 @@ from tests.cli.command import lines, run
 from tests.data import weight
 
 YUNET = "face_detection_yunet_2023mar.onnx"
+ONNX_USES = "models SFace, Buffalo_L; .onnx weights; small networks on a CPU"
 
 
 def findings(check: str) -> list[Finding]:
@@ -111,7 +112,7 @@ def test_optional_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_onnx_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clinic, "installed", {}.get)
     assert findings("check_onnx") == [
-        Finding("absent", "onnxruntime (models SFace, Buffalo_L)", "pip install onnxruntime")
+        Finding("absent", f"onnxruntime ({ONNX_USES})", "pip install onnxruntime")
     ]
     monkeypatch.setattr(clinic, "installed", {"onnxruntime": "1", "onnxruntime-gpu": "1"}.get)
     assert findings("check_onnx") == [
@@ -125,7 +126,7 @@ def test_onnx_runtimes(monkeypatch: pytest.MonkeyPatch) -> None:
     providers = SimpleNamespace(get_available_providers=lambda: ["CUDA", "CPU"])
     monkeypatch.setitem(sys.modules, "onnxruntime", providers)  # type: ignore[arg-type]
     assert findings("check_onnx") == [
-        Finding("ok", "onnxruntime-gpu 1.17 (models SFace, Buffalo_L): CUDA, CPU")
+        Finding("ok", f"onnxruntime-gpu 1.17 ({ONNX_USES}): CUDA, CPU")
     ]
     monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace())  # type: ignore[arg-type]
     (finding,) = findings("check_onnx")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 
 from deepface.errors import MissingPackageError
 from deepface.logger import get_logger
 from deepface.runtime.card import ONNX_RUNTIME
-from deepface.runtime.engine import requested_engine
+from deepface.runtime.engine import chosen_file, for_pytorch, requested_engine
 from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.exported import exported, is_faster
 from deepface.runtime.execution.network import Network
 from deepface.runtime.execution.onnx_graph import OnnxGraph
 from deepface.runtime.execution.published import Published
-from deepface.runtime.weights.store import ensure_weight, file_on_disk
+from deepface.runtime.weights.store import ensure_weight
 from deepface.runtime.weights.table import WeightFile
 
 #: Most items at a time in ONNX Runtime: more only leave the cache.
@@ -65,24 +63,9 @@ def _graph(published: Published, where: torch.device, dtype: torch.dtype) -> Onn
 def _published_graph(published: Published, file: WeightFile) -> OnnxGraph:
     path = ensure_weight(file)
     if not ONNX_RUNTIME.is_installed():
-        other = _for_pytorch(published.files)[0].name
+        other = for_pytorch(published.files)[0].name
         raise MissingPackageError(
             f'{path} needs the package onnxruntime: pip install "onnxruntime". Or get the file for '
             f"PyTorch: deepface models download {other}"
         )
     return OnnxGraph(path, published.shape, published.outputs)
-
-
-def chosen_file(files: Sequence[WeightFile]) -> WeightFile:
-    """The one that is used: the first that is on disk, else the first."""
-    others, engine = _for_pytorch(files), requested_engine()
-    graphs = [file for file in files if file not in others]
-    if engine == "onnx":
-        order = [*graphs, *others]
-    else:
-        order = others + graphs if engine is None else others
-    return next(filter(file_on_disk, order), order[0])
-
-
-def _for_pytorch(files: Sequence[WeightFile]) -> list[WeightFile]:
-    return [file for file in files if not file.name.endswith(".onnx")]

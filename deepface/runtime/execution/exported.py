@@ -2,9 +2,9 @@
 
 PyTorch spends more time on calling oneDNN for such a convolution than oneDNN on computing it. Which
 networks gain is no guess: ``engines.json`` beside this file is written by ``python -m benchmarks
-engines``. An export lies in the folder ``exported`` beside the weights. Its name has the hash of
-the weights and of this package's version, and that of its own content, by which it is verified.
-Whatever goes wrong, PyTorch runs the network.
+represent --both-engines``. An export lies in the folder ``exported`` beside the weights. Its name
+has the hash of the weights and of this package's version, and that of its own content, by which it
+is verified. Whatever goes wrong, PyTorch runs the network.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from deepface.runtime.home import weights_folder
 from deepface.runtime.weights.store import ensure_weight, sha256
 from deepface.runtime.weights.table import WeightFile
 
-_TABLE = Path(__file__).with_name("engines.json")
+TABLE = Path(__file__).with_name("engines.json")
 #: By how much an export may differ from PyTorch, relative to the length of the result.
 _TOLERANCE = 1e-5
 #: Characters of a hash in a file's name.
@@ -43,7 +43,7 @@ _lock = threading.Lock()
 
 @cache
 def _table() -> dict[str, str]:
-    engines: dict[str, str] = json.loads(_TABLE.read_text(encoding="utf-8"))["engines"]
+    engines: dict[str, str] = json.loads(TABLE.read_text(encoding="utf-8"))["engines"]
     return engines
 
 

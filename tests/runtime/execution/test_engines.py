@@ -227,7 +227,7 @@ def test_which_file_is_taken(
     for file in files:
         if file.name.endswith(there):
             (weights / file.name).touch()
-    assert engines.chosen_file(files).name.endswith(taken)
+    assert engine.chosen_file(files).name.endswith(taken)
 
 
 def test_an_unknown_engine_is_refused(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
