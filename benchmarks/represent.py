@@ -11,7 +11,6 @@ which of them is faster into the library's table of engines.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 from contextlib import ExitStack
@@ -37,7 +36,7 @@ from benchmarks.pictures import find_pictures
 from benchmarks.process import Worker, WorkerError
 from benchmarks.report import Report, Row, table
 from benchmarks.stand_ins import write_recognition
-from deepface.runtime.execution.exported import TABLE
+from deepface.runtime.execution import engine_table
 
 HELP = "speed of recognition networks, and from files to vectors"
 OURS = "ours"
@@ -128,10 +127,12 @@ def _write_engine(model: str, rows: list[Row]) -> None:
     if not gains:
         return
     faster = min(gains) >= 0.97 and float(np.exp(np.log(gains).mean())) >= 1.03
-    engines = json.loads(TABLE.read_text(encoding="utf-8"))["engines"]
-    engines[model] = "onnxruntime" if faster else "pytorch"
-    table = {"engines": dict(sorted(engines.items()))}
-    TABLE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    table = {**engine_table.ENGINES, model: "onnxruntime" if faster else "pytorch"}
+    path = Path(str(engine_table.__file__))
+    head, _, _ = path.read_text(encoding="utf-8").partition("ENGINES")
+    rows_of_table = "".join(f'    "{name}": "{table[name]}",\n' for name in sorted(table))
+    engine_table.ENGINES = table
+    path.write_text(f"{head}ENGINES = {{\n{rows_of_table}}}\n", encoding="utf-8")
 
 
 def _measure(

@@ -29,6 +29,8 @@ from tests.goldens import networks as reference
 
 #: Half a gigabyte of weights each, or a second network of the same code.
 HEAVY = {"VGG-Face", "DeepFace", "Facenet512"}
+#: Networks whose ``.onnx`` file is run, too.
+ONNX = ("OpenFace", "GhostFaceNet")
 LAWS = [laws.single_equals_any_batch, laws.permutation_permutes, laws.duplicates_are_equal]
 
 
@@ -70,15 +72,18 @@ def pictures() -> list[Image]:
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=[pytest.mark.heavy] * (name in HEAVY))
-        for name in RECOGNIZERS.entries
+        *(
+            pytest.param((name, ".pth"), marks=[pytest.mark.heavy] * (name in HEAVY), id=name)
+            for name in RECOGNIZERS.entries
+        ),
+        *(pytest.param((name, ".onnx"), id=f"{name}.onnx") for name in ONNX),
     ],
 )
 def represent(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Any]]:
     """``represent`` with one model, which is built for this and dropped afterwards."""
-    name = request.param
+    name, ending = request.param
     home = tmp_path_factory.mktemp("weights")
     folder = home / ".deepface" / "weights"
     folder.mkdir(parents=True)
@@ -87,21 +92,26 @@ def represent(
         patch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "1")
         patch.setitem(cached_models, RECOGNIZERS.task, {})
         patch.setitem(cached_models, DETECTORS.task, {"boxes": Boxes()})
-        _write(name, folder)
+        _write(name, ending, folder)
         try:
             RECOGNIZERS.build(name)
         except (MissingPackageError, WeightsError) as error:
             pytest.skip(str(error))
-        for file in folder.glob("*.pth"):
+        for file in folder.glob("*.*"):
             file.unlink()
         yield partial(
             DeepFace.represent, model_name=name, detector_backend="boxes", enforce_detection=False
         )
 
 
-def _write(name: str, folder: Path) -> None:
+def _write(name: str, ending: str, folder: Path) -> None:
     cls = RECOGNIZERS.entry(name).load()
-    if issubclass(cls, NetworkModel):
+    if ending == ".onnx":
+        pytest.importorskip("onnx")
+        from tests.runtime.execution import test_engines
+
+        test_engines.write(name, ending, folder)
+    elif issubclass(cls, NetworkModel):
         reference.write_pth(name, folder / cls.card.files[0][0].name)
     elif issubclass(cls, OnnxModel):
         pytest.importorskip("onnx")

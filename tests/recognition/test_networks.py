@@ -46,8 +46,9 @@ def unloaded(name: str) -> NetworkModel:
 
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty weights folder."""
+    """An empty weights folder; networks run in PyTorch."""
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
+    monkeypatch.setenv("DEEPFACE_BACKEND_ENGINE", "pytorch")
     folder = tmp_path / ".deepface" / "weights"
     folder.mkdir(parents=True)
     return folder

@@ -1,7 +1,7 @@
 """Networks of many small convolutions, exported once and run by ONNX Runtime.
 
 PyTorch spends more time on calling oneDNN for such a convolution than oneDNN on computing it. Which
-networks gain is no guess: ``engines.json`` beside this file is written by ``python -m benchmarks
+networks gain is no guess: ``engine_table.py`` is written by ``python -m benchmarks
 represent --both-engines``. An export lies in the folder ``exported`` beside the weights. Its name
 has the hash of the weights and of this package's version, and that of its own content, by which it
 is verified. Whatever goes wrong, PyTorch runs the network.
@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import threading
 import warnings
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -25,13 +23,13 @@ from deepface import __version__
 from deepface.logger import get_logger
 from deepface.runtime import safe_files
 from deepface.runtime.card import ONNX_RUNTIME
+from deepface.runtime.execution.engine_table import ENGINES
 from deepface.runtime.execution.onnx_graph import OnnxGraph
 from deepface.runtime.execution.published import Published
 from deepface.runtime.home import weights_folder
 from deepface.runtime.weights.store import ensure_weight, sha256
 from deepface.runtime.weights.table import WeightFile
 
-TABLE = Path(__file__).with_name("engines.json")
 #: By how much an export may differ from PyTorch, relative to the length of the result.
 _TOLERANCE = 1e-5
 #: Characters of a hash in a file's name.
@@ -41,15 +39,9 @@ _OPSET = 17
 _lock = threading.Lock()
 
 
-@cache
-def _table() -> dict[str, str]:
-    engines: dict[str, str] = json.loads(TABLE.read_text(encoding="utf-8"))["engines"]
-    return engines
-
-
 def is_faster(name: str) -> bool:
     """Whether a model's network runs faster in ONNX Runtime, which is installed."""
-    return _table().get(name) == "onnxruntime" and ONNX_RUNTIME.is_installed()
+    return ENGINES.get(name) == "onnxruntime" and ONNX_RUNTIME.is_installed()
 
 
 def exported(published: Published, file: WeightFile) -> OnnxGraph | None:

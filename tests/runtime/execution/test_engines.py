@@ -18,6 +18,7 @@ import torch
 
 from deepface import DeepFace
 from deepface.attributes.registry import ATTRIBUTES
+from deepface.cli.models import _row
 from deepface.errors import MissingPackageError, UnimplementedError, WeightsError
 from deepface.modeling import TASKS
 from deepface.recognition.network_model import NetworkModel
@@ -486,8 +487,8 @@ def test_a_small_network_is_exported_once(
 
 
 def test_every_network_of_the_table_is_a_model() -> None:
-    assert set(exported._table()) <= set(MODELS)
-    assert set(exported._table().values()) <= {"onnxruntime", "pytorch"}
+    assert set(exported.ENGINES) <= set(MODELS)
+    assert set(exported.ENGINES.values()) <= {"onnxruntime", "pytorch"}
 
 
 def test_other_weights_and_another_version_are_exported_anew(
@@ -599,3 +600,13 @@ def test_one_engine_has_the_weights(weights: Path) -> None:
         )
         name, numbers = done.stdout.split()
         assert name == "OnnxGraph" and int(numbers) < 10_000, done.stderr
+
+
+def test_the_list_of_models_says_what_an_onnx_file_lacks(
+    weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("DeepID", ".onnx", weights)
+    card = RECOGNIZERS.own["DeepID"]
+    assert _row("recognition", card)["state"] == "ready"
+    monkeypatch.setattr(type(engines.ONNX_RUNTIME), "is_installed", lambda self: False)
+    assert _row("recognition", card)["state"] == "needs: pip install onnxruntime"
