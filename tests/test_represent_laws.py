@@ -92,7 +92,7 @@ def represent(
         patch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "1")
         patch.setitem(cached_models, RECOGNIZERS.task, {})
         patch.setitem(cached_models, DETECTORS.task, {"boxes": Boxes()})
-        _write(name, ending, folder)
+        _write(name, folder, ending)
         try:
             RECOGNIZERS.build(name)
         except (MissingPackageError, WeightsError) as error:
@@ -104,7 +104,7 @@ def represent(
         )
 
 
-def _write(name: str, ending: str, folder: Path) -> None:
+def _write(name: str, folder: Path, ending: str = ".pth") -> None:
     cls = RECOGNIZERS.entry(name).load()
     if ending == ".onnx":
         pytest.importorskip("onnx")

@@ -16,8 +16,8 @@ from deepface import __version__
 from deepface.cli import doctor as clinic
 from deepface.cli import models as shelf
 from deepface.cli.doctor import Finding
+from deepface.runtime import engine
 from deepface.runtime.home import weights_folder
-from deepface.runtime.weights import store
 from tests.cli.command import lines, run
 from tests.data import weight
 
@@ -257,12 +257,12 @@ def test_downloads_take_one_file_of_each_group(monkeypatch: pytest.MonkeyPatch) 
         return [file.name for file in shelf._files_of(wanted)]
 
     assert names(YUNET) == names("yunet") == [YUNET]
-    monkeypatch.setattr(store, "file_on_disk", lambda file: None)
+    monkeypatch.setattr(engine, "file_on_disk", lambda file: None)
     assert names("Facenet") == ["facenet_weights.pth"]
     assert len(names("Fasnet")) == 2
     assert names("opencv") == []
     there = weights_folder() / "facenet_weights.h5"
     monkeypatch.setattr(
-        store, "file_on_disk", lambda file: there if file.name == there.name else None
+        engine, "file_on_disk", lambda file: there if file.name == there.name else None
     )
     assert names("Facenet") == ["facenet_weights.h5"]
