@@ -98,7 +98,7 @@ SECTIONS = (
         "Recognition: milliseconds per face",
         "represent",
         represent.COLUMNS,
-        ("model", "batch"),
+        ("model", "threads", "batch"),
         "Networks on random faces, against the published library's engines.",
         plots.recognition,
     ),

@@ -79,8 +79,8 @@ def recognition(rows: Sequence[Row], path: Path) -> None:
     """Milliseconds per face against batch size and engine, one panel per model."""
 
     def draw(axis: Any, group: list[Row]) -> None:
-        for (run, precision), own in _groups(group, "run", "precision").items():
-            label = f"{run} {precision}" if precision else str(run)
+        for (run, *others), own in _groups(group, "run", "precision", "threads").items():
+            label = " ".join(map(str, (run, *filter(None, others))))
             points = sorted((r for r in own if isinstance(r["batch"], int)), key=_batch)
             axis.plot([r["batch"] for r in points], [r["ms"] for r in points], "o-", label=label)
         axis.set_xscale("log", base=2)
