@@ -24,7 +24,9 @@ from deepface.modeling import TASKS
 from deepface.recognition.network_model import NetworkModel
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.runtime import engine
-from deepface.runtime.execution import engines, exported, onnx_graph
+from deepface.runtime.card import ONNX_RUNTIME
+from deepface.runtime.execution import exported, onnx_graph
+from deepface.runtime.execution.engine_table import ENGINES
 from deepface.runtime.execution.onnx_graph import OnnxGraph
 from deepface.runtime.home import weights_folder
 from deepface.runtime.models import cached_models
@@ -282,7 +284,7 @@ def test_unknown_providers_are_refused(
 
 def test_without_onnx_runtime_it_is_named(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write("DeepID", ".onnx", weights)
-    monkeypatch.setattr(type(engines.ONNX_RUNTIME), "is_installed", lambda self: False)
+    monkeypatch.setattr(type(ONNX_RUNTIME), "is_installed", lambda self: False)
     with pytest.raises(MissingPackageError) as caught:
         build("DeepID")
     assert 'pip install "onnxruntime"' in str(caught.value)
@@ -487,8 +489,8 @@ def test_a_small_network_is_exported_once(
 
 
 def test_every_network_of_the_table_is_a_model() -> None:
-    assert set(exported.ENGINES) <= set(MODELS)
-    assert set(exported.ENGINES.values()) <= {"onnxruntime", "pytorch"}
+    assert set(ENGINES) <= set(MODELS)
+    assert set(ENGINES.values()) <= {"onnxruntime", "pytorch"}
 
 
 def test_other_weights_and_another_version_are_exported_anew(
@@ -608,5 +610,5 @@ def test_the_list_of_models_says_what_an_onnx_file_lacks(
     write("DeepID", ".onnx", weights)
     card = RECOGNIZERS.own["DeepID"]
     assert _row("recognition", card)["state"] == "ready"
-    monkeypatch.setattr(type(engines.ONNX_RUNTIME), "is_installed", lambda self: False)
+    monkeypatch.setattr(type(ONNX_RUNTIME), "is_installed", lambda self: False)
     assert _row("recognition", card)["state"] == "needs: pip install onnxruntime"
