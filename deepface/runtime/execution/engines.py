@@ -37,7 +37,7 @@ def network(
     graph = _graph(published, where, dtype)
     if graph is not None:
         return Network(graph, where, precision, _CHUNK)
-    module = published.load(_for_pytorch(published.files))
+    module = published.load(for_pytorch(published.files))
     return Network(published.ready(module, where, dtype), where, precision, chunk_size)
 
 
