@@ -25,6 +25,7 @@ from deepface.results import (
     Analysis,
     Embedding,
     ExtractedFace,
+    Identification,
     Verification,
     one_or_many,
     pair_or_pairs,
@@ -825,7 +826,7 @@ def identify(
     min_face_size: int | None = None,
     device: str | None = None,
     precision: str | None = None,
-) -> dict[str, Any]:
+) -> Identification:
     """Decide whether a picture shows the person of one registered record.
 
     Args:

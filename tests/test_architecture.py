@@ -95,32 +95,50 @@ def test_no_circle_of_files() -> None:
         visit(name, ())
 
 
+CLASSES = {
+    node.name: node
+    for file in files()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+    if isinstance(node, ast.ClassDef)
+}
+
+
+def lineage(name: str) -> Iterator[str]:
+    """A class and all that it inherits from, by their names."""
+    yield name
+    for base in CLASSES[name].bases if name in CLASSES else ():
+        yield from lineage(ast.unparse(base).split("[")[0].split(".")[-1])
+
+
+def methods(name: str) -> list[ast.FunctionDef]:
+    body = CLASSES[name].body if name in CLASSES else ()
+    return [part for part in body if isinstance(part, ast.FunctionDef)]
+
+
 def test_every_public_method_is_documented_once() -> None:
     """By itself, or by a class that it inherits from: then it need not say so."""
-    classes = {
-        node.name: node
-        for file in files()
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
-    }
 
     def documented(name: str, method: str) -> bool:
-        node = classes.get(name)
-        if node is None:
-            return False
-        own = (part for part in node.body if isinstance(part, ast.FunctionDef))
-        if any(part.name == method and ast.get_docstring(part) for part in own):
-            return True
-        bases = (ast.unparse(base).split("[")[0].split(".")[-1] for base in node.bases)
-        return any(documented(base, method) for base in bases)
+        known = (part for above in lineage(name) for part in methods(above))
+        return any(part.name == method and ast.get_docstring(part) for part in known)
 
+    public = [name for name in CLASSES if not name.startswith("_")]
     missing = [
         f"{name}.{part.name}"
-        for name, node in classes.items()
-        for part in node.body
-        if isinstance(part, ast.FunctionDef)
-        and not name.startswith("_")
-        and not part.name.startswith("_")
-        and not documented(name, part.name)
+        for name in public
+        for part in methods(name)
+        if not part.name.startswith("_") and not documented(name, part.name)
     ]
     assert not missing
+
+
+def test_abstract_methods_are_in_abstract_classes() -> None:
+    """Elsewhere the word does nothing."""
+    abstract = [
+        name
+        for name in CLASSES
+        for part in methods(name)
+        if any("abstractmethod" in ast.unparse(decorator) for decorator in part.decorator_list)
+    ]
+    assert abstract
+    assert not [name for name in abstract if "ABC" not in lineage(name)]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Digits of a distance, as in :func:`deepface.matching.distance.find_distance`.
 _DIGITS = 6
+#: How far rounding moves one, at most, and more than that.
+ROUNDING = 10.0**-_DIGITS
 #: Numbers that are worked on at a time: 32 MB as float64.
 _BLOCK = 4_000_000
 #: From so many numbers on, a gallery is worth its place on the GPU.
@@ -140,14 +142,13 @@ class Ranking:
         slack also covers the rounding of distances, so that ties are decided by exact values.
         """
         error = self._cosine_error()
-        rounding = 10.0**-_DIGITS
         key: NDArray[np.float64] = -cosines.astype(np.float64)
-        slack: Any = np.full(len(key), error + 4 * rounding)
+        slack: Any = np.full(len(key), error + 4 * ROUNDING)
         if metric == "euclidean":
             lengths = self._norms
             squares = lengths**2 + norm**2
             key = squares + 2 * norm * lengths * key
-            slack = 2 * norm * lengths * error + 2 * (norm + lengths) * rounding + 1e-12 * squares
+            slack = 2 * norm * lengths * error + 2 * (norm + lengths) * ROUNDING + 1e-12 * squares
         limit = _key_limit(metric, threshold)
         unsure = (self._norms < _SHORTEST) | (norm < _SHORTEST)
         key[unsure], slack[unsure] = 0, np.inf

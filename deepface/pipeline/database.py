@@ -29,6 +29,7 @@ from deepface.pipeline.faces import Seen
 from deepface.pipeline.representation import describe_embeddings
 from deepface.pipeline.verification import given_embedding, is_embedding
 from deepface.pipeline.walk import checked
+from deepface.results import Identification
 from deepface.search.database.base import Criteria, Database, Record, Vectors
 from deepface.search.database.nearest import (
     Hit,
@@ -233,7 +234,7 @@ def _values(
 
 def identify(
     pipeline: FacePipeline, img: Any, identity_id: Any, distance_metric: str, opened: Open
-) -> dict[str, Any]:
+) -> Identification:
     """See :func:`deepface.DeepFace.identify`."""
     start = time.perf_counter()
     criteria = criteria_of(pipeline)

@@ -166,9 +166,10 @@ class Service:
         """A decision."""
         self._need_database()
         pipeline, picture = self._pipeline(asked), self._picture(body, "img")
-        return stored.identify(
+        found = stored.identify(
             pipeline, picture, asked.identity_id, asked.distance_metric, self._open_database
         )
+        return {**found}
 
     def build_index(self, asked: p.BuildIndex, body: Body) -> Answer:
         """A message, as published."""

@@ -10,7 +10,7 @@ The second and the third see the candidates of all pictures.
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -61,7 +61,7 @@ class _Found:
         return _Found(table[:, 1].long(), boxes, table[:, 2].float(), offsets)
 
 
-class _Cascade(Detector):
+class _Cascade(Detector, ABC):
     """What the two have in common: the walk through the networks."""
 
     landmarks = 5

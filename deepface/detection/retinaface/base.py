@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -104,7 +104,7 @@ class InputView:
     smallest: bool
 
 
-class RetinaFace(Detector):
+class RetinaFace(Detector, ABC):
     """Base of the detectors of this family.
 
     Args:

@@ -1,4 +1,4 @@
-"""Group by shape, run in chunks, restore the order.
+"""Group by shape, run in chunks, halve what is too much for the memory.
 
 A tensor depends on its own image alone (law 1): images are never padded to one another. Those
 whose arrays happen to have the same shape are stacked; the others form groups of their own.
@@ -33,21 +33,6 @@ def group_indices(keys: Sequence[Hashable]) -> dict[Hashable, list[int]]:
     for position, key in enumerate(keys):
         groups.setdefault(key, []).append(position)
     return groups
-
-
-def map_grouped(
-    items: Sequence[T],
-    key: Callable[[T], Hashable],
-    run: Callable[[list[T]], Sequence[R]],
-    chunk_size: int = DEFAULT_BATCH_SIZE,
-) -> list[R]:
-    """Run ``run`` over chunks of items with equal ``key``; results in the order of ``items``."""
-    results: dict[int, R] = {}
-    for positions in group_indices([key(item) for item in items]).values():
-        for chunk in chunks(positions, chunk_size):
-            outputs = run([items[position] for position in chunk])
-            results.update(zip(chunk, outputs, strict=True))
-    return [results[position] for position in range(len(items))]
 
 
 def halving(run: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:

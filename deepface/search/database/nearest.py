@@ -15,7 +15,7 @@ from deepface.matching.distance import (
     find_euclidean_distance,
     l2_normalize,
 )
-from deepface.matching.ranking import Ranking
+from deepface.matching.ranking import ROUNDING, Ranking
 from deepface.search.database.base import (
     Criteria,
     Database,
@@ -28,8 +28,6 @@ from deepface.search.database.base import (
 _PAGE = 5000
 #: Neighbours of an approximate search when the caller does not say, as published.
 _NEIGHBOURS = 20
-#: Rounding of the distances of :class:`Ranking`.
-_ROUNDING = 1e-6
 
 
 class Hit(NamedTuple):
@@ -70,7 +68,7 @@ def find_exactly(
     for page in database.pages(criteria, _PAGE):
         check_length(probes, page.embeddings)
         ranking = Ranking(page.embeddings, np.ones(len(page.ids), np.bool_))
-        ranked = ranking.closest(probes, metric, limit + _ROUNDING, k) if len(probes) else ()
+        ranked = ranking.closest(probes, metric, limit + ROUNDING, k) if len(probes) else ()
         for number, (rows, _) in enumerate(ranked):
             records = ((page.ids[row], page.names[row], page.embeddings[row]) for row in rows)
             hits = _hits(probes[number], records, metric, limit)

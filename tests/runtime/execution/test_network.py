@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.errors import UnimplementedError
-from deepface.runtime.execution.batching import chunks, map_grouped
+from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.network import Network
 from deepface.runtime.models import cached_models, get_or_build
@@ -62,16 +62,10 @@ def test_preparation_and_precision() -> None:
     assert float(found.max()) == 2
 
 
-def test_grouping_restores_the_order() -> None:
-    groups: list[list[str]] = []
-
-    def run(items: list[str]) -> list[str]:
-        groups.append(items)
-        return [item.upper() for item in items]
-
+def test_groups_and_chunks() -> None:
     words = ["a", "bb", "c", "dd", "e"]
-    assert map_grouped(words, len, run, chunk_size=2) == ["A", "BB", "C", "DD", "E"]
-    assert groups == [["a", "c"], ["e"], ["bb", "dd"]]
+    assert group_indices(list(map(len, words))) == {1: [0, 2, 4], 2: [1, 3]}
+    assert list(chunks(words, 2)) == [["a", "bb"], ["c", "dd"], ["e"]]
     with pytest.raises(ValueError, match="at least 1"):
         list(chunks(words, 0))
 
