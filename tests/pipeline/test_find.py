@@ -72,9 +72,9 @@ def model() -> Iterator[StandIn]:
     models = cached_models.setdefault("facial_recognition", {})
     before = models.get("Dlib")
     models["Dlib"] = stand_in = StandIn()
-    datastore._kept.clear()
+    datastore.forget()
     yield stand_in
-    datastore._kept.clear()
+    datastore.forget()
     del models["Dlib"]
     if before is not None:
         models["Dlib"] = before
@@ -162,7 +162,7 @@ def test_names_that_are_no_utf_8(folder: Path, kind: str, model: StandIn) -> Non
         (frame,) = find(picture(0), folder, return_type="pandas", datastore_format=kind)
         assert Path(frame["identity"][0]).exists() and frame["distance"][0] == 0
         count, model.count = model.count, 0
-        datastore._kept.clear()
+        datastore.forget()
     assert count == 1, "it is known the second time"
 
 
@@ -321,7 +321,7 @@ def test_the_gallery_is_opened_once(
     count(Ranking)
     open_search = search(folder, batch_size=2)
     assert made == ["Datastore"] and model.count == 9
-    datastore._kept.clear()  # nobody else keeps it
+    datastore.forget()  # nobody else keeps it
     for item in open_search.stream(itertools.repeat(picture(0), 9)):
         assert len(item.matches[0]) == 4
     open_search(picture(1))
@@ -469,7 +469,7 @@ def test_silence(folder: Path, caplog: pytest.LogCaptureFixture, capsys: Any) ->
 def test_a_datastore_of_another_model(folder: Path, model: StandIn) -> None:
     find(picture(0), folder)
     model.output_shape = 128
-    datastore._kept.clear()
+    datastore.forget()
     with pytest.raises(DimensionMismatchError, match="has vectors of 16 dimensions"):
         find(picture(0), folder)
 
@@ -635,7 +635,7 @@ def test_a_failure_of_the_machine_is_no_property_of_a_picture(
     """Nothing of it is stored, and the next call finds what it should."""
     expected = find(picture(0), folder)
     (folder / NPZ).unlink()
-    datastore._kept.clear()
+    datastore.forget()
     if where.startswith("cv2"):
         monkeypatch.setattr(where, failing(error))
     else:
@@ -644,7 +644,7 @@ def test_a_failure_of_the_machine_is_no_property_of_a_picture(
         find(folder / "0.png", folder)
     monkeypatch.undo()
     vars(model).pop("embed", None)
-    datastore._kept.clear()
+    datastore.forget()
     assert find(picture(0), folder) == expected
     with np.load(folder / NPZ) as arrays:
         assert arrays["has_embedding"].all() and len(arrays["identity"]) == 9

@@ -157,7 +157,7 @@ def test_only_changes_are_fetched(store: Store, model: StandIn) -> None:
     store.put("1.png", content(0))
     store.put("new.png", content(9))
     store.delete("2.png")
-    datastore._kept.clear()
+    datastore.forget()
     (rows,) = find(picture(0), store.url)
     assert model.count == 9
     assert sorted(names(rows)) == ["0.png", "1.png", "near.png"]

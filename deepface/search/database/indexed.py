@@ -44,6 +44,12 @@ class IndexedDatabase(Database):
     _cache: ClassVar[dict[tuple[str, Criteria], tuple[str, NeighbourIndex]]] = {}
     _cache_lock: ClassVar[threading.Lock] = threading.Lock()
 
+    @classmethod
+    def forget(cls) -> None:
+        """Keep no index in memory any longer."""
+        with cls._cache_lock:
+            cls._cache.clear()
+
     @abstractmethod
     def place(self) -> str:
         """What tells this database from others."""

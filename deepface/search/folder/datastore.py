@@ -35,6 +35,12 @@ _kept: OrderedDict[tuple[str, str], tuple[_Version | None, Gallery]] = OrderedDi
 _kept_lock = Lock()
 
 
+def forget() -> None:
+    """Keep no gallery in memory any longer."""
+    with _kept_lock:
+        _kept.clear()
+
+
 class Datastore:
     """One gallery on disk.
 

@@ -211,7 +211,7 @@ def test_searching_while_the_index_is_replaced(
     shared_opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(index, "PART", 500)
-    monkeypatch.setattr(IndexedDatabase, "_cache", {})
+    IndexedDatabase.forget()
     with shared_opener() as database:
         database.insert(CRITERIA, records(20))
         database.build_index(CRITERIA, 8, 100)
@@ -222,7 +222,7 @@ def test_searching_while_the_index_is_replaced(
         with shared_opener() as database:
             while not done.is_set():
                 try:
-                    IndexedDatabase._cache.clear()
+                    IndexedDatabase.forget()
                     assert len(database.neighbours(CRITERIA, np.ones((1, 16)), 10)[0]) == 10
                 except Exception as error:
                     errors.append(error)

@@ -172,7 +172,7 @@ def stored_parts(database: IndexedDatabase) -> dict[Any, bytes]:
 def test_mutated_indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not one byte of them gets to faiss, which some of them would crash."""
     monkeypatch.setattr(index_module, "PART", 700)
-    monkeypatch.setattr(IndexedDatabase, "_cache", {})
+    IndexedDatabase.forget()
     path = tmp_path / "faces.db"
     rng = random.Random("index")
     with open_database("sqlite", path) as database:
@@ -195,13 +195,13 @@ def test_mutated_indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
                 changed += b"\0" * rng.randint(1, 9)
             else:
                 changed = bytearray(rng.choice([d for d in parts.values() if d != data]))
-            IndexedDatabase._cache.clear()
+            IndexedDatabase.forget()
             update = "UPDATE embeddings_index_parts SET data = ? WHERE version = ? AND part = ?"
             database.run(update, [bytes(changed), version, part])  # type: ignore[attr-defined]
             with pytest.raises(DatabaseError, match="run build_index again"):
                 database.neighbours(CRITERIA, query, 5)
             database.run(update, [data, version, part])  # type: ignore[attr-defined]
-        IndexedDatabase._cache.clear()
+        IndexedDatabase.forget()
         database.run("DELETE FROM embeddings_index_parts WHERE part > 1")  # type: ignore[attr-defined]
         with pytest.raises(DatabaseError, match="run build_index again"):
             database.neighbours(CRITERIA, query, 5)
@@ -216,7 +216,7 @@ def test_an_index_that_is_not_ours_is_not_opened(
     indexed_opener: Opener, data: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The published kind could crash the process; the records are indexed in memory instead."""
-    monkeypatch.setattr(IndexedDatabase, "_cache", {})
+    IndexedDatabase.forget()
     with indexed_opener() as database:
         assert isinstance(database, IndexedDatabase)
         database.insert(CRITERIA, records(20))
@@ -236,7 +236,7 @@ def test_an_index_that_is_not_ours_is_not_opened(
         else:
             key = database._of(CRITERIA, "index")  # type: ignore[attr-defined]
             database._client.hset(key, "index_data", data)  # type: ignore[attr-defined]
-        IndexedDatabase._cache.clear()
+        IndexedDatabase.forget()
         if data == b"parts2:":
             with pytest.raises(DatabaseError, match="run build_index again"):
                 database.neighbours(CRITERIA, np.ones((1, 16)), 5)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,9 @@ KINDS = [
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
     """Each test reads from disk what it has written."""
-    datastore._kept.clear()
+    datastore.forget()
     yield
-    datastore._kept.clear()
+    datastore.forget()
 
 
 def gallery(folder: Path | str) -> Gallery:
@@ -60,7 +62,7 @@ def test_what_is_saved_is_loaded(kind: str, tmp_path: Path) -> None:
     saved = gallery(tmp_path)
     assert saved.embedding.dtype == np.float32
     store(tmp_path, kind).save(saved)
-    datastore._kept.clear()
+    datastore.forget()
     loaded = store(tmp_path, kind).load()
     same(loaded, saved)
     assert loaded.embedding.dtype == np.float32
@@ -71,7 +73,7 @@ def test_what_is_saved_is_loaded(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("pictures", [[], [GalleryPicture("a.jpg", "1", [])]])
 def test_no_faces_at_all(kind: str, pictures: list[GalleryPicture], tmp_path: Path) -> None:
     store(tmp_path, kind).save(Gallery.of(pictures))
-    datastore._kept.clear()
+    datastore.forget()
     assert len(store(tmp_path, kind).load()) == len(pictures)
 
 
@@ -81,7 +83,7 @@ def test_numbers_that_float32_cannot_hold_are_kept(tmp_path: Path) -> None:
         np.array(["a"]), np.array(["b"]), np.zeros((1, 4), int), exact, np.ones(1, bool)
     )
     store(tmp_path).save(saved)
-    datastore._kept.clear()
+    datastore.forget()
     np.testing.assert_array_equal(store(tmp_path).load().embedding, exact)
 
 
@@ -96,13 +98,13 @@ def test_the_published_layout(tmp_path: Path) -> None:
     assert arrays["has_embedding"].tolist() == [True, True, False, True]
     assert all(arrays[name].dtype == np.int64 for name in formats.AREA)
     np.savez(tmp_path / f"{NAME}.npz", **{name: arrays[name] for name in published})
-    datastore._kept.clear()
+    datastore.forget()
     same(store(tmp_path).load(), gallery(tmp_path))
 
 
 def test_a_gallery_is_read_once(tmp_path: Path) -> None:
     store(tmp_path).save(gallery(tmp_path))
-    datastore._kept.clear()
+    datastore.forget()
     first = store(tmp_path).load()
     assert store(tmp_path).load() is first
     store(tmp_path).path.touch()
@@ -115,6 +117,24 @@ def test_only_some_galleries_are_kept(tmp_path: Path) -> None:
         folder.mkdir()
         store(folder).save(gallery(folder))
     assert len(datastore._kept) == datastore._MOST_KEPT
+
+
+def test_threads_keep_galleries_at_the_same_time(tmp_path: Path) -> None:
+    stores = [store(tmp_path / str(number)) for number in range(8)]
+    for kept in stores:
+        kept.path.parent.mkdir()
+        kept.save(Gallery.of([]))
+
+    def load(number: int) -> int:
+        return sum(len(stores[(number + step) % 8].load().identity) for step in range(40))
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(load, range(8))) == [0] * 8
+    finally:
+        sys.setswitchinterval(interval)
 
 
 @pytest.mark.parametrize("change", ["moved", "linked", "relative"])
@@ -209,7 +229,7 @@ def test_another_model(tmp_path: Path) -> None:
     with pytest.raises(
         DimensionMismatchError, match="has vectors of 8 dimensions, but the model's"
     ):
-        datastore._kept.clear()
+        datastore.forget()
         Datastore(str(tmp_path), NAME, "npz", 512).load()
     store(tmp_path).path.rename(tmp_path / "ds_model_other.npz")
     with pytest.raises(DeepFaceError, match=f"was made as {NAME}, with another model"):
@@ -265,7 +285,7 @@ class TestSignatures:
         store(tmp_path).path.unlink()
         for _ in range(2):  # the signature of what is no more signs nothing
             assert len(refresh(store(tmp_path), Embedder())) == 2
-            datastore._kept.clear()
+            datastore.forget()
 
     def test_what_was_changed_is_refused(self, tmp_path: Path) -> None:
         store(tmp_path, credentials=Credentials("key")).save(gallery(tmp_path))
@@ -350,7 +370,7 @@ def test_a_disk_that_is_full(
     assert "No space left on device" in caplog.text
     assert store(tmp_path).path.read_bytes() == content
     assert not list(tmp_path.glob("*.tmp"))
-    datastore._kept.clear()
+    datastore.forget()
     embedder = Embedder()
     assert len(refresh(store(tmp_path), embedder)) == 2
     assert not embedder.done, "what was done is in the journal"

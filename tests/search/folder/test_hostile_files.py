@@ -34,9 +34,9 @@ ROUNDS = 300
 
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
-    datastore._kept.clear()
+    datastore.forget()
     yield
-    datastore._kept.clear()
+    datastore.forget()
 
 
 @contextmanager
@@ -84,7 +84,7 @@ def test_mutated_datastores(kind: str, tmp_path: Path) -> None:
     with memory_limit():
         for _ in range(ROUNDS):
             path.write_bytes(mutated(content, rng))
-            datastore._kept.clear()
+            datastore.forget()
             try:
                 found = store(tmp_path, kind).load()
             except DeepFaceError as error:
@@ -233,14 +233,14 @@ def test_crafted_journals(number: int, tmp_path: Path) -> None:
     write_picture(tmp_path / "0.jpg", "1")
     expected = refresh(store(tmp_path), Embedder())
     store(tmp_path).path.unlink()
-    datastore._kept.clear()
+    datastore.forget()
     record = LINES[number]
     if isinstance(record, dict):
         record = {"path": "0.jpg", "hash": expected.hash[0], **record}
     journal = store(tmp_path).path.with_name(store(tmp_path).path.name + ".journal")
     journal.write_bytes(line(record))
     same(refresh(store(tmp_path), Embedder()), expected)
-    datastore._kept.clear()
+    datastore.forget()
     same(store(tmp_path).load(), expected)
 
 
@@ -249,7 +249,7 @@ def test_mutated_journals(tmp_path: Path) -> None:
         write_picture(tmp_path / f"{number}.jpg", "2")
     expected = refresh(store(tmp_path), Embedder())
     store(tmp_path).path.unlink()
-    datastore._kept.clear()
+    datastore.forget()
     with pytest.raises(KeyboardInterrupt):
         refresh(store(tmp_path), Embedder(3))
     journal = store(tmp_path).path.with_name(store(tmp_path).path.name + ".journal")
@@ -258,7 +258,7 @@ def test_mutated_journals(tmp_path: Path) -> None:
     for _ in range(ROUNDS // 3):
         journal.write_bytes(mutated(content, rng))
         same(refresh(store(tmp_path), Embedder(), silent=True), expected)
-        datastore._kept.clear()
+        datastore.forget()
         store(tmp_path).path.unlink()
 
 

@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
-    datastore._kept.clear()
+    datastore.forget()
     yield
-    datastore._kept.clear()
+    datastore.forget()
 
 
 def fresh_build(folder: Path) -> Gallery:
@@ -110,11 +110,11 @@ def test_always_as_a_fresh_build(seed: int, kind: str, tmp_path: Path) -> None:
             continue
         finally:
             if folder.random.random() < 0.5:
-                datastore._kept.clear()
+                datastore.forget()
         assert set(embedder.done) == changed, "each change is embedded once, and nothing else"
         same(found, fresh_build(folder.path))
         known = {path: file_hash(path) for path in paths}
-        datastore._kept.clear()
+        datastore.forget()
         same(store(folder.path, kind).load(), found)
 
 

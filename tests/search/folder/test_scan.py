@@ -18,9 +18,9 @@ from tests.search.folder.galleries import Embedder, same, store, write_picture
 
 @pytest.fixture(autouse=True)
 def nothing_kept() -> Iterator[None]:
-    datastore._kept.clear()
+    datastore.forget()
     yield
-    datastore._kept.clear()
+    datastore.forget()
 
 
 def link_to_folder(path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_read_for_a_moment(
                 "a.jpg", "e.jpg", "z.jpg", *(["b.jpg"] if where == "sub/deeper" else []),
                 *(["a2.jpg"] if changed else []),
             }  # fmt: skip
-            datastore._kept.clear()
+            datastore.forget()
     assert len(caplog.messages) == 1 and "cannot be read now" in caplog.text
     assert str(hidden) in caplog.text
     embedder = Embedder()
