@@ -118,6 +118,14 @@ def test_chunk_size_changes_nothing(detector: Detector) -> None:
         laws.same_lists(extract(detector, many, batch_size=size), expected, laws.same_faces)
 
 
+@pytest.mark.parametrize("view", [np.s_[:, ::-1], np.s_[20:240, 10:250], np.s_[:, :, ::-1]])
+def test_views_are_seen_as_their_copies(detector: Detector, view: Any) -> None:
+    seen = pictures()[0][view]
+    assert not seen.flags.c_contiguous
+    found, (expected,) = detector.detect_faces(seen), detector.detect_faces([seen.copy()])
+    laws.same_regions(found, expected)  # type: ignore[arg-type]
+
+
 def test_two_threads(detector: Detector) -> None:
     laws.threads_agree(detector.detect_faces, pictures()[:3], laws.same_regions)
 

@@ -93,7 +93,8 @@ def test_published_tables() -> None:
     assert thresholds == tables["thresholds"]
     assert list(thresholds) == list(RECOGNIZERS.own)
     assert set(confidences) == set(RECOGNIZERS.own) - {"Buffalo_L"}
-    assert set(minmax_values) <= set(RECOGNIZERS.own)
+    published = {name: tuple(limits) for name, limits in tables["minmax_values"].items()}
+    assert {name: tuple(limits) for name, limits in minmax_values.items()} == published
 
 
 READ = """

@@ -60,6 +60,11 @@ def test_face_box_and_size() -> None:
         assert list(face.img.shape) == case["img_shape"]
 
 
+def test_a_border_is_taken_off_each_way() -> None:
+    face = extract_face(FacialAreaRegion(20, 30, 10, 12), PICTURE, False, 0, 3, 7, "opencv")
+    assert (face.facial_area.x, face.facial_area.y) == (17, 23)
+
+
 @given(st.integers(-100, 100), st.integers(-100, 100), st.integers(0, 150), st.integers(0, 150))
 def test_cut_equals_a_slice_of_the_padded_picture(x: int, y: int, w: int, h: int) -> None:
     padded = cv2.copyMakeBorder(PICTURE, 100, 250, 100, 250, cv2.BORDER_CONSTANT, value=0)

@@ -227,6 +227,22 @@ def test_a_silent_server_is_given_up(server: Server, monkeypatch: pytest.MonkeyP
         load_image(server.url("/x"))
 
 
+def test_connecting_takes_no_longer_than_all_may(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[float | None] = []
+
+    class Noting(socket.socket):
+        def settimeout(self, value: float | None) -> None:
+            limits.append(value)
+            super().settimeout(value)
+
+    monkeypatch.setenv("DEEPFACE_URL_TIMEOUT", "3")
+    monkeypatch.setattr(socket, "socket", Noting)
+    load_image(server.url("/a.png"))
+    assert limits[0] is not None and 0 < limits[0] <= 3 < fetch.CONNECT_TIMEOUT
+
+
 def test_a_closed_port(server: Server) -> None:
     server.close()
     with pytest.raises(ImageFetchError, match="refused"):

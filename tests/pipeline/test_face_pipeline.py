@@ -28,6 +28,7 @@ from deepface.detection.detector import Detector
 from deepface.errors import (
     DeepFaceError,
     FaceNotDetected,
+    FaceOutsideImage,
     ImgNotFound,
     UnimplementedError,
     WeightsError,
@@ -270,6 +271,26 @@ def test_an_endless_source_is_streamed_and_pictures_are_dropped(corners: Corners
             break
     assert most <= 3 * 4 + 2
     assert len(alive) <= 60 + 3 * 4
+
+
+class Boxes(Detector):
+    """Finds one face, in the box that it was made with."""
+
+    def __init__(self, x: int, y: int, w: int, h: int) -> None:
+        super().__init__()
+        self.box = FacialAreaRegion(x, y, w, h, confidence=0.9)
+
+    def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
+        return [self.box]
+
+
+@pytest.mark.parametrize("box", [(5, 5, 0, 9), (5, 5, 9, 0), (90, 5, 9, 9), (5, 90, 9, 9)])
+def test_a_face_without_an_area_inside_the_picture(box: tuple[int, int, int, int]) -> None:
+    with cached("face_detector", "boxes", Boxes(*box)):
+        with pytest.raises(FaceOutsideImage, match=r"no face of .* has an area"):
+            DeepFace.extract_faces(picture(40, 40), "boxes", align=False)
+        faces = FacePipeline("boxes", align=False, enforce_detection="empty")(picture(40, 40))
+    assert faces == []
 
 
 class TwoStages(FacePipeline):

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from deepface import DeepFace
+from deepface.detection.canvas import Canvas
+from deepface.detection.detector import Detector
 from deepface.errors import (
     DataTypeError,
     DimensionMismatchError,
@@ -21,6 +23,8 @@ from deepface.matching.distance import METRICS
 from deepface.matching.thresholds import THRESHOLDS
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.runtime.models import cached_models
+from deepface.types import FacialAreaRegion
+from tests.stand_ins import cached
 from tests.test_batch_laws import faceless, pictures
 
 verify: Any = partial(DeepFace.verify, model_name="Dlib", silent=True)
@@ -101,6 +105,25 @@ def test_lists_of_pairs_equal_a_loop() -> None:
 def test_wrong_input(first: Any, second: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         verify(_filled(first), _filled(second))
+
+
+class _Outside(Detector):
+    """Finds a face that lies wholly beside the picture, where that is black."""
+
+    def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
+        height, width = canvas.shape
+        left = 0 if np.any(canvas.image) else width
+        return [FacialAreaRegion(left, 0, width, height, confidence=1.0)]
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_picture_without_a_face_inside_it(side: int) -> None:
+    pair = [pictures()[0]] * 2
+    pair[side] = np.zeros((20, 20, 3), np.uint8)
+    with cached("face_detector", "outside", _Outside()):
+        options = {"detector_backend": "outside", "align": False, "enforce_detection": False}
+        with pytest.raises(FaceNotDetected, match="no face with an area inside"):
+            verify(*pair, **options)
 
 
 def _filled(side: Any) -> Any:

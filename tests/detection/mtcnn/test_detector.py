@@ -22,7 +22,7 @@ from torch.nn import functional
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
 from deepface.detection.mtcnn.crops import AreaCrops, BilinearCrops
-from deepface.detection.mtcnn.detector import FastMtcnnDetector, MtcnnDetector
+from deepface.detection.mtcnn.detector import FastMtcnnDetector, MtcnnDetector, _Found
 from deepface.detection.mtcnn.networks import WINDOW, PNet, _ArrayListReader, read_weights
 from deepface.detection.mtcnn.pyramid import (
     averaged,
@@ -210,6 +210,16 @@ def test_nothing_to_find(name: str) -> None:
     assert_same(found[-1], found[0])
     for border in (0.0, 0.5):
         assert detector(name).detect_canvases([Canvas.with_border(odd[0], border)]) == [[]]
+
+
+@BOTH
+def test_of_two_faces_one_in_the_other_the_surer_one_stays(name: str) -> None:
+    """However small the inner one is: at the end, overlap is a share of the smaller box."""
+    boxes = torch.tensor([[10.0, 10, 110, 110], [40, 40, 60, 60], [200, 200, 230, 230]])
+    found = _Found(torch.zeros(3, dtype=torch.long), boxes, torch.tensor([3.0, 2, 1]), boxes)
+    cascade = detector(name)
+    assert isinstance(cascade, MtcnnDetector | FastMtcnnDetector)
+    assert cascade._rank(found).tolist() == [0, 2]
 
 
 @BOTH
