@@ -1,5 +1,6 @@
 # make demo    install into .venv and show the main job on real pictures
 # make test    install into .venv and run the tests
+# make test-fast  the same without what takes long, while you edit
 # make lint    ruff and mypy
 # make parity  compare with the original packages, live, in an environment of their own
 # make bench   detection speed on the pictures in IMAGES
@@ -13,7 +14,7 @@ PARITY_VENV ?= .venv-parity
 JOBS ?= 2
 IMAGES ?= ../shared/images/photos
 
-.PHONY: demo test lint parity bench docs clean
+.PHONY: demo test test-fast lint parity bench docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +37,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+# Without what is marked heavy and what tests/slow.txt lists.
+test-fast: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --fast -q -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import logging
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.data import MADE_WEIGHTS, WEIGHTS, package_weights
+
+#: Tests of which a case took long when it was last measured, without their parameters.
+SLOW = Path(__file__).with_name("slow.txt")
+#: Seconds of a case, and of all cases of a test, from which on it is slow.
+LONG, LONG_IN_ALL = 0.1, 0.5
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("deepface")
+    group.addoption("--fast", action="store_true", help=f"not what is heavy or in {SLOW.name}")
+    group.addoption("--note-slow", action="store_true", help=f"write {SLOW.name} after all tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--fast"):
+        slow = set(SLOW.read_text().splitlines())
+        left_out = [
+            item
+            for item in items
+            if item.get_closest_marker("heavy") or item.nodeid.split("[")[0] in slow
+        ]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if not config.getoption("--note-slow"):
+        return
+    cases: dict[str, float] = defaultdict(float)
+    for report in (report for some in terminalreporter.stats.values() for report in some):
+        if isinstance(report, pytest.TestReport):
+            cases[report.nodeid] += report.duration
+    tests: dict[str, list[float]] = defaultdict(list)
+    for case, seconds in cases.items():
+        tests[case.split("[")[0]].append(seconds)
+    slow = (name for name, took in tests.items() if max(took) > LONG or sum(took) > LONG_IN_ALL)
+    SLOW.write_text("".join(f"{name}\n" for name in sorted(slow)))
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +76,19 @@ def cuda_device(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def models_of_the_module() -> Iterator[None]:
-    """Models that a module's tests built go with it: some take half a gigabyte."""
+    """Models that a module's tests built go with it: some take half a gigabyte.
+
+    Collecting garbage is quick meanwhile: what there was before is not looked at.
+    """
+    gc.freeze()
     yield
+    gc.unfreeze()
     models = sys.modules.get("deepface.runtime.models")
     for built in models.cached_models.values() if models else ():
         built.clear()
     gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # glibc keeps a gigabyte that was freed
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -47,7 +47,7 @@ def test_the_same_matches_as_a_loop_over_verify(people: Path) -> None:
         file: [face["embedding"] for face in faces]
         for file, faces in zip(files, DeepFace.represent(files, **ARGUMENTS), strict=True)
     }
-    queries = files[:12]
+    queries = files[:6]
     for metric in METRICS:
         found = DeepFace.find(
             queries, people, distance_metric=metric, return_type="dict", silent=True, **ARGUMENTS
@@ -87,8 +87,9 @@ def test_who_comes_first(people: Path, align: Any, least: float) -> None:
     The published way to cut faces suits Dlib badly; see ``benchmarks lfw``.
     """
     files = sorted(str(path) for path in people.glob("*.jpg"))
+    queries = files[::2]
     found = DeepFace.find(
-        files,
+        queries,
         people,
         align=align,
         similarity_search=True,
@@ -97,11 +98,11 @@ def test_who_comes_first(people: Path, align: Any, least: float) -> None:
         **ARGUMENTS,
     )
     right = 0
-    for file, tables in zip(files, found, strict=True):
+    for file, tables in zip(queries, found, strict=True):
         rows = max(tables, key=lambda rows: rows[0]["source_w"])
         first = next(row["identity"] for row in rows if row["identity"] != file)
         right += person(first) == person(file)
-    assert right / len(files) >= least
+    assert right / len(queries) >= least
 
 
 def person(file: str) -> str:

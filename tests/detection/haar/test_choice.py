@@ -140,7 +140,7 @@ def test_on_a_gpu_both_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEEPFACE_HAAR", raising=False)
     monkeypatch.setattr(haar_choice, "_FASTEST", Fastest(0.0))
     detector = OpenCvDetector("cuda")
-    canvases = [Canvas.with_border(shrunk(path, 640), 0.5) for path in package_pictures()]
+    canvases = [Canvas.with_border(shrunk(path, 320), 0.5) for path in package_pictures()]
     found = [[rows(faces) for faces in detector.detect_canvases(canvases)] for _ in range(8)]
     assert all(result == found[0] for result in found)
     assert sum(map(len, found[0])) > 1

@@ -109,7 +109,8 @@ def test_goldens(align: bool) -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("align", [True, False])
 def test_all_goldens(align: bool) -> None:
-    assert_as_published("opencv", all_names(), align, in_order=False)
+    """Each picture in one of the two ways: what differs between them is done by no detector."""
+    assert_as_published("opencv", all_names()[align::2], align, in_order=False)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (23, 300), (24, 24), (25, 49)])
