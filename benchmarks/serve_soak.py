@@ -51,9 +51,8 @@ def run(args: argparse.Namespace) -> int:
     report = Report("serve-soak", settings={"clients": _CLIENTS})
     command = [sys.executable, "-m", "deepface.server", "--port", "PORT"]
     with serving(command, "pytorch") as (port, server):
-        for row in _many(port, server, args.count):
-            report.rows.append(row)
-        report.rows.append(_timed("bad connections", _bad(port), args.bad, server))
+        report.rows += _many(port, server, args.count)
+        report.rows += _parts("bad connections", _bad(port), args.bad, 4, server)
         bomb = cv2.imencode(".png", np.zeros((_SIDE, _SIDE, 3), np.uint8))[1].tobytes()
         report.rows.append(
             _timed("81-megapixel PNG", lambda n: _ask(port, _multipart(bomb), 413), 50, server)
@@ -78,8 +77,15 @@ def _many(port: int, server: psutil.Process, count: int) -> list[Row]:
             return _ask(port, _multipart(b"no picture"), 400)
         return _ask(port, bodies[number % 20], 200)
 
-    part = max(1, count // 20)
-    return [_timed(f"requests from {start}", ask, part, server) for start in range(0, count, part)]
+    return _parts("requests", ask, count, 20, server)
+
+
+def _parts(
+    what: str, ask: Callable[[int], bool], count: int, parts: int, server: psutil.Process
+) -> list[Row]:
+    part = max(1, count // parts)
+    starts = range(0, count, part)
+    return [_timed(f"{what} from {start}", ask, part, server) for start in starts]
 
 
 def _timed(what: str, ask: Callable[[int], bool], count: int, server: psutil.Process) -> Row:
