@@ -85,7 +85,8 @@ def flops(name: str, args: Sequence[Any]) -> float:
     if name not in HEAVY | FUSED:
         return 0.0
     if name == "convolution" or name in FUSED:
-        height, width = _convolved(unfused(name, args)[0])
+        plain = unfused(name, args)[0]
+        height, width = args[0].shape[2:] if _is_transposed(plain) else _convolved(plain)
         return 2.0 * int(args[0].shape[0]) * height * width * int(args[1].numel())
     left, right = args[-2:] if name != "addmm" else args[1:3]
     return 2.0 * int(left.numel()) * int(right.shape[-1])
@@ -99,7 +100,8 @@ def without_arithmetic(name: str, args: Sequence[Any]) -> Tensor:
         return (plain if add is None else plain.add_(add)).relu_()
     if name == "convolution":
         x, weight, bias = args[:3]
-        out: Tensor = x.new_zeros((x.shape[0], weight.shape[0], *_convolved(args)))
+        channels = weight.shape[int(_is_transposed(args))]
+        out: Tensor = x.new_zeros((x.shape[0], channels, *_convolved(args)))
         if bias is not None:
             out += bias.view(1, -1, 1, 1)
         return out.contiguous(memory_format=torch.channels_last)
@@ -116,8 +118,20 @@ def unfused(name: str, args: Sequence[Any]) -> tuple[Sequence[Any], Tensor | Non
     return (x, weight, *rest), add
 
 
+def _is_transposed(args: Sequence[Any]) -> bool:
+    return len(args) > 6 and args[6] is True  # a fused one has its groups there
+
+
 def _convolved(args: Sequence[Any]) -> list[int]:
     x, weight, _, stride, padding, dilation = args[:6]
+    if _is_transposed(args):
+        return [
+            (x.shape[2 + i] - 1) * stride[i]
+            - 2 * padding[i]
+            + dilation[i] * (weight.shape[2 + i] - 1)
+            + 1
+            for i in range(2)
+        ]
     return [
         (x.shape[2 + i] + 2 * padding[i] - dilation[i] * (weight.shape[2 + i] - 1) - 1) // stride[i]
         + 1

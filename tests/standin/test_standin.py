@@ -105,6 +105,20 @@ def test_what_is_copied_without_waiting_is_garbage_until_then(device: Standin) -
     assert found.tolist() == [3, 3, 3]
 
 
+@pytest.mark.parametrize(
+    "layer", [torch.nn.Conv2d(96, 64, 3, 2), torch.nn.ConvTranspose2d(96, 64, 2, 2)]
+)
+def test_without_arithmetic_results_have_their_shapes(
+    layer: torch.nn.Module, device: Standin
+) -> None:
+    x = torch.ones(1, 96, 64, 64)
+    with torch.inference_mode():
+        expected = layer(x).shape
+        device.settings.skip_arithmetic = True
+        assert layer.to("cuda")(x.cuda()).shape == expected
+    assert device.counts.flops > 5e7
+
+
 def test_memory(device: Standin) -> None:
     device.settings.limits[1] = 100
     ones("cuda:0", 1000)
