@@ -78,11 +78,10 @@ def cuda_device(request: pytest.FixtureRequest) -> Iterator[None]:
 def models_of_the_module() -> Iterator[None]:
     """Models that a module's tests built go with it: some take half a gigabyte.
 
-    Collecting garbage is quick meanwhile: what there was before is not looked at.
+    Collecting garbage is quick: what there was before the module is not looked at.
     """
     gc.freeze()
     yield
-    gc.unfreeze()
     models = sys.modules.get("deepface.runtime.models")
     for built in models.cached_models.values() if models else ():
         built.clear()
