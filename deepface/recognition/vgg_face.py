@@ -51,8 +51,11 @@ class VggTrunk(nn.Module):
         """See the class."""
         # The first maps of a face are 26 MB: one face at a time is faster on a CPU, and 16 keep a
         # GPU busy.
-        parts = torch.split(x, 1 if x.device.type == "cpu" else 16)
-        x = torch.cat([self._maps(part) for part in parts])
+        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+            x = self._maps(x)  # an export takes any number of faces
+        else:
+            parts = torch.split(x, 1 if x.device.type == "cpu" else 16)
+            x = torch.cat([self._maps(part) for part in parts])
         return _dense(self.fc7, _dense(self.fc6, x)[:, :, None, None])
 
     def _maps(self, x: Tensor) -> Tensor:

@@ -16,9 +16,6 @@ from deepface.runtime.execution.published import Published
 from deepface.runtime.weights.store import ensure_weight
 from deepface.runtime.weights.table import WeightFile
 
-#: Most items at a time in ONNX Runtime: more only leave the cache.
-_CHUNK = 8
-
 
 def network(
     published: Published,
@@ -36,7 +33,7 @@ def network(
     where, dtype = resolve_device(device), resolve_precision(precision)
     graph = _graph(published, where, dtype)
     if graph is not None:
-        return Network(graph, where, precision, _CHUNK)
+        return Network(graph, where, precision, graph.chunk_size)
     module = published.load(for_pytorch(published.files))
     return Network(published.ready(module, where, dtype), where, precision, chunk_size)
 

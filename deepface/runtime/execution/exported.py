@@ -32,6 +32,8 @@ from deepface.runtime.weights.table import WeightFile
 
 #: By how much an export may differ from PyTorch, relative to the length of the result.
 _TOLERANCE = 1e-5
+#: Most items at a time: more only leave the cache. Their bits are those of one at a time.
+_CHUNK = 8
 #: Characters of a hash in a file's name.
 _DIGITS = 16
 _OPSET = 17
@@ -55,7 +57,7 @@ def exported(published: Published, file: WeightFile) -> OnnxGraph | None:
     try:
         for path in folder.glob(f"{weights.stem}-{key}-*.onnx"):
             if path.stem.endswith(f"-{sha256(path)[:_DIGITS]}"):
-                return OnnxGraph(path, published.shape, published.outputs)
+                return OnnxGraph(path, published.shape, published.outputs, _CHUNK)
         return _export(published, file, folder / f"{weights.stem}-{key}")
     except Exception as error:  # of the exporter, of ONNX Runtime, of the disk
         get_logger().info("%s runs in PyTorch, not in ONNX Runtime: %s", published.name, error)
@@ -76,7 +78,7 @@ def _export(published: Published, file: WeightFile, start: Path) -> OnnxGraph:
     with safe_files.replacing_by_name(path) as scratch:
         scratch.write_bytes(content)
         del content
-        graph = OnnxGraph(scratch, published.shape, published.outputs)
+        graph = OnnxGraph(scratch, published.shape, published.outputs, _CHUNK)
         difference = (graph(items) - wanted).norm(dim=1) / wanted.norm(dim=1)
         if not (difference <= _TOLERANCE).all():  # nor is it NaN
             raise ValueError(f"the export differs from PyTorch by {difference.max():.1e}")

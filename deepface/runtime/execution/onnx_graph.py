@@ -103,13 +103,18 @@ class OnnxGraph(nn.Module):
         path: the ``.onnx`` file.
         shape: ``(H, W, C)``.
         outputs: how many numbers it gives per item.
+        chunk_size: most items that are run at a time. ONNX Runtime adds up a matrix product of one
+            row in another order than that of several: a graph that may have large ones gives the
+            same bits in every batch only where its items are run one by one.
 
     Raises:
         MissingPackageError: ONNX Runtime is not installed.
         WeightsError: the file is damaged, or its graph is of another network.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int, int], outputs: int) -> None:
+    def __init__(
+        self, path: Path, shape: tuple[int, int, int], outputs: int, chunk_size: int = 1
+    ) -> None:
         super().__init__()
         self._outputs = outputs
         self._session = open_session(path, path.name)
@@ -122,6 +127,7 @@ class OnnxGraph(nn.Module):
             self._input = self._session.get_inputs()[0].name
             size = takes[0][1][0]
             self._size = size if isinstance(size, int) and size > 0 else None
+            self.chunk_size = self._size or chunk_size
             self._run(torch.zeros(self._size or 1, *shape))  # whatever is wrong shows here
 
     def forward(self, x: Tensor) -> Tensor:
