@@ -19,7 +19,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,50 @@ class NetworkClock:
         return timed
 
 
+def _decoded(paths: list[str]) -> list[Any]:
+    import cv2
+
+    return [cv2.imread(path) for path in paths]
+
+
+def _ultralytics(weights: str) -> Callable[[list[Any]], int]:
+    from ultralytics.models.yolo.model import YOLO
+
+    model: Any = YOLO(weights)
+    return lambda images: sum(len(r.boxes) for r in model.predict(images, verbose=False))
+
+
+def _facenet_pytorch() -> Callable[[list[Any]], int]:
+    from facenet_pytorch import MTCNN
+    from numpy import stack
+
+    model = MTCNN(keep_all=True)
+
+    def run(images: list[Any]) -> int:
+        if len(images) == 1:
+            boxes = [model.detect(images[0][..., ::-1].copy())[0]]
+        else:  # it takes pictures of one size
+            boxes, _ = model.detect(stack(images)[..., ::-1].copy())
+        return sum(len(found) for found in boxes if found is not None)
+
+    return run
+
+
+def _mtcnn() -> Callable[[list[Any]], int]:
+    from mtcnn import MTCNN
+
+    model = MTCNN()
+    return lambda images: sum(len(model.detect_faces(image[..., ::-1])) for image in images)
+
+
+#: Face detectors that people use by themselves: BGR pictures in, the number of faces out.
+PACKAGES: dict[str, Callable[..., Callable[[list[Any]], int]]] = {
+    "ultralytics": _ultralytics,
+    "facenet-pytorch": _facenet_pytorch,
+    "mtcnn": _mtcnn,
+}
+
+
 class Job:
     """One configuration, ready to run.
 
@@ -92,7 +136,8 @@ class Job:
             files to attributes and vectors; ``"stream"``, the same as ``"represent"`` by this
             library's stream; ``"detect_faces"``, the detector alone on decoded pictures;
             ``"forward"``, a recognition model alone on random faces; ``"find"``, pictures looked
-            for in a folder (``db_path`` of the arguments), where it is rows that are counted.
+            for in a folder (``db_path`` of the arguments), where it is rows that are counted;
+            ``"package"``, one of ``PACKAGES`` on decoded pictures, with no ``deepface`` at all.
         detector: its name; that of the recognition model for ``"forward"``.
         paths: the picture files.
         batch: pictures per step of one call with the list; ``None`` calls once per picture. For
@@ -113,12 +158,18 @@ class Job:
         warmup: int,
         clock: bool = True,
     ) -> None:
-        from deepface import DeepFace
-
         self.batch = batch
         self.clock: NetworkClock | None = None
         self.find: Callable[[list[Any]], int]
         self.items: list[Any] = paths
+        if function == "package":
+            self.items, package = _decoded(paths), PACKAGES[detector](**arguments)
+            self.find = lambda images: sum(map(package, self._parts(images)))
+            self.find(self.items[:warmup])
+            return
+
+        from deepface import DeepFace
+
         if function in ("extract_faces", "analyze", "represent"):
             self.call: Any = getattr(DeepFace, function)
             self.arguments = {
@@ -155,9 +206,7 @@ class Job:
             self.items = [faces] * max(1, _FACES // len(faces))
             self.find = self._forward
         else:
-            import cv2
-
-            self.items = [cv2.imread(path) for path in paths]
+            self.items = _decoded(paths)
             self.detector = DeepFace.build_model(model_name=detector, task="face_detector")
             self.find = self._detect_faces
         self.find(self.items[:warmup])
@@ -195,10 +244,12 @@ class Job:
         if self.batch is None:
             return sum(len(self.detector.detect_faces(image)) for image in images)
         return sum(
-            len(faces)
-            for start in range(0, len(images), self.batch)
-            for faces in self.detector.detect_faces(images[start : start + self.batch])
+            len(faces) for part in self._parts(images) for faces in self.detector.detect_faces(part)
         )
+
+    def _parts(self, images: list[Any]) -> Iterator[list[Any]]:
+        size = self.batch or 1
+        return (images[start : start + size] for start in range(0, len(images), size))
 
     def run(self) -> dict[str, Any]:
         """One timed pass over all pictures."""

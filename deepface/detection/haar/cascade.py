@@ -8,7 +8,8 @@ cut to the windows that touch the picture. What is found is equal to the last bi
 * the border, three quarters of the area, costs next to nothing;
 * a search holds some bytes per pixel of the padded picture, and not some fifty;
 * threads can share the sizes of one picture, and the order of faces does not depend on which of
-  them was first.
+  them was first;
+* where numba is installed, the windows are searched many at a time (``compiled.py``).
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ import math
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -27,13 +28,19 @@ from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.cards.opencv import EYES, FACES
+from deepface.detection.haar.cascade_file import read_cascade
+from deepface.detection.haar.choice import wants_numba
 from deepface.detection.haar.grouping import Hits
 from deepface.errors import MissingPackageError
+from deepface.logger import get_logger
 from deepface.runtime.concurrency.object_pool import ObjectPool
 from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
 from deepface.runtime.weights.trial import check_by_trial
 from deepface.types import on_host
+
+if TYPE_CHECKING:
+    from deepface.detection.haar.compiled import CompiledCascade
 
 #: ``map``, or that of an executor.
 Spread: TypeAlias = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -67,7 +74,7 @@ class Cascade:
                 f"OpenCV {cv2.__version__} has no cascade classifier; install a version that has "
                 'one: pip install "opencv-python<5"'
             )
-        path = cascade_path(file)
+        self._path = path = cascade_path(file)
         check_by_trial(path, _FILES.get(file), "import cv2, numpy", _TRIAL)
         with reading(path, "Haar cascade"):
             self._classifiers = ObjectPool(lambda: cv2.CascadeClassifier(str(path)))
@@ -75,6 +82,11 @@ class Cascade:
                 if classifier.empty():
                     raise ValueError("OpenCV finds none in it")
                 self.window = classifier.getOriginalWindowSize()[0]
+
+    @property
+    def compiled(self) -> CompiledCascade | None:
+        """The search by numba, unless it is not installed or ``DEEPFACE_HAAR`` rules it out."""
+        return _compiled(self._path) if wants_numba() else None
 
     def classifier(self) -> AbstractContextManager[cv2.CascadeClassifier]:
         """A classifier that nobody else uses meanwhile."""
@@ -106,19 +118,35 @@ class Cascade:
         shrunk = cv2.resize(
             gray, (level.width, level.height), interpolation=cv2.INTER_LINEAR_EXACT
         )[:, level.left : level.right]
+        compiled = self.compiled
         rows = max(3 * self.window, _BAND_PIXELS // shrunk.shape[1])
         rows -= rows % level.step
         places, weights = [np.empty((0, 2), np.int64)], [np.empty(0)]
         with self.classifier() as classifier:
             for top in range(level.top, level.bottom, rows):
                 bottom = min(top + rows, level.bottom) + self.window - 1
-                at, sums = _windows(classifier, shrunk[top:bottom], self.window, level.step)
+                band = shrunk[top:bottom]
+                if compiled is not None:
+                    at, sums = compiled.windows(band, level.step)
+                else:
+                    at, sums = _windows(classifier, band, self.window, level.step)
                 places.append(at + np.array([level.left, top]))
                 weights.append(sums)
         corners = np.rint(np.concatenate(places).astype(np.float32) * level.scale)
         size = np.full_like(corners, round(float(level.scale * np.float32(self.window))))
         boxes = np.concatenate([corners, size], axis=1).astype(np.int64)
         return Hits(boxes, np.concatenate(weights))
+
+
+@cache
+def _compiled(path: Path) -> CompiledCascade | None:
+    try:
+        from deepface.detection.haar.compiled import CompiledCascade
+
+        return CompiledCascade(read_cascade(path))
+    except Exception as error:  # not installed, no place for its cache, an unknown kind of feature
+        get_logger().debug("OpenCV searches with %s: %s", path.name, error)
+        return None
 
 
 def cascade_path(file: str) -> Path:

@@ -18,6 +18,8 @@ from deepface.runtime.weights.damage import reading
 
 #: OpenCV lowers the thresholds of stages by it, in 32 bits.
 _THRESHOLD_EPS = np.float32(1e-5)
+#: Of a feature, at most.
+_RECTANGLES = 3
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class Stage:
 
     Attributes:
         kernels: how often each pixel of the window counts, ``(f, w, w)`` float32, whole numbers.
+        rectangles: the same as x, y, width, height and weight, ``(f, 3, 5)`` int32; of features
+            that have two of them the third is zeros.
         splits: below which value the left vote counts, ``(f,)`` float32.
         left: votes, ``(f,)`` float64 that hold float32 numbers.
         right: likewise.
@@ -33,6 +37,7 @@ class Stage:
     """
 
     kernels: NDArray[np.float32]
+    rectangles: NDArray[np.int32]
     splits: NDArray[np.float32]
     left: NDArray[np.float64]
     right: NDArray[np.float64]
@@ -65,8 +70,8 @@ def _read(path: Path) -> HaarCascade:
         if root.getNode("featureType").string() != "HAAR":
             raise ValueError("it has other features")
         window = int(root.getNode("width").real())
-        kernels = [_kernel(feature, window) for feature in _items(root.getNode("features"))]
-        stages = [_stage(stage, kernels) for stage in _items(root.getNode("stages"))]
+        features = [_rectangles(feature) for feature in _items(root.getNode("features"))]
+        stages = [_stage(stage, features, window) for stage in _items(root.getNode("stages"))]
     finally:
         file.release()
     return HaarCascade(window, tuple(stages))
@@ -80,24 +85,35 @@ def _numbers(node: Any) -> list[float]:
     return [node.at(i).real() for i in range(node.size())]
 
 
-def _kernel(feature: Any, window: int) -> NDArray[np.float32]:
+def _rectangles(feature: Any) -> NDArray[np.int32]:
     if feature.getNode("tilted").real():
         raise ValueError("it has tilted features, which are not supported")
+    rows = np.array([_numbers(row) for row in _items(feature.getNode("rects"))])
+    if len(rows) > _RECTANGLES or (rows != rows.astype(np.int32)).any():
+        raise ValueError(f"it has features of more than {_RECTANGLES} rectangles, or fractions")
+    rectangles = np.zeros((_RECTANGLES, 5), np.int32)
+    rectangles[: len(rows)] = rows
+    return rectangles
+
+
+def _kernel(rectangles: NDArray[np.int32], window: int) -> NDArray[np.float32]:
     kernel = np.zeros((window, window), np.float32)
-    for x, y, width, height, weight in map(_numbers, _items(feature.getNode("rects"))):
-        kernel[int(y) : int(y + height), int(x) : int(x + width)] += weight
+    for x, y, width, height, weight in rectangles:
+        kernel[y : y + height, x : x + width] += weight
     return kernel
 
 
-def _stage(stage: Any, kernels: list[NDArray[np.float32]]) -> Stage:
+def _stage(stage: Any, features: list[NDArray[np.int32]], window: int) -> Stage:
     trees = _items(stage.getNode("weakClassifiers"))
     nodes = [_numbers(tree.getNode("internalNodes")) for tree in trees]
     if any(len(node) != 4 for node in nodes):
         raise ValueError("it has trees with several splits, which are not supported")
     votes = np.array([_numbers(tree.getNode("leafValues")) for tree in trees], np.float32)
     left, right = votes.astype(np.float64).T
+    rectangles = np.stack([features[int(feature)] for _, _, feature, _ in nodes])
     return Stage(
-        np.stack([kernels[int(feature)] for _, _, feature, _ in nodes]),
+        np.stack([_kernel(feature, window) for feature in rectangles]),
+        rectangles,
         np.array([split for *_, split in nodes], np.float32),
         left,
         right,

@@ -51,15 +51,10 @@ def search(
     Raises:
         UnimplementedError: ``DEEPFACE_HAAR`` is set to something else than it can be.
     """
-    choice = os.environ.get("DEEPFACE_HAAR") or "auto"
-    if choice not in ("auto", "opencv", "torch"):
-        raise UnimplementedError(
-            f"environment variable DEEPFACE_HAAR={choice!r}: use 'opencv' or 'torch', or leave it "
-            "out to let what is faster decide"
-        )
+    choice = _choice()
     if choice == "torch":
         return on_device(resolve_device(device))
-    if choice == "opencv" or device == "cpu" or not may_have_cuda():
+    if choice in ("opencv", "numba") or device == "cpu" or not may_have_cuda():
         return by_opencv()
     ways: list[torch.device | None] = [None]
     running = _cuda_is_running()
@@ -82,6 +77,21 @@ def search(
                         "the search on %s failed, OpenCV goes on instead: %s", way, error
                     )
         return by_opencv()
+
+
+def wants_numba() -> bool:
+    """Whether the CPU's search may be the compiled one."""
+    return _choice() in ("auto", "numba")
+
+
+def _choice() -> str:
+    choice = os.environ.get("DEEPFACE_HAAR") or "auto"
+    if choice not in ("auto", "opencv", "numba", "torch"):
+        raise UnimplementedError(
+            f"environment variable DEEPFACE_HAAR={choice!r}: use 'opencv', 'numba' or 'torch', or "
+            "leave it out to let what is faster decide"
+        )
+    return choice
 
 
 def _cuda_is_running() -> bool:

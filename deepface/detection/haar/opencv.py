@@ -1,9 +1,10 @@
 """OpenCV's Haar cascades for faces and eyes (Viola and Jones, 2001): the default detector.
 
-There are two implementations, whose results are equal to the last bit: OpenCV's own, by threads of
-the CPU (``cascade.py``), and one that takes a whole batch through the cascade on a CUDA device
+There are three implementations, whose results are equal to the last bit: OpenCV's own, by threads
+of the CPU (``cascade.py``); the same with its windows searched by numba, where that is installed
+(``compiled.py``); and one that takes a whole batch through the cascade on a CUDA device
 (``search.py``). The faster one is used (``choice.py``). ``DEEPFACE_HAAR`` says which where it
-matters: ``opencv``, or ``torch`` on any device.
+matters: ``opencv``, ``numba``, or ``torch`` on any device.
 """
 
 from __future__ import annotations
@@ -199,15 +200,16 @@ def _eyes_of(crop: Pixels) -> Eyes:
     crop = on_host(crop)
     if crop.size == 0:
         return None, None
-    gray = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_BGR2GRAY)
-    with _eye_cascade().classifier() as classifier:
-        found = _by_size(np.asarray(classifier.detectMultiScale(gray, 1.1, 10)))
-    if len(found) > 2 and _area(found[1]) == _area(found[2]):
+    if _eye_cascade().compiled is None:
+        gray = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_BGR2GRAY)
+        with _eye_cascade().classifier() as classifier:
+            found = _by_size(np.asarray(classifier.detectMultiScale(gray, 1.1, 10)))
+        if len(found) < 3 or _area(found[1]) != _area(found[2]):
+            return _pair(found)
         # OpenCV's order depends on its threads, and with it which of the two is taken.
-        windows = _eye_cascade().search(Canvas(crop)).boxes
-        weights = scan_order(windows).astype(np.float64)
-        found = _by_size(group(Hits(windows, weights), gray.shape).boxes)
-    return _pair(found)
+    windows = _eye_cascade().search(Canvas(crop)).boxes
+    weights = scan_order(windows).astype(np.float64)
+    return _pair(_by_size(group(Hits(windows, weights), crop.shape[:2]).boxes))
 
 
 def _by_size(boxes: NDArray[Any]) -> list[list[int]]:

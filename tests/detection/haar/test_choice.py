@@ -119,7 +119,9 @@ def test_what_is_asked_for(machine: Machine, monkeypatch: pytest.MonkeyPatch) ->
     machine.full = False
     for unknown in ("numpy", "triton"):
         monkeypatch.setenv("DEEPFACE_HAAR", unknown)
-        with pytest.raises(UnimplementedError, match=f"'{unknown}': use 'opencv' or 'torch'"):
+        with pytest.raises(
+            UnimplementedError, match=f"'{unknown}': use 'opencv', 'numba' or 'torch'"
+        ):
             machine.search(1)
 
 

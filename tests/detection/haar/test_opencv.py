@@ -181,7 +181,13 @@ def test_eyes_of_one_size(
     cv2.setNumThreads(1)
     expected = [eyes_by_opencv(crop) for crop in crops]
     assert all(left and right for left, right in expected)
-    for implementation, count in (("torch", 1), ("opencv", 1), ("opencv", 2), ("opencv", 5)):
+    for implementation, count in (
+        ("torch", 1),
+        ("numba", 2),
+        ("opencv", 1),
+        ("opencv", 2),
+        ("opencv", 5),
+    ):
         cv2.setNumThreads(count)
         monkeypatch.setenv("DEEPFACE_HAAR", implementation)
         assert [find_eyes([crop], "cpu")[0] for crop in crops] == expected

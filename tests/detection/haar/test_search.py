@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.haar import atlas as haar_atlas
-from deepface.detection.haar import opencv
+from deepface.detection.haar import cascade, opencv
 from deepface.detection.haar import search as haar
 from deepface.detection.haar import stages as haar_plain
 from deepface.detection.haar.atlas import Pictures, View, resampled
@@ -178,9 +179,11 @@ def test_grouping(seed: int) -> None:
     assert len(found[3].boxes) == 0
 
 
-@pytest.fixture
-def forced(monkeypatch: pytest.MonkeyPatch) -> OpenCvDetector:
-    monkeypatch.setenv("DEEPFACE_HAAR", "torch")
+@pytest.fixture(params=["torch", "numba"])
+def forced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> OpenCvDetector:
+    if request.param == "numba":
+        pytest.importorskip("numba", reason='needs pip install "deepface[haar]"')
+    monkeypatch.setenv("DEEPFACE_HAAR", request.param)
     return OpenCvDetector("cpu")
 
 
@@ -206,7 +209,18 @@ def test_eyes(forced: OpenCvDetector, monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[3:5] == [(None, None)] * 2
 
 
-@pytest.mark.parametrize("implementation", ["torch", "opencv"])
+def test_without_numba_opencv_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "deepface.detection.haar.compiled", None)
+    cascade._compiled.cache_clear()
+    monkeypatch.setenv("DEEPFACE_HAAR", "numba")
+    try:
+        assert Cascade(FACES).compiled is None
+        assert OpenCvDetector("cpu").detect_faces(shrunk(package_pictures()[0], 301))
+    finally:
+        cascade._compiled.cache_clear()
+
+
+@pytest.mark.parametrize("implementation", ["torch", "numba", "opencv"])
 def test_tensors(implementation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPFACE_HAAR", implementation)
     detector = OpenCvDetector("cpu")
