@@ -1,10 +1,10 @@
 """The windows of one size of a pyramid that pass a cascade, compiled by numba.
 
-OpenCV looks at one window at a time. Here the first stages, where most windows end, are computed
-for many windows of a row at once, by vector instructions, and the later ones for what is left of a
-whole size, feature by feature. What is found is equal to OpenCV's to the last bit: sums of pixels
-and of the weights of features are whole numbers, votes add up without rounding in 64 bits, and what
-does round is rounded in OpenCV's precision.
+OpenCV looks at one window at a time. Here the first stage, where most windows end, is computed for
+whole rows by vector instructions, and the later ones for what is left of a size, feature by
+feature. What is found is equal to OpenCV's to the last bit: sums of pixels and of the weights of
+features are whole numbers, votes add up without rounding in 64 bits, and what does round is rounded
+in OpenCV's precision.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from deepface.detection.haar.cascade_file import HaarCascade
 
 #: Windows that go through the later stages together: their votes should stay in the cache.
 _CHUNK = 1024
-#: Windows of a row that go through the first stages together if one of them is left.
-_BLOCK, _DENSE = 16, 3
 #: OpenCV takes a window for constant when the inverse of its deviation is larger.
 _FLAT = 0.1
 
@@ -87,7 +85,6 @@ def _search(
     columns = (gray.shape[1] - window) // step + 1
     at, norms_left = np.empty(rows * columns, np.uint32), np.empty(rows * columns, np.float32)
     norms, votes = np.empty(columns, np.float32), np.empty(max(columns, _CHUNK), np.float64)
-    looked_at, dense = np.empty(columns, np.bool_), min(_DENSE, len(rights))
     far = window - 1
     edges = (
         _place(far, far, step, pitch, plane),
@@ -104,38 +101,21 @@ def _search(
         votes[:columns] = rights[0]
         for f in range(starts[0], starts[1]):
             _vote_on_row(here, places[f], weights[f], splits[f], differences[f], norms, votes)
-        looked_at[:] = False
         x = 0
         while x < columns:
             passes = votes[x] >= thresholds[0]
             textured = norms[x] * area < _FLAT
-            looked_at[x] = textured and passes
-            # Where a window fails in the first stage, OpenCV skips the next one of its row.
-            x += 1 if passes or not textured else 2
-        for left in range(0, columns, _BLOCK):
-            some = looked_at[left : left + _BLOCK]
-            for stage in range(1, dense):
-                if not some.any():
-                    break
-                part = votes[left : left + len(some)]
-                part[:] = rights[stage]
-                for f in range(starts[stage], starts[stage + 1]):
-                    _vote_on_row(
-                        *(sums[first + left :], places[f], weights[f], splits[f], differences[f]),
-                        *(norms[left : left + len(some)], part),
-                    )
-                for x in range(len(some)):
-                    some[x] &= part[x] >= thresholds[stage]
-        for x in range(columns):
-            if looked_at[x]:
+            if textured and passes:
                 at[count], norms_left[count] = first + x, norms[x]
                 count += 1
+            # Where a window fails in the first stage, OpenCV skips the next one of its row.
+            x += 1 if passes or not textured else 2
     found, total = np.empty(count, np.uint32), np.empty(count, np.float64)
     n = 0
     for start in range(0, count, _CHUNK):
         left = min(_CHUNK, count - start)
         some, some_norms = at[start : start + left], norms_left[start : start + left]
-        for stage in range(dense, len(rights)):
+        for stage in range(1, len(rights)):
             votes[:left] = rights[stage]
             for f in range(starts[stage], starts[stage + 1]):
                 _vote(
