@@ -177,6 +177,15 @@ def _write_arrow(columns: Columns, notes: dict[str, str], kind: str, file: IO[by
         parquet.write_table(table, file)
 
 
+def _is_plain(type_: Any, pa: Any) -> bool:
+    """Whether values are numbers, texts, or lists of numbers."""
+    of = pa.types
+    if of.is_list(type_) or of.is_large_list(type_) or of.is_fixed_size_list(type_):
+        return bool(of.is_floating(type_.value_type))
+    plain = (of.is_integer, of.is_floating, of.is_boolean, of.is_string, of.is_large_string)
+    return any(check(type_) for check in plain) or bool(of.is_null(type_))
+
+
 def _read_arrow(file: IO[bytes], kind: str) -> tuple[Columns, str]:
     pa = _pyarrow()
     try:
@@ -189,13 +198,19 @@ def _read_arrow(file: IO[bytes], kind: str) -> tuple[Columns, str]:
 
             declared = parquet.read_metadata(file)
             groups = [declared.row_group(n) for n in range(declared.num_row_groups)]
-            values = sum(g.column(n).num_values for g in groups for n in range(g.num_columns))
-            _check_sizes(8 * values, file)
+            # Not by columns: to ask for a damaged one ends the process.
+            _check_sizes(
+                max(sum(group.total_byte_size for group in groups), declared.num_rows), file
+            )
             table = parquet.read_table(file)
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
         raise DeepFaceError(f"it is no {kind} file, or a part of one ({error})") from error
     columns = {name: table.column(name) for name in _COLUMNS if name in table.column_names}
+    for name, column in columns.items():
+        # Some damaged types end the process when they become Python's values.
+        if not _is_plain(column.type, pa):
+            raise DeepFaceError(f"its column {name} is of type {str(column.type)[:50]}")
     arrays: Columns = {
         name: np.array(column.to_pylist())
         for name, column in columns.items()
