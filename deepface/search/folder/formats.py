@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
+import sys
 import zipfile
 from typing import IO, Any
 
@@ -139,6 +141,15 @@ def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]
     return array.reshape(shape, order="F" if fortran else "C")
 
 
+_COUNT = """
+import io, sys
+from pyarrow import parquet
+declared = parquet.read_metadata(io.BytesIO(sys.stdin.buffer.read()))
+groups = [declared.row_group(n) for n in range(declared.num_row_groups)]
+print(sum(g.column(n).num_values for g in groups for n in range(g.num_columns)))
+"""
+
+
 def _check_sizes(declared: int, file: IO[bytes]) -> None:
     """A file that unpacks to much more than itself was made to fill the memory."""
     size = file.seek(0, os.SEEK_END)
@@ -177,6 +188,21 @@ def _write_arrow(columns: Columns, notes: dict[str, str], kind: str, file: IO[by
         parquet.write_table(table, file)
 
 
+def _parquet_values(file: IO[bytes]) -> int:
+    """How many values the file declares, asked in a process of its own: damaged columns end it."""
+    if not sys.executable or getattr(sys, "frozen", False):  # a frozen program is its executable
+        return 0
+    file.seek(0)
+    done = subprocess.run(  # noqa: S603 - the program is ours
+        [sys.executable, "-c", _COUNT], input=file.read(), capture_output=True, check=False
+    )
+    file.seek(0)
+    if done.returncode or not done.stdout.strip().isdigit():
+        reason = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
+        raise DeepFaceError(f"it is no parquet file, or a part of one ({reason[:200]})")
+    return int(done.stdout)
+
+
 def _is_plain(type_: Any, pa: Any) -> bool:
     """Whether values are numbers, texts, or lists of numbers."""
     of = pa.types
@@ -196,12 +222,7 @@ def _read_arrow(file: IO[bytes], kind: str) -> tuple[Columns, str]:
         else:
             from pyarrow import parquet
 
-            declared = parquet.read_metadata(file)
-            groups = [declared.row_group(n) for n in range(declared.num_row_groups)]
-            # Not by columns: to ask for a damaged one ends the process.
-            _check_sizes(
-                max(sum(group.total_byte_size for group in groups), declared.num_rows), file
-            )
+            _check_sizes(8 * _parquet_values(file), file)
             table = parquet.read_table(file)
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:
