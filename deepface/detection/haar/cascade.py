@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from deepface.detection.canvas import Canvas
 from deepface.detection.cards.opencv import EYES, FACES
 from deepface.detection.haar.cascade_file import read_cascade
-from deepface.detection.haar.choice import wants_numba
+from deepface.detection.haar.choice import may_use_numba, must_use_numba
 from deepface.detection.haar.grouping import Hits
 from deepface.errors import MissingPackageError
 from deepface.logger import get_logger
@@ -85,8 +85,20 @@ class Cascade:
 
     @property
     def compiled(self) -> CompiledCascade | None:
-        """The search by numba, unless it is not installed or ``DEEPFACE_HAAR`` rules it out."""
-        return _compiled(self._path) if wants_numba() else None
+        """The search by numba, unless ``DEEPFACE_HAAR`` rules it out, or nothing and no numba.
+
+        Raises:
+            MissingPackageError: ``DEEPFACE_HAAR`` asks for it, and numba does not work here.
+        """
+        if not may_use_numba():
+            return None
+        found = _compiled(self._path)
+        if found is None and must_use_numba():
+            raise MissingPackageError(
+                "DEEPFACE_HAAR=numba needs the package numba, and a folder for what it compiles: "
+                'pip install "numba>=0.60"'
+            )
+        return found
 
     def classifier(self) -> AbstractContextManager[cv2.CascadeClassifier]:
         """A classifier that nobody else uses meanwhile."""

@@ -79,9 +79,14 @@ def search(
         return by_opencv()
 
 
-def wants_numba() -> bool:
+def may_use_numba() -> bool:
     """Whether the CPU's search may be the compiled one."""
     return _choice() in ("auto", "numba")
+
+
+def must_use_numba() -> bool:
+    """Whether it must be."""
+    return _choice() == "numba"
 
 
 def _choice() -> str:

@@ -23,7 +23,7 @@ from deepface.detection.haar.cascade_file import read_cascade
 from deepface.detection.haar.grouping import Hits, group, group_each
 from deepface.detection.haar.opencv import OpenCvDetector, find_eyes
 from deepface.detection.haar.search import HaarSearch
-from deepface.errors import WeightsError
+from deepface.errors import MissingPackageError, WeightsError
 from deepface.types import Image
 from tests import laws
 from tests.data import data, package_pictures
@@ -212,10 +212,13 @@ def test_eyes(forced: OpenCvDetector, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_numba_opencv_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "deepface.detection.haar.compiled", None)
     cascade._compiled.cache_clear()
-    monkeypatch.setenv("DEEPFACE_HAAR", "numba")
+    monkeypatch.delenv("DEEPFACE_HAAR", raising=False)
     try:
         assert Cascade(FACES).compiled is None
         assert OpenCvDetector("cpu").detect_faces(shrunk(package_pictures()[0], 301))
+        monkeypatch.setenv("DEEPFACE_HAAR", "numba")  # who asks for it is told
+        with pytest.raises(MissingPackageError, match="pip install"):
+            OpenCvDetector("cpu").detect_faces(shrunk(package_pictures()[0], 301))
     finally:
         cascade._compiled.cache_clear()
 
