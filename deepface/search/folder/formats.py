@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -30,6 +31,11 @@ _NOTES = "deepface"
 _ODD_NAMES = "odd_names"
 #: A file may unpack to so many bytes, and so many times its size.
 _UNPACKED, _RATIO = 64 << 20, 20
+#: What numpy writes before an array. numpy parses it with ``ast``, which fails now and then when
+#: threads do so at the same time (a SystemError in Python 3.11 and 3.12).
+_NPY_HEADER = re.compile(
+    r"\{'descr': '([^']+)', 'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n"
+)
 
 Columns = dict[str, Any]
 
@@ -130,9 +136,13 @@ def _read_npz(file: IO[bytes]) -> tuple[Columns, str]:
 def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
     """An array that is as large as its file in the archive: its header promises no more."""
     with archive.open(info) as member:
-        version = npy.read_magic(member)
-        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read_header(member)
+        long = npy.read_magic(member) != (1, 0)
+        length = int.from_bytes(member.read(4 if long else 2), "little")
+        header = _NPY_HEADER.fullmatch(member.read(length).decode("latin1"))
+        if header is None:
+            raise DeepFaceError(f"its column {info.filename} is no plain array")
+        dtype, fortran = np.dtype(header[1]), header[2] == "True"
+        shape = tuple(int(side) for side in header[3].split(",") if side.strip())
         if dtype.hasobject:
             raise DeepFaceError("it has pickled objects (allow_pickle is off)")
         if math.prod(shape) * dtype.itemsize != info.file_size - member.tell():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -128,12 +130,19 @@ def test_threads_keep_galleries_at_the_same_time(tmp_path: Path) -> None:
     def load(number: int) -> int:
         return sum(len(stores[(number + step) % 8].load().identity) for step in range(40))
 
-    interval = sys.getswitchinterval()
+    def yields(*_: object) -> None:
+        time.sleep(0)  # as a finalizer does: threads change in the middle of whatever allocates
+
+    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(1e-6)
+    gc.set_threshold(20)
+    gc.callbacks.append(yields)
     try:
         with ThreadPoolExecutor(8) as pool:
             assert list(pool.map(load, range(8))) == [0] * 8
     finally:
+        gc.callbacks.remove(yields)
+        gc.set_threshold(*thresholds)
         sys.setswitchinterval(interval)
 
 
