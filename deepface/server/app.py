@@ -217,7 +217,22 @@ def _work(route: Route, service: Service, call: Call, body: Body, packed: bool) 
 def _json(answer: Any, status: int = 200) -> Response:
     """Keys in alphabetical order and a newline at the end, as published."""
     options = orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-    return Response(orjson.dumps(answer, option=options), status, media_type=_JSON)
+    try:
+        data = orjson.dumps(answer, option=options | orjson.OPT_STRICT_INTEGER)
+    except orjson.JSONEncodeError:
+        data = orjson.dumps(_exact(answer), option=options)
+    return Response(data, status, media_type=_JSON)
+
+
+def _exact(value: Any) -> Any:
+    """The same with whole numbers that JavaScript would round (ids of Milvus, e.g.) as text, which
+    requests take in place of numbers.
+    """
+    if isinstance(value, dict):
+        return {key: _exact(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_exact(item) for item in value]
+    return str(value) if isinstance(value, int) and abs(value) >= 2**53 else value
 
 
 def _packed(answer: Answer) -> Response:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -118,3 +121,21 @@ def test_a_request_waits_for_a_connection_no_longer_than_it_has_time(colors: Col
         pass
     with pool.borrow(0):
         pass
+
+
+@pytest.mark.parametrize("id_", [2**53 - 1, 2**53 + 1, 2**63 - 1])
+def test_ids_come_back_as_they_were_whatever_a_client_makes_of_numbers(
+    id_: int, client: TestClient, tmp_path: Path
+) -> None:
+    """JavaScript rounds whole numbers beyond 2**53: an id that it sends back would be another's."""
+    assert register(client, 1).json() == {"inserted": 1}
+    with closing(sqlite3.connect(tmp_path / "faces.db")) as connection, connection:
+        connection.execute("UPDATE embeddings SET id = ?", [id_])
+
+    def as_javascript(answer: Any) -> Any:
+        return json.loads(answer.text, parse_int=lambda digits: int(float(digits)))
+
+    (row,) = as_javascript(client.get("/faces", params=SKIP))["results"]
+    assert int(row["id"]) == id_
+    fields = {**SKIP, "identity_id": row["id"]}
+    assert client.delete("/faces", params=fields).json() == {"deleted": 1}

@@ -100,6 +100,13 @@ class Record:
         """SHA-256 of the vector's little-endian float64 bytes, as published."""
         return hashlib.sha256(self.embedding.astype("<f8").tobytes()).hexdigest()
 
+    @property
+    def pair(self) -> str:
+        """What the published library makes ids of. Ours are made of the face alone: the last bits
+        of a vector depend on the batch that it was embedded in.
+        """
+        return f"{self.face_hash}:{self.embedding_hash}"
+
 
 @dataclass(frozen=True)
 class Stored:

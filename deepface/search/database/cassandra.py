@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any, ClassVar, NamedTuple
@@ -26,11 +25,10 @@ from numpy.typing import NDArray
 
 from deepface.errors import DatabaseError, DuplicateEntryError
 from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, Stored
-from deepface.search.database.indexed import PARTS, IndexedDatabase
+from deepface.search.database.indexed import LOCKED, PARTS, IndexedDatabase, wait_for_turn
 
-#: Seconds to wait for a server that does not answer; seconds after which the lock of a process that
-#: was killed is free; seconds to wait for others that write.
-_PATIENCE, _LOCKED, _TURN = 10, 120, 600
+#: Seconds to wait for a server that does not answer.
+_PATIENCE = 10
 #: Ids of one partition, and requests on their way at a time.
 _BUCKET, _AT_A_TIME = 1000, 32
 _NAMES = "model_name text, detector_backend text"
@@ -152,12 +150,8 @@ class Cassandra(IndexedDatabase):
     @contextmanager
     def writing(self) -> Iterator[None]:
         self._make_tables()
-        end = time.monotonic() + _TURN
         insert = "INSERT INTO @embeddings_lock (name, owner) VALUES ('write', ?) IF NOT EXISTS"
-        while not self._applied(f"{insert} USING TTL {_LOCKED}", self._owner):
-            if time.monotonic() > end:
-                raise DatabaseError(f"others have been writing for {_TURN} seconds: try again")
-            time.sleep(0.05)
+        wait_for_turn(lambda: self._applied(f"{insert} USING TTL {LOCKED}", self._owner))
         try:
             yield
         finally:
@@ -167,9 +161,9 @@ class Cassandra(IndexedDatabase):
                 )
 
     def _keep_lock(self) -> None:
-        update = f"UPDATE @embeddings_lock USING TTL {_LOCKED} SET owner = ?"
+        update = f"UPDATE @embeddings_lock USING TTL {LOCKED} SET owner = ?"
         if not self._applied(f"{update} WHERE name = 'write' IF owner = ?", *[self._owner] * 2):
-            raise DatabaseError(f"Cassandra did not answer for {_LOCKED} seconds: try again")
+            raise DatabaseError(f"Cassandra did not answer for {LOCKED} seconds: try again")
 
     def _make_tables(self) -> None:
         if all(map(self._has, _TABLES)):
@@ -410,49 +404,36 @@ class Cassandra(IndexedDatabase):
         )
         return bytes(rows[0][0]) if rows else None
 
-    def write_index(
-        self,
-        criteria: Criteria,
-        version: str,
-        dimensions: int,
-        write: Callable[[Callable[[bytes], None]], None],
-    ) -> None:
-        """See the base class. The old parts go last, so that an error leaves one whole index."""
-        number = 0
+    def set_index_data(self, criteria: Criteria, data: bytes) -> None:
+        row, pointer = self._index_row(criteria), uuid.uuid4()
+        self._run(
+            "INSERT INTO @embeddings_index_chunks (version, chunk, data) VALUES (?, 0, ?)",
+            *(pointer, data),
+        )
+        now = datetime.now(timezone.utc)
+        self._run(
+            f"INSERT INTO @embeddings_index ({_INDEX_KEY}, version, chunks, created_at, "
+            "updated_at) VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
+            *(*criteria.columns.values(), pointer, now, now),
+        )
+        if row is not None:
+            self._run("DELETE FROM @embeddings_index_chunks WHERE version = ?", row[0])
 
-        def take(data: bytes) -> None:
-            nonlocal number
-            self._keep_lock()
+    def store_index_part(self, version: str, number: int, data: bytes) -> None:
+        self._keep_lock()
+        self._run(
+            "INSERT INTO @embeddings_index_parts (version, part, data) VALUES (?, ?, ?)",
+            *(version, number, data),
+        )
+
+    def delete_index_parts(self, version: str) -> None:
+        number = 0
+        while self.index_part(version, number) is not None:
             self._run(
-                "INSERT INTO @embeddings_index_parts (version, part, data) VALUES (?, ?, ?)",
-                *(version, number, data),
+                "DELETE FROM @embeddings_index_parts WHERE version = ? AND part = ?",
+                *(version, number),
             )
             number += 1
-
-        with self.writing():
-            row, before = self._index_row(criteria), self.index_data(criteria) or b""
-            write(take)
-            pointer = uuid.uuid4()
-            self._run(
-                "INSERT INTO @embeddings_index_chunks (version, chunk, data) VALUES (?, 0, ?)",
-                *(pointer, PARTS + version.encode()),
-            )
-            now = datetime.now(timezone.utc)
-            self._run(
-                f"INSERT INTO @embeddings_index ({_INDEX_KEY}, version, chunks, created_at, "
-                "updated_at) VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
-                *(*criteria.columns.values(), pointer, now, now),
-            )
-            if row is not None:
-                self._run("DELETE FROM @embeddings_index_chunks WHERE version = ?", row[0])
-            old = before.partition(b":")[2].decode(errors="replace")
-            number = 0
-            while old and self.index_part(old, number) is not None:
-                self._run(
-                    "DELETE FROM @embeddings_index_parts WHERE version = ? AND part = ?",
-                    *(old, number),
-                )
-                number += 1
 
 
 class _Hashes(NamedTuple):

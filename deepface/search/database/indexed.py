@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import ClassVar
 
 import numpy as np
@@ -32,6 +34,8 @@ from deepface.search.index import NeighbourIndex
 
 #: How the value begins that names the parts of an index of ours.
 PARTS = b"parts2:"
+#: Seconds after which the lock of a process that was killed is free; seconds to wait for others.
+LOCKED, TURN = 120, 600
 #: Indexes that a process keeps in memory.
 _INDEXES = 8
 _DIGEST = hashlib.sha256().digest_size
@@ -73,16 +77,16 @@ class IndexedDatabase(Database):
         """A part of an index, ``None`` after the last."""
 
     @abstractmethod
-    def write_index(
-        self,
-        criteria: Criteria,
-        version: str,
-        dimensions: int,
-        write: Callable[[Callable[[bytes], None]], None],
-    ) -> None:
-        """Call ``write`` with what stores a part, then let :data:`PARTS` and the version be the
-        index's value and delete the parts of the one before: all of it, or nothing.
-        """
+    def set_index_data(self, criteria: Criteria, data: bytes) -> None:
+        """Store what :meth:`index_data` gives; within :meth:`writing`."""
+
+    @abstractmethod
+    def store_index_part(self, version: str, number: int, data: bytes) -> None:
+        """Store what :meth:`index_part` gives; within :meth:`writing`."""
+
+    @abstractmethod
+    def delete_index_parts(self, version: str) -> None:
+        """Delete all parts of an index; within :meth:`writing`."""
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
         """See the base class. Records that are newer than the index are added to it first."""
@@ -168,7 +172,7 @@ class IndexedDatabase(Database):
         if not data:
             return None
         if data.startswith(PARTS):
-            return data[len(PARTS) :].decode(errors="replace")
+            return data[len(PARTS) :][:64].decode(errors="replace").replace("\0", "")
         return f"published:{hashlib.sha256(data).hexdigest()}"
 
     def _read_index(self, version: str) -> NeighbourIndex:
@@ -184,19 +188,33 @@ class IndexedDatabase(Database):
             number += 1
 
     def _write_index(self, criteria: Criteria, index: NeighbourIndex) -> None:
-        version = uuid.uuid4().hex
+        """Store an index. The old parts go last, so that an error leaves one whole index."""
+        version, numbers = uuid.uuid4().hex, count()
 
-        def write(store: Callable[[bytes], None]) -> None:
-            number = 0
+        def store(part: bytes) -> None:
+            number = next(numbers)
+            self.store_index_part(version, number, _digest(version, number, part) + part)
 
-            def take(part: bytes) -> None:
-                nonlocal number
-                store(_digest(version, number, part) + part)
-                number += 1
+        with self.writing():
+            self.prepare(criteria, index.dimensions)
+            before = self._version(criteria)
+            index.write(store)
+            self.set_index_data(criteria, PARTS + version.encode())
+            if before is not None:
+                self.delete_index_parts(before)
 
-            index.write(take)
 
-        self.write_index(criteria, version, index.dimensions, write)
+def wait_for_turn(take: Callable[[], bool]) -> None:
+    """Call ``take`` until it has the lock of those who write.
+
+    Raises:
+        DatabaseError: others have it for :data:`TURN` seconds.
+    """
+    end = time.monotonic() + TURN
+    while not take():
+        if time.monotonic() > end:
+            raise DatabaseError(f"others have been writing for {TURN} seconds: try again")
+        time.sleep(0.05)
 
 
 def _digest(version: str, number: int, part: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -32,8 +31,9 @@ _FIELDS = ("id", "img_name", "embedding")
 class Milvus(Database):
     """A Milvus server, or a file.
 
-    Milvus has no transactions: a face that two processes register at the same moment may be stored
-    by both, under one id.
+    Milvus has no transactions: a face that two processes register at the same moment is stored
+    once, without an error. Records of the published library, whose ids are random, are searched,
+    but not known as registered.
 
     Args:
         details: a URI, the path of a file ending in ``.db``, or a dict of arguments of
@@ -76,29 +76,26 @@ class Milvus(Database):
             {
                 "id": _id(record),
                 "img_name": record.img_name,
-                "face_hash": record.face_hash,
                 "embedding": record.embedding.astype(np.float32).tolist(),
             }
             for record in records
         ]
-        self._client.insert(criteria.collection, rows)
+        self._client.upsert(criteria.collection, rows)
         return [_id(record) for record in records]
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
-        return {row["face_hash"] for row in self._same_faces(criteria, records)}
+        hashes: dict[Id, str] = {_id(record): record.face_hash for record in records}
+        return {hashes[id_] for id_ in self._stored(criteria, list(hashes))}
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
-        return [row["id"] for row in self._same_faces(criteria, records)]
+        return self._stored(criteria, [_id(record) for record in records])
 
-    def _same_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[dict[str, Any]]:
+    def _stored(self, criteria: Criteria, ids: Sequence[Id]) -> list[Id]:
+        """Which of these ids there are."""
         name = criteria.collection
-        if not self._client.has_collection(name):
+        if not ids or not self._client.has_collection(name):
             return []
-        hashes = ", ".join(f'"{record.face_hash}"' for record in records)  # digits and letters
-        rows: list[dict[str, Any]] = self._client.query(
-            name, filter=f"face_hash in [{hashes}]", output_fields=["id", "face_hash"]
-        )
-        return rows
+        return [row["id"] for row in self._client.get(name, list(ids), output_fields=["id"])]
 
     def dimensions(self, criteria: Criteria) -> int | None:
         if not self._client.has_collection(criteria.collection):
@@ -107,12 +104,9 @@ class Milvus(Database):
         return next(int(f["params"]["dim"]) for f in fields if f["name"] == "embedding")
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
-        name = criteria.collection
-        if not self._client.has_collection(name):
-            return 0
-        found = [row["id"] for row in self._client.get(name, list(ids), output_fields=["id"])]
+        found = self._stored(criteria, ids)
         if found:
-            self._client.delete(name, ids=found)
+            self._client.delete(criteria.collection, ids=found)
         return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
@@ -161,9 +155,8 @@ def _connect(details: Any) -> Any:
 
 
 def _id(record: Record) -> int:
-    """The same in every process, unlike the published one."""
-    text = f"{record.face_hash}:{record.embedding_hash}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    """The same in every process, unlike the published one: 63 bits of the hash."""
+    return int(record.face_hash[:16], 16) >> 1
 
 
 def _page(rows: Sequence[Any]) -> Page:

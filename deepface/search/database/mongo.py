@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import time
+import uuid
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 import numpy as np
 import pymongo
 from numpy.typing import NDArray
-from pymongo.errors import BulkWriteError, ConfigurationError, OperationFailure, PyMongoError
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    DuplicateKeyError,
+    OperationFailure,
+    PyMongoError,
+)
 
 from deepface.errors import DatabaseError, DuplicateEntryError
 from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, Stored, storable
-from deepface.search.database.indexed import PARTS, IndexedDatabase
+from deepface.search.database.indexed import LOCKED, IndexedDatabase, wait_for_turn
 
 #: Milliseconds to wait for a server that does not answer.
 _PATIENCE = 10_000
+_COLUMNS = dict.fromkeys(("sequence", "img_name", "embedding"), 1)
 #: Codes of a user who is not known, or may not do what is asked.
 _REFUSED = (13, 18, 8000)
 
@@ -25,8 +34,9 @@ _REFUSED = (13, 18, 8000)
 class Mongo(IndexedDatabase):
     """A MongoDB server.
 
-    Without transactions, which single servers lack: when some of the records of a call are refused
-    (another process has registered them meanwhile), the others are taken out again.
+    One process writes at a time, by a lock. Without transactions, which single servers lack: when
+    some of the records of a call are refused (the published library has registered them
+    meanwhile), the others are taken out again.
 
     Args:
         details: a URI, or a dict of arguments of ``MongoClient``.
@@ -42,6 +52,8 @@ class Mongo(IndexedDatabase):
         self._indexes = self._client["deepface"]["embeddings_index"]
         self._parts = self._client["deepface"]["embeddings_index_parts"]
         self._counters = self._client["deepface"]["counters"]
+        self._locks = self._client["deepface"]["locks"]
+        self._owner = uuid.uuid4().hex
 
     def ping(self) -> None:
         self._client.admin.command("ping")
@@ -61,6 +73,33 @@ class Mongo(IndexedDatabase):
             f"MongoDB cannot be reached: is the server running, and is the address in {where} "
             f"right? ({str(error).split(', Timeout')[0]})"
         )
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        wait_for_turn(self._take_lock)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(PyMongoError):
+                self._locks.delete_one({"_id": "write", "owner": self._owner})
+
+    def _take_lock(self) -> bool:
+        """Whether the lock is this connection's now, for :data:`LOCKED` seconds."""
+        now = time.time()
+        free = [{"owner": self._owner}, {"until": {"$lt": now}}]
+        try:
+            self._locks.update_one(
+                {"_id": "write", "$or": free},
+                {"$set": {"owner": self._owner, "until": now + LOCKED}},
+                upsert=True,
+            )
+        except DuplicateKeyError:  # there is one, but none of these
+            return False
+        return True
+
+    def _keep_lock(self) -> None:
+        if not self._take_lock():
+            raise DatabaseError(f"MongoDB did not answer for {LOCKED} seconds: try again")
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
         self._faces.create_index(
@@ -98,6 +137,7 @@ class Mongo(IndexedDatabase):
         return [face["sequence"] for face in self._faces.find(condition, {"sequence": 1})]
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
+        self._keep_lock()
         counter = self._counters.find_one_and_update(
             {"_id": "embedding_id"},
             {"$inc": {"seq": len(records)}},
@@ -157,7 +197,7 @@ class Mongo(IndexedDatabase):
             after = faces[-1]["sequence"]
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        return _page(self._faces.find({"sequence": {"$in": list(ids)}}))
+        return _page(self._faces.find({"sequence": {"$in": list(ids)}}, _COLUMNS))
 
     def get(self, criteria: Criteria, identity: Any) -> Stored | None:
         """See the base class; the record tells by itself how it was made."""
@@ -183,33 +223,20 @@ class Mongo(IndexedDatabase):
         found = self._parts.find_one({"version": version, "part": number})
         return None if found is None else bytes(found["data"])
 
-    def write_index(
-        self,
-        criteria: Criteria,
-        version: str,
-        dimensions: int,
-        write: Callable[[Callable[[bytes], None]], None],
-    ) -> None:
-        number = 0
-
-        def take(data: bytes) -> None:
-            nonlocal number
-            self._parts.insert_one({"version": version, "part": number, "data": data})
-            number += 1
-
-        self.prepare(criteria, dimensions)
-        before = (self.index_data(criteria) or b"")[:100].partition(b":")[2]
-        write(take)
+    def set_index_data(self, criteria: Criteria, data: bytes) -> None:
         now = datetime.now(timezone.utc)
         self._indexes.update_one(
             _index_of(criteria),
-            {
-                "$set": {"index_data": PARTS + version.encode(), "updated_at": now},
-                "$setOnInsert": {"created_at": now},
-            },
+            {"$set": {"index_data": data, "updated_at": now}, "$setOnInsert": {"created_at": now}},
             upsert=True,
         )
-        self._parts.delete_many({"version": before.decode(errors="replace")})
+
+    def store_index_part(self, version: str, number: int, data: bytes) -> None:
+        self._keep_lock()
+        self._parts.insert_one({"version": version, "part": number, "data": data})
+
+    def delete_index_parts(self, version: str) -> None:
+        self._parts.delete_many({"version": version})
 
 
 def _connect(details: Any) -> Any:

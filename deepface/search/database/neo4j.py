@@ -42,8 +42,8 @@ class Neo4j(Database):
     """A Neo4j server, version 5.15 or later.
 
     Nodes have the published properties but for age, gender, emotion and race, and no relationships
-    are made: there is one network to run, not five. Pixels are not kept. A face that two processes
-    register at the same moment may be stored twice.
+    are made: there is one network to run, not five. Pixels are not kept. They have ``face_key``,
+    too: of two processes that register a face at the same moment, one is refused.
 
     Args:
         details: ``bolt://user:password@host:7687`` (or ``neo4j://``, ``bolt+s://`` ...; nothing is
@@ -121,11 +121,15 @@ class Neo4j(Database):
 
     @staticmethod
     def schema(label: str, criteria: Criteria, dimensions: int) -> list[str]:
-        """Statements that make what is missing, under the published names."""
+        """Statements that make what is missing, under the published names; the last makes the index
+        of vectors.
+        """
         metric = "cosine" if criteria.l2_normalized else "euclidean"
         return [
             f"CREATE CONSTRAINT {label}_unique IF NOT EXISTS FOR (n:{label}) "
             "REQUIRE (n.face_hash, n.embedding_hash) IS UNIQUE",
+            f"CREATE CONSTRAINT {label}_face_key IF NOT EXISTS FOR (n:{label}) "
+            "REQUIRE n.face_key IS UNIQUE",
             f"CREATE VECTOR INDEX {label}_embedding_idx IF NOT EXISTS FOR (n:{label}) "
             f"ON (n.embedding) OPTIONS {{indexConfig: {{`vector.dimensions`: {dimensions}, "
             f"`vector.similarity_function`: '{metric}'}}}}",
@@ -144,6 +148,7 @@ class Neo4j(Database):
                 **criteria.columns,
                 "face_hash": record.face_hash,
                 "embedding_hash": record.embedding_hash,
+                "face_key": record.face_hash,
             }
             for record in records
         ]

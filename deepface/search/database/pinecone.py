@@ -29,7 +29,7 @@ class Pinecone(Database):
 
     Without transactions, and what was just written may take seconds until it is found: a face that
     two processes register at the same moment is stored once, without an error. Vectors are kept in
-    float32, pixels are not kept.
+    float32, pixels are not kept. Published records are known by the face together with its vector.
 
     Args:
         details: the API key, or a dict of arguments of ``pinecone.Pinecone``. Indexes are made in
@@ -91,12 +91,12 @@ class Pinecone(Database):
         )
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
-        index, ids = self._index(criteria), [_id(record) for record in records]
+        index, ids = self._index(criteria), [record.face_hash for record in records]
         vectors = [
             {
                 "id": id_,
                 "values": record.embedding.astype(np.float32).tolist(),
-                "metadata": {"img_name": record.img_name, "face_hash": record.face_hash},
+                "metadata": {"img_name": record.img_name},
             }
             for id_, record in zip(ids, records, strict=True)
         ]
@@ -114,15 +114,8 @@ class Pinecone(Database):
         return {str(id_).partition(":")[0] for id_ in self.ids_of_faces(criteria, records)}
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
-        """See the base class; of published records those with the same vector, too."""
-        index = self._index(criteria)
-        found: set[Id] = set(self.fetch(criteria, [_id(record) for record in records]).ids)
-        hashes = [record.face_hash for record in records]
-        for start in range(0, len(hashes) if index is not None else 0, _IDS):
-            condition = {"face_hash": {"$in": hashes[start : start + _IDS]}}
-            answer = index.fetch_by_metadata(filter=condition, limit=2 * _IDS)
-            found |= set(answer.vectors)
-        return list(found)
+        ids = [id_ for record in records for id_ in (record.face_hash, record.pair)]
+        return self.fetch(criteria, ids).ids
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         found = self.fetch(criteria, ids).ids
@@ -148,7 +141,9 @@ class Pinecone(Database):
         return Page.of(rows)
 
     def parse_id(self, identity: Any) -> Id | None:
-        return identity if re.fullmatch(r"[0-9a-f]{64}:[0-9a-f]{64}", str(identity)) else None
+        """See the base class: a face's hash; of published records, two."""
+        text = str(identity)
+        return text if re.fullmatch(r"[0-9a-f]{64}(:[0-9a-f]{64})?", text) else None
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
         index = self._index(criteria)
@@ -159,11 +154,6 @@ class Pinecone(Database):
             for query in queries
         ]
         return [[str(match.id) for match in answer.matches] for answer in answers]
-
-
-def _id(record: Record) -> str:
-    """As published."""
-    return f"{record.face_hash}:{record.embedding_hash}"
 
 
 def _name(criteria: Criteria) -> str:

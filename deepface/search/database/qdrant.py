@@ -29,7 +29,7 @@ class Qdrant(Database):
     """A Qdrant server, or its local mode.
 
     Qdrant has no transactions: a face that two processes register at the same moment is stored
-    once, without an error.
+    once, without an error. Published records are known by the face together with its vector.
 
     Args:
         details: a URL, ``":memory:"``, or a dict of arguments of ``QdrantClient``. A folder
@@ -66,56 +66,49 @@ class Qdrant(Database):
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # in a folder it has no effect, and need not have
-            self._client.create_payload_index(name, "face_hash", models.PayloadSchemaType.KEYWORD)
+            self._client.create_payload_index(name, "img_name", models.PayloadSchemaType.KEYWORD)
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         points = [
             models.PointStruct(
-                id=_id(record),
+                id=_ids(record)[0],
                 vector=record.embedding.tolist(),
-                payload={"img_name": record.img_name, "face_hash": record.face_hash},
+                payload={"img_name": record.img_name},
             )
             for record in records
         ]
         self._client.upsert(criteria.collection, points, wait=True)
-        return [_id(record) for record in records]
+        return [str(point.id) for point in points]
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
-        return set(self._same_faces(criteria, records).values())
+        hashes = {id_: record.face_hash for record in records for id_ in _ids(record)}
+        return {hashes[id_] for id_ in self._stored(criteria, list(hashes))}
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
-        return list(self._same_faces(criteria, records))
+        return list(self._stored(criteria, [id_ for record in records for id_ in _ids(record)]))
 
-    def _same_faces(self, criteria: Criteria, records: Sequence[Record]) -> dict[str, str]:
-        """Id -> hash of the stored faces, also of those without a hash, as published."""
-        if not self._client.collection_exists(criteria.collection):
-            return {}
-        hashes = {record.face_hash for record in records}
-        found = self._points_with(criteria, "face_hash", list(hashes))
-        same = {str(point.id): str((point.payload or {})["face_hash"]) for point in found}
-        ids = {_id(record): record.face_hash for record in records}
-        stored = self._client.retrieve(criteria.collection, list(ids), with_payload=False)
-        return same | {str(point.id): ids[str(point.id)] for point in stored}
-
-    def ids_of_names(self, criteria: Criteria, names: Sequence[str]) -> list[Id]:
+    def _stored(self, criteria: Criteria, ids: Sequence[Id]) -> list[str]:
+        """Which of these ids there are."""
         if not self._client.collection_exists(criteria.collection):
             return []
-        wanted = [storable(name) for name in names]
-        return [str(point.id) for point in self._points_with(criteria, "img_name", wanted)]
+        points = self._client.retrieve(criteria.collection, list(ids), with_payload=False)
+        return [str(point.id) for point in points]
 
-    def _points_with(self, criteria: Criteria, key: str, values: list[str]) -> Iterator[Any]:
-        condition = models.FieldCondition(key=key, match=models.MatchAny(any=values))
-        offset = None
-        while True:
+    def ids_of_names(self, criteria: Criteria, names: Sequence[str]) -> list[Id]:
+        wanted = models.MatchAny(any=[storable(name) for name in names])
+        condition = models.FieldCondition(key="img_name", match=wanted)
+        found = self._scrolled(criteria, PAGE, scroll_filter=models.Filter(must=[condition]))
+        return [str(point.id) for points in found for point in points]
+
+    def _scrolled(self, criteria: Criteria, size: int, **options: Any) -> Iterator[list[Any]]:
+        """Points, ``size`` at a time."""
+        offset, more = None, self._client.collection_exists(criteria.collection)
+        while more:
             points, offset = self._client.scroll(
-                criteria.collection,
-                scroll_filter=models.Filter(must=[condition]),
-                limit=PAGE,
-                offset=offset,
+                criteria.collection, limit=size, offset=offset, **options
             )
-            yield from points
-            if offset is None:
-                return
+            more = offset is not None
+            yield points
 
     def dimensions(self, criteria: Criteria) -> int | None:
         if not self._client.collection_exists(criteria.collection):
@@ -124,26 +117,16 @@ class Qdrant(Database):
         return int(vectors.size) if isinstance(vectors, models.VectorParams) else None
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
-        name = criteria.collection
-        if not self._client.collection_exists(name):
-            return 0
-        found = [point.id for point in self._client.retrieve(name, list(ids), with_payload=False)]
+        found = self._stored(criteria, ids)
         if found:
-            self._client.delete(name, models.PointIdsList(points=found), wait=True)
+            selector = models.PointIdsList(points=list(found))
+            self._client.delete(criteria.collection, selector, wait=True)
         return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
-        if not self._client.collection_exists(criteria.collection):
-            return
-        offset = None
-        while True:
-            points, offset = self._client.scroll(
-                criteria.collection, limit=size, offset=offset, with_vectors=True
-            )
+        for points in self._scrolled(criteria, size, with_vectors=True):
             if points:
                 yield _page(points)
-            if offset is None:
-                return
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         if not self._client.collection_exists(criteria.collection):
@@ -197,9 +180,10 @@ def _connect(details: Any) -> QdrantClient:
     return client
 
 
-def _id(record: Record) -> str:
-    """As published."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{record.face_hash}:{record.embedding_hash}"))
+def _ids(record: Record) -> list[str]:
+    """What a face is called here, and what the published library calls it."""
+    texts = (record.face_hash, record.pair)
+    return [str(uuid.uuid5(uuid.NAMESPACE_OID, text)) for text in texts]
 
 
 def _page(points: Sequence[Any]) -> Page:

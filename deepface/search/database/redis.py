@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any, ClassVar, TypeAlias
 
@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from deepface.errors import DatabaseError
 from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, Stored
-from deepface.search.database.indexed import PARTS, IndexedDatabase
+from deepface.search.database.indexed import LOCKED, IndexedDatabase
 
-#: Seconds to wait for a server that does not answer; seconds after which a lock of a process that
-#: was killed is free.
-_PATIENCE, _LOCKED = 10, 120
+#: Seconds to wait for a server that does not answer.
+_PATIENCE = 10
 #: A hash of a face, and a record's id.
 Same: TypeAlias = tuple[str, int]
 
@@ -65,7 +64,7 @@ class Redis(IndexedDatabase):
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        self._lock = self._client.lock(self._key("lock"), timeout=_LOCKED)
+        self._lock = self._client.lock(self._key("lock"), timeout=LOCKED)
         with self._lock:
             yield
 
@@ -197,31 +196,19 @@ class Redis(IndexedDatabase):
     def index_part(self, version: str, number: int) -> bytes | None:
         return self._client.get(self._key("index_part", version, number))  # type: ignore[no-any-return]
 
-    def write_index(
-        self,
-        criteria: Criteria,
-        version: str,
-        dimensions: int,
-        write: Callable[[Callable[[bytes], None]], None],
-    ) -> None:
+    def set_index_data(self, criteria: Criteria, data: bytes) -> None:
+        key, now = self._of(criteria, "index"), datetime.now(timezone.utc).isoformat()
+        self._client.hset(key, mapping={"index_data": data, "updated_at": now})
+        self._client.hsetnx(key, "created_at", now)
+
+    def store_index_part(self, version: str, number: int, data: bytes) -> None:
+        self._lock.reacquire()  # the next part has as long
+        self._client.set(self._key("index_part", version, number), data)
+
+    def delete_index_parts(self, version: str) -> None:
         number = 0
-
-        def take(data: bytes) -> None:
-            nonlocal number
-            self._client.set(self._key("index_part", version, number), data)
+        while self._client.delete(self._key("index_part", version, number)):
             number += 1
-
-        key = self._of(criteria, "index")
-        with self.writing():
-            before = (self.index_data(criteria) or b"").partition(b":")[2].decode(errors="replace")
-            write(take)
-            now = datetime.now(timezone.utc).isoformat()
-            fields = {"index_data": PARTS + version.encode(), "updated_at": now}
-            self._client.hset(key, mapping=fields)
-            self._client.hsetnx(key, "created_at", now)
-            number = 0
-            while self._client.delete(self._key("index_part", before, number)):
-                number += 1
 
     def _key(self, *parts: Any) -> str:
         return ":".join((self.prefix, *map(str, parts)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
@@ -28,7 +28,7 @@ from deepface.search.database.base import (
     portions,
     storable,
 )
-from deepface.search.database.indexed import PARTS, IndexedDatabase
+from deepface.search.database.indexed import IndexedDatabase
 
 _CRITERIA = "model_name = ? AND detector_backend = ? AND aligned = ? AND l2_normalized = ?"
 _INDEX_CRITERIA = _CRITERIA.replace("aligned", "align")
@@ -242,7 +242,6 @@ class SqlDatabase(IndexedDatabase):
         return repr(rows[0]).encode() if rows[0][3] is None else bytes(rows[0][3])
 
     def set_index_data(self, criteria: Criteria, data: bytes) -> None:
-        """Store what :meth:`index_data` gives; within :meth:`writing`."""
         values = [data, *_values(criteria)]
         if self.run(f"SELECT id FROM embeddings_index WHERE {_INDEX_CRITERIA}", values[1:]):
             self.run(
@@ -264,32 +263,14 @@ class SqlDatabase(IndexedDatabase):
         )
         return bytes(rows[0][0]) if rows else None
 
-    def write_index(
-        self,
-        criteria: Criteria,
-        version: str,
-        dimensions: int,
-        write: Callable[[Callable[[bytes], None]], None],
-    ) -> None:
-        number = 0
+    def store_index_part(self, version: str, number: int, data: bytes) -> None:
+        self.run(
+            "INSERT INTO embeddings_index_parts (version, part, data) VALUES (?, ?, ?)",
+            [version, number, data],
+        )
 
-        def take(data: bytes) -> None:
-            nonlocal number
-            self.run(
-                "INSERT INTO embeddings_index_parts (version, part, data) VALUES (?, ?, ?)",
-                [version, number, data],
-            )
-            number += 1
-
-        with self.writing():
-            self.prepare(criteria, dimensions)
-            before = (self.index_data(criteria) or b"").partition(b":")[2]
-            write(take)
-            self.set_index_data(criteria, PARTS + version.encode())
-            self.run(
-                "DELETE FROM embeddings_index_parts WHERE version = ?",
-                [before[:64].decode(errors="replace").replace("\0", "")],
-            )
+    def delete_index_parts(self, version: str) -> None:
+        self.run("DELETE FROM embeddings_index_parts WHERE version = ?", [version])
 
 
 def _values(criteria: Criteria) -> list[Any]:

@@ -58,7 +58,7 @@ class Weaviate(Database):
     """A Weaviate server, version 1.27 or later.
 
     Without transactions: a face that two processes register at the same moment is stored once,
-    without an error, or twice where its vectors differ in the last bits.
+    without an error.
 
     Args:
         details: a URL, or a dict (or its JSON text) of :class:`Options`.
@@ -180,10 +180,9 @@ class Weaviate(Database):
         return ids
 
     def _id(self, record: Record) -> str:
-        """As published."""
-        parts = (record.face_hash, record.embedding_hash)
+        """One per face and tenant; the published one has the hash of the vector in it, too."""
         tenant = [self._options.tenant] if self._options.tenant else []
-        return str(uuid.uuid5(uuid.NAMESPACE_OID, ":".join((*tenant, *parts))))
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, ":".join((*tenant, record.face_hash))))
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
         return {str(found.properties["face_hash"]) for found in self._same(criteria, records)}

@@ -84,13 +84,15 @@ def arcadedb() -> Iterator[ArcadeDB]:
 def neo4j_server(arcadedb: ArcadeDB, monkeypatch: pytest.MonkeyPatch) -> str:
     """The address of an empty database of ArcadeDB, which speaks Neo4j's protocol and language.
 
-    But for the statements that make an index: those are its own.
+    But for the statement that makes an index of vectors: that is its own.
     """
     from deepface.search.database.neo4j import Neo4j
 
+    published = Neo4j.schema
+
     def schema(label: str, criteria: Criteria, dimensions: int) -> list[str]:
         arcadedb.make_index(label, dimensions, cosine=criteria.l2_normalized)
-        return []
+        return published(label, criteria, dimensions)[:-1]
 
     monkeypatch.setattr(Neo4j, "schema", staticmethod(schema))
     monkeypatch.setattr(Neo4j, "index_name", "{}[embedding]".format)
@@ -206,7 +208,9 @@ def details_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> Any:
 #: Databases whose index is ours.
 INDEXED = ("sqlite", "postgres", "mysql", "oracle", "mssql", "db2", "redis", "mongo", "cassandra")
 #: Databases that several threads can open.
-SERVERS = ("sqlite", "postgres", "mysql", "mssql", "redis", "cassandra")
+SERVERS = ("sqlite", "postgres", "mysql", "mssql", "redis", "mongo", "cassandra")
+#: Databases where others may write between a check and what follows.
+UNLOCKED = ("qdrant", "milvus", "neo4j", "weaviate", "pinecone")
 #: Databases without transactions.
 UNSAFE = ("redis", "mongo", "cassandra", "qdrant", "milvus", "weaviate", "pinecone")
 
@@ -223,6 +227,11 @@ def indexed_opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
 
 @pytest.fixture(params=UNSAFE)
 def unsafe_opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    return opener_of(request.param, request, tmp_path)
+
+
+@pytest.fixture(params=UNLOCKED)
+def unlocked_opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
     return opener_of(request.param, request, tmp_path)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -160,19 +161,20 @@ def test_the_largest_part_of_an_index_is_stored(indexed_opener: Opener) -> None:
     """Of bytes that a driver may have to escape, each of them."""
     part = b"\0'" * (index.PART // 2 + 16)
 
-    def write(store: Callable[[bytes], None]) -> None:
-        store(part)
-        store(b"x")
-
     with indexed_opener() as database:
         assert isinstance(database, IndexedDatabase)
         database.insert(CRITERIA, records(1))
         for version in ("first", "second"):
-            database.write_index(CRITERIA, version, 16, write)
+            with database.writing():
+                database.store_index_part(version, 0, part)
+                database.store_index_part(version, 1, b"x")
+                database.set_index_data(CRITERIA, PARTS + version.encode())
             assert database.index_data(CRITERIA) == PARTS + version.encode()
             found = [database.index_part(version, number) for number in range(3)]
             assert found == [part, b"x", None]
-        assert database.index_part("first", 0) is None, "what was before is deleted"
+        with database.writing():
+            database.delete_index_parts("first")
+        assert database.index_part("first", 0) is None and database.index_part("second", 1) == b"x"
 
 
 def test_building_again_changes_nothing(opener: Opener) -> None:
@@ -185,19 +187,20 @@ def test_building_again_changes_nothing(opener: Opener) -> None:
 
 
 def test_threads_that_register_the_same_faces(shared_opener: Opener) -> None:
-    """Each face is stored once, and whoever comes later is told."""
+    """Each face is stored once, and whoever comes later is told: also of other last bits."""
     many = records(12)
     told = []
 
-    def register() -> None:
+    def register(number: int) -> None:
         with shared_opener() as database:
             for record in many:
+                vector = record.embedding + number * 1e-7
                 try:
-                    database.insert(CRITERIA, [record])
+                    database.insert(CRITERIA, [replace(record, embedding=vector)])
                 except DuplicateEntryError:
                     told.append(record.img_name)
 
-    threads = [threading.Thread(target=register) for _ in range(4)]
+    threads = [threading.Thread(target=register, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -205,6 +208,21 @@ def test_threads_that_register_the_same_faces(shared_opener: Opener) -> None:
     with shared_opener() as database:
         assert stored_names(database) == sorted(record.img_name for record in many)
     assert len(told) == 3 * len(many)
+
+
+def test_two_that_register_a_face_at_the_same_moment(
+    unlocked_opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both look for it before either stores it: it is stored once, whatever its last bits."""
+    (first,) = records(1)
+    with unlocked_opener() as database:
+        database.insert(CRITERIA, [first])
+        monkeypatch.setattr(database, "registered", lambda *_: set())
+        with suppress(DuplicateEntryError):
+            database.insert(CRITERIA, [replace(first, embedding=first.embedding + 1e-7)])
+        assert stored_names(database) == [first.img_name]
+        assert len(database.ids_of_faces(CRITERIA, [first])) == 1
+        assert len(database.neighbours(CRITERIA, first.embedding[None], 5)[0]) == 1
 
 
 def test_searching_while_the_index_is_replaced(

@@ -15,7 +15,7 @@ import pytest
 from deepface.errors import DatabaseError, DataTypeError, DeepFaceError
 from deepface.search import index as index_module
 from deepface.search.database.base import Criteria, storable
-from deepface.search.database.indexed import IndexedDatabase
+from deepface.search.database.indexed import PARTS, IndexedDatabase
 from deepface.search.database.registry import open_database
 from tests.search.database.conftest import (
     CRITERIA,
@@ -210,7 +210,14 @@ def test_mutated_indexes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(
-    "data", [b"\0", b"IxMp" + b"\xff" * 500, b"parts:" + b"0" * 32, b"parts2:"]
+    "data",
+    [
+        b"\0",
+        b"IxMp" + b"\xff" * 500,
+        b"parts:" + b"0" * 32,
+        b"parts2:",
+        b"parts2:\0\xff" + b"x" * 70,
+    ],
 )
 def test_an_index_that_is_not_ours_is_not_opened(
     indexed_opener: Opener, data: bytes, monkeypatch: pytest.MonkeyPatch
@@ -223,21 +230,10 @@ def test_an_index_that_is_not_ours_is_not_opened(
         database.insert(UNIT, records(5, seed=1, unit=True))
         database.build_index(CRITERIA, 8, 100)
         expected = database.neighbours(CRITERIA, np.ones((1, 16)), 5)
-        if hasattr(database, "set_index_data"):
-            with database.writing():
-                database.set_index_data(CRITERIA, data)
-        elif hasattr(database, "_indexes"):
-            database._indexes.update_many({}, {"$set": {"index_data": data}})
-        elif hasattr(database, "_index_row"):
-            statement = (
-                "UPDATE @embeddings_index_chunks SET data = ? WHERE version = ? AND chunk = 0"
-            )
-            database._run(statement, data, database._index_row(CRITERIA)[0])  # type: ignore[attr-defined]
-        else:
-            key = database._of(CRITERIA, "index")  # type: ignore[attr-defined]
-            database._client.hset(key, "index_data", data)  # type: ignore[attr-defined]
+        with database.writing():
+            database.set_index_data(CRITERIA, data)
         IndexedDatabase.forget()
-        if data == b"parts2:":
+        if data.startswith(PARTS):
             with pytest.raises(DatabaseError, match="run build_index again"):
                 database.neighbours(CRITERIA, np.ones((1, 16)), 5)
         else:
