@@ -45,6 +45,7 @@ class Milvus(Database):
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._client: Any = connection or _connect(details)
+        self._loaded: set[str] = set()
 
     def close(self) -> None:
         self._client.close()
@@ -60,8 +61,18 @@ class Milvus(Database):
             f"connection_details or DEEPFACE_MILVUS_URI right? ({text})"
         )
 
+    def _has(self, criteria: Criteria) -> bool:
+        """Whether there is a collection, which is then in the server's memory: after the server, or
+        whoever had the file, was started anew, it is not.
+        """
+        name = criteria.collection
+        if name not in self._loaded and self._client.has_collection(name):
+            self._client.load_collection(name)
+            self._loaded.add(name)
+        return name in self._loaded
+
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        if not self._client.has_collection(criteria.collection):
+        if not self._has(criteria):
             self._client.create_collection(
                 criteria.collection,
                 dimension=dimensions,
@@ -93,12 +104,12 @@ class Milvus(Database):
     def _stored(self, criteria: Criteria, ids: Sequence[Id]) -> list[Id]:
         """Which of these ids there are."""
         name = criteria.collection
-        if not ids or not self._client.has_collection(name):
+        if not ids or not self._has(criteria):
             return []
         return [row["id"] for row in self._client.get(name, list(ids), output_fields=["id"])]
 
     def dimensions(self, criteria: Criteria) -> int | None:
-        if not self._client.has_collection(criteria.collection):
+        if not self._has(criteria):
             return None
         fields = self._client.describe_collection(criteria.collection)["fields"]
         return next(int(f["params"]["dim"]) for f in fields if f["name"] == "embedding")
@@ -110,7 +121,7 @@ class Milvus(Database):
         return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
-        if not self._client.has_collection(criteria.collection):
+        if not self._has(criteria):
             return
         rows = self._client.query_iterator(
             criteria.collection, batch_size=size, output_fields=list(_FIELDS)
@@ -122,12 +133,12 @@ class Milvus(Database):
             rows.close()
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        if not ids or not self._client.has_collection(criteria.collection):
+        if not ids or not self._has(criteria):
             return Page.of([])
         return _page(self._client.get(criteria.collection, list(ids), output_fields=list(_FIELDS)))
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
-        if not self._client.has_collection(criteria.collection):
+        if not self._has(criteria):
             return [[] for _ in queries]
         found = self._client.search(
             criteria.collection, queries.astype(np.float32).tolist(), limit=k

@@ -21,13 +21,10 @@ import pytest
 from deepface.errors import DatabaseError, DuplicateEntryError
 from deepface.search.database.base import Database
 from deepface.search.database.registry import _adapter, open_database
-from tests.database_servers import mysql_server, redis_server
 from tests.search.database.conftest import (
     CRITERIA,
     DRIVERS,
     details_of,
-    fresh_mysql,
-    fresh_redis,
     opener_of,
     records,
     stored_names,
@@ -393,24 +390,6 @@ def test_milvus_file_that_is_something_else(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="Milvus"), open_database("milvus", path) as database:
         stored_names(database)
     assert path.read_text() == "no database"
-
-
-@pytest.mark.parametrize("kind", ["mysql", "redis"])
-def test_a_server_that_is_killed_in_the_middle(kind: str, tmp_path: Path) -> None:
-    """The call that is on then ends in an error of ours."""
-    pytest.importorskip({"mysql": "pymysql", "redis": "redis"}[kind])
-    server = mysql_server if kind == "mysql" else redis_server
-    with server() as uri:
-        details = fresh_mysql(uri) if kind == "mysql" else fresh_redis(uri)
-        opened = open_database(kind, details)
-        database = opened.__enter__()
-        database.insert(CRITERIA, records(2))
-    with pytest.raises(DatabaseError, match="cannot be reached"):
-        try:
-            database.insert(CRITERIA, records(2, seed=1))
-        except Exception as error:
-            opened.__exit__(type(error), error, None)
-            raise
 
 
 @pytest.mark.parametrize(
