@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface import __version__, compat, modeling
+from deepface.arguments import pair, truth
 from deepface.cropping.faces import PUBLISHED_BORDER, Align
+from deepface.errors import DataTypeError
+from deepface.images.batch import open_batch
 from deepface.logger import get_logger
 from deepface.matching.distance import Metric
 from deepface.pipeline import FacePipeline
@@ -21,6 +24,7 @@ from deepface.pipeline import database as _database
 from deepface.pipeline.find import find as _find
 from deepface.pipeline.options import Decode, EnforceDetection
 from deepface.pipeline.verification import verify as _verify
+from deepface.recognition.registry import RECOGNIZERS
 from deepface.results import (
     Analysis,
     Embedding,
@@ -159,7 +163,7 @@ def extract_faces(
         DataTypeError: an item is nothing that can be a picture.
         ValueError: base of all of them. For many pictures the message names the item.
     """
-    if grayscale:
+    if truth("grayscale", grayscale):
         get_logger().warning("grayscale is deprecated; use color_face='gray'")
         color_face = "gray"
     return FacePipeline(
@@ -244,6 +248,7 @@ def represent(
         WeightsError: the model's weights are missing or damaged.
         ValueError: base of all of them. For many pictures the message names the item.
     """
+    RECOGNIZERS.check(model_name)
     return FacePipeline(
         detector_backend,
         model_name,
@@ -337,7 +342,7 @@ def verify(
         batch_size=batch_size,
         device=device,
         precision=precision,
-        progress=not silent,
+        progress=not truth("silent", silent),
     )
     return _verify(pipeline, img1_path, img2_path, distance_metric, threshold)
 
@@ -404,7 +409,7 @@ def analyze(
         decode=decode,
         device=device,
         precision=precision,
-        progress=not silent,
+        progress=not truth("silent", silent),
     )(img_path)
 
 
@@ -430,13 +435,16 @@ def detectFace(  # noqa: N802 - a published name
     from deepface.recognition.preprocessing import resize_image
 
     get_logger().warning("detectFace is deprecated; use extract_faces")
+    size = pair("target_size", target_size)
+    if not open_batch(img_path).single:
+        raise DataTypeError("detectFace takes one picture; extract_faces takes many")
     faces = extract_faces(
         img_path,
         detector_backend=detector_backend,
         enforce_detection=enforce_detection,
         align=align,
     )
-    return resize_image(faces[0]["face"], target_size) if faces else None
+    return resize_image(faces[0]["face"], size) if faces else None
 
 
 def find(

@@ -1,4 +1,6 @@
-"""OpenCV is imported without a trace that programs started later could follow.
+"""OpenCV's import, and the names it can be given.
+
+It is imported without a trace that programs started later could follow.
 
 Its import puts folders before ``LD_LIBRARY_PATH``, and an empty entry behind them where the
 variable was not set: a child process would then load libraries from the current folder. Nothing
@@ -14,6 +16,8 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
+
+from deepface.errors import DeepFaceError
 
 _VARIABLE = "LD_LIBRARY_PATH"
 
@@ -50,3 +54,22 @@ def install() -> None:
     """Watch for the import of OpenCV, unless it is there already."""
     if "cv2" not in sys.modules:
         sys.meta_path.insert(0, _Finder())
+
+
+def path_for_opencv(path: str | os.PathLike[str]) -> str:
+    """The path of a file that OpenCV, or another library written in C++, opens.
+
+    On Linux a name can be any bytes. At those that are not UTF-8 OpenCV ends the whole process.
+
+    Raises:
+        DeepFaceError: it has such bytes.
+    """
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DeepFaceError(
+            f"{name} cannot be opened: this name (or that of a folder in it) is not UTF-8, as the "
+            "library that reads it needs. Rename it"
+        ) from None
+    return name

@@ -82,6 +82,12 @@ class DataTypeError(DeepFaceError):
     fault = "picture"
 
 
+class InvalidArgument(DeepFaceError):
+    """An option has a value that it cannot have."""
+
+    fault = "call"
+
+
 class UnimplementedError(DeepFaceError):
     """A name (model, task, colour, action ...) that does not exist here."""
 
@@ -122,6 +128,12 @@ class MachineError(DeepFaceError):
 
 class WeightsError(DeepFaceError):
     """A weight file is missing, damaged or does not fit its network."""
+
+    fault = "call"
+
+
+class DeviceNotAvailable(DeepFaceError, RuntimeError):
+    """There is no such device on this machine."""
 
     fault = "call"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache, partialmethod
 from typing import Any
 
+from deepface.arguments import shown
 from deepface.attributes.registry import ATTRIBUTES
 from deepface.detection.registry import DETECTORS
 from deepface.errors import UnimplementedError
@@ -43,10 +44,14 @@ def build_model(task: str, model_name: str) -> Any:
     return _registry(task).build(model_name)
 
 
-@cache
 def get_model_class(task: str, model_name: str) -> type[Any]:
     """The class of a model, without building it; ``cls()`` builds that model."""
-    card = _registry(task).entry(model_name)
+    return _model_class(task, _registry(task).entry(model_name).name)
+
+
+@cache
+def _model_class(task: str, name: str) -> type[Any]:
+    card = TASKS[task].entry(name)
     cls: type[Any] = card.load()
     if not card.arguments:
         return cls
@@ -63,6 +68,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _registry(task: str) -> Registry[Any, Any]:
-    if task not in TASKS:
-        raise UnimplementedError(f"unimplemented task - {task}. Tasks: {', '.join(TASKS)}")
+    if not isinstance(task, str) or task not in TASKS:
+        shown_task = task if isinstance(task, str) else shown(task)
+        raise UnimplementedError(f"unimplemented task - {shown_task}. Tasks: {', '.join(TASKS)}")
     return TASKS[task]

@@ -12,7 +12,17 @@ PACKAGE = Path(__file__).parents[1] / "deepface"
 #: A room imports from itself and from those before it. Rooms of one line import each other freely
 #: as long as no circle of files comes of it.
 ROOMS = (
-    ("__init__", "_opencv", "types", "results", "errors", "logger", "_pyinstaller", "published"),
+    (
+        "__init__",
+        "_opencv",
+        "types",
+        "results",
+        "errors",
+        "logger",
+        "arguments",
+        "_pyinstaller",
+        "published",
+    ),
     ("runtime",),
     ("images",),
     ("detection",),

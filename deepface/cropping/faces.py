@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -10,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.arguments import number, truth
 from deepface.cropping.alignment import aligned_crop, expand_region
 from deepface.detection.canvas import Canvas, cut
 from deepface.detection.card import DetectorCard
 from deepface.detection.detector import Detector
 from deepface.detection.registry import DETECTORS
-from deepface.errors import UnimplementedError
+from deepface.errors import InvalidArgument, UnimplementedError
 from deepface.images.arrays import to_picture
 from deepface.logger import get_logger
 from deepface.types import DetectedFace, FacialAreaRegion, Picture, Pixels, on_host
@@ -50,27 +52,38 @@ class CropOptions:
     face_cut: FaceCut | None = None
 
     def __post_init__(self) -> None:
-        check_align(self.align)
+        object.__setattr__(self, "align", checked_align(self.align))
         if (self.align == LANDMARKS_ALIGNMENT) is not (self.face_cut is not None):
             raise UnimplementedError(
                 "align='landmarks' is for represent, verify and find: how a face is cut depends on "
                 "the recognition model"
             )
+        object.__setattr__(self, "border", number("border", self.border))
         if not 0 <= self.border <= 2:
-            raise ValueError(
+            raise InvalidArgument(
                 f"border is a fraction of the image's size from 0 to 2, but it is {self.border}"
             )
-        if self.expand_percentage < 0:
-            get_logger().warning(
-                "expand_percentage %s is negative; using 0", self.expand_percentage
-            )
-            object.__setattr__(self, "expand_percentage", 0)
+        percentage = number("expand_percentage", self.expand_percentage)
+        if math.isinf(percentage):
+            raise InvalidArgument("expand_percentage must not be infinite")
+        if percentage < 0:
+            get_logger().warning("expand_percentage %s is negative; using 0", percentage)
+            percentage = 0
+        object.__setattr__(self, "expand_percentage", percentage)
 
 
-def check_align(align: object) -> None:
-    """Raise ``UnimplementedError`` for something else than a truth value or ``"landmarks"``."""
-    if isinstance(align, str) and align != LANDMARKS_ALIGNMENT:
+def checked_align(align: object) -> Align:
+    """What ``align`` is.
+
+    Raises:
+        UnimplementedError: it is another text than ``"landmarks"``.
+        InvalidArgument: it is neither this nor a truth value.
+    """
+    if isinstance(align, str) and align == LANDMARKS_ALIGNMENT:
+        return "landmarks"
+    if isinstance(align, str):
         raise UnimplementedError(f"unknown align {align!r}: use True, False or 'landmarks'")
+    return truth("align", align)
 
 
 def detect_faces(

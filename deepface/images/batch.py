@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.arguments import whole
 from deepface.errors import as_ours, with_item
 from deepface.images.arrays import WHITE, to_picture
 from deepface.images.containers.jpeg import is_plain_jpeg
@@ -176,8 +177,8 @@ class Batch:
         self, batch_size: int, workers: int | None, strict: bool, leave_jpeg: bool = False
     ) -> Generator[list[Attempt], None, None]:
         for name, value in (("batch_size", batch_size), ("workers", workers)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, but it is {value}")
+            if value is not None:
+                whole(name, value)
         if self.single:
             return self._one(strict, leave_jpeg)
         return self._many(batch_size, workers or WORKERS, strict, leave_jpeg)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deepface.arguments import whole
 from deepface.errors import as_ours
 from deepface.images.batch import Batch, holds_its_items, open_batch
 from deepface.images.files import has_suffix_of_picture, named_as_images
@@ -24,8 +25,7 @@ def open_sources(sources: Any, every: int = 1) -> Batch:
             can stand in a list, too.
         every: only every n-th frame of a video.
     """
-    if every < 1:
-        raise ValueError(f"every must be at least 1, but it is {every}")
+    every = whole("every", every)
     opened = open_batch(sources)
     if not opened.single:
         items: Iterable[Any] = sources

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import cv2
 
+from deepface._opencv import path_for_opencv
+from deepface.arguments import whole
 from deepface.errors import DeepFaceError, as_ours
 from deepface.images.limits import check_pixels
 from deepface.images.paths import LONGEST_PATH, open_file, path_name
@@ -66,8 +68,7 @@ def iter_frames(path: str | os.PathLike[str], every: int = 1) -> Iterator[Frame]
         ImageTooLarge: a frame has more pixels than a picture may have.
         DeepFaceError: OpenCV finds no video in it.
     """
-    if every < 1:
-        raise ValueError(f"every must be at least 1, but it is {every}")
+    every = whole("every", every)
     text = os.fsdecode(path)
     name = path_name(text)
     open_file(text).close()  # which tells what is wrong with it
@@ -103,9 +104,13 @@ def iter_frames(path: str | os.PathLike[str], every: int = 1) -> Iterator[Frame]
 
 
 def open_video(path: str) -> cv2.VideoCapture:
-    """A video file by the first of OpenCV's readers that takes it; it need not be open then."""
+    """A video file by the first of OpenCV's readers that takes it; it need not be open then.
+
+    Raises:
+        DeepFaceError: its name is not UTF-8.
+    """
     # An absolute path: FFmpeg would take "10:30:00.mp4" for an address.
-    path = os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow links
+    path = path_for_opencv(os.path.abspath(path))  # noqa: PTH100 - Path.resolve would follow links
     video = cv2.VideoCapture()
     for reader in cv2.videoio_registry.getStreamBackends():
         if reader not in _NO_READERS and video.open(path, reader):

@@ -10,6 +10,7 @@ from typing import Any
 
 import cv2
 
+from deepface.arguments import number, truth
 from deepface.errors import DeepFaceError, EmptyDatasource
 from deepface.images.load import load_image
 from deepface.images.video import Frame
@@ -47,8 +48,14 @@ class StreamAnalysis:
     debug: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "time_threshold", max(1, self.time_threshold))
-        object.__setattr__(self, "frame_threshold", max(1, self.frame_threshold))
+        for name in ("time_threshold", "frame_threshold"):
+            object.__setattr__(self, name, max(1, number(name, getattr(self, name))))
+        for name in ("enable_face_analysis", "anti_spoofing", "debug"):
+            object.__setattr__(self, name, truth(name, getattr(self, name)))
+        # Which refuse what they do not know before the camera is opened.
+        FacePipeline(self.detector_backend, self.model_name, device=self.device)
+        if self.db_path:
+            Query(self.distance_metric)
 
     def prepare(self) -> StreamAnalysis:
         """Build the gallery and the models before the first frame, and say what is missing."""

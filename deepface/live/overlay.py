@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from deepface.logger import printable
 from deepface.types import Image
 
 _LIVE, _DONE, _SPOOF = (67, 67, 67), (80, 200, 80), (40, 40, 220)
@@ -55,6 +56,7 @@ def _box(canvas: Image, area: dict[str, Any], color: tuple[int, int, int]) -> No
 
 def _text(canvas: Image, text: str, x: int, y: int, scale: float) -> None:
     """White on black, moved into the picture where it would leave it."""
+    text = printable(text)  # of a file whose name is not UTF-8, OpenCV would end the whole process
     (width, _), _ = cv2.getTextSize(text, _FONT, scale, 1)
     place = (max(0, min(x, canvas.shape[1] - width)), min(y, canvas.shape[0] - 4))
     for color, thickness in ((_BLACK, 3), (_WHITE, 1)):

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import cv2
 
+from deepface._opencv import path_for_opencv
+from deepface.arguments import whole
 from deepface.errors import DeepFaceError, MissingPackageError
 from deepface.images.paths import path_name
 from deepface.images.video import Frame, iter_frames, open_video
@@ -38,10 +40,14 @@ def stream(
     obstacle = _why_no_window()
     if obstacle is not None and output_path is None:
         raise obstacle
-    path = "" if isinstance(source, int) else os.fsdecode(source)
+    if isinstance(source, (str, bytes, os.PathLike)):
+        path = os.fsdecode(source)
+        address: int | str = path_for_opencv(path)
+        name: int | str = path_name(path)  # without a password
+    else:
+        path = ""
+        address = name = whole("source, where it is no path or URL,", source, least=-1)
     is_file = os.path.isfile(path)  # noqa: PTH113 - false for what is too long for a path
-    address = source if isinstance(source, int) else path
-    name = source if isinstance(source, int) else path_name(path)  # without a password
     capture = open_video(path) if is_file else cv2.VideoCapture(address)
     try:
         if not capture.isOpened():
@@ -127,7 +133,9 @@ def _open_writer(
             name = opening.enter_context(replacing_by_name(path))
         except OSError as error:
             raise refused from error
-        writer = cv2.VideoWriter(str(name.absolute()), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+        writer = cv2.VideoWriter(
+            path_for_opencv(name.absolute()), cv2.VideoWriter.fourcc(*"mp4v"), rate, size
+        )
         if not writer.isOpened():
             raise refused
         opening.callback(writer.release)

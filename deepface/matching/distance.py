@@ -8,10 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from deepface.arguments import one_of
 from deepface.errors import InvalidEmbeddingsShapeError
 
 METRICS = ("cosine", "angular", "euclidean", "euclidean_l2")
 Metric = Callable[[Any, Any], Any]
+
+
+def check_metric_or_function(metric: object) -> None:
+    """Raise ``UnimplementedError`` for what is neither a function nor the name of a metric."""
+    if not callable(metric):
+        one_of("distance_metric", metric, METRICS)
 
 
 def l2_normalize(x: ArrayLike, axis: int | None = None, epsilon: float = 1e-10) -> NDArray[Any]:
@@ -73,9 +80,10 @@ def find_distance(
 
     Raises:
         InvalidEmbeddingsShapeError: one of them is a single embedding and the other a stack.
-        ValueError: an unknown metric.
+        UnimplementedError: an unknown metric.
     """
     alpha, beta = np.asarray(alpha_embedding), np.asarray(beta_embedding)
+    check_metric_or_function(distance_metric)
     if callable(distance_metric):
         return distance_metric(alpha, beta)
     if distance_metric == "cosine":
@@ -84,16 +92,11 @@ def find_distance(
         distance = find_angular_distance(alpha, beta)
     elif distance_metric == "euclidean":
         distance = find_euclidean_distance(alpha, beta)
-    elif distance_metric == "euclidean_l2":
+    else:
         first, second = _pair(alpha, beta)  # float64 before they are scaled
         axis = None if first.ndim == 1 else 1
         distance = find_euclidean_distance(
             l2_normalize(first, axis=axis), l2_normalize(second, axis=axis)
-        )
-    else:
-        raise ValueError(
-            f"unknown distance_metric {distance_metric!r}; use one of {', '.join(METRICS)} "
-            "or a function of two arrays"
         )
     return np.round(distance, 6)
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.matching.distance import METRICS, Metric, find_distance
+from deepface.errors import InvalidArgument
+from deepface.matching.distance import Metric, check_metric_or_function, find_distance
 from deepface.runtime.execution.device import resolve_device
 
 if TYPE_CHECKING:
@@ -87,13 +88,10 @@ class Ranking:
             One :class:`Ranked` per probe.
 
         Raises:
-            ValueError: an unknown metric, or a function that does not give ``(m, n)`` numbers.
+            UnimplementedError: an unknown metric.
+            InvalidArgument: a function that does not give ``(m, n)`` numbers.
         """
-        if not callable(metric) and metric not in METRICS:
-            raise ValueError(
-                f"unknown distance_metric {metric!r}; use one of {', '.join(METRICS)} "
-                "or a function of two arrays"
-            )
+        check_metric_or_function(metric)
         count = len(self._embedding) if k is None else min(k, len(self._embedding))
         if callable(metric):
             every = np.arange(len(self._embedding))
@@ -184,7 +182,7 @@ class Ranking:
         distances = np.full((len(probes), len(self._missing)), np.inf)
         found = np.asarray(find_distance(vectors, probes, metric))
         if found.shape != shape or found.dtype.kind not in "fiub":
-            raise ValueError(
+            raise InvalidArgument(
                 f"the metric was given the gallery's vectors {vectors.shape} and {len(probes)} of "
                 f"other faces {probes.shape}: it must give an array of numbers of shape {shape}, "
                 f"but gave {found.dtype} of shape {found.shape}. With return_type='pandas' it is "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from deepface.errors import UnimplementedError
 from deepface.recognition.registry import RECOGNIZERS
 
 #: ``distance <= THRESHOLDS[model][metric]`` verifies; a script may change what is here.
@@ -29,20 +30,21 @@ def find_threshold(
         align: how the faces were cut; ``"landmarks"`` has thresholds of its own.
 
     Raises:
-        ValueError: an unknown model or metric.
+        UnimplementedError: an unknown model or metric.
     """
     if callable(distance_metric):
         return 0.0
     card = RECOGNIZERS.find(model_name)
-    thresholds: Mapping[str, float] = THRESHOLDS.get(model_name) or (card and card.thresholds) or {}
+    known = THRESHOLDS.get(model_name) if isinstance(model_name, str) else None
+    thresholds: Mapping[str, float] = known or (card and card.thresholds) or {}
     if not thresholds:
-        raise ValueError(
+        raise UnimplementedError(
             f"there is no threshold for model {model_name!r}; models: {', '.join(THRESHOLDS)}"
         )
     if align == "landmarks" and card is not None:
         thresholds = card.landmark_thresholds or thresholds
-    if distance_metric not in thresholds:
-        raise ValueError(
+    if not isinstance(distance_metric, str) or distance_metric not in thresholds:
+        raise UnimplementedError(
             f"there is no threshold for metric {distance_metric!r}; "
             f"metrics: {', '.join(thresholds)}"
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from deepface.arguments import whole
 from deepface.cropping.faces import LANDMARKS_ALIGNMENT
 from deepface.errors import (
     DataTypeError,
@@ -308,8 +309,7 @@ def build_index(
         ("max_neighbors_per_node", max_neighbors_per_node),
         ("batch_size", batch_size),
     ):
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, but it is {value}")
+        whole(name, value)
     with opened() as database:
         database.build_index(criteria, max_neighbors_per_node, batch_size)
 

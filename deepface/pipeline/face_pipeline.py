@@ -6,9 +6,9 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
-from deepface.errors import UnimplementedError
+from deepface.arguments import one_of, truth
 from deepface.images.batch import Batch, OnError, open_batch
 from deepface.images.sources import open_sources
 from deepface.pipeline.demography import describe_attributes
@@ -98,6 +98,7 @@ class FacePipeline(Options):
                 ``on_error`` or ``every`` at once.
         """
         check_on_error(on_error)
+        return_image = truth("return_image", return_image)
         return self._stream(open_sources(sources, every), on_error, return_image)
 
     def _stream(
@@ -162,5 +163,4 @@ class FacePipeline(Options):
 
 def check_on_error(on_error: str) -> None:
     """Raise an error for what ``stream`` does not know, at once and not at the first picture."""
-    if on_error not in ("raise", "yield"):
-        raise UnimplementedError(f"unknown on_error {on_error!r}: use 'raise' or 'yield'")
+    one_of("on_error", on_error, get_args(OnError))

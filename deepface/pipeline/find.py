@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from deepface.arguments import truth
+from deepface.errors import InvalidArgument
 from deepface.images.batch import Batch, OnError, open_batch
 from deepface.images.load import item_name
 from deepface.images.sources import open_sources
@@ -72,7 +74,7 @@ class GallerySearch:
         credentials: Any = None,
     ) -> None:
         if pipeline.model_name is None:
-            raise ValueError("a search compares vectors: give the pipeline a model_name")
+            raise InvalidArgument("a search compares vectors: give the pipeline a model_name")
         self._pipeline = replace(pipeline, skip_rounds=False)
         self._query = query = query or Query()
         self._threshold = (
@@ -83,8 +85,8 @@ class GallerySearch:
         self._gallery = open_gallery(
             self._pipeline,
             db_path,
-            refresh_database=refresh_database,
-            silent=silent,
+            refresh_database=truth("refresh_database", refresh_database),
+            silent=truth("silent", silent),
             datastore_format=datastore_format,
             credentials=credentials,
         )
@@ -192,6 +194,7 @@ def find(
 ) -> list[Any]:
     """See :func:`deepface.DeepFace.find`; ``pipeline`` embeds the pictures."""
     start = time.perf_counter()
+    silent = truth("silent", silent)
     single = open_batch(img_path).single  # what is no picture is refused before the folder is read
     search = GallerySearch(
         replace(pipeline, progress=not silent),

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
+from deepface.arguments import number, one_of, shown, truth, whole
 from deepface.attributes.registry import ATTRIBUTES
-from deepface.cropping.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER, Align, CropOptions
+from deepface.cropping.faces import (
+    LANDMARKS_ALIGNMENT,
+    PUBLISHED_BORDER,
+    Align,
+    CropOptions,
+    checked_align,
+)
 from deepface.detection.registry import DETECTORS
-from deepface.errors import UnimplementedError
-from deepface.recognition.preprocessing import NORMALIZATIONS
+from deepface.errors import InvalidArgument, UnimplementedError
+from deepface.recognition.preprocessing import check_normalization
 from deepface.recognition.registry import RECOGNIZERS, face_cut
-from deepface.runtime.execution.device import check_names
+from deepface.runtime.execution.device import check_names, device_names
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -23,6 +30,11 @@ assert set(ACTIONS.values()) <= set(ATTRIBUTES.entries)
 #: Stands for a detector's name where each picture is taken as a face.
 SKIP = "skip"
 COLORS = ("rgb", "bgr", "gray")
+#: Fields that are on or off.
+_TRUTHS = (
+    *("anti_spoofing", "l2_normalize", "minmax_normalize", "return_face"),
+    *("skip_rounds", "normalize_face", "progress"),
+)
 #: What happens to a picture without a face; see :class:`Options`.
 EnforceDetection: TypeAlias = bool | Literal["empty"]
 #: Where JPEG files are decoded; see :class:`Options`.
@@ -105,45 +117,49 @@ class Options:
             DETECTORS.check(self.detector_backend)
         if self.model_name is not None:
             RECOGNIZERS.check(self.model_name)
+        if self.cryptosystem is not None and not callable(
+            getattr(self.cryptosystem, "encrypt", None)
+        ):
+            raise InvalidArgument(
+                f"cryptosystem must have a method encrypt, but it is {shown(self.cryptosystem)}"
+            )
+        one_of("color_face", self.color_face, COLORS)
+        one_of("decode", self.decode, get_args(Decode))
+        check_normalization(self.normalization)
         if self.actions is not None:
-            object.__setattr__(self, "actions", _checked_actions(self.actions))
-        if isinstance(self.enforce_detection, str) and self.enforce_detection != "empty":
+            self._set("actions", _checked_actions(self.actions))
+        for name in _TRUTHS:
+            self._set(name, truth(name, getattr(self, name)))
+        if not isinstance(self.enforce_detection, str):
+            self._set("enforce_detection", truth("enforce_detection", self.enforce_detection))
+        elif self.enforce_detection != "empty":
             raise UnimplementedError(
                 f"unknown enforce_detection {self.enforce_detection!r}: use True, False or 'empty'"
             )
-        if self.decode not in ("cpu", "device"):
-            raise UnimplementedError(f"unknown decode {self.decode!r}: use 'cpu' or 'device'")
-        if self.device is not None and not isinstance(self.device, str):
-            object.__setattr__(self, "device", tuple(self.device))
+        for name in ("batch_size", "workers", "max_faces"):
+            value = getattr(self, name)
+            if value is not None:
+                self._set(name, whole(name, value))
+        if self.min_face_size is not None:
+            self._set("min_face_size", number("min_face_size", self.min_face_size, above=0))
+        if not isinstance(self.device, str):
+            self._set("device", device_names(self.device))
         for device in self.devices:
             check_names(device, self.precision)
-        if self.color_face not in COLORS:
-            raise UnimplementedError(
-                f"unknown color_face {self.color_face!r}: use 'rgb', 'bgr' or 'gray'"
-            )
-        if self.normalization not in NORMALIZATIONS:
-            raise ValueError(
-                f"unimplemented normalization type - {self.normalization}; "
-                f"use one of {', '.join(NORMALIZATIONS)}"
-            )
-        for name in ("batch_size", "workers"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, but it is {value}")
-        # Builds and checks what has to do with crops, once, instead of at the first picture.
-        object.__setattr__(self, "expand_percentage", self.crops().expand_percentage)
+        # What has to do with crops is checked there: once, instead of at the first picture.
+        self._set("align", checked_align(self.align))
+        crops = self.crops()
+        self._set("border", crops.border)
+        self._set("expand_percentage", crops.expand_percentage)
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
 
     @property
     def devices(self) -> tuple[str | None, ...]:
-        """All devices that share the work.
-
-        Raises:
-            ValueError: there is none.
-        """
+        """All devices that share the work."""
         if self.device is None or isinstance(self.device, str):
             return (self.device,)
-        if not self.device:
-            raise ValueError("device is an empty list; leave it out for the default device")
         return tuple(self.device)
 
     def on(self, device: str | None) -> Self:
@@ -158,7 +174,7 @@ class Options:
     @property
     def skips_detection(self) -> bool:
         """Whether each picture is taken as a face."""
-        return self.detector_backend == SKIP
+        return isinstance(self.detector_backend, str) and self.detector_backend == SKIP
 
     def detector_options(self) -> dict[str, Any]:
         """What the detector is built with besides its device."""
@@ -188,7 +204,7 @@ def _checked_actions(actions: object) -> tuple[str, ...]:
         or not actions
         or not all(isinstance(action, str) for action in actions)
     ):
-        raise ValueError(f"`actions` must be a list of strings. It is {actions!r}")
+        raise InvalidArgument(f"`actions` must be a list of strings. It is {shown(actions)}")
     for action in actions:
         if action not in ACTIONS:
             raise UnimplementedError(

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.arguments import number
 from deepface.cropping.faces import Align
-from deepface.errors import DataTypeError, DimensionMismatchError, FaceNotDetected
+from deepface.errors import (
+    DataTypeError,
+    DimensionMismatchError,
+    FaceNotDetected,
+    InvalidArgument,
+)
 from deepface.images.batch import open_batch
 from deepface.matching.confidence import find_confidence
-from deepface.matching.distance import METRICS, Metric, find_distance
+from deepface.matching.distance import Metric, check_metric_or_function, find_distance
 from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.face_pipeline import FacePipeline
 from deepface.pipeline.faces import Seen, facial_area
@@ -41,13 +47,12 @@ def verify(
     """See :func:`deepface.DeepFace.verify`; ``pipeline`` embeds the pictures."""
     start = time.perf_counter()
     model_name, align = str(pipeline.model_name), pipeline.align
+    RECOGNIZERS.check(pipeline.model_name)
+    check_metric_or_function(distance_metric)
     if callable(distance_metric) and threshold is None:
-        raise ValueError("a distance_metric of your own needs a threshold: pass threshold=")
-    if not callable(distance_metric) and distance_metric not in METRICS:
-        raise ValueError(
-            f"unknown distance_metric {distance_metric!r}; use one of {', '.join(METRICS)} "
-            "or a function of two arrays"
-        )
+        raise InvalidArgument("a distance_metric of your own needs a threshold: pass threshold=")
+    if threshold is not None:
+        threshold = number("threshold", threshold)
     pipeline = replace(pipeline, skip_rounds=False)
     many = [_is_batch(img1_path), _is_batch(img2_path)]
     if many[0] != many[1]:
@@ -55,7 +60,11 @@ def verify(
             f"img1_path is {_kind(img1_path)}, but img2_path is {_kind(img2_path)}: pass two "
             "pictures (or embeddings), or two lists of them"
         )
-    firsts, seconds = (list(img1_path), list(img2_path)) if many[0] else ([img1_path], [img2_path])
+    firsts, seconds = (
+        (list(open_batch(img1_path)), list(open_batch(img2_path)))
+        if many[0]
+        else ([img1_path], [img2_path])
+    )
     if len(firsts) != len(seconds):
         raise ValueError(
             f"lists of pairs must be of equal length, but img1_path has {len(firsts)} items and "
@@ -86,15 +95,14 @@ def verify(
 
 def _is_batch(value: Any) -> bool:
     """Whether this is a list of pictures or embeddings, and not one of them."""
-    if isinstance(value, np.ndarray):
-        return value.ndim == 4
-    return isinstance(value, (list, tuple)) and not is_embedding(value)
+    return not is_embedding(value) and not open_batch(value).single
 
 
 def _kind(value: Any) -> str:
     """What one side of a comparison is, for a message."""
     if _is_batch(value):
-        return f"a list of {len(value)} pictures or embeddings"
+        length = f"a list of {len(value)}" if isinstance(value, Sized) else "an iterator of"
+        return f"{length} pictures or embeddings"
     return (
         f"one embedding, a list of {len(value)} numbers" if is_embedding(value) else "one picture"
     )

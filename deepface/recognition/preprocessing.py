@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.arguments import shown
+from deepface.errors import UnimplementedError
 from deepface.images.arrays import full_scale
 
 #: Means that the VGGFace networks were trained with, subtracted from channels 0, 1, 2.
@@ -71,6 +73,15 @@ def inner_size(size: tuple[int, int], target_size: tuple[int, int]) -> tuple[int
     return max(1, int(size[0] * factor)), max(1, int(size[1] * factor))
 
 
+def check_normalization(name: object) -> None:
+    """Raise ``UnimplementedError`` for what is no name of a normalization."""
+    if not isinstance(name, str) or name not in NORMALIZATIONS:
+        raise UnimplementedError(
+            f"unimplemented normalization type - {name if isinstance(name, str) else shown(name)}; "
+            f"use one of {', '.join(NORMALIZATIONS)}"
+        )
+
+
 def normalize_input(img: NDArray[Any], normalization: str = "base") -> NDArray[Any]:
     """Scale the values of a face as the training of a network did.
 
@@ -81,15 +92,11 @@ def normalize_input(img: NDArray[Any], normalization: str = "base") -> NDArray[A
             ``"VGGFace2"`` or ``"ArcFace"``.
 
     Raises:
-        ValueError: for another name.
+        UnimplementedError: for another name.
     """
+    check_normalization(normalization)
     if normalization == "base":
         return img
-    if normalization not in NORMALIZATIONS:
-        raise ValueError(
-            f"unimplemented normalization type - {normalization}; "
-            f"use one of {', '.join(NORMALIZATIONS)}"
-        )
     img = img * 255
     if normalization == "Facenet":
         # A flat face has no deviation; the floor keeps it finite.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+from deepface.arguments import shown
 from deepface.errors import UnimplementedError
 from deepface.runtime.additions import additions
 from deepface.runtime.card import Card
@@ -90,18 +91,20 @@ class Registry(Generic[M, C]):
                 self._add(card, found)
         return found
 
-    def check(self, name: str) -> None:
+    def check(self, name: object) -> None:
         """Raise ``UnimplementedError`` for a name that cannot be built."""
-        if name not in cached_models.get(self.task, {}):
+        if not isinstance(name, str) or name not in cached_models.get(self.task, {}):
             self.entry(name)
 
-    def find(self, name: str) -> C | None:
+    def find(self, name: object) -> C | None:
         """The card of a name; ``None`` if there is no such model."""
+        if not isinstance(name, str):
+            return None
         if name not in self.own and name not in self.aliases and name not in self._others:
             return None
         return self.entries[self.aliases.get(name, name)]
 
-    def entry(self, name: str) -> C:
+    def entry(self, name: object) -> C:
         """The card of a name.
 
         Raises:
@@ -110,8 +113,9 @@ class Registry(Generic[M, C]):
         card = self.find(name)
         if card is None:
             known = ", ".join(self.entries) + self._extra_names
+            printed = name if isinstance(name, str) else shown(name)
             raise UnimplementedError(
-                f"Invalid model_name passed - {self.task}/{name}. Known names: {known}"
+                f"Invalid model_name passed - {self.task}/{printed}. Known names: {known}"
             )
         return card
 
@@ -128,7 +132,8 @@ class Registry(Generic[M, C]):
         Raises:
             UnimplementedError: an unknown name, or an option that this model does not have.
         """
-        if self.find(name) is None and name in cached_models.get(self.task, {}):
+        self.check(name)
+        if self.find(name) is None:  # what a script has put there
             return cached_models[self.task][name]  # type: ignore[no-any-return]
         card = self.entry(name)
         options = {k: v for k, v in options.items() if v is not None}

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
-import operator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from numbers import Real
-from typing import Any
 
-from deepface.errors import MissingPackageError, UnimplementedError
+from deepface.arguments import number, one_of, truth, whole
+from deepface.errors import InvalidArgument, MissingPackageError
 from deepface.matching.distance import METRICS, Metric
 
 METHODS = ("exact", "ann")
@@ -45,20 +42,22 @@ class Query:
 
     def __post_init__(self) -> None:
         if not callable(self.distance_metric):
-            _check_name("distance_metric", self.distance_metric, METRICS)
+            one_of("distance_metric", self.distance_metric, METRICS)
         elif self.threshold is None:
-            raise ValueError(
+            raise InvalidArgument(
                 "Threshold must be specified when using custom distance metrics: pass threshold="
             )
-        _check_name("search_method", self.search_method, METHODS)
-        if self.threshold is not None and not _is_number(self.threshold):
-            raise ValueError(f"threshold must be a number, but it is {self.threshold!r}")
+        one_of("search_method", self.search_method, METHODS)
+        if self.threshold is not None:
+            object.__setattr__(self, "threshold", number("threshold", self.threshold))
         if self.k is not None:
-            object.__setattr__(self, "k", _count("k", self.k))
+            object.__setattr__(self, "k", whole("k", self.k, least=0))
+        for name in ("similarity_search", "judge"):
+            object.__setattr__(self, name, truth(name, getattr(self, name)))
         if self.return_type is None:
             kind = "pandas" if find_spec("pandas") else "dict"
             object.__setattr__(self, "return_type", kind)
-        _check_name("return_type", self.return_type, RETURN_TYPES)
+        one_of("return_type", self.return_type, RETURN_TYPES)
         if self.return_type == "pandas" and not find_spec("pandas"):
             raise MissingPackageError(
                 "return_type='pandas' needs pandas: pip install pandas (or use return_type='dict')"
@@ -67,23 +66,4 @@ class Query:
 
 def check_metric(metric: object) -> None:
     """Raise ``UnimplementedError`` for a metric that databases are not searched by."""
-    _check_name("distance_metric", metric, METRICS)
-
-
-def _check_name(option: str, value: object, known: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in known:
-        raise UnimplementedError(f"unknown {option} {value!r}; use one of {', '.join(known)}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not math.isnan(value)
-
-
-def _count(option: str, value: Any) -> int:
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise ValueError(f"{option} must be a whole number, but it is {value!r}") from None
-    if count < 0:
-        raise ValueError(f"{option} must be at least 0, but it is {count}")
-    return count
+    one_of("distance_metric", metric, METRICS)

@@ -179,7 +179,7 @@ def test_bench() -> None:
     assert detecting["what"] == "opencv"
     assert detecting["batch_size"] == 2
     assert detecting["faces_per_image"] == 1
-    assert 0 < detecting["images_per_s"] < decoding["images_per_s"]
+    assert detecting["images_per_s"] > 0 and decoding["images_per_s"] > 0
 
 
 def test_rows_of_bench(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import struct
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from deepface import DeepFace
 from deepface.errors import DeepFaceError, ImageTooLarge, ImgNotFound
 from deepface.images.sources import open_sources
 from deepface.images.video import is_video, iter_frames
@@ -210,3 +212,22 @@ def test_faces_of_a_real_video() -> None:
     assert any(item.faces for item in items)
     seconds = [item.seconds for item in items]
     assert seconds == sorted(seconds)  # type: ignore[type-var]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("where", ["name", "folder"])
+def test_names_that_are_not_utf8_are_told_of(clip: Path, tmp_path: Path, where: str) -> None:
+    """OpenCV ends the whole process at one."""
+    name, folder = (b"\xff.avi", b"") if where == "name" else (b"clip.avi", b"\xff")
+    path = tmp_path / "x" / os.fsdecode(folder) / os.fsdecode(name)
+    path.parent.mkdir(parents=True)
+    clip.rename(path)
+    for source in (str(path), path, [str(path)], [path]):
+        (item,) = FacePipeline("skip").stream(source, on_error="yield")
+        assert isinstance(item.error, DeepFaceError) and "not UTF-8" in str(item.error)
+    with pytest.raises(DeepFaceError, match="not UTF-8"):
+        DeepFace.stream(
+            source=str(path), output_path=str(tmp_path / "o.mp4"), enable_face_analysis=False
+        )
+    with pytest.raises(DeepFaceError, match="not UTF-8"):
+        DeepFace.stream(source="rtsp://127.0.0.1/\udcff", output_path=str(tmp_path / "o.mp4"))

@@ -382,3 +382,11 @@ def test_a_camera_s_password_is_not_told(caplog: pytest.LogCaptureFixture, tmp_p
     DeepFace.stream(source=address, output_path=tmp_path / "out.mp4")
     assert "'rtsp://127.0.0.1:9/live?...' cannot be opened" in caplog.text
     assert "secret" not in caplog.text
+
+
+def test_names_of_people_that_are_not_utf8_are_drawn_as_escapes() -> None:
+    """OpenCV ends the whole process at such a text."""
+    canvas = np.zeros((80, 300, 3), np.uint8)
+    face = {"facial_area": {"x": 0, "y": 0, "w": 20, "h": 20}}
+    marked = overlay.mark_results(canvas, [face], [["J\udcffrg"]], [None])
+    assert np.array_equal(marked, overlay.mark_results(canvas, [face], [["J\\udcffrg"]], [None]))

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deepface.arguments import number
 from deepface.detection.boxes import Suppression
 from deepface.detection.canvas import Canvas, brought, stacked
 from deepface.detection.detector import Detector
@@ -160,8 +161,8 @@ class RetinaFace(Detector, ABC):
         super().__init__(device)
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold must be from 0 to 1, but it is {threshold!r}")
-        if min_face_size is not None and not min_face_size > 0:
-            raise ValueError(f"min_face_size must be above 0, but it is {min_face_size!r}")
+        if min_face_size is not None:
+            number("min_face_size", min_face_size, above=0)
         self.threshold, self.min_face_size = threshold, min_face_size
         self.device_preprocessing = device_preprocessing
         self._anchors = _cached_anchor_grid if cache_anchors else anchor_grid
@@ -377,8 +378,8 @@ class RetinaFace(Detector, ABC):
 
         faces: list[list[FacialAreaRegion]] = [[] for _ in range(pictures + 1)]
         passes = confidences >= self.threshold
-        for number, *values in self._suppression(passes, known, self.overlap).tolist():
-            faces[int(number)].append(_region(values))
+        for picture, *values in self._suppression(passes, known, self.overlap).tolist():
+            faces[int(picture)].append(_region(values))
         return faces[:-1]
 
     def _decode(

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from deepface.errors import UnimplementedError
+from deepface.arguments import shown
+from deepface.errors import DeviceNotAvailable, InvalidArgument, UnimplementedError
 from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
 _DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 _UNKNOWN_DEVICE = (
-    "unknown device {!r}: use 'cpu', 'cuda', 'cuda:N' or 'mps' (argument device or environment "
+    "unknown device {}: use 'cpu', 'cuda', 'cuda:N' or 'mps' (argument device or environment "
     "variable DEEPFACE_DEVICE)"
 )
 #: Signs of an NVIDIA driver: the usual one, those of WSL and of Jetson boards.
@@ -26,6 +28,27 @@ _DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gp
 _BYTES_PER_IMAGE = 256_000_000
 _LARGEST_BATCH = 256
 _PRECISIONS = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
+
+def device_names(device: Any) -> str | tuple[str | None, ...] | None:
+    """The name of a device, which torch may have made; or those of several.
+
+    Raises:
+        UnimplementedError: it is something else.
+        InvalidArgument: it is an empty list.
+    """
+    if device is None or isinstance(device, str):
+        return device
+    if _is_torch(device, "device"):
+        return str(device)
+    if not isinstance(device, Sequence) or isinstance(device, (bytes, bytearray)):
+        raise UnimplementedError(_UNKNOWN_DEVICE.format(shown(device)))
+    names = tuple(map(device_names, device))
+    if not names:
+        raise InvalidArgument("device is an empty list; leave it out for the default device")
+    if any(isinstance(name, tuple) for name in names):
+        raise UnimplementedError(_UNKNOWN_DEVICE.format(shown(device)))
+    return names  # type: ignore[return-value]
 
 
 def check_names(device: object, precision: object) -> None:
@@ -37,11 +60,17 @@ def check_names(device: object, precision: object) -> None:
     if isinstance(device, str):
         name = device.strip().lower()
         if name not in ("", "auto") and not _DEVICE.fullmatch(name):
-            raise UnimplementedError(_UNKNOWN_DEVICE.format(device))
-    if isinstance(precision, str) and precision.lower() not in _PRECISIONS:
+            raise UnimplementedError(_UNKNOWN_DEVICE.format(shown(device)))
+    known = precision.lower() in _PRECISIONS if isinstance(precision, str) else precision is None
+    if not known and not _is_torch(precision, "dtype"):
         raise UnimplementedError(
-            f"unknown precision {precision!r}: use one of {sorted(_PRECISIONS)}"
+            f"unknown precision {shown(precision)}: use one of {sorted(_PRECISIONS)}"
         )
+
+
+def _is_torch(value: object, kind: str) -> bool:
+    """Whether a value is of a class of torch; asked without importing torch."""
+    return isinstance(value, getattr(sys.modules.get("torch"), kind, ()))
 
 
 def requested_device(device: str | torch.device | None = None) -> str:
@@ -59,7 +88,7 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
 
     Raises:
         UnimplementedError: for another name.
-        RuntimeError: when that device is not on this machine.
+        DeviceNotAvailable: when that device is not on this machine.
     """
     import torch
 
@@ -67,19 +96,19 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not _DEVICE.fullmatch(name):
-        raise UnimplementedError(_UNKNOWN_DEVICE.format(name))
+        raise UnimplementedError(_UNKNOWN_DEVICE.format(shown(name)))
     resolved = torch.device(name)
     if resolved.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         index = resolved.index or 0
         if index >= count:
-            raise RuntimeError(
+            raise DeviceNotAvailable(
                 f"device {name!r} is not available: torch {torch.__version__} sees {count} CUDA "
                 "device(s). Use device='cpu', or install a torch build for your driver."
             )
         return torch.device("cuda", index)
     if resolved.type == "mps" and not torch.backends.mps.is_available():
-        raise RuntimeError("device 'mps' is not available on this machine; use device='cpu'")
+        raise DeviceNotAvailable("device 'mps' is not available on this machine; use device='cpu'")
     return resolved
 
 

@@ -35,7 +35,8 @@ from typing import Literal
 
 from filelock import Timeout
 
-from deepface.errors import UnimplementedError, WeightsError
+from deepface._opencv import path_for_opencv
+from deepface.errors import DeepFaceError, UnimplementedError, WeightsError
 from deepface.logger import get_logger
 from deepface.runtime import safe_files
 from deepface.runtime.home import weights_folder
@@ -168,6 +169,10 @@ def _known(file: str | WeightFile) -> WeightFile:
 
 def _ensure(file: WeightFile, stop: threading.Event) -> Path:
     path = weights_folder() / file.name
+    try:
+        path_for_opencv(path)
+    except DeepFaceError as error:
+        raise WeightsError(f"{error}, or set DEEPFACE_HOME to another folder") from None
     if Path(file.name).is_absolute() or ".." in Path(file.name).parts:
         raise WeightsError(f"weight file {file.name!r} leads out of {weights_folder()}")
     try:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from deepface.arguments import one_of
 from deepface.errors import DeepFaceError, MissingPackageError
 from deepface.search.folder.faces import Gallery, compact
 
@@ -42,8 +43,7 @@ Columns = dict[str, Any]
 
 def check_format(kind: str) -> None:
     """Raise an error for a format that is unknown, or whose package is missing."""
-    if kind not in FORMATS:
-        raise ValueError(f"unknown datastore_format {kind!r}; use one of {', '.join(FORMATS)}")
+    one_of("datastore_format", kind, FORMATS)
     if kind != "npz":
         _pyarrow()
 

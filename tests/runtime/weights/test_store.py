@@ -871,3 +871,14 @@ def test_a_command_of_the_message_can_be_pasted(
         ensure_weight(NAME)
     command = str(error.value).split("get it again: ")[1]
     assert shlex.split(command) == ["rm", str(path), "&&", "deepface", "models", "download", NAME]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("name", ["net.pth", "net.h5", "net.onnx", "net.dat", "net.caffemodel"])
+def test_a_home_that_is_not_utf8_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """OpenCV ends the whole process at such a path; other libraries say something else."""
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path / "\udcff"))
+    with pytest.raises(WeightsError, match=r"not UTF-8.*set DEEPFACE_HOME to another"):
+        ensure_weight(WeightFile(name, ()))
