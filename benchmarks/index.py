@@ -1,4 +1,4 @@
-"""Approximate search: recall, time, memory; and search in the embedded database.
+"""Approximate search: recall, time, memory; and search in a database.
 
 The vectors are made, not photographed: people are random points on the unit sphere, the faces of a
 person lie around his point, ten each. ``--cosine`` is how alike two of them are on average;
@@ -49,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stored", type=positive, default=100_000, metavar="N", help="faces in the database"
     )
+    parser.add_argument(
+        "--database",
+        metavar="TYPE",
+        help="measure only this database_type (default: also the index alone, then sqlite)",
+    )
+    parser.add_argument("--details", metavar="ADDRESS", help="of an empty database of that type")
     parser.add_argument("--queries", type=positive, default=200, metavar="N", help="at most 200")
     parser.add_argument(
         "--cosine", type=float, default=0.6, help="mean cosine of one person's faces (default 0.6)"
@@ -58,14 +64,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, save."""
-    settings = {
-        key: getattr(args, key) for key in ("vectors", "dimensions", "stored", "queries", "cosine")
-    }
+    keys = ("vectors", "dimensions", "stored", "queries", "cosine", "database")
+    settings = {key: getattr(args, key) for key in keys}
     report = Report("index", settings=settings)
     report.note("vectors are made: clusters of ten on the unit sphere, as faces of people")
-    report.rows += in_fresh_process(_index, settings)
-    report.save(args.out, args.tag)
-    report.rows += in_fresh_process(_database, settings)
+    if args.database is None:
+        report.rows += in_fresh_process(_index, settings)
+        report.save(args.out, args.tag)
+    report.rows += in_fresh_process(_database, {**settings, "details": args.details})
     path = report.save(args.out, args.tag)
     print(f"{table(report.rows, COLUMNS)}\n\nwritten: {path}")
     return 0
@@ -197,7 +203,7 @@ def _index(settings: Row) -> list[Row]:
 
 
 def _database(settings: Row) -> list[Row]:
-    """``search`` of the public door, in the embedded database."""
+    """``search`` of the public door, in a database; in a file where nothing else is said."""
     from deepface import DeepFace
     from deepface.runtime.models import cached_models
     from deepface.search.database.base import Criteria, Record
@@ -207,17 +213,25 @@ def _database(settings: Row) -> list[Row]:
     size = {"vectors": crowd.count, "dimensions": crowd.dimensions}
     queries = crowd.queries(min(settings["queries"], 50))
     cached_models.setdefault("facial_recognition", {})["Facenet512"] = _scripted(queries)
+    kind, name = settings["database"] or "sqlite", settings["database"] or "database"
     rows: list[Row] = []
 
-    def timed(what: str, started: float, **more: Any) -> None:
-        seconds = round(time.perf_counter() - started, 1)
-        rows.append({"what": f"database: {what}", **size, "seconds": seconds, **more})
+    def timed(what: str, started: float) -> None:
+        row = {
+            "what": f"{name}: {what}",
+            **size,
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+        if path.exists():
+            row["stored_mb"] = round(path.stat().st_size / 1e6)
+        rows.append(row)
 
     with TemporaryDirectory(prefix="benchmarks-") as folder:
         path = Path(folder, "faces.db")
+        details = str(path) if settings["details"] is None else settings["details"]
         criteria = Criteria("Facenet512", "skip", aligned=True, l2_normalized=False)
         start, number = time.perf_counter(), 0
-        with open_database("sqlite", path) as database:
+        with open_database(kind, details) as database:
             for ids, vectors in crowd.chunks():
                 records = [
                     Record(str(id_), np.full((1, 1, 3), id_, np.float32), vector.astype(np.float64))
@@ -225,11 +239,11 @@ def _database(settings: Row) -> list[Row]:
                 ]
                 for number in range(0, len(records), 100):
                     database.insert(criteria, records[number : number + 100])
-        timed("insert", start, stored_mb=round(path.stat().st_size / 1e6))
-        where: dict[str, Any] = {"database_type": "sqlite", "connection_details": str(path)}
+        timed("insert", start)
+        where: dict[str, Any] = {"database_type": kind, "connection_details": details}
         start = time.perf_counter()
         DeepFace.build_index("Facenet512", "skip", **where)
-        timed("build_index", start, stored_mb=round(path.stat().st_size / 1e6))
+        timed("build_index", start)
 
         def search(number: int, method: str) -> float:
             start = time.perf_counter()
@@ -247,10 +261,10 @@ def _database(settings: Row) -> list[Row]:
             return 1000 * (time.perf_counter() - start)
 
         first = search(0, "ann")
-        rows.append({"what": "database: first ann search (reads the index)", **size, "ms": first})
+        rows.append({"what": f"{name}: first ann search (reads the index)", **size, "ms": first})
         for method, count in (("ann", len(queries)), ("exact", min(10, len(queries)))):
             times = [search(number, method) for number in range(count)]
-            row: Row = {"what": f"database: {method} search", **size}
+            row: Row = {"what": f"{name}: {method} search", **size}
             rows.append(row | Spread.of(times).columns("ms"))
     return rows
 

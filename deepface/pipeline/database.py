@@ -263,7 +263,7 @@ def identify(
     distances = []
     for face in faces:
         vector = np.asarray(face["embedding"], dtype=np.float64)
-        check_length(vector, stored.embedding)
+        check_length(vector, len(stored.embedding))
         distances.append(float(find_distance(stored.embedding, vector, distance_metric)))
     closest = int(np.argmin(distances))
     distance = distances[closest]

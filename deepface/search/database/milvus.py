@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
@@ -26,6 +27,10 @@ from deepface.search.database.base import (
 #: Seconds to wait for a server that does not answer.
 _PATIENCE = 10
 _FIELDS = ("id", "img_name", "embedding")
+# Of a file it says for each page that it has no clock, and takes its own.
+logging.getLogger("pymilvus.client.iterator.query_iterator").addFilter(
+    lambda said: "mvccTs" not in str(said.msg)
+)
 
 
 class Milvus(Database):

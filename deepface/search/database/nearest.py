@@ -66,7 +66,7 @@ def find_exactly(
     found: list[list[Hit]] = [[] for _ in probes]
     page = None
     for page in database.pages(criteria, _PAGE):
-        check_length(probes, page.embeddings)
+        check_length(probes, page.embeddings.shape[1])
         ranking = Ranking(page.embeddings, np.ones(len(page.ids), np.bool_))
         ranked = ranking.closest(probes, metric, limit + ROUNDING, k) if len(probes) else ()
         for number, (rows, _) in enumerate(ranked):
@@ -90,13 +90,14 @@ def find_approximately(
 
     Distances are exact. ``k`` is 20 when it is ``None``.
     """
-    first = next(database.pages(criteria, 1), None)
-    if first is None:
+    dimensions = database.dimensions(criteria)
+    if dimensions is None:
         raise nothing_registered(criteria, "search")
-    check_length(probes, first.embeddings)
+    check_length(probes, dimensions)
     wanted = asked = _NEIGHBOURS if k is None else k
     found: list[list[Hit]] = [[] for _ in probes]
     pending = list(range(len(probes))) if wanted else []
+    rows: dict[Id, int] = {}
     while pending:
         named = database.neighbours(criteria, probes[pending], asked)
         page = database.fetch(criteria, list(dict.fromkeys(id_ for own in named for id_ in own)))
@@ -111,15 +112,17 @@ def find_approximately(
                 again.append(number)
         pending = again
         asked *= 2
+    if not rows and next(database.pages(criteria, 1), None) is None:
+        raise nothing_registered(criteria, "search")
     return found
 
 
-def check_length(probes: Vectors, embeddings: Vectors) -> None:
+def check_length(probes: Vectors, stored: int) -> None:
     """Raise ``DimensionMismatchError`` for probes of another length than what is stored."""
-    if len(probes) and probes.shape[-1] != embeddings.shape[-1]:
+    if len(probes) and probes.shape[-1] != stored:
         raise DimensionMismatchError(
-            f"the database holds vectors of {embeddings.shape[-1]} dimensions, but those of the "
-            f"picture have {probes.shape[-1]}: was another network registered under this name?"
+            f"the database holds vectors of {stored} dimensions, but those of the picture have "
+            f"{probes.shape[-1]}: was another network registered under this name?"
         )
 
 

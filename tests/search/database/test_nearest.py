@@ -40,8 +40,8 @@ def test_registered_deleted_and_built_in_any_order(indexed_opener: Opener, seed:
                 assert alone == [own]
 
 
-def test_all_deleted(indexed_opener: Opener) -> None:
-    with indexed_opener() as database:
+def test_all_deleted(opener: Opener) -> None:
+    with opener() as database:
         database.insert(CRITERIA, records(5))
         database.build_index(CRITERIA, 8, 3)
         ids = [id_ for id_, _ in database.entries(CRITERIA)]
