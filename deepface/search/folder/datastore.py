@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import Timeout
 
-from deepface.errors import DeepFaceError, DimensionMismatchError, MissingPackageError
+from deepface.errors import (
+    DeepFaceError,
+    DimensionMismatchError,
+    MachineError,
+    MissingPackageError,
+    reason_of,
+)
 from deepface.logger import get_logger
 from deepface.runtime import safe_files
 from deepface.search.folder import formats
@@ -89,9 +95,14 @@ class Datastore:
             DeepFaceError: the file is damaged, something else, of another model, or its signature
                 is not valid, or there are no credentials to check it by. It is left as it is.
         """
-        if not self._is_signed:
-            self._signatures.refuse_unsigned()
-        version = self._version()
+        try:
+            if not self._is_signed:
+                self._signatures.refuse_unsigned()
+            version = self._version()
+        except OSError as error:  # the folder may not be entered
+            raise DeepFaceError(
+                f"the folder {self.folder} cannot be read: {error.strerror or error}"
+            ) from error
         with _kept_lock:
             kept = _kept.get(self._key)
         if kept is not None and kept[0] == version and not self._is_signed:
@@ -175,11 +186,15 @@ class Datastore:
                 gallery, notes = formats.read(file, self._kind)
         except (MissingPackageError, SignatureError):
             raise
-        except (DeepFaceError, OSError) as error:
+        except DeepFaceError as error:
             raise DeepFaceError(
-                f"datastore {self.path} cannot be used: "
-                f"{(error.strerror if isinstance(error, OSError) else None) or error}. Consider to "
-                "delete it; it is then built anew."
+                f"datastore {self.path} cannot be used: {error}. Consider to delete it; it is "
+                "then built anew."
+            ) from error
+        except Exception as error:  # not of what is in it
+            raise MachineError(
+                f"datastore {self.path} cannot be read now: {reason_of(error)}. It was left as it "
+                "is: check that you may read it, the disk and the memory."
             ) from error
         if notes.get("settings", self._name) != self._name:
             raise DeepFaceError(

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import struct
 import subprocess
 import sys
 import zipfile
@@ -19,7 +20,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from deepface.arguments import one_of
-from deepface.errors import DeepFaceError, MissingPackageError
+from deepface.errors import DeepFaceError, MissingPackageError, fault_of
 from deepface.search.folder.faces import Gallery, compact
 
 FORMATS = ("npz", "feather", "parquet")
@@ -74,9 +75,9 @@ def read(file: IO[bytes], kind: str) -> tuple[Gallery, dict[str, str]]:
         if missing := [name for name in _COLUMNS if name not in columns]:
             raise DeepFaceError(f"it does not have the columns {', '.join(missing)}")
         return _gallery(columns), _notes(notes)
-    except DeepFaceError:
-        raise
     except Exception as error:  # whatever the parsers make of bytes that somebody else wrote
+        if isinstance(error, DeepFaceError) or fault_of(error) == "machine":
+            raise
         raise DeepFaceError(f"{type(error).__name__}: {error}") from error
 
 
@@ -152,18 +153,20 @@ def _read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]
 
 
 _COUNT = """
-import io, sys
+import sys
 from pyarrow import parquet
-declared = parquet.read_metadata(io.BytesIO(sys.stdin.buffer.read()))
+declared = parquet.read_metadata(sys.stdin.buffer)
 groups = [declared.row_group(n) for n in range(declared.num_row_groups)]
-print(sum(g.column(n).num_values for g in groups for n in range(g.num_columns)))
+columns = [g.column(n) for g in groups for n in range(g.num_columns)]
+print(sum(max(8 * column.num_values, column.total_uncompressed_size) for column in columns))
 """
 
 
 def _check_sizes(declared: int, file: IO[bytes]) -> None:
     """A file that unpacks to much more than itself was made to fill the memory."""
+    place = file.tell()
     size = file.seek(0, os.SEEK_END)
-    file.seek(0)
+    file.seek(place)
     if declared > _UNPACKED + _RATIO * size:
         raise DeepFaceError(f"its {size} bytes would unpack to {declared}")
 
@@ -198,19 +201,67 @@ def _write_arrow(columns: Columns, notes: dict[str, str], kind: str, file: IO[by
         parquet.write_table(table, file)
 
 
-def _parquet_values(file: IO[bytes]) -> int:
-    """How many values the file declares, asked in a process of its own: damaged columns end it."""
+def _parquet_bytes(file: IO[bytes]) -> int:
+    """What the file says that it unpacks to, by a process of its own: damaged columns end it."""
     if not sys.executable or getattr(sys, "frozen", False):  # a frozen program is its executable
         return 0
     file.seek(0)
     done = subprocess.run(  # noqa: S603 - the program is ours
-        [sys.executable, "-c", _COUNT], input=file.read(), capture_output=True, check=False
+        [sys.executable, "-c", _COUNT], stdin=file, capture_output=True, check=False
     )
     file.seek(0)
     if done.returncode or not done.stdout.strip().isdigit():
         reason = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise DeepFaceError(f"it is no parquet file, or a part of one ({reason[:200]})")
     return int(done.stdout)
+
+
+def _read_feather(file: IO[bytes], pa: Any) -> Any:
+    """The table of an Arrow file, batch after batch: each says first what it unpacks to."""
+    file.seek(0)
+    begin = file.read(8)
+    file.seek(-6, os.SEEK_END)
+    if begin != b"ARROW1\0\0" or file.read() != b"ARROW1":
+        raise pa.ArrowInvalid("it does not begin and end as one")
+    file.seek(8)
+    messages = pa.ipc.MessageReader.open_stream(file)
+    schema = pa.ipc.read_schema(messages.read_next_message())
+    batches, declared = [], 0
+    for message in messages:
+        declared += _unpacked(message)
+        _check_sizes(declared, file)
+        batches.append(pa.ipc.read_record_batch(message, schema))
+        declared += 8 * batches[-1].num_rows * len(schema)  # also of columns that take no bytes
+    _check_sizes(declared, file)
+    return pa.Table.from_batches(batches, schema)
+
+
+def _unpacked(message: Any) -> int:
+    """Bytes that the compressed buffers of a record batch say that they unpack to, each at its
+    begin (Arrow columnar format, ``Message.fbs``).
+    """
+    data, body = memoryview(message.metadata), memoryview(message.body)
+
+    def field(table: int, number: int) -> int:
+        """Where a field of a table is; 0 where it is left out."""
+        fields = table - struct.unpack_from("<i", data, table)[0]
+        places = struct.unpack_from("<H", data, fields)[0] // 2 - 2
+        place = struct.unpack_from("<H", data, fields + 4 + 2 * number)[0] if number < places else 0
+        return table + place if place else 0
+
+    def follow(place: int) -> int:
+        return place + int(struct.unpack_from("<I", data, place)[0])
+
+    if message.type != "record batch":
+        raise DeepFaceError(f"it has a {message.type} where a record batch is expected")
+    batch = follow(field(follow(0), 2))
+    if not field(batch, 3):  # not compressed
+        return 0
+    buffers = follow(field(batch, 2))
+    (count,) = struct.unpack_from("<I", data, buffers)
+    places = struct.iter_unpack("<qq", data[buffers + 4 :][: 16 * count])
+    starts = [start for start, length in places if length >= 8]
+    return sum(max(0, struct.unpack_from("<q", body, start)[0]) for start in starts)
 
 
 def _is_plain(type_: Any, pa: Any) -> bool:
@@ -226,13 +277,11 @@ def _read_arrow(file: IO[bytes], kind: str) -> tuple[Columns, str]:
     pa = _pyarrow()
     try:
         if kind == "feather":
-            from pyarrow import feather
-
-            table = feather.read_table(file)
+            table = _read_feather(file, pa)
         else:
             from pyarrow import parquet
 
-            _check_sizes(8 * _parquet_values(file), file)
+            _check_sizes(_parquet_bytes(file), file)
             table = parquet.read_table(file)
         table.validate(full=True)
     except (pa.ArrowException, OSError) as error:

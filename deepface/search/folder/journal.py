@@ -20,6 +20,9 @@ import numpy as np
 from deepface.runtime import safe_files
 from deepface.search.folder.faces import Face, GalleryPicture
 
+#: Bytes of a line: a picture of a thousand faces has less, and nobody's zeros fill the memory.
+_LONGEST = 256 << 20
+
 
 class Journal:
     """A file to which pictures are appended. Paths in it are relative to ``prefix``."""
@@ -38,7 +41,7 @@ class Journal:
         pictures = []
         intact = 0
         with raw, io.BufferedReader(raw) as file:
-            for line in file:
+            while line := file.readline(_LONGEST):
                 picture = self._parse(line)
                 if picture is None:
                     break

@@ -11,6 +11,9 @@ from typing import IO, Any
 from deepface.errors import DataTypeError, DeepFaceError, MissingPackageError
 from deepface.runtime import safe_files
 
+#: Bytes of a file of signatures, which have some thousand.
+_LONGEST = 1 << 20
+
 
 class SignatureError(DeepFaceError):
     """A datastore is not signed as it should be."""
@@ -112,7 +115,8 @@ class Signatures:
 
     def _read(self) -> list[Any]:
         try:
-            signatures = json.loads(self._path.read_text())
+            with self._path.open("rb") as file:
+                signatures = json.loads(file.read(_LONGEST))
         except (OSError, ValueError, RecursionError):
             return []
         return signatures if isinstance(signatures, list) else []

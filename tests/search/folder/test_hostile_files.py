@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import random
 import resource
 import zipfile
@@ -280,13 +281,78 @@ def test_crafted_signatures(content: bytes, tmp_path: Path) -> None:
             store(tmp_path, credentials=key).load()
 
 
-def test_a_small_parquet_file_of_very_many_values(tmp_path: Path) -> None:
-    pa = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
+def many_values(path: Path) -> None:
+    import pyarrow as pa
 
-    path = store(tmp_path, "parquet").path
-    vector = pa.ListArray.from_arrays([0, 60_000_000], pa.array(np.zeros(60_000_000)))
-    parquet.write_table(pa.table({"identity": ["a.jpg"], "embedding": vector}), path)
+    vector = pa.ListArray.from_arrays([0, 20_000_000], pa.array(np.zeros(20_000_000)))
+    write_arrow(path, pa.table({"identity": ["a.jpg"], "embedding": vector}))
+
+
+def many_names(path: Path) -> None:
+    import pyarrow as pa
+
+    write_arrow(path, pa.table({"identity": ["a" * 100_000_000], "hash": ["1"]}))
+
+
+def many_rows_of_nothing(path: Path) -> None:
+    import pyarrow as pa
+
+    write_arrow(path, pa.table({"identity": pa.nulls(20_000_000), "hash": pa.nulls(20_000_000)}))
+
+
+def write_arrow(path: Path, table: Any) -> None:
+    from pyarrow import feather, parquet
+
+    if path.suffix == ".parquet":
+        parquet.write_table(table, path, compression="zstd", use_dictionary=False)
+    else:
+        feather.write_feather(table, str(path), compression="zstd")
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize("write", [many_values, many_names, many_rows_of_nothing])
+def test_small_arrow_files_that_would_fill_the_memory(
+    write: Callable[[Path], None], kind: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyarrow")
+    path = store(tmp_path, kind).path
+    write(path)
     assert path.stat().st_size < 1_000_000
-    with memory_limit(), pytest.raises(DeepFaceError, match="would unpack to"):
-        store(tmp_path, "parquet").load()
+    with memory_limit(), pytest.raises(DeepFaceError, match=r"would unpack to|is of type null"):
+        store(tmp_path, kind).load()
+
+
+@pytest.mark.parametrize("compression", ["lz4", "zstd", "uncompressed"])
+def test_feather_files_are_read_whatever_their_compression(
+    compression: str, tmp_path: Path
+) -> None:
+    """The published library compresses them."""
+    pytest.importorskip("pyarrow")
+    from pyarrow import feather
+
+    made = gallery(tmp_path)
+    store(tmp_path, "feather").save(made)
+    path = store(tmp_path, "feather").path
+    table = feather.read_table(str(path))
+    feather.write_feather(table, str(path), compression=compression, chunksize=2)
+    datastore.forget()
+    same(store(tmp_path, "feather").load(), made)
+
+
+@pytest.mark.parametrize("ending", ["npz", "feather", "parquet", "npz.journal", "npz.ldsa"])
+def test_files_of_very_many_zeros(ending: str, tmp_path: Path) -> None:
+    """They take no room on a disk, and none in memory."""
+    write_picture(tmp_path / "a.jpg", "1")
+    kind, _, other = ending.partition(".")
+    options: dict[str, Any] = {"credentials": Credentials("key")} if other == "ldsa" else {}
+    if other == "ldsa":
+        store(tmp_path, **options).save(gallery(tmp_path))
+    path = store(tmp_path).path.with_suffix("." + ending)
+    path.write_bytes(b"")
+    os.truncate(path, 3 << 30)
+    with memory_limit(1 << 30):
+        try:
+            found = refresh(store(tmp_path, kind, **options), Embedder())
+            assert other == "journal" and len(found) == 1
+        except DeepFaceError as error:
+            assert other != "journal" and str(path.with_suffix("")) in str(error)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import encodings.cp437  # noqa: F401 - of zip files; Python's own folder may be closed to others
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -171,6 +174,49 @@ def test_a_folder_that_cannot_be_read_at_all(
         with pytest.raises(DeepFaceError, match="cannot be read: Permission denied"):
             refresh(store(tmp_path), Embedder())
     assert store(tmp_path).path.read_bytes() == content
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    """A folder that any user may enter."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    yield folder
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="needs POSIX permissions")
+@pytest.mark.parametrize("mode", [0o000, 0o111, 0o222, 0o333, 0o444, 0o555, 0o666])
+@pytest.mark.parametrize("built", [False, True])
+def test_whatever_the_rights_of_a_folder_are(mode: int, built: bool, shared_folder: Path) -> None:
+    """A result, or an error that names the folder and what is missing."""
+    for changed in ("people", "people/sub"):
+        folder = shared_folder / "people"
+        for name in ("a.jpg", "sub/b.jpg"):
+            write_picture(folder / name, "1")
+        expected = refresh(store(folder), Embedder()) if built else None
+        datastore.forget()
+        (shared_folder / changed).chmod(mode)
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.seteuid(65534)
+        try:
+            found = refresh(store(folder), Embedder(), silent=True)
+            names = [Path(name).name for name in found.identity]
+            assert names == (["a.jpg", "b.jpg"] if mode == 0o555 else ["a.jpg"])
+            assert mode == 0o555 or changed != "people"
+        except DeepFaceError as error:
+            assert changed == "people" and f"{folder} cannot be read" in str(error)
+        finally:
+            if is_root:
+                os.seteuid(0)
+            (shared_folder / changed).chmod(0o755)
+        if expected is not None:
+            same(refresh(store(folder), Embedder(0)), expected)  # nothing was lost
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("ending", ["npz.journal", "npz.tmp", "npz.lock", "npz"])
