@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import multiprocessing
 import socket
 import sys
 import threading
@@ -136,32 +137,36 @@ def _bad(port: int) -> Callable[[int], bool]:
 
 
 def _overload(port: int, server: psutil.Process) -> Row:
-    """Asked while others keep the server full."""
-    grey = cv2.imencode(".png", np.full((1200, 1200, 3), 128, np.uint8))[1].tobytes()
-    body, small = _multipart(grey, "opencv"), _multipart(_noise(0))
-    over = threading.Event()
-
-    def keep_full() -> None:
-        while not over.is_set():
-            if not _ask(port, body, 200):
-                time.sleep(0.05)
-
-    threads = [threading.Thread(target=keep_full) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    time.sleep(1)
-    ms, others = [], 0
-    for _ in range(200):
+    """Asked while others, in a process of their own, keep the server full."""
+    small = _multipart(_noise(0))
+    others = multiprocessing.get_context("spawn").Process(target=_keep_full, args=(port,))
+    others.start()
+    while not _ask(port, small, 429):
+        time.sleep(0.1)
+    ms, had_room = [], 0
+    for _ in range(300):
         begun = time.perf_counter()
         if _ask(port, small, 429):
             ms.append(1000 * (time.perf_counter() - begun))
         else:
-            others += 1  # there was room
+            had_room += 1
         time.sleep(0.01)
-    over.set()
-    for thread in threads:
-        thread.join()
-    return _row("overload refused", ms, 0, server) | {"had_room": others}
+    others.kill()
+    others.join()
+    return _row("overload refused", ms, 0, server) | {"had_room": had_room}
+
+
+def _keep_full(port: int) -> None:
+    grey = cv2.imencode(".png", np.full((1200, 1200, 3), 128, np.uint8))[1].tobytes()
+    body = _multipart(grey, "opencv")
+
+    def ask() -> None:
+        while True:
+            if not _ask(port, body, 200):
+                time.sleep(0.05)
+
+    for _ in range(6):
+        threading.Thread(target=ask).start()
 
 
 def _noise(number: int) -> bytes:

@@ -99,6 +99,11 @@ class Call:
         futures = self.submit(pipeline, pictures)
         self._ahead.update({id(p): f for p, f in zip(pictures, futures, strict=True)})
 
+    def settle(self) -> None:
+        """Wait for those that are ahead; raises as :meth:`result` does."""
+        for future in self._ahead.values():
+            self.result(future)
+
     def futures(self, pipeline: FacePipeline, pictures: Sequence[Any]) -> list[Future[Seen]]:
         """The pictures' results to come: those that are ahead, or queued now."""
         if pictures and all(id(picture) in self._ahead for picture in pictures):
@@ -220,6 +225,7 @@ class Batcher:
         self._count = 0
         self._on_the_way = 0
         self._closing = False
+        self._idle = len(devices)
         self._pace = 0.0  # seconds per picture, lately
         self._workers = [
             threading.Thread(target=self._work, args=(device,), daemon=True, name=f"batches-{n}")
@@ -294,11 +300,16 @@ class Batcher:
                 del self._queues[kind]
 
     def _work(self, device: str | None) -> None:
-        while (kind := self._wait_for_batch()) is not None:
-            self._run(kind, device)
+        while (turn := self._wait_for_batch()) is not None:
+            self._run(*turn, device)
+            with self._changed:
+                self._idle += 1
 
-    def _wait_for_batch(self) -> FacePipeline | None:
-        """The kind whose turn it is; ``None`` when there is nothing left to do for ever."""
+    def _wait_for_batch(self) -> tuple[FacePipeline, _Item] | None:
+        """The kind whose turn it is, and its oldest picture, which is taken.
+
+        ``None`` when there is nothing left to do for ever.
+        """
         with self._changed:
             while True:
                 now = time.monotonic()
@@ -310,8 +321,10 @@ class Batcher:
                         or not self._on_the_way
                         or self._closing
                         or now - queue[0].arrived >= self._max_wait
-                    ):
-                        return kind
+                    ) and (first := self._take(kind)):
+                        self._idle -= 1
+                        return kind, first
+                by_age = [entry for entry in by_age if entry[1]]  # some had only dropped ones
                 if self._closing and not by_age:
                     return None
                 wait = by_age[0][1][0].arrived + self._max_wait - now if by_age else None
@@ -330,17 +343,26 @@ class Batcher:
                     return item
         return None
 
-    def _run(self, kind: FacePipeline, device: str | None) -> None:
+    def _take_more(self, kind: FacePipeline, taken: int) -> _Item | None:
+        """Another one after so many: some batches, and one only where another worker is free."""
+        with self._changed:
+            rounds = 1 if self._idle else _ROUNDS
+            return self._take(kind) if taken < self._batch_size * rounds else None
+
+    def _run(self, kind: FacePipeline, first: _Item, device: str | None) -> None:
         """Walk what waits of one kind. Pictures that come meanwhile join, up to some batches."""
-        taken: list[_Item] = []
+        taken = [first]
         queued: list[float] = []
 
         def waiting() -> Iterator[Any]:
-            while len(taken) < self._batch_size * _ROUNDS and (item := self._take(kind)):
+            while True:
+                item = taken[-1]
                 queued.append(time.monotonic() - item.arrived)
                 item.call.queued = max(item.call.queued, queued[-1])
-                taken.append(item)
                 yield item.picture
+                if (more := self._take_more(kind, len(taken))) is None:
+                    return
+                taken.append(more)
 
         begun, done, stopwatch = time.monotonic(), 0, Stopwatch()
         try:
@@ -357,8 +379,8 @@ class Batcher:
                 del seen, result  # or the pixels would live until the next batch
         except BaseException as error:  # no picture can be walked: a model is missing
             get_logger().error("a batch of %s failed: %r", kind.model_name, error)
-            while len(taken) < self._batch_size * _ROUNDS and (item := self._take(kind)):
-                taken.append(item)
+            while more := self._take_more(kind, len(taken)):
+                taken.append(more)
             for item in taken[done:]:
                 if not item.result.done():
                     item.result.set_exception(error)

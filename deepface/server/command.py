@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
@@ -35,6 +36,9 @@ def run(settings: Settings) -> None:
         from deepface.server.grpc import serve_beside
 
         grpc_server = serve_beside(service)
+    # What is there once the models are built stays: collections of garbage, which keep everybody
+    # waiting, need not look at it each time.
+    service.when_ready(gc.freeze)
     threading.Thread(target=service.prepare, daemon=True).start()
     try:
         uvicorn.Server(configuration(service)).run()

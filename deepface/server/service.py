@@ -129,14 +129,7 @@ class Service:
         """A decision, or a list of them for lists of pictures."""
         images = [self._picture(body, name, vectors=True) for name in ("img1", "img2")]
         pipeline = self._pipeline(asked, skip_rounds=False)  # as verify has it
-        # Both at once: looked at one after the other they would make two batches.
-        pictures = [
-            picture
-            for image in images
-            for picture in (image if isinstance(image, list) else [image])
-            if not isinstance(picture, (float, int))
-        ]
-        current_call.get().submit_ahead(pipeline.kind, pictures)
+        _look_ahead(pipeline, *images)  # one after the other they would make two batches
         result = verify(pipeline, images[0], images[1], asked.distance_metric, asked.threshold)
         return {"results": result} if isinstance(result, list) else result
 
@@ -145,6 +138,7 @@ class Service:
         self._need_database()
         pipeline = self._pipeline(asked, return_face=True)
         picture = self._picture(body, "img")
+        _look_ahead(pipeline, picture)
         return stored.register(pipeline, picture, asked.img_name, self._open_database)
 
     def search(self, asked: p.Search, body: Body) -> Answer:
@@ -157,15 +151,15 @@ class Service:
             return_type="dict",
             search_method=asked.search_method,
         )
-        picture = self._picture(body, "img", vectors=True)
-        return {
-            "results": stored.search(self._pipeline(asked), picture, query, self._open_database)
-        }
+        pipeline, picture = self._pipeline(asked), self._picture(body, "img", vectors=True)
+        _look_ahead(pipeline, picture)
+        return {"results": stored.search(pipeline, picture, query, self._open_database)}
 
     def identify(self, asked: p.Identify, body: Body) -> Answer:
         """A decision."""
         self._need_database()
         pipeline, picture = self._pipeline(asked), self._picture(body, "img")
+        _look_ahead(pipeline, picture)
         found = stored.identify(
             pipeline, picture, asked.identity_id, asked.distance_metric, self._open_database
         )
@@ -265,7 +259,10 @@ class Service:
             finish(face)
 
     def _open_database(self) -> AbstractContextManager[Database]:
-        return self._databases.borrow(current_call.get().deadline)
+        """A connection, which is not held while the pictures ahead wait for their batch."""
+        call = current_call.get()
+        call.settle()
+        return self._databases.borrow(call.deadline)
 
     def _need_database(self) -> None:
         kind = self.settings.database_type
@@ -290,6 +287,17 @@ class Service:
             while len(self._galleries) > _GALLERIES:
                 del self._galleries[next(iter(self._galleries))]
         return search
+
+
+def _look_ahead(pipeline: SharedPipeline, *images: Any) -> None:
+    """Queue all pictures of a request at once."""
+    pictures = [
+        picture
+        for image in images
+        for picture in (image if isinstance(image, list) else [image])
+        if not _is_number(picture)
+    ]
+    current_call.get().submit_ahead(pipeline.kind, pictures)
 
 
 def _text(data: bytes) -> str:

@@ -44,7 +44,7 @@ def live(**given: Any) -> Iterator[tuple[str, Service]]:
     port = server.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}", service
     server.should_exit = True
-    thread.join(20)
+    thread.join(60)
     service.close()
 
 

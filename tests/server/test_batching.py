@@ -42,7 +42,7 @@ class Gate(ColorModel):
 
     def embed(self, batch: Any) -> Any:
         self.entered.release()
-        assert self.permits.acquire(timeout=30)
+        assert self.permits.acquire(timeout=120)
         self.sizes.append(len(batch))
         return super().embed(batch)
 
@@ -63,14 +63,14 @@ def batcher(gate: Gate) -> Iterator[Batcher]:
     made.close(5)
 
 
-def ask(batcher: Batcher, img: Any, seconds: float = 30, **options: Any) -> Any:
+def ask(batcher: Batcher, img: Any, seconds: float = 120, **options: Any) -> Any:
     with Call(batcher, seconds) as call:
         current_call.set(call)
         return SharedPipeline(**options, batcher=batcher)(img)
 
 
 def waiting_for(condition: Any) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.002)
@@ -81,7 +81,7 @@ def test_what_comes_while_a_batch_is_computed_leaves_as_one_batch(
 ) -> None:
     with ThreadPoolExecutor(12) as pool:
         first = pool.submit(ask, batcher, GREY, **SKIP)
-        assert gate.entered.acquire(timeout=20)  # alone, without waiting for anybody
+        assert gate.entered.acquire(timeout=60)  # alone, without waiting for anybody
         others = [pool.submit(ask, batcher, GREY + n, **SKIP) for n in range(10)]
         waiting_for(lambda: len(batcher) == 10)
         gate.permits.release(1000)
@@ -96,7 +96,7 @@ def test_kinds_do_not_mix_and_the_oldest_goes_first(batcher: Batcher, gate: Gate
     kinds = [SKIP, SKIP | {"l2_normalize": True}, SKIP | {"normalization": "raw"}]
     with ThreadPoolExecutor(12) as pool:
         first = pool.submit(ask, batcher, GREY, **SKIP)
-        assert gate.entered.acquire(timeout=20)
+        assert gate.entered.acquire(timeout=60)
         jobs = []
         for count, kind in zip((2, 3, 1), kinds, strict=True):
             for _ in range(count):
@@ -113,16 +113,16 @@ def test_a_batch_waits_for_callers_on_the_way_and_not_longer_than_told(gate: Gat
     gate.permits.release(1000)
     batcher = Batcher(batch_size=8, max_wait=0.05)
     with Call(batcher), ThreadPoolExecutor(2) as pool:  # somebody who never comes
-        assert pool.submit(ask, batcher, GREY, **SKIP).result(timeout=20)
+        assert pool.submit(ask, batcher, GREY, **SKIP).result(timeout=60)
     batcher.close(5)
-    batcher = Batcher(batch_size=8, max_wait=30)
+    batcher = Batcher(batch_size=8, max_wait=300)
     gate.sizes.clear()
     with ThreadPoolExecutor(2) as pool, Call(batcher) as late:
         first = pool.submit(ask, batcher, GREY, **SKIP)
         waiting_for(lambda: len(batcher) == 1)
         kind = SharedPipeline(**SKIP, batcher=batcher).kind
         (second,) = late.submit(kind, [GREY])
-        assert first.result(timeout=20) and late.result(second).embeddings is not None
+        assert first.result(timeout=60) and late.result(second).embeddings is not None
     assert gate.sizes == [2]
     batcher.close(5)
 
@@ -132,7 +132,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_again(
 ) -> None:
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(ask, batcher, GREY, **SKIP)
-        assert gate.entered.acquire(timeout=20)
+        assert gate.entered.acquire(timeout=60)
         full = pool.submit(ask, batcher, [GREY] * 20, **SKIP)
         waiting_for(batcher.is_full)
         with pytest.raises(Overloaded) as refused:
@@ -153,7 +153,7 @@ def test_all_of_a_request_or_nothing_is_queued(batcher: Batcher, gate: Gate) -> 
 def test_expired_and_cancelled_pictures_are_never_computed(batcher: Batcher, gate: Gate) -> None:
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(ask, batcher, GREY, **SKIP)
-        assert gate.entered.acquire(timeout=20)
+        assert gate.entered.acquire(timeout=60)
         late = [pool.submit(ask, batcher, GREY, 0.05, **SKIP) for _ in range(3)]
         gone = Call(batcher)
         futures = gone.submit(SharedPipeline(**SKIP, batcher=batcher).kind, [GREY, GREY])
@@ -176,7 +176,7 @@ def test_expired_and_cancelled_pictures_are_never_computed(batcher: Batcher, gat
 def test_places_of_callers_who_are_gone_are_free_again(batcher: Batcher, gate: Gate) -> None:
     with ThreadPoolExecutor(4) as pool:
         first = pool.submit(ask, batcher, GREY, **SKIP)
-        assert gate.entered.acquire(timeout=20)
+        assert gate.entered.acquire(timeout=60)
         with Call(batcher) as gone:
             gone.submit(SharedPipeline(**SKIP, batcher=batcher).kind, [GREY] * 20)
         full = pool.submit(ask, batcher, [GREY] * 20, **SKIP)
@@ -234,7 +234,7 @@ def test_closing_finishes_what_waits_and_takes_no_more(gate: Gate) -> None:
     batcher = Batcher(batch_size=2, max_wait=5)
     with ThreadPoolExecutor(8) as pool:
         jobs = [pool.submit(ask, batcher, GREY, **SKIP) for _ in range(6)]
-        assert gate.entered.acquire(timeout=20)
+        assert gate.entered.acquire(timeout=60)
         closing = pool.submit(batcher.close, 30)
         gate.permits.release(1000)
         closing.result()
@@ -249,12 +249,12 @@ def test_closing_gives_up_when_its_time_is_over(gate: Gate) -> None:
     batcher = Batcher(batch_size=1, max_wait=0)
     with ThreadPoolExecutor(4) as pool:
         stuck = pool.submit(ask, batcher, GREY, **SKIP)
-        assert gate.entered.acquire(timeout=20)
+        assert gate.entered.acquire(timeout=60)
         behind = pool.submit(ask, batcher, GREY, **SKIP | {"l2_normalize": True})
         waiting_for(lambda: len(batcher) == 1)
         batcher.close(0.05)
         with pytest.raises(ShuttingDown):
-            behind.result(timeout=20)
+            behind.result(timeout=60)
         gate.permits.release(1000)
         assert stuck.result()
 
@@ -270,13 +270,19 @@ def test_it_tells_of_each_batch(gate: Gate) -> None:
     assert done.seconds > 0 and min(done.queued) >= 0 and done.kind.model_name == "colors"
 
 
-def test_each_device_has_a_worker(gate: Gate) -> None:
-    batcher = Batcher(devices=(None, None), batch_size=1)
-    with ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(ask, batcher, GREY, **SKIP) for _ in range(2)]
-        assert gate.entered.acquire(timeout=20) and gate.entered.acquire(timeout=20)
-        gate.permits.release(1000)
-        assert all(job.result() for job in jobs)
+@pytest.mark.parametrize("count", [2, 5])
+def test_each_device_has_a_worker_and_none_works_ahead_while_another_is_free(
+    gate: Gate, count: int
+) -> None:
+    batcher = Batcher(devices=(None,) * count, batch_size=1)
+    with ThreadPoolExecutor(count) as pool:
+        for turn in range(3):
+            jobs = [pool.submit(ask, batcher, GREY, **SKIP) for _ in range(count)]
+            for _ in jobs:
+                assert gate.entered.acquire(timeout=60)
+            gate.permits.release(count)
+            assert all(job.result() for job in jobs), turn
+            waiting_for(lambda: batcher._idle == count)
     batcher.close(5)
 
 

@@ -22,8 +22,9 @@ from deepface.server.database import ConnectionPool
 from tests.database_servers import redis_server
 from tests.postgres_server import postgres_server
 from tests.server.conftest import client_of
+from tests.server.test_batching import Gate
 from tests.server.test_limits import SKIP, picture
-from tests.stand_ins import ColorModel
+from tests.stand_ins import ColorModel, cached
 
 
 class Wire:
@@ -139,3 +140,24 @@ def test_ids_come_back_as_they_were_whatever_a_client_makes_of_numbers(
     assert int(row["id"]) == id_
     fields = {**SKIP, "identity_id": row["id"]}
     assert client.delete("/faces", params=fields).json() == {"deleted": 1}
+
+
+def test_no_connection_is_held_while_pictures_wait_for_their_batch(tmp_path: Path) -> None:
+    gate = Gate()
+    place = {"database_type": "sqlite", "connection_details": str(tmp_path / "faces.db")}
+    model = cached("facial_recognition", "SFace", gate)  # known by name: it has a threshold
+    with model, client_of(database_connections=1, **place) as client, ThreadPoolExecutor(1) as pool:
+        fields = {"detector_backend": "skip", "model_name": "SFace"}
+
+        def ask(path: str, **more: Any) -> Any:
+            return client.post(path, files={"img": picture()}, data={**fields, **more})
+
+        more: dict[str, Any]
+        for path, more in (
+            ("/register", {}), ("/search", {}), ("/identify", {"identity_id": 1}),
+        ):  # fmt: skip
+            job = pool.submit(ask, path, **more)
+            assert gate.entered.acquire(timeout=60)
+            assert client.get("/faces", params=fields).status_code == 200
+            gate.permits.release()
+            assert job.result().status_code == 200, job.result().text

@@ -195,7 +195,7 @@ def test_tokens(colors: ColorModel) -> None:
             grpc.StatusCode.UNAUTHENTICATED
         )
         with pytest.raises(grpc.RpcError) as failed:
-            list(stub.Stream(iter([]), timeout=20))
+            list(stub.Stream(iter([]), timeout=60))
         assert failed.value.code() == grpc.StatusCode.UNAUTHENTICATED
         assert stub.Represent(request, metadata=(("authorization", "bearer s3cret"),)).result
 

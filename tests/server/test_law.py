@@ -22,6 +22,8 @@ from deepface.server.batching import BatchReport
 from tests.data import package_pictures, read, weight
 from tests.server.conftest import live
 from tests.server.stand_ins import FixedAge, FixedGender, cached_attributes
+from tests.server.test_batching import waiting_for
+from tests.server.test_limits import emptied
 from tests.stand_ins import ColorModel, cached
 
 CLIENTS, REQUESTS = 16, 48
@@ -191,14 +193,14 @@ def test_also_while_others_fail_expire_and_hang_up(jobs: list[Job]) -> None:
                 request = httpx.Request("POST", url + job.route, json=job.fields)
                 content = request.read()
                 head = f"POST {job.route} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-                with socket.create_connection(address, timeout=20) as caller:
+                with socket.create_connection(address, timeout=60) as caller:
                     length = f"Content-Length: {len(content)}\r\n\r\n"
                     caller.sendall((head + length).encode() + content)
             return None
 
         order = np.random.default_rng(5).permutation(4 * len(jobs))
         answers = dict(zip(order, pool.map(ask, order), strict=True))
-        assert len(service.batcher) == 0
+        waiting_for(lambda: emptied(service.batcher))
     for number, (job, wanted) in enumerate(zip(jobs, expected, strict=True)):
         answer = answers[number]
         assert answer is not None

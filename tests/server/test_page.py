@@ -17,6 +17,7 @@ from tests.server.stand_ins import FixedAge, FixedGender, cached_attributes
 from tests.stand_ins import ColorModel
 
 playwright = pytest.importorskip("playwright.sync_api")
+playwright.expect.set_options(timeout=60_000)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.heavy,
@@ -74,7 +75,7 @@ def run(page: Any, function: str, files: list[Path], **fields: str) -> None:
             page.fill(f"#{name}", value)
     page.set_input_files("#files", [str(file) for file in files])
     page.press("#run", "Enter")
-    playwright.expect(page.locator("#status")).to_have_text(re.compile("^Done"), timeout=60_000)
+    playwright.expect(page.locator("#status")).to_have_text(re.compile("^Done"))
     if SHOTS:
         page.screenshot(path=f"{SHOTS}/{function}.png", full_page=True)
 
