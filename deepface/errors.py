@@ -102,6 +102,8 @@ class DatabaseError(DeepFaceError):
     """A database cannot be reached, opened, read or written."""
 
     fault = "call"
+    #: Which faces of a call that failed are stored.
+    stored: str = ""
 
 
 class InvalidImage(DeepFaceError):

@@ -7,7 +7,6 @@ import contextlib
 import re
 import threading
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -26,7 +25,7 @@ from deepface import __version__
 from deepface.logger import get_logger
 from deepface.server.batching import Call
 from deepface.server.bodies import BodyReader
-from deepface.server.failures import GONE, Refused, refusal
+from deepface.server.failures import GONE, Refused, refusal, request_id_of
 from deepface.server.metrics import Metrics
 from deepface.server.page import add_page
 from deepface.server.pictures import Body
@@ -37,7 +36,8 @@ from deepface.server.settings import Settings
 from deepface.server.tokens import Tokens
 
 _JSON, _MSGPACK = "application/json", "application/msgpack"
-_REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+#: An item of the header ``Accept``, and its weight.
+_ACCEPTED = re.compile(r"([^\s;,]+)(?:[^,]*;\s*q=(\d\.?\d*))?[^,]*")
 
 
 def create_app(settings: Settings | None = None, service: Service | None = None) -> FastAPI:
@@ -265,7 +265,9 @@ def _wanted_seconds(request: Request) -> float | None:
 
 
 def _wants_msgpack(request: Request) -> bool:
-    return _MSGPACK in request.headers.get("accept", "")
+    accepted = _ACCEPTED.findall(",".join(request.headers.getlist("accept")).lower())
+    weights = {kind: float(weight or 1) for kind, weight in accepted}
+    return weights.get(_MSGPACK, 0) > 0 and weights[_MSGPACK] >= weights.get(_JSON, 0)
 
 
 async def _disconnected(request: Request) -> None:
@@ -284,9 +286,10 @@ class _Edge:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        given = headers.get(b"x-request-id", b"").decode("latin-1")
-        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        scope["deepface.id"] = request_id
+        request_id = request_id_of(headers.get(b"x-request-id", b"").decode("latin-1"))
+        method = scope["method"]
+        as_get = {"method": "GET"} if method == "HEAD" else {}
+        scope = {**scope, **as_get, "deepface.id": request_id}
         status, start = 500, time.perf_counter()
 
         async def tell(message: Message) -> None:
@@ -298,6 +301,8 @@ class _Edge:
                     (b"x-request-id", request_id.encode()),
                     (b"x-content-type-options", b"nosniff"),
                 ]
+            elif method == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         self._metrics.in_flight.inc()
@@ -312,7 +317,7 @@ class _Edge:
             get_logger().info(
                 "%s %s %s %d %.0f ms, queued %.0f ms",
                 request_id,
-                scope["method"],
+                method,
                 scope["path"].encode("ascii", "backslashreplace").decode()[:200],
                 status,
                 seconds * 1000,

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from deepface.errors import MissingPackageError
+from deepface.logger import get_logger
 
 try:
     import uvicorn
@@ -40,6 +41,7 @@ def run(settings: Settings) -> None:
     # waiting, need not look at it each time.
     service.when_ready(gc.freeze)
     threading.Thread(target=service.prepare, daemon=True).start()
+    get_logger().info("REST on http://%s:%d", settings.host, settings.port)
     try:
         uvicorn.Server(configuration(service)).run()
     finally:
@@ -56,6 +58,7 @@ def configuration(service: Service) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         http=PatientProtocol.within(settings.body_timeout),
+        ws="none",
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -8,6 +8,7 @@ published server gives 400 or 500 for and is not the caller's fault has a status
 from __future__ import annotations
 
 import re
+import uuid
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,13 @@ from deepface.errors import (
 from deepface.logger import get_logger
 from deepface.server.batching import DeadlineExceeded, Overloaded, ShuttingDown
 
+_REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
+#: What callers are told in place of errors whose texts have addresses and paths of the server.
+_PRIVATE: tuple[tuple[type[BaseException], str], ...] = (
+    (DatabaseError, "the database cannot be used now"),
+    (WeightsError, "the weights of a model cannot be used now"),
+    (MachineError, "the server's machine failed"),
+)
 #: The request was dropped because nobody waits for its answer; nginx's number.
 GONE = 499
 
@@ -63,6 +71,11 @@ _STATUS: tuple[tuple[type[BaseException], int], ...] = (
 )
 
 
+def request_id_of(given: str | None) -> str:
+    """The caller's name of a request, where it is one that a log can hold, else a new one."""
+    return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
 def refusal(error: BaseException, doing: str, request_id: str) -> Refused:
     """What an exception becomes.
 
@@ -83,11 +96,16 @@ def refusal(error: BaseException, doing: str, request_id: str) -> Refused:
         text = "internal error: the server's log has it under the request_id"
         return Refused(500, f"Exception while {doing}: {text}", code="internal")
     headers = {}
+    private = next((told for e in chain for kind, told in _PRIVATE if isinstance(e, kind)), "")
+    if private:
+        get_logger().warning("request %s failed while %s: %s", request_id, doing, text_of(error))
     if status in (429, 503):
         headers["Retry-After"] = str(getattr(error, "retry_after", 1))
     if isinstance(error, PictureRefused):
         return Refused(status, str(error), error.key, code_of(error), headers)
-    text = f"Exception while {doing}: {text_of(error)}"
+    stored = "".join(f". {e.stored}" for e in chain if isinstance(e, DatabaseError) and e.stored)
+    told = f"{private}; the server's log says why under the request_id{stored}"
+    text = f"Exception while {doing}: {told if private else text_of(error)}"
     return Refused(status, text, code=code_of(chain[-1]), headers=headers)
 
 

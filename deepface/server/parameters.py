@@ -51,6 +51,13 @@ def _actions(value: Any) -> Any:
     return value
 
 
+def _identity(value: Any) -> Any:
+    """A number in text is a number: forms know only text."""
+    if isinstance(value, bool):
+        raise ValueError("must be an id")
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 #: A picture's text: a data URI, or a URL or a path where the server was told to take them.
 _PICTURE = {
     "anyOf": [
@@ -89,11 +96,7 @@ Actions = Annotated[
         }
     ),
 ]
-#: A number in text is a number: forms know only text.
-Identity = Annotated[
-    int | str,
-    BeforeValidator(lambda v: int(v) if isinstance(v, str) and v.isdecimal() else v),
-]
+Identity = Annotated[int | str, BeforeValidator(_identity)]
 Metric = Literal["cosine", "euclidean", "euclidean_l2", "angular"]
 
 

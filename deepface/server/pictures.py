@@ -24,7 +24,7 @@ class Upload:
     """A file of a request, with the name that its sender gave it."""
 
     name: str
-    data: bytes
+    data: bytes = field(repr=False)
 
 
 @dataclass

@@ -68,7 +68,7 @@ class Service:
         try:
             self._warm_up()
         except Exception as error:
-            self.waits_for = f"its models cannot be built: {error}"
+            self.waits_for = f"its models cannot be built: {type(error).__name__}; see its log"
             get_logger().exception("the server does not become ready")
             return
         self.waits_for = ""

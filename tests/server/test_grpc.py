@@ -178,6 +178,17 @@ def test_requests_are_counted_as_those_of_rest_are(colors: ColorModel) -> None:
     assert 'deepface_faces_total{actions="",detector="skip",model="colors"} 3.0' in text
 
 
+@pytest.mark.parametrize("given", ["mine-1", "a" * 65, "a b", "x'y"])
+def test_a_call_has_an_id_that_the_log_knows(
+    stub: Any, given: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "deepface"), pytest.raises(grpc.RpcError) as failed:
+        stub.Represent(pb.RepresentRequest(), metadata=(("x-request-id", given),), timeout=60)
+    ((_, request_id),) = failed.value.trailing_metadata()
+    assert (request_id == given) == (given == "mine-1")
+    assert f"{request_id} grpc /represent INVALID_ARGUMENT" in caplog.text
+
+
 def test_presence_is_honoured(stub: Any) -> None:
     image = pb.Image(path="noface.png")
     request = pb.RepresentRequest(

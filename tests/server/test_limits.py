@@ -325,7 +325,7 @@ def test_a_database_that_is_gone_is_not_the_callers_fault(
         folder.rename(tmp_path / "away")
         gone = ask(20)
         assert gone.status_code == 503 and gone.headers["retry-after"]
-        assert str(tmp_path) not in gone.text or "faces.db" in gone.text
+        assert str(tmp_path) not in gone.text
         (tmp_path / "away").rename(folder)
         assert ask(30).json() == {"inserted": 1}
         with (folder / "faces.db").open("r+b") as file:

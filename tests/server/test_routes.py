@@ -92,7 +92,9 @@ def test_models_and_health(client: TestClient) -> None:
     assert client.get("/healthz").json()["status"] == "ok"
 
 
-def test_ready_after_the_models_are_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_ready_after_the_models_are_built(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     weight("face_detection_yunet_2023mar.onnx")
     app = create_app(Settings.load(detection_models="yunet"))
     client = TestClient(app)  # without its lifespan: nothing is built
@@ -107,7 +109,8 @@ def test_ready_after_the_models_are_built(monkeypatch: pytest.MonkeyPatch, tmp_p
     failing = create_app(Settings.load(recognition_models="Facenet"))
     failing.state.service.prepare()
     answer = TestClient(failing).get("/readyz")
-    assert answer.status_code == 503 and "facenet" in answer.json()["error"]
+    assert answer.status_code == 503 and "WeightsError" in answer.json()["error"]
+    assert "facenet" in caplog.text and str(tmp_path) not in answer.text
 
 
 def test_one_bad_picture_costs_itself_where_the_caller_asks_for_it(

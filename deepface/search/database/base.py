@@ -263,10 +263,13 @@ class Database(ABC):
                 self.remove(criteria, ids[start : start + PORTION])
             except Exception:
                 why = self.explain(error, None) if isinstance(error, self.driver_errors) else error
-                raise DatabaseError(
-                    f"{why}. Of this call {len(ids) - start} faces stay stored, those with the ids "
+                stored = (
+                    f"Of this call {len(ids) - start} faces stay stored, those with the ids "
                     f"{ids[start]} to {ids[-1]}; the others are not: delete them with unregister"
-                ) from error
+                )
+                failed = DatabaseError(f"{why}. {stored}")
+                failed.stored = stored
+                raise failed from error
 
     def delete(self, criteria: Criteria, ids: Iterable[Any]) -> int:
         """Delete records: all of them, or none when this raises. Those that are not there do not

@@ -19,7 +19,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.errors import DatabaseError, DeepFaceError
+from deepface.errors import DatabaseError, DeepFaceError, EmptyDatasource
 from deepface.logger import get_logger
 from deepface.search.database.base import (
     PAGE,
@@ -101,7 +101,7 @@ class IndexedDatabase(Database):
         """The stored index, read once per process and version; ``None`` for a published one."""
         version = self._version(criteria)
         if version is None:
-            raise DatabaseError(
+            raise EmptyDatasource(
                 f"No Embeddings index found for {criteria}. You must run build_index first, or "
                 "use search_method='exact'."
             )

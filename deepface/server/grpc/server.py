@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from deepface.logger import get_logger
-from deepface.server.failures import GONE, PictureRefused, Refused, refusal
+from deepface.server.failures import GONE, PictureRefused, Refused, refusal, request_id_of
 from deepface.server.grpc import messages
 from deepface.server.pictures import Body, Upload
 from deepface.server.routes import ROUTES, Route
@@ -107,7 +106,7 @@ class Calls:
         try:
             if kind is None:
                 raise Refused(400, "the request is empty: fill in one of its calls")
-            with self._asked(_BY_PATH[f"/{kind}"], uuid.uuid4().hex) as route:
+            with self._asked(_BY_PATH[f"/{kind}"], request_id_of(None)) as route:
                 answer.result.update(self._perform(route, getattr(request, kind), context))
         except Refused as refused:
             answer.error.code = _code(refused).value[0]
@@ -116,7 +115,7 @@ class Calls:
 
     def _answer(self, path: str, request: Any, context: Any) -> Any:
         metadata = _metadata(context)
-        request_id = metadata.get("x-request-id") or uuid.uuid4().hex
+        request_id = request_id_of(metadata.get("x-request-id"))
         context.set_trailing_metadata((("x-request-id", request_id),))
         try:
             with self._asked(_BY_PATH[path], request_id) as route:
@@ -141,6 +140,9 @@ class Calls:
         finally:
             seconds = time.perf_counter() - begun
             self._service.metrics.answered(f"grpc {route.path}", code.name, seconds)
+            get_logger().info(
+                "%s grpc %s %s %.0f ms", request_id, route.path, code.name, seconds * 1000
+            )
 
     def _perform(self, route: Route, request: Any, context: Any) -> Answer:
         with self._service.call(context.time_remaining()) as call:

@@ -12,7 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepface.errors import DatabaseError, DimensionMismatchError, DuplicateEntryError
+from deepface.errors import (
+    DatabaseError,
+    DimensionMismatchError,
+    DuplicateEntryError,
+    EmptyDatasource,
+)
 from deepface.search import index
 from deepface.search.database.base import Record
 from deepface.search.database.registry import open_database
@@ -188,7 +193,7 @@ def test_deleted_records_and_damaged_indexes(file: Path, monkeypatch: pytest.Mon
 
 def test_an_index_of_another_network(file: Path) -> None:
     with open_database("sqlite", file) as database:
-        with pytest.raises(DatabaseError, match=r"No Embeddings index found .* build_index"):
+        with pytest.raises(EmptyDatasource, match=r"No Embeddings index found .* build_index"):
             database.neighbours(CRITERIA, QUERY, 1)
         database.build_index(CRITERIA, 8, 100)
         with pytest.raises(DimensionMismatchError, match="16 dimensions, not of 8"):
