@@ -29,6 +29,10 @@ FORMATS = (
 #: Bytes that Pillow takes for each pixel, where that is more than 12: for the frames of animations,
 #: components of 32 bits, floats.
 _MEMORY = {"AVIF": 24, "WEBP": 24, "JPEG2000": 32, "TIFF": 24}
+#: Formats whose grey pictures of mode I, 32 bits, have 16 bits in the file.
+_OF_16_BITS = ("PNG", "PPM", "JPEG2000")
+#: Tags of TIFF.
+_BITS_PER_SAMPLE, _EXTRA_SAMPLES = 258, 338
 #: Pixels that are converted at a time, so that there is one copy of a large picture and not three.
 _STRIP = 1 << 20
 
@@ -111,18 +115,44 @@ def turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 def _pixels(image: PilImage) -> NDArray[Any]:
     """Grey, BGR or float pixels for :func:`to_bgr`."""
-    if image.mode == "F" or image.mode.startswith("I;16"):
+    if image.mode == "F":
         return np.asarray(image)
-    if image.mode == "I":  # 32 bits, as Pillow reads some 16-bit files
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in _OF_16_BITS):
+        return (np.asarray(image) >> 8).astype(np.uint8)  # also of dark ones, as OpenCV does
+    if image.mode == "I":
         values = np.asarray(image)
         fits = values.min() >= 0 and values.max() <= 0xFFFF
         return values.astype(np.uint16) if fits else values
+    times_alpha = _has_colours_times_alpha(image)
+    # Where a GIF file has a hole, OpenCV shows its background.
+    has_hole = image.format == "GIF" and image.mode in ("P", "L")
+    hole, ground = image.info.get("transparency"), image.info.get("background", 0)
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
     rows = max(1, _STRIP // max(1, width))
     for top in range(0, height, rows):
         strip = image.crop((0, top, width, min(height, top + rows)))
+        if times_alpha:
+            strip = _times_alpha(strip)
+        elif has_hole and hole is not None:
+            strip = strip.point([ground if index == hole else index for index in range(256)])
         if image.mode in ("P", "PA"):  # straight to RGB, Pillow warns about transparent palettes
             strip = strip.convert("RGBA")
         pixels[top : top + rows] = np.asarray(strip.convert("RGB"))[:, :, ::-1]
     return pixels
+
+
+def _has_colours_times_alpha(image: PilImage) -> bool:
+    """Whether OpenCV reads a file's colours multiplied by alpha, and Pillow as they were before."""
+    if image.format != "TIFF" or image.mode != "RGBA":
+        return False
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    return tags.get(_BITS_PER_SAMPLE, (8,))[0] == 8 or tags.get(_EXTRA_SAMPLES, (0,))[0] == 1
+
+
+def _times_alpha(strip: PilImage) -> PilImage:
+    import PIL.Image
+
+    pixels = np.asarray(strip)
+    colours = (pixels[:, :, :3].astype(np.uint16) * pixels[:, :, 3:] + 127) // 255
+    return PIL.Image.fromarray(colours.astype(np.uint8))

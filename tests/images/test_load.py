@@ -9,7 +9,7 @@ import sys
 import time
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -481,3 +481,44 @@ def test_opencv_alone_reads_common_files_and_pillow_is_not_imported(tmp_path: Pa
         "assert not {'PIL', 'requests', 'urllib3', 'http.client', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def of_one_file() -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """Format, Pillow image and options of files in which OpenCV and Pillow see different things."""
+    rows = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    colours = np.stack([rows * 5, 255 - rows, rows + 90, rows * 4 + 30], 2)
+    grey, rgba = PIL.Image.fromarray(rows), PIL.Image.fromarray(colours, "RGBA")
+    dark, bright = (PIL.Image.fromarray(rows.astype(np.uint16) * by) for by in (1, 1000))
+    for compression in (None, "tiff_lzw", "tiff_deflate", "packbits"):
+        yield "TIFF", rgba, {"compression": compression}
+        yield "TIFF", dark, {"compression": compression}
+    for format in ("PNG", "TIFF", "PPM", "JPEG2000"):
+        yield format, dark, {}
+        yield format, bright, {}
+    yield "PPM", grey.convert("I"), {}
+    palette = rgba.convert("RGB").quantize(8)
+    for mode in (grey, palette):
+        for hole in (0, 3, 5):
+            yield "GIF", mode, {"transparency": hole}
+            yield "GIF", mode, {"transparency": hole, "background": 4}
+    for format in ("PNG", "WEBP", "TIFF", "GIF", "BMP", "TGA", "ICO", "DDS"):
+        for mode in (grey, palette, rgba, rgba.convert("RGB"), rgba.convert("LA")):
+            yield format, mode, {"lossless": True} if format == "WEBP" else {}
+
+
+def test_one_file_is_one_picture(tmp_path: Path) -> None:
+    written = 0
+    for format, image, options in of_one_file():
+        path = tmp_path / f"{written}"
+        try:
+            image.save(path, format, **options)
+        except OSError:  # no DDS file has a palette, for instance
+            continue
+        written += 1
+        expected = load_image(str(path))[0]
+        for same in (path, path.read_bytes(), PIL.Image.open(path)):
+            found = load_image(same)[0]
+            assert found.shape == expected.shape
+            apart = np.abs(found.astype(int) - expected).max()
+            assert apart <= 1, (format, image.mode, options, type(same))
+    assert written > 60
