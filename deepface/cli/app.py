@@ -12,7 +12,15 @@ from typing import Any
 import click
 
 from deepface import __version__
-from deepface.cli.outcome import BROKEN_PIPE, DEBUG, INTERRUPTED, LOG, Failure, debug_option
+from deepface.cli.outcome import (
+    BROKEN_PIPE,
+    DEBUG,
+    INTERRUPTED,
+    LOG,
+    Failure,
+    debug_option,
+    one_line,
+)
 from deepface.logger import get_logger, printable
 
 
@@ -161,4 +169,9 @@ def app(ctx: click.Context) -> None:
 
 def main() -> None:
     """The entry point."""
-    app.main(prog_name="deepface")
+    if sys.stderr is None:  # whoever started the command closed it, and wants to hear nothing
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    try:
+        app.main(prog_name="deepface")
+    except OSError as error:  # of the help, which is written before any command runs
+        raise SystemExit(f"Error: {one_line(error)}") from None

@@ -14,6 +14,7 @@ import click
 
 from deepface.cli.entries import THUMBNAIL, PictureNotWritten, ResultLine
 from deepface.cli.options import (
+    STDOUT,
     Command,
     Name,
     as_list,
@@ -83,12 +84,16 @@ def extract(**values: Any) -> None:
     """
     name = values["output"]
     folder = None
-    if name is not None and (is_folder_name(name) or Path(name).is_dir() or not Path(name).suffix):
+    if name not in (None, STDOUT) and _names_a_folder(name):
         folder = Path(name)
         values["output"] = str(folder / "faces.jsonl")
     color = values.pop("color_face") or "bgr"
     wanted = {"color_face": "gray" if color == "gray" else "bgr", "normalize_face": False}
     _run("extract", values, wanted, crops=folder)
+
+
+def _names_a_folder(name: str) -> bool:
+    return is_folder_name(name) or Path(name).is_dir() or not Path(name).suffix
 
 
 @click.command(

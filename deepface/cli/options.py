@@ -232,6 +232,10 @@ null_option = click.option(
 )
 
 
+#: Stands for it as the name of an output.
+STDOUT = "-"
+
+
 def written(function: F) -> F:
     """``--output`` and ``--resume``."""
     for decorate in (
@@ -245,7 +249,7 @@ def written(function: F) -> F:
             "--output",
             "-o",
             type=Name(),
-            help="A file for the results: .jsonl, .json, .csv or .parquet. [default: stdout]",
+            help="A file for the results: .jsonl, .json, .csv or .parquet. [default: -, stdout]",
         ),
     ):
         function = decorate(function)
@@ -253,10 +257,10 @@ def written(function: F) -> F:
 
 
 def output_file(name: str | None) -> Path | None:
-    """The file of ``--output``."""
-    if name is not None and is_folder_name(name):
+    """The file of ``--output``; ``None`` is stdout."""
+    if name and is_folder_name(name):
         raise click.UsageError(f"--output {name} names a folder: give a file")
-    return None if name is None else Path(name)
+    return None if name in (None, STDOUT) else Path(str(name))
 
 
 def is_folder_name(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deepface.errors import DataTypeError, PathNotFound, UnimplementedError
+from deepface.errors import DataTypeError, InvalidArgument, PathNotFound, UnimplementedError
 from deepface.logger import printable
 
 #: Ctrl-C, and a reader (``| head``) that has seen enough: as other programs, 128 + the signal.
@@ -13,7 +13,7 @@ INTERRUPTED, BROKEN_PIPE = 130, 141
 #: :class:`deepface.cli.app.StderrHandler`.
 DEBUG, LOG = "deepface.debug", "deepface.log"
 #: Errors for which the command line is to blame, and not a picture or the machine.
-_WRONG_USE = (UnimplementedError, PathNotFound, DataTypeError)
+_WRONG_USE = (UnimplementedError, InvalidArgument, PathNotFound, DataTypeError)
 
 
 class WrongUse(click.ClickException):

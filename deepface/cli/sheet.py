@@ -12,6 +12,7 @@ import numpy as np
 
 from deepface.cli.entries import THUMBNAIL, PictureNotWritten, ResultLine
 from deepface.cli.outcome import WrongUse
+from deepface.logger import printable
 from deepface.runtime.safe_files import write
 from deepface.types import Image
 
@@ -36,7 +37,7 @@ class ContactSheet:
     """Pages of small pictures: ``faces.jpg``, ``faces-2.jpg`` ... One page is in memory."""
 
     def __init__(self, path: Path) -> None:
-        if not cv2.haveImageWriter(str(path)):
+        if not cv2.haveImageWriter(f"x{printable(path.suffix)}"):
             raise WrongUse(f"--contact-sheet {path}: use a suffix such as .jpg or .png")
         path.parent.mkdir(parents=True, exist_ok=True)
         if not os.access(path.parent, os.W_OK):
@@ -84,7 +85,7 @@ def save(path: Path, picture: Any) -> None:
         PictureNotWritten: the format has no room for it, e.g. JPEG has 65,500 pixels to a side.
     """
     try:
-        fits, encoded = cv2.imencode(path.suffix, picture)
+        fits, encoded = cv2.imencode(printable(path.suffix), picture)
     except cv2.error:
         fits = False
     if not fits:

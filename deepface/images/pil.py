@@ -147,7 +147,7 @@ def _has_colours_times_alpha(image: PilImage) -> bool:
     if image.format != "TIFF" or image.mode != "RGBA":
         return False
     tags = image.tag_v2  # type: ignore[attr-defined]
-    return tags.get(_BITS_PER_SAMPLE, (8,))[0] == 8 or tags.get(_EXTRA_SAMPLES, (0,))[0] == 1
+    return bool(tags.get(_BITS_PER_SAMPLE, (8,))[0] == 8 or tags.get(_EXTRA_SAMPLES, (0,))[0] == 1)
 
 
 def _times_alpha(strip: PilImage) -> PilImage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing
@@ -187,7 +188,7 @@ def _progress_bar(batch: Batch, progress: bool) -> AbstractContextManager[Any]:
         total=batch.total,
         desc="Images",
         unit="image",
-        disable=batch.single or not progress,
+        disable=batch.single or not progress or sys.stderr is None,  # a program without a console
         leave=False,
     )
     return bar

@@ -384,3 +384,45 @@ def test_results_of_functions_are_printed_as_json(monkeypatch: pytest.MonkeyPatc
         assert json.loads(run("search").stdout) == printed
     monkeypatch.setattr(DeepFace, "search", lambda: None)
     assert run("search").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("redirected", "arguments", "code", "stdout", "stderr"),
+    [
+        (">&-", ("extract", "--detector-backend", "skip"), 2, "", "there is no stdout to write to"),
+        ("2>&-", ("extract", "--detector-backend", "skip"), 0, "facial_area", ""),
+        (">&- 2>&-", ("extract", "--detector-backend", "skip", "-o", "o.csv"), 0, "", ""),
+        (">&-", ("models",), 2, "", "there is no stdout to write to"),
+        ("<&-", ("extract", "-"), 2, "", "there is no stdin to read a list from"),
+        *(
+            [(">/dev/full", ("--help",), 1, "", "No space left on device")]
+            * Path("/dev/full").exists()
+        ),
+    ],
+)
+def test_streams_that_are_closed_or_full(
+    tmp_path: Path, redirected: str, arguments: tuple[str, ...], code: int, stdout: str, stderr: str
+) -> None:
+    command = [sys.executable, "-m", "deepface.cli", *arguments]
+    if arguments[0] == "extract" and "-" not in arguments:
+        command.append(str(package_pictures()[0]))
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirected}', "sh", *command],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert stdout in done.stdout and stderr in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "o.csv").exists() is ("o.csv" in arguments)
+
+
+def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture = package_pictures()[0]
+    plain = run("extract", picture, "--detector-backend", "skip")
+    named = run("extract", picture, "--detector-backend", "skip", "-o", "-")
+    assert plain.exit_code == named.exit_code == 0, named.stderr
+    assert named.stdout == plain.stdout != ""
+    assert not list(tmp_path.iterdir())
+    refused = run("represent", picture, "-o", "-", "--resume")
+    assert refused.exit_code == 2 and "stdout cannot be gone on with" in refused.stderr

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deepface.cli.annotate import face_label, file_stem, write_annotated, write_crops
-from deepface.cli.entries import THUMBNAIL, ResultLine
+from deepface.cli.entries import THUMBNAIL, PictureNotWritten, ResultLine
 from deepface.cli.outcome import WrongUse
 from deepface.cli.sheet import ContactSheet, thumbnail
 
@@ -200,3 +200,15 @@ def test_suffixes_of_pictures_are_left_out_of_names(suffix: str) -> None:
     assert file_stem(f"a/me.{suffix}?x=1")[:-9] == "me"
     assert file_stem("a/me.mp4#3")[:-9] == "me.mp4_3"
     assert len(file_stem("x").rpartition("-")[2]) == 8
+
+
+@pytest.mark.parametrize("name", ["s\udcff.png", "\udcff/s.png"])
+def test_names_that_are_not_utf8_are_written(tmp_path: Path, name: str) -> None:
+    """OpenCV, which ends the whole process at one, is given none."""
+    ContactSheet(tmp_path / name).finish()
+    assert (tmp_path / name).exists()
+    for suffix in (".\udcff", ".p\udcffng"):
+        with pytest.raises(WrongUse, match="use a suffix"):
+            ContactSheet(tmp_path / f"s{suffix}")
+        with pytest.raises(PictureNotWritten):
+            write_annotated(tmp_path / f"s{suffix}", np.zeros((9, 9, 3), np.uint8), [])

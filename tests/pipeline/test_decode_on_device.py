@@ -271,7 +271,7 @@ def test_decoding_detecting_and_embedding_side_by_side(files: list[Path], colors
 
 
 def test_wrong_use_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UnimplementedError, match="unknown decode 'gpu': use 'cpu' or 'device'"):
+    with pytest.raises(UnimplementedError, match="unknown decode 'gpu'; use one of cpu, device"):
         FacePipeline(decode="gpu")  # type: ignore[arg-type]
 
     def refuse(device: torch.device) -> None:

@@ -26,6 +26,7 @@ from deepface import DeepFace
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
 from deepface.errors import (
+    DataTypeError,
     DeepFaceError,
     FaceNotDetected,
     FaceOutsideImage,
@@ -149,7 +150,7 @@ def test_it_is_pickled_and_cheap(colors: ColorModel) -> None:
         ({"actions": ["walk"]}, UnimplementedError, "Invalid action passed ('walk')"),
         ({"actions": []}, ValueError, "`actions` must be a list of strings"),
         ({"enforce_detection": "maybe"}, UnimplementedError, "use True, False or 'empty'"),
-        ({"color_face": "pink"}, UnimplementedError, "use 'rgb', 'bgr' or 'gray'"),
+        ({"color_face": "pink"}, UnimplementedError, "use one of rgb, bgr, gray"),
         ({"normalization": "odd"}, ValueError, "unimplemented normalization type - odd"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
         ({"workers": 0}, ValueError, "workers must be at least 1"),
@@ -236,7 +237,7 @@ def test_what_no_picture_can_do_without_is_raised_first(
 
 
 def test_wrong_arguments_of_stream_are_told_at_once() -> None:
-    with pytest.raises(UnimplementedError, match="use 'raise' or 'yield'"):
+    with pytest.raises(UnimplementedError, match="use one of raise, yield"):
         FacePipeline().stream([], on_error="ignore")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="every must be at least 1"):
         FacePipeline().stream([], every=0)
@@ -423,3 +424,13 @@ def test_faceless_pictures_three_ways() -> None:
     assert whole["facial_area"]["w"] == 255
     assert DeepFace.extract_faces(image, enforce_detection="empty") == []
     assert DeepFace.extract_faces([image], enforce_detection="empty") == [[]]
+
+
+def test_a_program_without_a_console_has_no_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no stderr (a frozen window, ``pythonw``), lists are processed all the same."""
+    monkeypatch.setattr("sys.stderr", None)
+    monkeypatch.setattr("sys.stdout", None)
+    pictures = [np.zeros((9, 9, 3), np.uint8)] * 3
+    assert len(FacePipeline("skip", progress=True)(pictures)) == 3
+    with pytest.raises(DataTypeError, match="item 1"):
+        FacePipeline("skip", progress=True)([pictures[0], None])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bz2
+import re
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -77,12 +79,14 @@ def _copy(
 ) -> None:
     length = response.headers.get("Content-Length", "")
     plain = "Content-Encoding" not in response.headers
-    total = int(length) if plain and length.isdigit() else None
+    total = int(length) if plain and re.fullmatch("[0-9]{1,18}", length) else None
     received = 0
     if total is not None and total > limit:
         raise DownloadError(f"it gives {total} bytes instead of at most {limit}")
-    # tqdm's "None" is: no bar unless stderr is a terminal.
-    with tqdm(total=total, desc=label, unit="B", unit_scale=True, disable=None, leave=False) as bar:
+    hidden = None if sys.stderr else True  # None: unless that is a terminal
+    with tqdm(
+        total=total, desc=label, unit="B", unit_scale=True, disable=hidden, leave=False
+    ) as bar:
         for chunk in response.iter_content(_CHUNK):
             if stop.is_set():
                 raise KeyboardInterrupt
