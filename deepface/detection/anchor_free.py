@@ -26,7 +26,7 @@ from deepface.runtime.execution.transfer import sent
 from deepface.types import Image, Rectangle
 
 #: Pixels of a batch: on a CPU more only leave the cache; elsewhere.
-_MOST = (2**19, 2**24)
+_MOST = (2**19, 2**26)
 #: Pixels that are computed while a network's layers are launched, which is what a batch costs
 #: besides its own; likewise. On a CPU only equal sizes go together.
 _STEP = (0, 2**22)

@@ -11,12 +11,13 @@ from unittest import mock
 import torch
 import torchvision.io
 
+from deepface.detection.registry import DETECTORS
 from deepface.runtime.models import cached_models
 from tests.standin import graphs, streams
 from tests.standin.tensors import COUNTS, SETTINGS, DeviceTensor, _made, modes
 
-#: What was built here before.
-_MODELS: dict[str, dict[str, Any]] = {}
+#: The detectors that were built here before.
+_DETECTORS: dict[str, Any] = {}
 #: Kernels that nvJPEG starts for a picture: a guess.
 _PER_JPEG = 10
 
@@ -78,13 +79,15 @@ class Standin(contextlib.ExitStack):
         return self
 
     def _own_models(self) -> None:
-        """Which device is the automatic one is otherwise fixed for a process, and so are models."""
+        """Which device is the automatic one is otherwise fixed for a process, and so are models.
+
+        Detectors are kept for the next test; others have weights of the test, which are large.
+        """
         before = dict(cached_models)
         cached_models.clear()
-        cached_models.update(_MODELS)
+        cached_models[DETECTORS.task] = _DETECTORS
 
         def back() -> None:
-            _MODELS.update(cached_models)
             cached_models.clear()
             cached_models.update(before)
 

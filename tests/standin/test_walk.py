@@ -41,11 +41,9 @@ def layers_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where stand-in weights are looked for; models built from them are dropped."""
+    """Where stand-in weights are looked for."""
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
     monkeypatch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "1")
-    for task in (RECOGNIZERS.task, ATTRIBUTES.task):
-        monkeypatch.setitem(cached_models, task, {})
     folder = tmp_path / ".deepface" / "weights"
     folder.mkdir(parents=True)
     return folder

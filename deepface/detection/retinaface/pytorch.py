@@ -78,6 +78,7 @@ class RetinaFaceMobileNetDetector(_PyTorchRetinaFace):
 
     card = MOBILENET
     ragged = True
+    step = (2**20, 2**26)  # it takes little memory
 
     def _layers(self) -> Layers:
         return MobileNetLayers()

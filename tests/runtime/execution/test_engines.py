@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import builtins
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -73,7 +75,7 @@ def write(name: str, ending: str, folder: Path) -> list[Path]:
         (file,) = [file.name for file in group if file.name.endswith(ending)]
         paths.append(folder / file)
         if ending == ".onnx":
-            paths[-1].write_bytes(_exported(name, model))
+            shutil.copyfile(_exported(name, model), paths[-1])
         else:
             write_one = {".pth": reference.write_pth, ".h5": reference.write_h5}[ending]
             write_one(model, paths[-1])
@@ -81,14 +83,28 @@ def write(name: str, ending: str, folder: Path) -> list[Path]:
 
 
 @cache
-def _exported(name: str, model: str) -> bytes:
+def _exported(name: str, model: str) -> Path:
     """The network of the ``.pth`` as an ONNX file that takes what the published one takes."""
     published = _published(name, model)
     path = weights_folder() / published.files[0].name
     reference.write_pth(model, path)
-    content = exported.onnx_bytes(published.load([published.files[0]]), published.shape)
+    made = _shelf() / model
+    made.write_bytes(exported.onnx_bytes(published.load([published.files[0]]), published.shape))
     path.unlink()
-    return content
+    return made
+
+
+@cache
+def _shelf() -> Path:
+    """Where exported files wait for the next test: together they are some gigabytes."""
+    return Path(tempfile.mkdtemp(prefix="exported-"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cleared() -> Iterator[None]:
+    """No file outlives these tests."""
+    yield
+    shutil.rmtree(_shelf())
 
 
 def _published(name: str, model: str) -> Any:

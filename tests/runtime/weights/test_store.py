@@ -99,7 +99,7 @@ class Site:
         if kind in ("slow", "very-slow"):
             for start in range(0, len(body), 10_000):
                 handler.wfile.write(body[start : start + 10_000])
-                time.sleep(0.01 if kind == "slow" else 0.2)
+                time.sleep(0.01 if kind == "slow" else 1.0)
         else:
             handler.wfile.write(body)
         if kind == "stall":
@@ -570,14 +570,14 @@ def test_interrupted_download_all_does_not_wait(
 ) -> None:
     names = [f"{i}.pth" for i in range(6)]
     for name in names:
-        add(f"/very-slow/{name}", name=name)  # six seconds each
+        add(f"/very-slow/{name}", name=name)  # half a minute each
     main = threading.main_thread().ident
     assert main is not None
     threading.Timer(0.5, signal.pthread_kill, (main, signal.SIGINT)).start()
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         download_all(names)
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 15
     assert visible(folder) == []
 
 
