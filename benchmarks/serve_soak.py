@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
             _timed("81-megapixel PNG", lambda n: _ask(port, _multipart(bomb), 413), 50, server)
         )
         alive = _ask(port, _multipart(_noise(0)), 200)
-    with serving([*command, "--max-requests", "4"], "pytorch") as (port, server):
+    full = [*command, "--max-requests", "4", "--detection-models", "opencv"]
+    with serving(full, "pytorch") as (port, server):
         report.rows.append(_overload(port, server))
     path = report.save(args.out, args.tag)
     print(table(report.rows, COLUMNS), end="\n\n")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import re
+import shlex
 import signal
 import socket
 import sqlite3
@@ -18,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import cv2
@@ -28,6 +31,7 @@ from click.testing import CliRunner
 
 from deepface import DeepFace
 from deepface.cli.app import app
+from deepface.search.database.registry import known_databases
 from deepface.server.command import serve
 from deepface.server.settings import Settings, variable_of
 from tests.data import weight
@@ -69,16 +73,79 @@ def until_ready(url: str, started: subprocess.Popen[str]) -> None:
         time.sleep(0.1)
 
 
-def test_serve_runs_becomes_ready_and_ends_on_sigterm(pictures: Path) -> None:
+def lines_of(file: Path) -> list[tuple[str, str]]:
+    """The instructions of a Dockerfile, and what follows each."""
+    text = re.sub(r"^#.*\n", "", file.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    return [(word, rest.strip()) for word, _, rest in (x.partition(" ") for x in text.splitlines())]
+
+
+def variables_of(file: Path) -> dict[str, str]:
+    """The environment that a container is started with, unless told more."""
+    pairs: dict[str, dict[str, str]] = {"ARG": {}, "ENV": {}}
+    for instruction, rest in lines_of(file):
+        for word in shlex.split(rest) if instruction in pairs else ():
+            name, _, value = word.partition("=")
+            pairs[instruction][name] = Template(value).substitute(pairs["ARG"])
+    return pairs["ENV"]
+
+
+def command_of(file: Path, instruction: str) -> list[str]:
+    """What is run by the ENTRYPOINT or the HEALTHCHECK of a Dockerfile, with this Python."""
+    (rest,) = (rest for word, rest in lines_of(file) if word == instruction)
+    python, *words = json.loads(rest[rest.index("[") :])
+    assert python == "python"
+    return [sys.executable, *words]
+
+
+def test_the_dockerfiles_differ_in_pytorch_only() -> None:
+    cpu, cuda = DOCKERFILES
+    kept = [[x for x in lines_of(file) if "apt-get" not in x[1]] for file in (cpu, cuda)]
+    assert kept[0] == kept[1] and "download.pytorch.org/whl/cpu" in cpu.read_text()
+
+
+def test_compose_fits_the_image() -> None:
+    yaml = pytest.importorskip("yaml")
+    made = yaml.safe_load((CONTAINERS / "compose.yaml").read_text())
+    service, database = made["services"]["deepface"], made["services"]["database"]
+    build = service["build"]
+    assert (CONTAINERS / build["context"]).resolve() == ROOT
+    file = ROOT / build["dockerfile"]
+    lines = lines_of(file)
+    assert set(build["args"]) <= {rest.partition("=")[0] for word, rest in lines if word == "ARG"}
+    port = variables_of(file)["DEEPFACE_SERVER_PORT"]
+    assert [text.rpartition(":")[2] for text in service["ports"]] == [port]
+    assert port in next(rest for word, rest in lines if word == "EXPOSE").split()
+    volumes = [*service["volumes"], *database["volumes"]]
+    assert {text.partition(":")[0] for text in volumes} == set(made["volumes"])
+    assert service["volumes"] == [f"weights:{variables_of(file)['DEEPFACE_HOME']}"]
+    assert ("VOLUME", variables_of(file)["DEEPFACE_HOME"]) in lines
+    assert int(service["stop_grace_period"].rstrip("s")) > Settings.model_fields["drain"].default
+    assert service["depends_on"]["database"]["condition"] == "service_healthy"
+    assert "pg_isready" in database["healthcheck"]["test"][1]
+    given = service["environment"]
+    variable = known_databases()[given["DEEPFACE_DATABASE_TYPE"]].variable
+    assert set(given) == {"DEEPFACE_AUTH_TOKEN", "DEEPFACE_DATABASE_TYPE", variable}
+    user, name = (database["environment"][f"POSTGRES_{what}"] for what in ("USER", "DB"))
+    assert given[variable].startswith(f"postgresql://{user}:$")
+    assert given[variable].endswith(f"@database/{name}")
+
+
+def test_the_entry_point_of_the_image_becomes_ready_and_ends_on_sigterm(pictures: Path) -> None:
+    """Nothing is written but below DEEPFACE_HOME, as the file system of a container wants it."""
     weight("face_detection_yunet_2023mar.onnx")
     port, grpc_port = free_port(), free_port()
+    image = variables_of(DOCKERFILES[0])
+    assert image.pop("DEEPFACE_HOME") == "/data" and image["DEEPFACE_SERVER_HOST"] == "0.0.0.0"
     variables = {
+        **image,
+        "HOME": "/dev/null/none",
+        "DEEPFACE_SERVER_HOST": "127.0.0.1",
         "DEEPFACE_SERVER_PORT": str(port),
         "DEEPFACE_GRPC_PORT": str(grpc_port),
         "DEEPFACE_FACE_DETECTION_MODELS": "yunet",
     }
     url = f"http://127.0.0.1:{port}"
-    with process([sys.executable, "-m", "deepface.server"], **variables) as started:
+    with process(command_of(DOCKERFILES[0], "ENTRYPOINT"), **variables) as started:
         until_ready(url, started)
         fields = {"detector_backend": "yunet", "faces": "none"}
         files = {"img": (pictures / "a.jpg").read_bytes()}
@@ -86,7 +153,7 @@ def test_serve_runs_becomes_ready_and_ends_on_sigterm(pictures: Path) -> None:
         assert len(answer.json()["results"]) == 1
         with socket.create_connection(("127.0.0.1", grpc_port), timeout=10):
             pass
-        health = [sys.executable, "-m", "deepface.server.health"]
+        health = command_of(DOCKERFILES[0], "HEALTHCHECK")
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **variables}
         tries = (subprocess.run(health, env=environment, check=False) for _ in range(20))
         assert any(done.returncode == 0 for done in tries)  # it waits 4 s only
