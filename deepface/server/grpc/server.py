@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import grpc
@@ -82,23 +82,24 @@ class Calls:
             self._tokens.check(_metadata(context).get("authorization"))
         except Refused as refused:
             _abort(context, refused)
-        answers: queue.Queue[tuple[str, Future[Any]] | None] = queue.Queue(_WINDOW)
+        answers: queue.Queue[Future[Any] | None] = queue.Queue(_WINDOW)
         over = threading.Event()
-        context.add_callback(over.set)
+        if not context.add_callback(over.set):
+            return  # it has ended already
 
         def read() -> None:
             try:
                 for request in requests:
                     work = self._threads.submit(self._stream_answer, request, context)
-                    if not _put(answers, (request.id, work), over):
+                    if not _put(answers, work, over):
                         return
             except Exception as error:  # the caller has gone away
                 get_logger().info("a stream ended early: %s", type(error).__name__)
             _put(answers, None, over)
 
         threading.Thread(target=read, daemon=True, name="deepface-grpc-reader").start()
-        while (entry := answers.get()) is not None:
-            yield entry[1].result()
+        while (work := _get(answers, over)) is not None:
+            yield work.result()
 
     def _stream_answer(self, request: Any, context: Any) -> Any:
         answer = messages.StreamResponse(id=request.id)
@@ -205,14 +206,20 @@ def _abort(context: Any, refused: Refused) -> None:
     context.abort(_code(refused), refused.text)
 
 
+def _get(answers: queue.Queue[Any], over: threading.Event) -> Any:
+    """Wait for an entry, as long as the stream lives; ``None`` when it has ended."""
+    while not over.is_set():
+        with suppress(queue.Empty):
+            return answers.get(timeout=1)
+    return None
+
+
 def _put(answers: queue.Queue[Any], entry: Any, over: threading.Event) -> bool:
     """Wait for room, as long as the stream lives."""
     while not over.is_set():
-        try:
+        with suppress(queue.Full):
             answers.put(entry, timeout=1)
-        except queue.Full:
-            continue
-        return True
+            return True
     return False
 
 
