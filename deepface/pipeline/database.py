@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from itertools import chain
 from typing import Any
@@ -351,7 +351,11 @@ def unregister(
 
 
 def _several(given: Any) -> list[Any]:
-    return list(given) if isinstance(given, (list, tuple, set)) else [given]
+    """One value, or many: a list, or a column of a table or an array."""
+    if isinstance(given, np.ndarray):
+        given = given.tolist()
+    single = isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable)
+    return [given] if single else list(given)
 
 
 def _names_of(given: Any) -> list[str]:

@@ -380,6 +380,22 @@ def test_faces_are_listed_and_deleted(filled: Doors) -> None:
     assert filled.register(face(6)) == {"inserted": 1}
 
 
+@pytest.mark.parametrize("several", [list, tuple, set, iter, dict.fromkeys, np.array, "pandas"])
+@pytest.mark.parametrize("key", ["id", "img_name"])
+def test_many_are_unregistered_whatever_holds_them(filled: Doors, several: Any, key: str) -> None:
+    """Also a column of the table that list_faces gives: none is left out silently."""
+    if several == "pandas":
+        several = pytest.importorskip("pandas").Series
+    values = [row[key] for row in filled.list_faces()]
+    option = "identity_id" if key == "id" else "img_name"
+    wanted = several(values[:3])
+    if isinstance(wanted, dict):
+        wanted = wanted.keys()
+    deleted = filled.unregister(**{option: wanted})["deleted"]
+    assert deleted == sum(value in values[:3] for value in values) >= 3
+    assert len(filled.list_faces()) == len(values) - deleted
+
+
 @pytest.mark.parametrize(
     "which", [{}, {"identity_id": 1, "img_name": "x"}, {"img": face(0), "img_name": "x"}]
 )

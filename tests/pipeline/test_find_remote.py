@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deepface.errors import EmptyDatasource, PathNotFound
+from deepface.errors import DeepFaceError, EmptyDatasource, PathNotFound
 from deepface.search.folder import datastore
 from tests.database_servers import free_port, running
 from tests.pipeline.test_find import StandIn, find, model, names, picture
@@ -221,3 +221,28 @@ def test_passwords_are_not_kept(store: Store, tmp_path: Path) -> None:
     with pytest.raises(PathNotFound) as caught:
         find(picture(0), url.replace(password, "wrong123"))
     assert "wrong123" not in str(caught.value)
+
+
+def test_an_address_of_a_file(store: Store) -> None:
+    with pytest.raises(DeepFaceError, match=r"0\.png is a file|550 Not a directory"):
+        find(picture(0), f"{store.url}/0.png")
+
+
+def test_a_folder_of_this_machine_by_its_address(
+    tmp_path: Path,
+    model: StandIn,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is in it beside files is left out: who opens a pipe waits for ever."""
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "people"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(content(0))
+    os.mkfifo(folder / "pipe.png")
+    (folder / "folder.png").mkdir()
+    (folder / "link.png").symlink_to("a.png")
+    (folder / "dangling.png").symlink_to("nowhere")
+    (rows,) = find(picture(0), f"file://{folder}")
+    assert sorted(names(rows)) == ["a.png", "link.png"]
+    assert "pipe.png" in caplog.text

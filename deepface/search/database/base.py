@@ -144,7 +144,7 @@ class Page:
         for id_, name, value in rows:
             vectors.append(_vector(id_, value, decode))
             ids.append(id_)
-            names.append(name if isinstance(name, str) else "")
+            names.append(name_of(name))
         if len({len(vector) for vector in vectors}) > 1:
             lengths = {len(vector): id_ for id_, vector in zip(ids, vectors, strict=True)}
             raise DimensionMismatchError(
@@ -188,6 +188,8 @@ class Database(ABC):
     transactions: ClassVar[bool] = False
     #: What the driver raises; :meth:`explain` makes errors of ours of it.
     driver_errors: ClassVar[tuple[type[Exception], ...]] = ()
+    #: What a connection of the driver can do, by which it is known.
+    connection_method: ClassVar[str] = "cursor"
     #: Type of the ids of its records.
     id_type: ClassVar[type] = int
     #: Whether a connection may serve one thread after the other, after a :meth:`ping`.
@@ -377,6 +379,11 @@ def portions(values: Sequence[Any]) -> Iterator[list[Any]]:
     """Some values at a time: :data:`PORTION`."""
     for start in range(0, len(values), PORTION):
         yield list(values[start : start + PORTION])
+
+
+def name_of(value: Any) -> str:
+    """The name of a record: whatever else somebody has stored there is none."""
+    return value if isinstance(value, str) else ""
 
 
 def storable(name: str) -> str:

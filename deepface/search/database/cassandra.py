@@ -24,7 +24,7 @@ from cassandra.cluster import Cluster, NoHostAvailable
 from numpy.typing import NDArray
 
 from deepface.errors import DatabaseError, DuplicateEntryError
-from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, Stored
+from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, Stored, name_of
 from deepface.search.database.indexed import LOCKED, PARTS, IndexedDatabase, wait_for_turn
 
 #: Seconds to wait for a server that does not answer.
@@ -74,6 +74,7 @@ class Cassandra(IndexedDatabase):
     """
 
     reusable: ClassVar[bool] = True
+    connection_method: ClassVar[str] = "prepare"
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (
         DriverException,
         NoHostAvailable,
@@ -337,7 +338,7 @@ class Cassandra(IndexedDatabase):
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
         for rows in self._pages_of(criteria, "id, img_name", PAGE, -1):
-            yield from ((row[0], str(row[1] or "")) for row in rows)
+            yield from ((row[0], name_of(row[1])) for row in rows)
 
     def ids(self, criteria: Criteria) -> NDArray[np.int64]:
         pages = self._pages_of(criteria, "id", PAGE, -1)
@@ -467,12 +468,7 @@ def _checked(keyspace: str) -> str:
 
 def _options(details: Any) -> dict[str, Any]:
     """Arguments of ``Cluster``, with the keyspace."""
-    if isinstance(details, dict):
-        options = dict(details)
-    elif isinstance(details, str):
-        options = _parsed(details)
-    else:
-        raise DatabaseError("connection_details must be either a string or a dict.")
+    options = dict(details) if isinstance(details, dict) else _parsed(str(details))
     user, password = options.pop("username", None), options.pop("password", None)
     if user:
         options["auth_provider"] = PlainTextAuthProvider(user, password)

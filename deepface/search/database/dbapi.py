@@ -100,8 +100,6 @@ class DbApiDatabase(SqlDatabase):
     first_rows: ClassVar[str] = "OFFSET 0 ROWS FETCH NEXT {} ROWS ONLY"
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
-        if connection is None and not isinstance(details, (str, dict)):
-            raise DatabaseError("connection_details must be either a string or a dict.")
         self._connection: Any = connection or self.connect(details)
         #: Whether what is read ends its transaction, which would keep others from the lock.
         self._ends = connection is None

@@ -46,6 +46,7 @@ class Milvus(Database):
         connection: a ``MilvusClient`` of the caller's.
     """
 
+    connection_method: ClassVar[str] = "has_collection"
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (MilvusException,)
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
@@ -156,10 +157,11 @@ def _why_not(file: str | os.PathLike[str], text: object) -> str:
     if find_spec("milvus_lite") is None:
         return "files need milvus-lite: pip install milvus-lite"
     path = Path(file)
-    there = path if path.exists() else path.parent
+    exists = os.path.exists(path)  # noqa: PTH110 - false also for names that are too long
+    there = path if exists else path.parent
     if not os.access(there, os.R_OK | os.W_OK | (os.X_OK if there.is_dir() else 0)):
         return f"check that {there} exists and that you may read and write it"
-    if path.exists() and "Open local milvus failed" in str(text):
+    if exists and "Open local milvus failed" in str(text):
         return f"it is in use by another program, or is no Milvus file ({text})"
     return str(text)
 

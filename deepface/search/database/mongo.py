@@ -21,7 +21,16 @@ from pymongo.errors import (
 )
 
 from deepface.errors import DatabaseError, DuplicateEntryError
-from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, Stored, storable
+from deepface.search.database.base import (
+    PAGE,
+    Criteria,
+    Id,
+    Page,
+    Record,
+    Stored,
+    name_of,
+    storable,
+)
 from deepface.search.database.indexed import LOCKED, IndexedDatabase, wait_for_turn
 
 #: Milliseconds to wait for a server that does not answer.
@@ -43,6 +52,7 @@ class Mongo(IndexedDatabase):
         connection: a ``MongoClient`` of the caller's.
     """
 
+    connection_method: ClassVar[str] = "list_database_names"
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (PyMongoError,)
     reusable: ClassVar[bool] = True
 
@@ -182,7 +192,7 @@ class Mongo(IndexedDatabase):
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
         for faces in self._pages_of(criteria, ("img_name",), PAGE, -1):
-            yield from ((face["sequence"], str(face.get("img_name"))) for face in faces)
+            yield from ((face["sequence"], name_of(face.get("img_name"))) for face in faces)
 
     def _pages_of(
         self, criteria: Criteria, fields: Sequence[str], size: int, after: int

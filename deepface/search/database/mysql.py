@@ -83,6 +83,7 @@ class MySQL(SqlDatabase):
     """
 
     tables: ClassVar[dict[str, str]] = _TABLES
+    connection_method: ClassVar[str] = "server_status"
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (pymysql.Error,)
     reusable: ClassVar[bool] = True
 

@@ -26,8 +26,9 @@ from deepface.search.database.base import (
 
 #: Records that an exact search compares with at a time.
 _PAGE = 5000
-#: Neighbours of an approximate search when the caller does not say, as published.
-_NEIGHBOURS = 20
+#: Neighbours of an approximate search when the caller does not say, as published; most that every
+#: engine gives.
+_NEIGHBOURS, _MOST = 20, 10_000
 
 
 class Hit(NamedTuple):
@@ -88,8 +89,10 @@ def find_approximately(
 ) -> list[list[Hit]]:
     """Compare with the neighbours that the index names; arguments as for :func:`find_exactly`.
 
-    Distances are exact. ``k`` is 20 when it is ``None``.
+    Distances are exact. ``k`` is 20 when it is ``None``; where it is very large, all are compared.
     """
+    if k is not None and k > _MOST:
+        return find_exactly(database, criteria, probes, metric, limit, k)
     dimensions = database.dimensions(criteria)
     if dimensions is None:
         raise nothing_registered(criteria, "search")

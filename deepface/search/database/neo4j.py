@@ -28,6 +28,7 @@ from deepface.search.database.base import (
     Page,
     Record,
     Vectors,
+    name_of,
     storable,
 )
 
@@ -54,6 +55,7 @@ class Neo4j(Database):
 
     reusable: ClassVar[bool] = True
     transactions: ClassVar[bool] = True
+    connection_method: ClassVar[str] = "verify_connectivity"
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (Neo4jError, DriverError)
     id_type: ClassVar[type] = str
 
@@ -195,7 +197,7 @@ class Neo4j(Database):
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
         for rows in self._pages_of(criteria, f"{_ID}, n.img_name", PAGE):
-            yield from ((str(id_), str(name or "")) for id_, name in rows)
+            yield from ((str(id_), name_of(name)) for id_, name in rows)
 
     def _pages_of(self, criteria: Criteria, columns: str, size: int) -> Iterator[list[Any]]:
         with self._running(size) as running:

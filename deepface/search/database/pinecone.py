@@ -39,6 +39,7 @@ class Pinecone(Database):
     """
 
     reusable: ClassVar[bool] = True
+    connection_method: ClassVar[str] = "has_index"
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (PineconeError,)
     id_type: ClassVar[type] = str
 

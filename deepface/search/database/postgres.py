@@ -84,6 +84,7 @@ class Postgres(SqlDatabase):
     """
 
     tables: ClassVar[dict[str, str]] = _TABLES
+    connection_method: ClassVar[str] = "pgconn"
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
     reusable: ClassVar[bool] = True
 

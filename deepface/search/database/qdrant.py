@@ -38,6 +38,7 @@ class Qdrant(Database):
         connection: a ``QdrantClient`` of the caller's.
     """
 
+    connection_method: ClassVar[str] = "get_collections"
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (ApiException,)
     id_type: ClassVar[type] = str
 

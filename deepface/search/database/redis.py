@@ -33,6 +33,7 @@ class Redis(IndexedDatabase):
         connection: a ``redis.Redis`` of the caller's; ``decode_responses`` is off.
     """
 
+    connection_method: ClassVar[str] = "get_connection_kwargs"
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (redis.RedisError,)
     reusable: ClassVar[bool] = True
     #: What all keys begin with.

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from deepface.errors import DatabaseError, MissingPackageError, UnimplementedError, reason_of
+from deepface.errors import (
+    DatabaseError,
+    DeepFaceError,
+    MissingPackageError,
+    UnimplementedError,
+    reason_of,
+)
 from deepface.runtime.additions import additions
 from deepface.runtime.home import path_from_env
 from deepface.search.database.base import Database
@@ -103,10 +110,12 @@ def open_database(
                 f"nothing says where the database {database_type!r} is: pass connection_details or "
                 f"set {entry.variable}"
             )
+    if connection is None and details is not None:
+        _check_details(details)
     adapter = _adapter(database_type)
     database: Database | None = None
     try:
-        database = adapter(details, connection)
+        database = _opened(database_type, adapter, details, connection)
         yield database
     except adapter.driver_errors as error:
         place = details if connection is None else connection
@@ -119,6 +128,41 @@ def open_database(
     finally:
         if database is not None and connection is None:
             database.close()
+
+
+def _check_details(details: Any) -> None:
+    if isinstance(details, dict):
+        is_some = all(isinstance(key, str) for key in details)
+    else:
+        is_some = isinstance(details, (str, os.PathLike))
+    if not is_some:
+        raise DatabaseError(
+            "connection_details must be either a string or a dict. It is of type "
+            f"{type(details).__name__}{', with keys that are no texts' * isinstance(details, dict)}"
+        )
+    if not details:
+        raise DatabaseError("connection_details is empty: say where the database is")
+
+
+def _opened(database_type: str, adapter: type[Database], details: Any, connection: Any) -> Database:
+    """An adapter, or an error of ours for what is no address and no connection."""
+    driver = _entry(database_type).driver or "sqlite3"
+    if connection is not None and not hasattr(connection, adapter.connection_method):
+        raise DatabaseError(
+            f"connection must be an open connection of {driver}, but it is of type "
+            f"{type(connection).__name__}"
+        )
+    try:
+        return adapter(details, connection)
+    except Exception as error:  # whatever a driver makes of what is no address
+        if isinstance(error, (DeepFaceError, OSError, *adapter.driver_errors)):
+            raise
+        # Others than these may quote a password.
+        what = f": {error}" if isinstance(error, TypeError) else ""
+        raise DatabaseError(
+            f"connection_details of the database {database_type!r} are not what {driver} takes "
+            f"({type(error).__name__}{what})"
+        ) from None
 
 
 def _adapter(database_type: str) -> type[Database]:

@@ -25,6 +25,7 @@ from deepface.search.database.base import (
     Record,
     Stored,
     Vectors,
+    name_of,
     portions,
     storable,
 )
@@ -120,7 +121,7 @@ class SqlDatabase(IndexedDatabase):
         return {
             face
             for face, vector, model, detector, aligned, normalized in rows
-            if vector == vectors[face]
+            if vector == vectors.get(face)
             or Criteria(model, detector, bool(aligned), bool(normalized)) == criteria
         }
 
@@ -154,7 +155,7 @@ class SqlDatabase(IndexedDatabase):
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
         for rows in self._pages_of(criteria, "id, img_name", PAGE, -1):
-            yield from ((id_, str(name or "")) for id_, name in rows)
+            yield from ((id_, name_of(name)) for id_, name in rows)
 
     def _pages_of(
         self, criteria: Criteria, columns: str, size: int, after: int

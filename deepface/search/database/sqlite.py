@@ -137,9 +137,12 @@ class SQLite(SqlDatabase):
 
 
 def _path(details: Any) -> str:
-    if isinstance(details, dict):
-        return str(details.get("database", details.get("path", "")))
-    return os.fspath(default_path() if details is None else details)
+    if not isinstance(details, dict):
+        return os.fspath(default_path() if details is None else details)
+    given = details.get("database", details.get("path"))
+    if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
+        raise DatabaseError("connection_details need the path of a file as 'database'")
+    return str(os.fspath(given))
 
 
 def _connect(details: Any) -> sqlite3.Connection:

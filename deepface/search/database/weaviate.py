@@ -26,7 +26,16 @@ from weaviate.exceptions import (
 
 from deepface.errors import DatabaseError
 from deepface.logger import get_logger
-from deepface.search.database.base import PAGE, Criteria, Database, Id, Page, Record, Vectors
+from deepface.search.database.base import (
+    PAGE,
+    Criteria,
+    Database,
+    Id,
+    Page,
+    Record,
+    Vectors,
+    name_of,
+)
 from deepface.search.database.weaviate_options import Options, connected
 
 #: Bytes of one request: servers take 10 MB where nobody says otherwise.
@@ -66,6 +75,7 @@ class Weaviate(Database):
     """
 
     reusable: ClassVar[bool] = True
+    connection_method: ClassVar[str] = "get_meta"
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (WeaviateBaseError,)
     id_type: ClassVar[type] = str
 
@@ -217,7 +227,7 @@ class Weaviate(Database):
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
         for found in self._objects(criteria, ["img_name"], PAGE):
-            yield str(found.uuid), str(found.properties.get("img_name") or "")
+            yield str(found.uuid), name_of(found.properties.get("img_name"))
 
     def _objects(self, criteria: Criteria, properties: list[str], size: int) -> Iterator[Any]:
         collection = self._collection(criteria)

@@ -59,10 +59,9 @@ class Options:
         Raises:
             DatabaseError: there are others, or values that cannot be.
         """
-        if isinstance(details, str):
-            details = _parsed(details) if details.lstrip().startswith("{") else {"url": details}
         if not isinstance(details, dict):
-            raise DatabaseError("connection_details must be a URL, a dict or its JSON text")
+            text = str(details)
+            details = _parsed(text) if text.lstrip().startswith("{") else {"url": text}
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(details) - set(known)):
             raise DatabaseError(

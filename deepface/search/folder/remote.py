@@ -112,10 +112,15 @@ class RemoteFolder:
             listed = files.find(root, detail=True)
         except Exception as error:  # of a driver, which may be any
             raise self._unreachable(error) from error
+        if set(listed) == {root}:
+            raise PathNotFound(f"Passed path {self.name} is a file: db_path must be a folder.")
         for path, info in sorted(listed.items(), key=lambda item: _order(item[0])):
             identity = f"{self.name}/{path.removeprefix(root).lstrip('/')}"
             if path.lower().endswith(SUFFIXES):
-                if info.get("size") == 0:
+                if info.get("type") == "other" and not files.isfile(path):
+                    # Who opens a pipe waits for ever.
+                    found.left_out.setdefault("they are no regular files", []).append(identity)
+                elif info.get("size") == 0:
                     found.left_out.setdefault("they are empty", []).append(identity)
                 else:
                     found.files[identity] = _hash(info)

@@ -68,3 +68,7 @@ def test_index_and_comparison_agree(opener: Opener) -> None:
         database.build_index(CRITERIA, 8, 3)
         exact = find_exactly(database, CRITERIA, probes, "euclidean", math.inf, 3)
         assert find_approximately(database, CRITERIA, probes, "euclidean", math.inf, 3) == exact
+        everybody = find_exactly(database, CRITERIA, probes, "euclidean", math.inf, None)
+        for k in (10_000, 2**31, 2**63, 10**30):
+            hits = find_approximately(database, CRITERIA, probes, "euclidean", math.inf, k)
+            assert hits == everybody
