@@ -5,13 +5,14 @@
     with Client("http://127.0.0.1:5005", token="...") as faces:
         faces.represent("ann.jpg", model_name="Facenet")
 
-Pictures are read and decoded nowhere but on the server: this module imports no network.
+Faces are looked for nowhere but on the server: this module imports no network.
 """
 
 from __future__ import annotations
 
 import base64
-from pathlib import Path
+import json
+import os
 from typing import Any
 
 import cv2
@@ -19,14 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface import errors
-from deepface.errors import DeepFaceError, MissingPackageError, as_ours
+from deepface.errors import DeepFaceError, MissingPackageError
+from deepface.images.arrays import to_bgr
+from deepface.images.batch import open_batch
+from deepface.images.decode import Encoded
+from deepface.images.header import detect_image_format
+from deepface.images.load import item_name, read_item
 
 try:
     import httpx
 except ModuleNotFoundError as error:
     raise MissingPackageError('the client needs httpx: pip install "deepface[client]"') from error
 
-_PNG = b"\x89PNG"
 #: What a list of embeddings starts with.
 _NUMBERS = (float, int, np.floating)
 
@@ -35,9 +40,8 @@ class Client:
     """A connection to a server; usable from several threads.
 
     Every function takes the fields of its route, which are listed under ``/docs``, as keywords. A
-    picture is a path, the bytes of a JPEG or PNG file, an array ``(H, W, 3)`` BGR ``uint8``, or
-    text that the server understands (``data:image/...``, or a URL where it takes them); or a list
-    of these, where the function takes many.
+    picture is what the library takes for one, floats rounded to 8 bits; a URL goes to the server,
+    which may not take it. Where the function takes many, so does this.
 
     Args:
         url: where the server is.
@@ -48,11 +52,15 @@ class Client:
     def __init__(
         self, url: str = "http://127.0.0.1:5005", token: str | None = None, timeout: float = 60
     ) -> None:
-        headers = {"X-Request-Timeout": str(timeout)}
+        headers: dict[str, str | bytes] = {"X-Request-Timeout": str(timeout)}
         if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
+            headers["Authorization"] = f"Bearer {token}".encode()
         # The server says when the time is up; the connection is patient a little longer.
-        self._http = httpx.Client(base_url=url, headers=headers, timeout=timeout + 5)
+        self._http = httpx.Client(
+            base_url=url,
+            headers=headers,  # type: ignore[arg-type]
+            timeout=timeout + 5,
+        )
 
     def __enter__(self) -> Client:
         return self
@@ -121,9 +129,22 @@ class Client:
         return results
 
     def _ask(self, method: str, route: str, **fields: Any) -> dict[str, Any]:
-        sent: dict[str, Any] = {"json": fields} if method == "POST" else {"params": fields}
-        answer = self._http.request(method, route, **sent)
-        body: dict[str, Any] = answer.json()
+        fields = {name: value for name, value in fields.items() if value is not None}
+        sent: dict[str, Any] = {"params": fields}
+        if method == "POST":
+            sent = {
+                "content": json.dumps(fields, default=_plain, allow_nan=False),
+                "headers": {"Content-Type": "application/json"},
+            }
+        try:
+            answer = self._http.request(method, route, **sent)
+        except httpx.HTTPError as error:
+            raise DeepFaceError(f"{self._http.base_url}: {error}") from error
+        try:
+            body: dict[str, Any] = answer.json()
+        except ValueError:
+            text = f"{answer.url} answers {answer.status_code}, and no JSON: {answer.text[:200]}"
+            raise DeepFaceError(text) from None
         if answer.is_error:
             raise _error(body)
         return body
@@ -133,30 +154,34 @@ def picture(value: Any) -> Any:
     """What JSON holds for a picture, an embedding, or a list of pictures.
 
     Raises:
-        ImgNotFound: there is no such file.
-        DeepFaceError: it cannot be read.
+        DeepFaceError: as the library says of what it cannot read.
     """
-    if isinstance(value, (list, tuple)):
-        if value and isinstance(value[0], _NUMBERS):
-            return [float(number) for number in value]
-        return [picture(item) for item in value]
-    if isinstance(value, np.ndarray):
-        if value.ndim == 1:
-            return value.tolist()
-        if value.ndim == 4:
-            return [picture(item) for item in value]
-        value = cv2.imencode(".png", value)[1].tobytes()
-    elif isinstance(value, (str, Path)):
-        if str(value).lower().startswith(("data:image/", "http://", "https://")):
-            return str(value)
-        try:
-            value = Path(value).read_bytes()
-        except FileNotFoundError:
-            raise errors.ImgNotFound(f"Confirm that {value} exists") from None
-        except OSError as error:
-            raise as_ours(error, f"Exception while loading {value}") from None
-    kind = "png" if value.startswith(_PNG) else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(value).decode()}"
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return value.tolist()
+    if isinstance(value, (list, tuple)) and value and isinstance(value[0], _NUMBERS):
+        return [float(number) for number in value]
+    batch = open_batch(value)
+    if not batch.single:
+        return [picture(item) for item in batch]
+    if isinstance(value, str) and value.lower().startswith(("data:image/", "http://", "https://")):
+        return value
+    content = read_item(value, item_name(value))
+    kind = detect_image_format(content.data) if isinstance(content, Encoded) else None
+    if isinstance(content, Encoded) and kind is not None:
+        data = content.data
+    else:
+        pixels = content.decode() if isinstance(content, Encoded) else to_bgr(content)
+        kind, data = "png", cv2.imencode(".png", pixels)[1].tobytes()
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _plain(value: Any) -> Any:
+    """A field that JSON does not know."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    raise errors.DataTypeError(f"a field cannot be sent: {value!r}")
 
 
 def _pixels(text: str) -> NDArray[np.float64]:
@@ -168,7 +193,7 @@ def _pixels(text: str) -> NDArray[np.float64]:
 
 def _error(body: dict[str, Any]) -> DeepFaceError:
     """The library's error that the server met."""
-    name = body["code"].title().replace("_", "")
+    name = str(body.get("code")).title().replace("_", "")
     kind = getattr(errors, name, DeepFaceError)
-    text = body.get("error") or body.get("exception") or body.get("message")
+    text = body.get("error") or body.get("exception") or body.get("message") or str(body)
     return kind(text)  # type: ignore[no-any-return]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from deepface import DeepFace
 from deepface.client import Client
@@ -79,3 +84,65 @@ def test_its_functions_are_those_of_the_library(
             client.represent(a, max_faces="x", **SFACE)
         with Client(url) as nobody, pytest.raises(DeepFaceError, match="token"):
             nobody.represent(a, **SFACE)
+
+
+def test_a_picture_is_what_the_library_takes_for_one(pictures: Path, model: None) -> None:
+    path = pictures / "a.jpg"
+    pixels = read(path)
+    webp = cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()
+    one: list[Any] = [
+        path, bytearray(path.read_bytes()), memoryview(path.read_bytes()), webp, io.BytesIO(webp),
+        Image.open(path), pixels, pixels[..., 0], pixels / 255, pixels.astype(np.float32),
+        pixels.astype(np.uint16) * 256, pixels > 128, np.dstack([pixels, pixels[..., :1]]),
+    ]  # fmt: skip
+    bad: list[Any] = [
+        None, 5, {"a"}, b"no picture", "nowhere.jpg", pictures, np.zeros((0, 0, 3), np.uint8),
+        np.array(5), pixels * 2.0, pixels.astype(complex), [path, None],
+    ]  # fmt: skip
+    with live() as (url, _), Client(url) as client:
+        for value in one:
+            alone = io.BytesIO(webp) if isinstance(value, io.BytesIO) else value
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+                alone = pixels  # they are sent rounded
+            same(client.represent(value, **SFACE), DeepFace.represent(alone, **SFACE))
+        assert len(client.represent((x for x in [path, pixels]), **SFACE)) == 2
+        assert client.represent([], **SFACE) == []
+        for value in bad:
+            with pytest.raises(DeepFaceError):
+                client.represent(value, **SFACE)
+
+
+def test_fields_are_of_any_type(pictures: Path, tmp_path: Path, model: None) -> None:
+    path, place = pictures / "a.jpg", str(tmp_path / "faces.db")
+    given: dict[str, Any] = {"database_type": "sqlite", "connection_details": place}
+    with live(**given) as (url, _), Client(url) as client:
+        options = {**SFACE, "max_faces": np.int64(1), "align": np.bool_(True), "l2_normalize": None}
+        assert len(client.represent(path, **options)) == 1
+        assert client.register(path, img_name=Path("x"), **SFACE) == {"inserted": 1}
+        assert client.unregister(img_name="x", identity_id=None, **SFACE) == {"deleted": 1}
+        with pytest.raises(DeepFaceError, match="cannot be sent"):
+            client.represent(path, align=object(), **SFACE)
+        with pytest.raises(ValueError, match="float"):
+            client.verify(path, path, threshold=float("nan"), **SFACE)
+
+
+def test_what_is_no_answer_is_an_error_of_the_library(pictures: Path) -> None:
+    class Gateway(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(502)
+            self.end_headers()
+            self.wfile.write(b"<html>Bad gateway</html>")
+
+    server = HTTPServer(("127.0.0.1", 0), Gateway)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    with Client(url) as client, pytest.raises(DeepFaceError, match=r"502.*Bad gateway"):
+        client.represent(pictures / "a.jpg")
+    server.shutdown()
+    server.server_close()
+    with Client(url) as client, pytest.raises(DeepFaceError, match=url):
+        client.represent(pictures / "a.jpg")
+    with live(tokens="schl\u00fcssel") as (url, _):
+        for token, text in (("schl\u00fcssel", "Galleries"), ("other", "token"), ("a\nb", url)):
+            with Client(url, token=token) as client, pytest.raises(DeepFaceError, match=text):
+                client.find(pictures / "a.jpg", "none")

@@ -276,22 +276,19 @@ def test_a_caller_who_leaves_a_stream_leaves_nothing_behind(colors: ColorModel, 
     represent = pb.RepresentRequest(img=pb.Image(content=encoded(1)), **SKIP)
     request = messages.StreamRequest(id="x", represent=represent)
 
-    def is_free() -> bool:
-        with contextlib.suppress(grpc.RpcError):  # streams that end at the moment
-            return bool(stub.Represent(represent, timeout=60).result)
+    def is_served_and_leaves() -> bool:
+        asked: queue.Queue[Any] = queue.Queue()
+        asked.put(request)
+        endless = iter(asked.get, None) if idle else iter(lambda: request, None)
+        answers = made.Stream(endless, timeout=60)
+        with contextlib.suppress(grpc.RpcError):  # those before it are still ending
+            return bool(next(answers).result and answers.cancel())
+        asked.put(None)
         return False
 
-    with serving(max_requests=2) as stub:
+    with serving(max_requests=2) as made:
         for _ in range(6):
-            asked: queue.Queue[Any] = queue.Queue()
-            asked.put(request)
-            endless = iter(asked.get, None) if idle else iter(lambda: request, None)
-            waiting_for(is_free)
-            answers = stub.Stream(endless, timeout=60)
-            assert next(answers).result
-            answers.cancel()
-            asked.put(None)
-        waiting_for(is_free)
+            waiting_for(is_served_and_leaves)
 
 
 def test_the_deadline_of_a_call(stub: Any) -> None:

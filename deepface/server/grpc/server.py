@@ -84,7 +84,13 @@ class Calls:
             _abort(context, refused)
         answers: queue.Queue[Future[Any] | None] = queue.Queue(_WINDOW)
         over = threading.Event()
-        if not context.add_callback(over.set):
+
+        def end() -> None:
+            over.set()
+            with suppress(queue.Full):
+                answers.put_nowait(None)  # wakes who waits below
+
+        if not context.add_callback(end):
             return  # it has ended already
 
         def read() -> None:
@@ -98,7 +104,7 @@ class Calls:
             _put(answers, None, over)
 
         threading.Thread(target=read, daemon=True, name="deepface-grpc-reader").start()
-        while (work := _get(answers, over)) is not None:
+        while not over.is_set() and (work := answers.get()) is not None:
             yield work.result()
 
     def _stream_answer(self, request: Any, context: Any) -> Any:
@@ -204,14 +210,6 @@ def _code(refused: Refused) -> Any:
 
 def _abort(context: Any, refused: Refused) -> None:
     context.abort(_code(refused), refused.text)
-
-
-def _get(answers: queue.Queue[Any], over: threading.Event) -> Any:
-    """Wait for an entry, as long as the stream lives; ``None`` when it has ended."""
-    while not over.is_set():
-        with suppress(queue.Empty):
-            return answers.get(timeout=1)
-    return None
 
 
 def _put(answers: queue.Queue[Any], entry: Any, over: threading.Event) -> bool:
