@@ -37,9 +37,7 @@ def run(settings: Settings) -> None:
         from deepface.server.grpc import serve_beside
 
         grpc_server = serve_beside(service)
-    # What is there once the models are built stays: collections of garbage, which keep everybody
-    # waiting, need not look at it each time.
-    service.when_ready(gc.freeze)
+    service.when_ready(_spare_collections)
     threading.Thread(target=service.prepare, daemon=True).start()
     get_logger().info("REST on http://%s:%d", settings.host, settings.port)
     try:
@@ -48,6 +46,12 @@ def run(settings: Settings) -> None:
         if grpc_server is not None:
             grpc_server.stop(settings.drain).wait()
         service.close()
+
+
+def _spare_collections() -> None:
+    """Collections of garbage keep everybody waiting: let them pass over what is there for good."""
+    gc.collect()
+    gc.freeze()
 
 
 def configuration(service: Service) -> uvicorn.Config:
