@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -234,17 +233,20 @@ class TestCutOff:
         assert embedder.done == [str(tmp_path / "0.jpg"), str(tmp_path / "3.jpg")]
 
 
-#: Builds a gallery at 10 ms per picture, and prints how many it had to embed.
+#: Builds a gallery, tells of each picture that is kept, and prints how many it had to embed. With
+#: "steps" it waits for a line, or for the end of all lines, before it goes on to the next picture.
 _BUILD = """
-import sys, time
+import sys
 from tests.search.folder.galleries import Embedder, store
 from deepface.search.folder import refresh
-class Slow(Embedder):
+class Telling(Embedder):
     def __call__(self, files):
         for pair in super().__call__(files):
-            time.sleep(0.01)
             yield pair
-embedder = Slow()
+            print("kept", flush=True)  # the journal has it when the next one is asked for
+            if sys.argv[2] == "steps":
+                sys.stdin.readline()
+embedder = Telling()
 print("ready", flush=True)
 sys.stdin.readline()
 found = refresh(store(sys.argv[1]), embedder, silent=True)
@@ -252,17 +254,33 @@ print(len(embedder.done), len(found), flush=True)
 """
 
 
-def builder(folder: Path) -> subprocess.Popen[str]:
+def builder(folder: Path, steps: str = "") -> subprocess.Popen[str]:
     """A process that is about to build the gallery, once a line is written to it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _BUILD, str(folder)],
+        [sys.executable, "-c", _BUILD, str(folder), steps],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    wait_for(process, "ready")
     return process
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> None:
+    """Read lines until one has this in it."""
+    assert process.stdout is not None
+    assert any(text in line for line in iter(process.stdout.readline, ""))
+
+
+def last_line(process: subprocess.Popen[str]) -> str:
+    """What a process prints last, when nothing more is written to it."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.close()
+    last = process.stdout.read().splitlines()[-1]
+    process.wait()
+    process.stdout.close()
+    return last
 
 
 def start(process: subprocess.Popen[str]) -> None:
@@ -274,14 +292,12 @@ def start(process: subprocess.Popen[str]) -> None:
 def test_two_processes_at_once(tmp_path: Path) -> None:
     for number in range(60):
         write_picture(tmp_path / f"{number}.jpg", f"{number % 3} {number}")
-    processes = [builder(tmp_path) for _ in range(3)]
-    for process in processes:
+    processes = [builder(tmp_path, steps) for steps in ("steps", "", "")]
+    for number, process in enumerate(processes):
         start(process)
-    outputs = [process.communicate(timeout=60)[0].splitlines() for process in processes]
-    counts = [tuple(int(number) for number in lines[-1].split()) for lines in outputs]
-    assert sorted(counts) == [(0, 80), (0, 80), (60, 80)], "one builds, the others wait"
-    waiting = [lines for lines in outputs if "another process is working on" in lines[0]]
-    assert len(waiting) == 2
+        wait_for(process, "another process is working on" if number else "kept")
+    counts = [last_line(process) for process in processes]
+    assert counts == ["60 80", "0 80", "0 80"], "one builds, the others wait"
     same(store(tmp_path).load(), fresh_build(tmp_path))
 
 
@@ -298,20 +314,18 @@ def test_threads_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 def test_killed_and_resumed(tmp_path: Path) -> None:
-    for number in range(60):
+    for number in range(20):
         write_picture(tmp_path / f"{number}.jpg", f"{number % 3} {number}")
-    generator = random.Random(0)
-    for _ in range(3):
-        process = builder(tmp_path)
-        start(process)
-        time.sleep(generator.uniform(0.05, 0.2))
+    for count in (1, 7, 4):
+        process = builder(tmp_path, "steps")
+        for _ in range(count):
+            start(process)
+            wait_for(process, "kept")
         process.kill()
         process.communicate()
-    before = sum(path.read_bytes().count(b"\n") for path in tmp_path.glob("*.journal"))
-    assert 0 < before < 60
     embedder = Embedder()
     found = refresh(store(tmp_path), embedder)
-    assert len(embedder.done) == 60 - before, "nothing that was done is done again"
+    assert len(embedder.done) == 20 - 12, "nothing that was done is done again"
     same(found, fresh_build(tmp_path))
 
 
