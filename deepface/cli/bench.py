@@ -25,7 +25,7 @@ _BATCH_SIZES = (1, 8, 32)
 @click.command(cls=Command)
 @click.argument("inputs", nargs=-1)
 @click.option(
-    "--seconds", type=click.FloatRange(min=0.1), default=5.0, help="For each figure. [default: 5]"
+    "--seconds", type=click.FloatRange(0.1, 3600), default=5.0, help="For each figure. [default: 5]"
 )
 @options(
     *("detector_backend", "model_name", "actions", "align", "border", "min_face_size"),
@@ -88,7 +88,7 @@ def _measured(call: Callable[[], int | None], seconds: float) -> tuple[float, in
     """Median duration of a call, after one that builds the models; and what it gives."""
     result = call()
     durations: list[float] = []
-    while sum(durations) < seconds:
+    while not durations or sum(durations) < seconds:
         start = time.perf_counter()
         call()
         durations.append(time.perf_counter() - start)

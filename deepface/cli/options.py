@@ -79,10 +79,9 @@ class Words(click.ParamType):  # type: ignore[type-arg]
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> list[str]:
-        """To a list."""
-        return [
-            word for word in (part.strip(" '\"") for part in value.strip("[]()").split(",")) if word
-        ]
+        """To a list, which has some."""
+        parts = (part.strip(" '\"") for part in value.strip("[]()").split(","))
+        return [word for word in parts if word] or self.fail("there is no word in it")
 
 
 class Name(click.ParamType):  # type: ignore[type-arg]

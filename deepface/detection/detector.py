@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.arguments import shown
 from deepface.detection.canvas import Canvas
 from deepface.detection.card import DetectorCard
-from deepface.errors import DataTypeError
+from deepface.errors import DataTypeError, InvalidArgument
 from deepface.runtime.execution.batching import group_indices, halving
 from deepface.runtime.execution.device import requested_device
 from deepface.types import FacialAreaRegion, Image
@@ -143,12 +145,15 @@ def threshold_from_env(variable: str, default: float) -> float:
     """A detector's threshold: environment variable ``variable``, read at each call.
 
     Raises:
-        ValueError: the variable is set to something that is no number.
+        InvalidArgument: the variable is set to something that is no number, or infinite.
     """
     text = os.environ.get(variable)
     if not text:
         return default
     try:
-        return float(text)
+        threshold = float(text)
     except ValueError:
-        raise ValueError(f"environment variable {variable}={text!r} is not a number") from None
+        threshold = math.nan
+    if not math.isfinite(threshold):
+        raise InvalidArgument(f"environment variable {variable}={shown(text)} is not a number")
+    return threshold

@@ -24,7 +24,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from deepface.errors import DataTypeError, DeepFaceError, ImageTooLarge
+from deepface.arguments import shown
+from deepface.errors import DataTypeError, ImageTooLarge, InvalidArgument
 
 BYTES_VARIABLE = "DEEPFACE_MAX_IMAGE_BYTES"
 PIXELS_VARIABLE = "DEEPFACE_MAX_IMAGE_PIXELS"
@@ -129,5 +130,7 @@ def _positive(variable: str, default: float) -> float:
     except ValueError:
         value = 0
     if not 0 < value < float("inf"):
-        raise DeepFaceError(f"environment variable {variable}={text!r} is not a positive number")
+        raise InvalidArgument(
+            f"environment variable {variable}={shown(text)} is not a positive number"
+        )
     return value

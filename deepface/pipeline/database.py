@@ -18,6 +18,7 @@ from deepface.errors import (
     DataTypeError,
     DuplicateEntryError,
     FaceNotDetected,
+    InvalidArgument,
     UnimplementedError,
 )
 from deepface.images.batch import Batch, open_batch
@@ -138,7 +139,7 @@ def _check_names(img_name: Any, batch: Batch) -> None:
         if not isinstance(name, str):
             raise DataTypeError(f"img_name[{number}] must be a text, but is {name!r}")
     if batch.single or batch.total != len(img_name):
-        raise ValueError(
+        raise InvalidArgument(
             f"img_name has {len(img_name)} names, but img "
             f"{'is one picture' if batch.single else f'has {batch.total} pictures'}: pass one name "
             "for all, or a list of pictures and as many names"
@@ -242,7 +243,7 @@ def identify(
     check_metric(distance_metric)
     batch = open_batch(img)
     if batch.total != 1:
-        raise ValueError(
+        raise InvalidArgument(
             "identify expects a single image: call it for each, or use search for many"
         )
     threshold = find_threshold(criteria.model_name, distance_metric)
@@ -335,7 +336,7 @@ def unregister(
     """See :func:`deepface.DeepFace.unregister`; ``pipeline`` embeds, with ``return_face``."""
     criteria = criteria_of(pipeline)
     if sum(given is not None for given in (identity_id, img_name, img)) != 1:
-        raise ValueError("say which faces: pass one of identity_id, img_name and img")
+        raise InvalidArgument("say which faces: pass one of identity_id, img_name and img")
     with opened() as database:
         if identity_id is not None:
             ids = _several(identity_id)

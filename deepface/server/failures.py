@@ -16,6 +16,7 @@ from typing import Any
 from deepface.errors import (
     DatabaseError,
     DeepFaceError,
+    DeviceNotAvailable,
     ImageTooLarge,
     MachineError,
     MissingPackageError,
@@ -30,6 +31,7 @@ _PRIVATE: tuple[tuple[type[BaseException], str], ...] = (
     (DatabaseError, "the database cannot be used now"),
     (WeightsError, "the weights of a model cannot be used now"),
     (MachineError, "the server's machine failed"),
+    (DeviceNotAvailable, "the server's device cannot be used now"),
 )
 #: The request was dropped because nobody waits for its answer; nginx's number.
 GONE = 499
@@ -66,6 +68,7 @@ _STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (DatabaseError, 503),
     (WeightsError, 503),
     (MachineError, 503),
+    (DeviceNotAvailable, 503),
     (MissingPackageError, 501),
     (ValueError, 400),
 )

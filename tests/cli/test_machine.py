@@ -254,3 +254,9 @@ def test_pictures_of_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert none.exit_code == 2 and "give pictures" in none.stderr
     wrong = run("bench", package_pictures()[0], "--model-name", "nobody")
     assert wrong.exit_code == 2 and "nobody" in wrong.stderr
+
+
+@pytest.mark.parametrize("seconds", ["inf", "1e400", "0", "-1", "x"])
+def test_bench_ends(seconds: str) -> None:
+    refused = run("bench", package_pictures()[0], "--seconds", seconds)
+    assert refused.exit_code == 2 and "--seconds" in refused.stderr

@@ -106,6 +106,9 @@ def test_what_help_shows_of_values() -> None:
     assert Maybe(click.Choice(["a", "b"])).get_metavar(option, context) == "[a|b]"
     assert Maybe(click.IntRange(min=1)).name == "integer"
     assert Words().convert("a, b", None, None) == ["a", "b"]
+    for empty in ("", ",", "[]", "' '"):
+        with pytest.raises(click.BadParameter, match="no word"):
+            Words().convert(empty, None, None)
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,10 @@ def test_threshold_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     assert threshold_from_env("DEEPFACE_TEST_THRESHOLD", 0.5) == 0.5
     monkeypatch.setenv("DEEPFACE_TEST_THRESHOLD", "0.25")
     assert threshold_from_env("DEEPFACE_TEST_THRESHOLD", 0.5) == 0.25
-    monkeypatch.setenv("DEEPFACE_TEST_THRESHOLD", "low")
-    with pytest.raises(ValueError, match="DEEPFACE_TEST_THRESHOLD='low' is not a number"):
-        threshold_from_env("DEEPFACE_TEST_THRESHOLD", 0.5)
+    for text in ("low", "nan", "inf", "1e400", " ", "²"):
+        monkeypatch.setenv("DEEPFACE_TEST_THRESHOLD", text)
+        with pytest.raises(ValueError, match=f"DEEPFACE_TEST_THRESHOLD='{text}' is not a number"):
+            threshold_from_env("DEEPFACE_TEST_THRESHOLD", 0.5)
 
 
 def test_unknown_names_and_options() -> None:
