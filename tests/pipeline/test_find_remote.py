@@ -224,7 +224,7 @@ def test_passwords_are_not_kept(store: Store, tmp_path: Path) -> None:
 
 
 def test_an_address_of_a_file(store: Store) -> None:
-    with pytest.raises(DeepFaceError, match=r"0\.png is a file|550 Not a directory"):
+    with pytest.raises(DeepFaceError, match=r"0\.png|550 Not a directory"):
         find(picture(0), f"{store.url}/0.png")
 
 
@@ -246,3 +246,29 @@ def test_a_folder_of_this_machine_by_its_address(
     (rows,) = find(picture(0), f"file://{folder}")
     assert sorted(names(rows)) == ["a.png", "link.png"]
     assert "pipe.png" in caplog.text
+
+
+def test_a_part_of_a_store_that_is_away_for_a_moment(
+    tmp_path: Path, model: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder below that cannot be listed is not one that is empty."""
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "people"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.png", "sub/b.png"):
+        (folder / name).write_bytes(content(0))
+    expected = find(picture(0), f"file://{folder}")
+    assert len(expected[0]) == 2
+    count, scandir = model.count, os.scandir
+
+    def scandir_but(path: Any) -> Any:
+        if Path(path).name == "sub":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", scandir_but)
+        with pytest.raises(PathNotFound, match="Permission denied"):
+            find(picture(0), f"file://{folder}")
+    assert find(picture(0), f"file://{folder}") == expected
+    assert model.count == count + 1, "of the gallery nothing is embedded again"

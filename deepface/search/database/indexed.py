@@ -14,7 +14,7 @@ import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from itertools import count
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -215,6 +215,13 @@ def wait_for_turn(take: Callable[[], bool]) -> None:
         if time.monotonic() > end:
             raise DatabaseError(f"others have been writing for {TURN} seconds: try again")
         time.sleep(0.05)
+
+
+def as_bytes(value: Any) -> bytes:
+    """A value of a database as bytes: somebody may have stored a text or a number in its place."""
+    return (
+        bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else str(value).encode()
+    )
 
 
 def _digest(version: str, number: int, part: bytes) -> bytes:

@@ -31,7 +31,7 @@ from deepface.search.database.base import (
     name_of,
     storable,
 )
-from deepface.search.database.indexed import LOCKED, IndexedDatabase, wait_for_turn
+from deepface.search.database.indexed import LOCKED, IndexedDatabase, as_bytes, wait_for_turn
 
 #: Milliseconds to wait for a server that does not answer.
 _PATIENCE = 10_000
@@ -226,12 +226,12 @@ class Mongo(IndexedDatabase):
 
     def index_data(self, criteria: Criteria) -> bytes | None:
         found = self._indexes.find_one(_index_of(criteria))
-        data = bytes((found or {}).get("index_data") or b"")
+        data = as_bytes((found or {}).get("index_data") or b"")
         return data or None
 
     def index_part(self, version: str, number: int) -> bytes | None:
         found = self._parts.find_one({"version": version, "part": number})
-        return None if found is None else bytes(found["data"])
+        return None if found is None else as_bytes(found["data"])
 
     def set_index_data(self, criteria: Criteria, data: bytes) -> None:
         now = datetime.now(timezone.utc)

@@ -14,6 +14,7 @@ from pymysql.cursors import Cursor
 
 from deepface.errors import DatabaseError
 from deepface.search.database.base import Criteria
+from deepface.search.database.indexed import as_bytes
 from deepface.search.database.sql import SqlDatabase
 
 #: Seconds to wait for a server that does not answer, and for others that write.
@@ -177,7 +178,7 @@ class MySQL(SqlDatabase):
             "SELECT data FROM embeddings_index_chunks WHERE index_id = ? AND chunk = 0",
             [rows[0][0]],
         )
-        data = bytes(chunks[0][0]) if chunks else b""
+        data = as_bytes(chunks[0][0]) if chunks else b""
         return data if len(data) < 100 else repr(rows[0]).encode()
 
     def set_index_data(self, criteria: Criteria, data: bytes) -> None:

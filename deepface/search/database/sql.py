@@ -29,7 +29,7 @@ from deepface.search.database.base import (
     portions,
     storable,
 )
-from deepface.search.database.indexed import IndexedDatabase
+from deepface.search.database.indexed import IndexedDatabase, as_bytes
 
 _CRITERIA = "model_name = ? AND detector_backend = ? AND aligned = ? AND l2_normalized = ?"
 _INDEX_CRITERIA = _CRITERIA.replace("aligned", "align")
@@ -240,7 +240,7 @@ class SqlDatabase(IndexedDatabase):
         )
         if not rows or not rows[0][2]:
             return None
-        return repr(rows[0]).encode() if rows[0][3] is None else bytes(rows[0][3])
+        return repr(rows[0]).encode() if rows[0][3] is None else as_bytes(rows[0][3])
 
     def set_index_data(self, criteria: Criteria, data: bytes) -> None:
         values = [data, *_values(criteria)]
@@ -262,7 +262,7 @@ class SqlDatabase(IndexedDatabase):
             "SELECT data FROM embeddings_index_parts WHERE version = ? AND part = ?",
             [version, number],
         )
-        return bytes(rows[0][0]) if rows else None
+        return as_bytes(rows[0][0]) if rows else None
 
     def store_index_part(self, version: str, number: int, data: bytes) -> None:
         self.run(

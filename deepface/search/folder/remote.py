@@ -109,7 +109,7 @@ class RemoteFolder:
         try:
             files, root = self._opened
             files.invalidate_cache()
-            listed = files.find(root, detail=True)
+            listed = _all_below(files, root)
         except Exception as error:  # of a driver, which may be any
             raise self._unreachable(error) from error
         if set(listed) == {root}:
@@ -138,6 +138,30 @@ class RemoteFolder:
             f"Passed path {self.name} does not exist or cannot be reached: {reason_of(error)}. "
             "Nothing of what is known of it is lost."
         )
+
+
+def _all_below(files: Any, root: str) -> dict[str, Any]:
+    """What fsspec finds, or the error of a folder that cannot be listed: fsspec leaves such out,
+    and what is known of them would be forgotten.
+    """
+    errors: list[OSError] = []
+    ls = files.ls
+
+    def listed(*arguments: Any, **options: Any) -> Any:
+        try:
+            return ls(*arguments, **options)
+        except OSError as error:
+            errors.append(error)
+            raise
+
+    files.ls = listed
+    try:
+        found: dict[str, Any] = files.find(root, detail=True)
+    finally:
+        files.ls = ls
+    if errors:
+        raise errors[0]
+    return found
 
 
 def _order(path: str) -> list[tuple[bool, str]]:

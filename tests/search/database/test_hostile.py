@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import sqlite3
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,35 @@ def test_broken_texts_in_a_file(tmp_path: Path) -> None:
         open_database("sqlite", path) as database,
     ):
         stored_names(database)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "mongo"])
+@pytest.mark.parametrize("value", ["parts2:x", "x", 5, 10**15, 1.5, ["x"], {}])
+def test_an_index_that_is_no_bytes(
+    kind: str, value: Any, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """The value that names it, or a part of it: where the database can hold such."""
+    if kind == "sqlite" and isinstance(value, (list, dict)):
+        pytest.skip("SQLite holds neither lists nor dicts")
+    with opener_of(kind, request, tmp_path)() as database:
+        assert isinstance(database, IndexedDatabase)
+        database.insert(CRITERIA, records(20))
+        for place in ("value", "part"):
+            database.build_index(CRITERIA, 8, 100)
+            IndexedDatabase.forget()
+            expected = database.neighbours(CRITERIA, np.ones((1, 16)), 5)
+            IndexedDatabase.forget()
+            if kind == "sqlite" and place == "part":
+                database.run("UPDATE embeddings_index_parts SET data = ?", [value])  # type: ignore[attr-defined]
+            elif place == "part":
+                database._parts.update_many({}, {"$set": {"data": value}})  # type: ignore[attr-defined]
+            else:
+                with database.writing():
+                    database.set_index_data(CRITERIA, value)
+            with suppress(DeepFaceError):
+                assert database.neighbours(CRITERIA, np.ones((1, 16)), 5) == expected
+            database.build_index(CRITERIA, 8, 100)
+            assert database.neighbours(CRITERIA, np.ones((1, 16)), 5) == expected
 
 
 def stored_parts(database: IndexedDatabase) -> dict[Any, bytes]:
