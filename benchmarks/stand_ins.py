@@ -105,7 +105,7 @@ def _retinaface(detector: str) -> dict[str, Any]:
 
 
 def write_recognition(reference: Path, model: str, folder: Path, onnx: bool) -> None:
-    """A recognition model's ``.pth`` and ``.h5``, and maybe ``.onnx``, with the same numbers.
+    """A recognition model's ``.pth``, ``.h5`` where h5py is, and maybe ``.onnx``: one network.
 
     Args:
         reference: the file ``reference_weights.py``, which knows the first two layouts.
@@ -120,7 +120,8 @@ def write_recognition(reference: Path, model: str, folder: Path, onnx: bool) -> 
     cls = _network_model(model)
     pth, h5, _ = (folder / file.name for file in cls.card.files[0])
     module.write_pth(model, pth)
-    module.write_h5(model, h5)
+    if importlib.util.find_spec("h5py") is not None:  # the published library reads no other
+        module.write_h5(model, h5)
     if onnx:
         _write_onnx(cls, pth)
 
