@@ -51,11 +51,19 @@ def _actions(value: Any) -> Any:
     return value
 
 
+#: Of the largest id that a database counts up to.
+_ID_DIGITS = len(str(2**63))
+
+
 def _identity(value: Any) -> Any:
     """A number in text is a number: forms know only text."""
     if isinstance(value, bool):
         raise ValueError("must be an id")
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
+    if not isinstance(value, str) or not value.isdecimal():
+        return value
+    if len(value) > _ID_DIGITS:
+        raise ValueError("must be an id, which has fewer digits")
+    return int(value)
 
 
 #: A picture's text: a data URI, or a URL or a path where the server was told to take them.

@@ -199,7 +199,7 @@ def test_an_index_that_was_never_built_is_the_callers_error(client: TestClient) 
     assert answer.status_code == 400 and "build_index" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("identity", [True, 1.5, [1], {}, 10**30, "9" * 5000])
+@pytest.mark.parametrize("identity", [True, 1.5, [1], {}, 10**30, "9" * 30, "9" * 5000])
 def test_identities_that_are_none(client: TestClient, identity: Any) -> None:
     answer = client.post("/identify", json={"img": "a.jpg", **SKIP, "identity_id": identity})
     assert answer.status_code == 400 and "identity_id" in answer.json()["error"]
