@@ -7,6 +7,7 @@ import ctypes
 import gc
 import logging
 import os
+import signal
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
@@ -33,6 +34,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("deepface")
     group.addoption("--fast", action="store_true", help=f"not what is heavy or in {SLOW.name}")
     group.addoption("--note-slow", action="store_true", help=f"write {SLOW.name} after all tests")
+
+
+def pytest_configure() -> None:
+    """Children heed SIGINT, whether or not a shell that runs tests in the background ignores it.
+
+    Each could see to that itself, by ``preexec_fn``; but then it is forked, which the threads of
+    libraries in this process (gRPC's) do not always survive.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -23,7 +23,7 @@ from deepface.runtime.models import cached_models
 from tests.attributes.networks import STEMS, small_model, write_weights
 from tests.data import weight
 from tests.goldens import networks as reference
-from tests.standin import Standin, streams
+from tests.standin import Standin, patches, streams
 from tests.standin.pictures import mixed, portrait
 
 NETWORKS = [
@@ -31,12 +31,15 @@ NETWORKS = [
 ]
 #: Half a gigabyte of stand-in weights each.
 HEAVY = ("VGG-Face", "DeepFace", "Facenet512", "ArcFace")
+#: Built in these tests, so that none has the steps of the CPU.
+_DETECTORS: dict[str, Any] = {}
 
 
 @pytest.fixture(autouse=True)
 def layers_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """The CPU's fused steps round differently, and landmarks cut between pixels."""
     monkeypatch.setattr(YoloNetwork, "for_cpu", lambda self: self)
+    monkeypatch.setattr(patches, "_DETECTORS", _DETECTORS)
 
 
 @pytest.fixture
