@@ -23,6 +23,8 @@ SLOW = Path(__file__).with_name("slow.txt")
 #: Seconds of a case, and of all cases of a test, from which on it is slow.
 LONG, LONG_IN_ALL = 0.1, 0.5
 
+# Some tests fork; the handlers of gRPC, where it has threads, do not always survive that.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 #: The same examples in every run, so that a run fails for what was changed alone. With
 #: ``--hypothesis-profile=explore`` they are others each time, and more.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
