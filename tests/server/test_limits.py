@@ -241,7 +241,8 @@ def test_a_connection_may_wait_between_its_requests() -> None:
                 connection.sendall(ask)
             return received(connection)
 
-        assert any(answers().startswith(b"HTTP/1.1 200") for _ in range(10))
+        # The first answer may come in two parts, of which the second is read with the second answer.
+        assert any(b"HTTP/1.1 200" in answers() for _ in range(10))
 
 
 @pytest.mark.parametrize(
