@@ -241,7 +241,7 @@ def test_a_connection_may_wait_between_its_requests() -> None:
                 connection.sendall(ask)
             return received(connection)
 
-        # The first answer may come in two parts, of which the second is read with the second answer.
+        # The first answer may come in two parts: the latter is read with the second answer then.
         assert any(b"HTTP/1.1 200" in answers() for _ in range(10))
 
 
