@@ -191,6 +191,7 @@ def test_a_store_that_is_away_for_a_moment(
 
     with monkeypatch.context() as patched:
         patched.setattr(files, "find", fail)
+        patched.setattr(files, "ls", fail)
         with pytest.raises(PathNotFound, match="the line is dead"):
             find(picture(0), store.url)
         assert find(picture(0), store.url, refresh_database=False) == expected
@@ -224,7 +225,7 @@ def test_passwords_are_not_kept(store: Store, tmp_path: Path) -> None:
 
 
 def test_an_address_of_a_file(store: Store) -> None:
-    with pytest.raises(DeepFaceError, match=r"0\.png|550 Not a directory"):
+    with pytest.raises(DeepFaceError, match=r"0\.png is a file"):
         find(picture(0), f"{store.url}/0.png")
 
 

@@ -141,26 +141,25 @@ class RemoteFolder:
 
 
 def _all_below(files: Any, root: str) -> dict[str, Any]:
-    """What fsspec finds, or the error of a folder that cannot be listed: fsspec leaves such out,
-    and what is known of them would be forgotten.
+    """Path -> what the store says of it; an error where a folder cannot be listed.
+
+    Stores that list all at once say so themselves. Of others fsspec's ``find`` leaves such a
+    folder out, and what is known of it would be forgotten.
     """
-    errors: list[OSError] = []
-    ls = files.ls
-
-    def listed(*arguments: Any, **options: Any) -> Any:
-        try:
-            return ls(*arguments, **options)
-        except OSError as error:
-            errors.append(error)
-            raise
-
-    files.ls = listed
-    try:
-        found: dict[str, Any] = files.find(root, detail=True)
-    finally:
-        files.ls = ls
-    if errors:
-        raise errors[0]
+    found: dict[str, Any] = {}
+    if files.async_impl:
+        found = files.find(root, detail=True)
+    elif files.isfile(root):
+        found[root] = {}
+    else:
+        folders = [root]
+        for folder in folders:  # grows on the way
+            for info in files.ls(folder, detail=True):
+                path = info["name"].rstrip("/")
+                if info["type"] != "directory":
+                    found[path] = info
+                elif path != folder:
+                    folders.append(path)
     return found
 
 
