@@ -87,7 +87,7 @@ def main() -> None:
             find_distance(face["embedding"], other["embedding"], "cosine")
             for other in people.values()
         )
-        print(f"{label:5}" + "".join(f"{abs(float(distance)):7.2f}" for distance in row))
+        print(f"{label:5}" + "".join(f"{abs(float(distance)):7.3f}" for distance in row))
 
     start = time.perf_counter()
     alone = [vectors(path)[:] for path in paths]
