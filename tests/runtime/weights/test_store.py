@@ -880,5 +880,6 @@ def test_a_home_that_is_not_utf8_is_told_of(
 ) -> None:
     """OpenCV ends the whole process at such a path; other libraries say something else."""
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path / "\udcff"))
+    monkeypatch.setitem(WEIGHT_FILES, name, WeightFile(name, ()))
     with pytest.raises(WeightsError, match=r"not UTF-8.*set DEEPFACE_HOME to another"):
-        ensure_weight(WeightFile(name, ()))
+        ensure_weight(name)
