@@ -118,6 +118,11 @@ class MySQL(SqlDatabase):
             cursor.execute(statement.replace("?", "%s"), list(parameters))
             return [tuple(row) for row in cursor.fetchall()]
 
+    def run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """See the base class. The driver makes statements of a megabyte of the rows."""
+        with self._connection.cursor(Cursor) as cursor:
+            cursor.executemany(statement.replace("?", "%s"), rows)
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """See the base class. Inside a transaction of the caller's, a part of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 from psycopg import pq
-from psycopg.adapt import Loader
+from psycopg.adapt import Dumper, Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import tuple_row
 
@@ -59,7 +60,7 @@ _TABLES = {
 }
 _INDEX = """CREATE INDEX embeddings_criteria
     ON embeddings (model_name, detector_backend, aligned, l2_normalized, id)"""
-_FLOAT8_ARRAY = psycopg.adapters.types["float8"].array_oid
+_FLOAT8 = psycopg.adapters.types["float8"]
 #: An element of an array of numbers as the server sends it, after 20 bytes about the array.
 _ELEMENT = np.dtype([("size", ">i4"), ("value", ">f8")])
 
@@ -71,6 +72,19 @@ class _Vector(Loader):
 
     def load(self, data: Any) -> NDArray[np.float64]:
         return np.frombuffer(bytes(data), dtype=_ELEMENT, offset=20)["value"].astype(np.float64)
+
+
+class _VectorParameter(Dumper):
+    """The other way. As a list, the driver writes the numbers out as text, one by one."""
+
+    format = pq.Format.BINARY
+    oid = _FLOAT8.array_oid
+
+    def dump(self, obj: Vectors) -> bytes:
+        elements = np.empty(len(obj), _ELEMENT)
+        elements["size"], elements["value"] = 8, obj
+        # One dimension, no NULL, the type, how many, and the number of the first.
+        return struct.pack("!5i", 1, 0, _FLOAT8.oid, len(obj), 1) + elements.tobytes()
 
 
 class Postgres(SqlDatabase):
@@ -114,11 +128,22 @@ class Postgres(SqlDatabase):
             )
         return DatabaseError(f"PostgreSQL: {text}")
 
-    def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    @contextmanager
+    def _cursor(self) -> Iterator[psycopg.Cursor[tuple[Any, ...]]]:
         with self._connection.cursor(binary=True, row_factory=tuple_row) as cursor:
-            cursor.adapters.register_loader(_FLOAT8_ARRAY, _Vector)
+            cursor.adapters.register_loader(_FLOAT8.array_oid, _Vector)
+            cursor.adapters.register_dumper(np.ndarray, _VectorParameter)
+            yield cursor
+
+    def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._cursor() as cursor:
             cursor.execute(statement.replace("?", "%s").encode(), parameters)
             return cursor.fetchall() if cursor.description else []
+
+    def run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """See the base class. The driver sends them without waiting for each answer."""
+        with self._cursor() as cursor:
+            cursor.executemany(statement.replace("?", "%s").encode(), rows)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -142,7 +167,7 @@ class Postgres(SqlDatabase):
         return f"postgres {info.host}:{info.port}/{info.dbname}"
 
     def to_vector(self, vector: Vectors) -> Any:
-        return vector.tolist()
+        return vector
 
     def from_vector(self, value: Any) -> NDArray[Any]:
         return np.asarray(value)

@@ -54,6 +54,11 @@ class SqlDatabase(IndexedDatabase):
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of one statement."""
 
+    def run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """One statement for each row of parameters, in their order."""
+        for row in rows:
+            self.run(statement, row)
+
     @abstractmethod
     def writing(self) -> AbstractContextManager[None]:
         """One transaction, while which nobody else writes."""
@@ -92,20 +97,24 @@ class SqlDatabase(IndexedDatabase):
                     f"the name {record.img_name[:40]}... has {length} bytes, but the published "
                     f"column takes {self.longest_name}: pass a shorter img_name"
                 )
-            self.run(
-                f"INSERT INTO {self.table(criteria)} (img_name, face, face_shape, "
-                "model_name, detector_backend, aligned, l2_normalized, embedding, face_hash, "
-                f"embedding_hash) VALUES (?, ?, ?, ?, ?, ?, ?, {self.vector_parameter}, ?, ?)",
+        made = _values(criteria)
+        self.run_many(
+            f"INSERT INTO {self.table(criteria)} (img_name, face, face_shape, "
+            "model_name, detector_backend, aligned, l2_normalized, embedding, face_hash, "
+            f"embedding_hash) VALUES (?, ?, ?, ?, ?, ?, ?, {self.vector_parameter}, ?, ?)",
+            [
                 [
                     record.img_name,
                     np.ascontiguousarray(record.face, dtype=np.float32).tobytes(),
                     self.to_shape(record.face.shape),
-                    *_values(criteria),
+                    *made,
                     self.to_vector(record.embedding),
                     record.face_hash,
                     record.embedding_hash,
-                ],
-            )
+                ]
+                for record in records
+            ],
+        )
         return ()
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:

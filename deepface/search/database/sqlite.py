@@ -107,6 +107,9 @@ class SQLite(SqlDatabase):
         cursor.row_factory = None  # whatever the caller's connection makes of rows
         return cursor.execute(statement, parameters).fetchall()
 
+    def run_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._connection.executemany(statement, rows)
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """See the base class. Inside a transaction of the caller's, a part of it."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,15 @@ from deepface.errors import DatabaseError, DimensionMismatchError, DuplicateEntr
 from deepface.search import index
 from deepface.search.database.base import Record
 from deepface.search.database.indexed import PARTS, IndexedDatabase
-from tests.search.database.conftest import CRITERIA, UNIT, Opener, records, stored_names
+from tests.search.database import sql_imitations
+from tests.search.database.conftest import (
+    CRITERIA,
+    UNIT,
+    Opener,
+    opener_of,
+    records,
+    stored_names,
+)
 
 
 def test_what_was_stored_comes_back(opener: Opener) -> None:
@@ -124,6 +133,41 @@ def test_what_cannot_be_taken_out_is_told(
         assert len(ids) == 10
         first, last = str(told.value).split("ids ")[1].split(";")[0].split(" to ")
         assert {first, last} <= set(map(str, ids))
+
+
+@pytest.mark.parametrize(
+    "kind", ["sqlite", "postgres", "pgvector", "mysql", *sql_imitations.SERVERS]
+)
+def test_what_the_server_refuses_undoes_its_chunk(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row in the middle, which was not known to be refused; the connection goes on."""
+    first, *others = records(12)
+    with opener_of(kind, request, tmp_path)() as database:
+        database.insert(CRITERIA, [first])
+        with monkeypatch.context() as patched:
+            patched.setattr(database, "check", lambda *_: None)
+            with pytest.raises(database.driver_errors):
+                database.insert(CRITERIA, [*others[:5], first, *others[5:]])
+        assert stored_names(database) == [first.img_name]
+        database.insert(CRITERIA, others)
+        in_order = [name for page in database.pages(CRITERIA, 5) for name in page.names]
+        assert in_order == [record.img_name for record in (first, *others)]
+
+
+def test_float64_comes_back_to_the_bit(indexed_opener: Opener) -> None:
+    odd = [0.1, -0.0, 5e-324, -2.2250738585072014e-308, 1.7976931348623157e308, 2**53 + 2.0, 1 / 3]
+    record = replace(records(1)[0], embedding=np.array(odd))
+    strided = replace(records(1, seed=1)[0], embedding=np.array(odd * 2)[::2])
+    with indexed_opener() as database:
+        database.insert(CRITERIA, [record, strided])
+        stored = dict(
+            pair
+            for page in database.pages(CRITERIA)
+            for pair in zip(page.names, page.embeddings, strict=True)
+        )
+        for given in (record, strided):
+            assert stored[given.img_name].tobytes() == given.embedding.tobytes()
 
 
 def test_vectors_of_another_length_are_refused(opener: Opener) -> None:
