@@ -216,12 +216,8 @@ def _database(settings: Row) -> list[Row]:
     kind, name = settings["database"] or "sqlite", settings["database"] or "database"
     rows: list[Row] = []
 
-    def timed(what: str, started: float) -> None:
-        row = {
-            "what": f"{name}: {what}",
-            **size,
-            "seconds": round(time.perf_counter() - started, 1),
-        }
+    def timed(what: str, seconds: float) -> None:
+        row = {"what": f"{name}: {what}", **size, "seconds": round(seconds, 1)}
         if path.exists():
             row["stored_mb"] = round(path.stat().st_size / 1e6)
         rows.append(row)
@@ -230,20 +226,22 @@ def _database(settings: Row) -> list[Row]:
         path = Path(folder, "faces.db")
         details = str(path) if settings["details"] is None else settings["details"]
         criteria = Criteria("Facenet512", "skip", aligned=True, l2_normalized=False)
-        start, number = time.perf_counter(), 0
+        seconds, number = 0.0, 0
         with open_database(kind, details) as database:
             for ids, vectors in crowd.chunks():
                 records = [
                     Record(str(id_), np.full((1, 1, 3), id_, np.float32), vector.astype(np.float64))
                     for id_, vector in zip(ids, vectors, strict=True)
                 ]
+                start = time.perf_counter()
                 for number in range(0, len(records), 100):
                     database.insert(criteria, records[number : number + 100])
-        timed("insert", start)
+                seconds += time.perf_counter() - start
+        timed("insert", seconds)
         where: dict[str, Any] = {"database_type": kind, "connection_details": details}
         start = time.perf_counter()
         DeepFace.build_index("Facenet512", "skip", **where)
-        timed("build_index", start)
+        timed("build_index", time.perf_counter() - start)
 
         def search(number: int, method: str) -> float:
             start = time.perf_counter()

@@ -110,7 +110,7 @@ SECTIONS = (
         ("task",),
         "Building a gallery, searching a large one, rank-1 identification on LFW people.",
     ),
-    Section("Search by an index", "index", index.COLUMNS),
+    Section("Search by an index", "index", index.COLUMNS, ("database",)),
     Section(
         "The Haar cascade in PyTorch",
         "haar",
