@@ -21,7 +21,7 @@ from tests.data import MADE_WEIGHTS, WEIGHTS, package_weights
 #: Tests of which a case took long when it was last measured, without their parameters.
 SLOW = Path(__file__).with_name("slow.txt")
 #: Seconds of a case, and of all cases of a test, from which on it is slow.
-LONG, LONG_IN_ALL = 0.1, 0.5
+LONG, LONG_IN_ALL = 0.3, 0.6
 
 # Some tests fork; the handlers of gRPC, where it has threads, do not always survive that.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -35,7 +35,7 @@ settings.load_profile("repeatable")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("deepface")
     group.addoption("--fast", action="store_true", help=f"not what is heavy or in {SLOW.name}")
-    group.addoption("--note-slow", action="store_true", help=f"write {SLOW.name} after all tests")
+    group.addoption("--note-slow", action="store_true", help=f"note in {SLOW.name} what was slow")
 
 
 def pytest_configure() -> None:
@@ -63,7 +63,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    if not config.getoption("--note-slow"):
+    note, fast = config.getoption("--note-slow"), config.getoption("--fast")
+    if not (note or fast):
         return
     cases: dict[str, float] = defaultdict(float)
     for report in (report for some in terminalreporter.stats.values() for report in some):
@@ -72,8 +73,20 @@ def pytest_terminal_summary(
     tests: dict[str, list[float]] = defaultdict(list)
     for case, seconds in cases.items():
         tests[case.split("[")[0]].append(seconds)
-    slow = (name for name, took in tests.items() if max(took) > LONG or sum(took) > LONG_IN_ALL)
-    SLOW.write_text("".join(f"{name}\n" for name in sorted(slow)))
+    slow = {name for name, took in tests.items() if max(took) > LONG or sum(took) > LONG_IN_ALL}
+    if note:
+        others = {name for name in SLOW.read_text().splitlines() if name not in tests}
+        SLOW.write_text("".join(f"{name}\n" for name in sorted(slow | set(filter(exists, others)))))
+    elif slow:
+        terminalreporter.section(f"slow; --note-slow notes it in {SLOW.name}")
+        for name in sorted(slow, key=lambda name: -sum(tests[name])):
+            terminalreporter.line(f"{sum(tests[name]):.1f} s {name}")
+
+
+def exists(test: str) -> bool:
+    file, *_, name = test.split("::")
+    path = SLOW.parents[1] / file
+    return path.is_file() and f"def {name}(" in path.read_text(encoding="utf-8")
 
 
 @pytest.fixture(autouse=True)
