@@ -145,8 +145,10 @@ def download_weights_if_necessary(
     if compress_type not in (None, "zip", "bz2"):
         raise UnimplementedError(f"compress_type must be None, 'zip' or 'bz2': {compress_type!r}")
     urls = (source_url,) if isinstance(source_url, str) else tuple(source_url)
-    known = WEIGHT_FILES.get(file_name, WeightFile(file_name, ()))
-    file = WeightFile(file_name, urls, known.licence, known.size, known.sha256, compress_type)
+    known = WEIGHT_FILES.get(file_name, WeightFile(file_name, (), opened=False))
+    file = WeightFile(
+        file_name, urls, known.licence, known.size, known.sha256, compress_type, opened=known.opened
+    )
     return str(_ensure(file, threading.Event()))
 
 
@@ -161,7 +163,7 @@ def file_on_disk(file: WeightFile) -> Path | None:
 
 def _known(file: str | WeightFile) -> WeightFile:
     if isinstance(file, WeightFile):
-        return WEIGHT_FILES.setdefault(file.name, file)
+        return WEIGHT_FILES.get(file.name, file)
     if file not in WEIGHT_FILES:
         raise WeightsError(f"{file!r} is no known weight file; known: {', '.join(WEIGHT_FILES)}")
     return WEIGHT_FILES[file]

@@ -14,7 +14,7 @@ from deepface.runtime.weights.damage import damaged, reading
 from deepface.runtime.weights.onnx_file import onnx_tensors
 from deepface.runtime.weights.protobuf import Shape
 from deepface.runtime.weights.pytorch_file import Inert, StoredTensor, open_pytorch
-from deepface.runtime.weights.table import WEIGHT_FILES, WeightFile
+from deepface.runtime.weights.table import WeightFile
 from deepface.runtime.weights.tflite_file import tflite_tensors
 
 
@@ -27,7 +27,7 @@ def check_structure(path: Path, file: WeightFile) -> None:
     Raises:
         WeightsError: it is not; the message says what to do.
     """
-    if file.name not in WEIGHT_FILES:
+    if not file.opened:
         return
     status = path.stat()
     _check(path, file.name, file.layers, tuple(file.tensors.items()), status.st_mtime_ns)

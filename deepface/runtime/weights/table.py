@@ -32,6 +32,7 @@ class WeightFile:
         tensors: some of its tensors by name, of a ``.pth`` or ``.onnx`` file; enough to tell it
             from others. Those of a Keras file have no names that last.
         layers: how many layers with weights a Keras file has.
+        opened: whether a model here opens it; what only a caller opens is taken as it is.
     """
 
     name: str
@@ -44,6 +45,7 @@ class WeightFile:
     equals: tuple[str, ...] = ()
     tensors: Mapping[str, Shape] = field(default_factory=dict)
     layers: int | None = None
+    opened: bool = True
 
 
 _RELEASES = "https://github.com/serengil/deepface_models/releases/download/v1.0"

@@ -880,6 +880,21 @@ def test_a_home_that_is_not_utf8_is_told_of(
 ) -> None:
     """OpenCV ends the whole process at such a path; other libraries say something else."""
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path / "\udcff"))
-    monkeypatch.setitem(WEIGHT_FILES, name, WeightFile(name, ()))
     with pytest.raises(WeightsError, match=r"not UTF-8.*set DEEPFACE_HOME to another"):
-        ensure_weight(name)
+        ensure_weight(WeightFile(name, ()))
+
+
+@pytest.mark.parametrize(
+    "look_up",
+    [ensure_weight, lambda file: first_available([file]), lambda file: download_all([file])],
+)
+def test_a_file_that_is_looked_up_is_not_put_into_the_table(
+    folder: Path, site: Site, look_up: Callable[[WeightFile], object]
+) -> None:
+    file = WeightFile("of_a_plugin.pth", (f"{site.url}/ok",), "MIT")
+    before = dict(WEIGHT_FILES)
+    look_up(file)
+    put(folder, b"no checkpoint", file.name)
+    with pytest.raises(WeightsError, match=r"of_a_plugin\.pth"):
+        look_up(file)
+    assert before == WEIGHT_FILES
