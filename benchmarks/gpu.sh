@@ -28,7 +28,7 @@ OUT=${OUT:-benchmarks/results}
 # Writes weights of the published layouts for recognition models whose files are not there.
 STAND_INS=${STAND_INS:-tests/goldens/networks.py}
 # Bytes that may be carried, and how many of them are for pictures.
-MOST=$((64 * 1024 * 1024))
+MOST=${MOST:-$((64 * 1024 * 1024))}
 PICTURE_BYTES=$((2 * 1024 * 1024))
 
 if [ "${1:-}" = pack ]; then

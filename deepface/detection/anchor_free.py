@@ -84,7 +84,7 @@ class AnchorFree(ABC):
     overlap = 0.3
 
     def __init__(self, module: nn.Module, device: str | None, precision: str | None = None) -> None:
-        self._network = Network(module, device, precision, chunk_size=2**16)
+        self._network = Network(module, device, precision, chunk_size=2**16, channels_last=True)
         self._suppression = Suppression()
         elsewhere = self._network.device.type != "cpu"
         self._most, self._step, self._kept = _MOST[elsewhere], _STEP[elsewhere], _KEPT[elsewhere]

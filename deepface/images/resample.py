@@ -7,8 +7,11 @@ depends on that picture alone, and on no device.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,18 +19,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepface.images import operators
+from deepface.images.operators import CUBIC_ONE, OUTSIDE, PLACES
+from deepface.logger import get_logger
+from deepface.runtime.execution.batching import is_out_of_memory
 from deepface.runtime.execution.streams import kept
 from deepface.runtime.execution.transfer import uploaded
 from deepface.types import Rectangle
 
 #: OpenCV's weights of bilinear interpolation are in 2048ths.
 _LINEAR_ONE = 1 << 11
-#: OpenCV's places between pixels, when it turns a picture, are in 32nds; weights in 32768ths.
-_PLACES, _CUBIC_ONE = 32, 1 << 15
-#: Pixels that are turned at a time: bounds memory, some 400 bytes for each.
-_STEP = 1 << 23
-#: Added to the places of two axes, it leads to the black pixel: below any place, above -2**31.
-_OUTSIDE = -(1 << 29)
 
 
 class PixelTable:
@@ -38,22 +39,17 @@ class PixelTable:
     """
 
     def __init__(self, pictures: Sequence[Tensor]) -> None:
-        #: Heights and widths ``(n, 2)``, and where each picture begins.
+        #: Heights and widths ``(n, 2)``, where each picture begins, and ``(P, 3)`` pixels.
         self.sizes, self.starts = _layout([picture.shape for picture in pictures])
         black = pictures[0].new_zeros((1, 3))
-        self._flat = torch.cat([black, *(picture.reshape(-1, 3) for picture in pictures)])
-        self.device = self._flat.device
-
-    def at(self, places: Tensor) -> Tensor:
-        """Pixels ``(..., 3)`` by sums ``(...)`` of two axes' places, overwritten here."""
-        index = places.clamp_(min=0)
-        return self._flat.index_select(0, index.flatten()).view(*index.shape, 3)
+        self.flat = torch.cat([black, *(picture.reshape(-1, 3) for picture in pictures)])
+        self.device = self.flat.device
 
 
 def _layout(shapes: Sequence[tuple[int, ...]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     sizes = np.array([shape[:2] for shape in shapes], np.int64)
     ends = sizes.prod(1).cumsum() + 1
-    if ends[-1] >= -_OUTSIDE:
+    if ends[-1] >= -OUTSIDE:
         raise ValueError(f"pictures of {ends[-1]} pixels are too many for one table")
     return sizes, np.concatenate([[1], ends[:-1]])
 
@@ -96,17 +92,7 @@ def mixed(pixels: PixelTable, tables: Iterable[Tensor], fill: int = 0) -> Tensor
     Returns:
         ``uint8`` ``(n, height, width, 3)``.
     """
-    below, right, from_y, from_x, in_y, in_x = tables
-    both = sum(
-        pixels.at(from_y[:, :, :, None] + from_x[:, None, None, side])
-        * right[:, None, None, side, :, None]
-        for side in (0, 1)
-    )
-    assert isinstance(both, Tensor)  # (n, 2, h, w, 3)
-    both = ((both >> 4) * below[:, :, :, None, None]) >> 16
-    result = ((both[:, 0] + both[:, 1]).add_(2) >> 2).to(torch.uint8)
-    if fill:
-        result.masked_fill_(~(in_y[:, :, None] & in_x[:, None])[..., None], fill)
+    result: Tensor = way(pixels.device).mixed(pixels.flat, [*tables], fill)
     return result
 
 
@@ -137,20 +123,25 @@ def resized_real(
     Returns:
         float64 ``(n, height, width, 3)``, from 0 to 255.
     """
+    tables = _real_tables(pixels, sources, targets, size)
+    result: Tensor = way(pixels.device).mixed_real(pixels.flat, *tables)
+    return result
+
+
+def _real_tables(
+    pixels: PixelTable,
+    sources: Sequence[Rectangle],
+    targets: Sequence[Rectangle],
+    size: tuple[int, int],
+) -> list[Tensor]:
     rows, columns = _axes(pixels.sizes.tolist(), sources, targets, size, np.float64)
-    below, right, from_y, from_x = uploaded(
+    return uploaded(
         [
             *(np.where(axis.at_an_end, 0.0, axis.weight) for axis in (rows, columns)),
             *(rows.places, columns.places),
         ],
         pixels.device,
     )
-    left_colours, right_colours = (
-        pixels.at(from_y[:, :, :, None] + from_x[:, None, None, side]) for side in (0, 1)
-    )
-    right, below = right[:, None, None, :, None], below[:, :, None, None]
-    mixed = left_colours * (1 - right) + right_colours * right  # (n, 2, h, w, 3)
-    return mixed[:, 0] * (1 - below) + mixed[:, 1] * below
 
 
 @dataclass(frozen=True)
@@ -224,7 +215,7 @@ def _axis(
     seen = (both >= 0) & (both < picture_size[:, None, None]) & inside[:, None]
     places = picture_start[:, None, None] + both * stride[:, None, None]
     return _Axis(
-        np.where(seen, places, _OUTSIDE).astype(np.int32),
+        np.where(seen, places, OUTSIDE).astype(np.int32),
         position - floor,
         (first < 0) | (first >= last),
         inside,
@@ -265,33 +256,32 @@ def turned(pixels: PixelTable, turns: Sequence[Turn]) -> list[Tensor]:
     """
     if not turns:
         return []
-    sizes = np.array([turn.wanted[2:] for turn in turns], np.int64)
-    areas = sizes.prod(1)
-    ends = areas.cumsum()
-    whole, real, counts = uploaded(
-        [_facts(pixels, turns, ends - areas), np.array([_inverse(t.matrix) for t in turns]), areas],
+    *tables, areas = _turn_tables(pixels, turns)
+    flat = way(pixels.device).turned(pixels.flat, *tables, areas)
+    return [
+        crop.view(turn.wanted.height, turn.wanted.width, 3)
+        for crop, turn in zip(torch.split(flat, areas), turns, strict=True)
+    ]
+
+
+def _turn_tables(
+    pixels: PixelTable, turns: Sequence[Turn]
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[int]]:
+    areas = np.array([turn.wanted.height * turn.wanted.width for turn in turns], np.int64)
+    facts, matrices, counts = uploaded(
+        [
+            _facts(pixels, turns, areas.cumsum() - areas),
+            *(np.array([_inverse(turn.matrix) for turn in turns]), areas),
+        ],
         pixels.device,
     )
-    owner = torch.arange(len(turns), device=pixels.device).repeat_interleave(
-        counts, output_size=int(ends[-1])
-    )
-    steps = [
-        _turned(pixels, whole, real, part, number * _STEP)
-        for number, part in enumerate(torch.split(owner, _STEP))
-    ]
-    flat = torch.cat(steps) if len(steps) > 1 else steps[0]
-    return [
-        crop.view(height, width, 3)
-        for crop, (height, width) in zip(
-            torch.split(flat, areas.tolist()), sizes.tolist(), strict=True
-        )
-    ]
+    return facts, matrices, _cubic_weights(pixels.device), counts, areas.tolist()
 
 
 def _facts(
     pixels: PixelTable, turns: Sequence[Turn], starts: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """What :func:`_turned` must know of each, ``(n, 12)``.
+    """What must be known of each, ``(n, 12)``.
 
     Where its pixels begin, how many columns it has, its first row and column; the rows of the part
     that are seen, from and to, the columns likewise; where rows begin in the table and what is
@@ -313,36 +303,6 @@ def _facts(
     return np.array(rows, np.int64)
 
 
-def _turned(
-    pixels: PixelTable, facts: Tensor, matrices: Tensor, owner: Tensor, first: int
-) -> Tensor:
-    """The pixels ``(n, 3)`` from ``first`` on; ``owner`` is the turn that each belongs to."""
-    known = facts.index_select(0, owner)
-    start, width, top, left = known[:, :4].unbind(1)
-    seen_from, seen_to = known[:, 4:8:2, None], known[:, 5:8:2, None]
-    number = torch.arange(first, first + len(owner), device=owner.device) - start
-    row = torch.div(number, width, rounding_mode="floor")
-    y, x = row + top, number - row * width + left
-    xx, xy, x0, yx, yy, y0 = matrices.index_select(0, owner).unbind(1)
-    # Rows first, then columns, as everywhere: (n, 2).
-    at = torch.stack([_place(yx, x, yy, y, y0), _place(xx, x, xy, y, x0)], 1)
-    weights = _cubic_weights(pixels.device)[tuple((at % _PLACES).unbind(1))]  # (n, 4, 4)
-    taps = (at // _PLACES)[..., None] + torch.arange(-1, 3, device=owner.device)  # (n, 2, 4)
-    outside = (taps < seen_from) | (taps >= seen_to)
-    places = torch.addcmul(known[:, 8:10, None], taps, known[:, 10:, None])
-    places = places.masked_fill_(outside, _OUTSIDE).int()
-    colours = pixels.at(places[:, 0, :, None] + places[:, 1, None])  # (n, 4, 4, 3)
-    total = (colours * weights[..., None]).sum((1, 2), dtype=torch.int32).add_(_CUBIC_ONE // 2)
-    return torch.div(total, _CUBIC_ONE, rounding_mode="floor").clamp_(0, 255).to(torch.uint8)
-
-
-def _place(of_x: Tensor, x: Tensor, of_y: Tensor, y: Tensor, shift: Tensor) -> Tensor:
-    """Where a pixel comes from, in 32nds of a pixel: rounded as OpenCV does, in 1024ths first."""
-    fine = 32 * _PLACES
-    place = ((of_y * y + shift) * fine).round() + (of_x * x * fine).round()
-    return (place.long() + fine // _PLACES // 2) >> 5
-
-
 def _inverse(matrix: NDArray[np.float64]) -> list[float]:
     """From the result to the picture, step by step as OpenCV inverts."""
     (a, b, x), (c, d, y) = matrix.tolist()
@@ -352,12 +312,60 @@ def _inverse(matrix: NDArray[np.float64]) -> list[float]:
     return [a, b, -a * x - b * y, c, d, -c * x - d * y]
 
 
+@cache
+def way(device: torch.device) -> ModuleType:
+    """What resamples there: kernels of our own where they run and are right, or operators.
+
+    ``DEEPFACE_TRITON=0`` leaves the kernels out.
+    """
+    if device.type != "cuda" or os.environ.get("DEEPFACE_TRITON") == "0":
+        return operators
+    try:
+        from deepface.images import kernels
+
+        _compare(kernels, device)
+    except Exception as error:  # there are many ways in which a compiler can be missing
+        if is_out_of_memory(error):
+            raise
+        get_logger().info("no kernels of our own on %s: %s", device, error)
+        return operators
+    return kernels
+
+
+def _compare(kernels: ModuleType, device: torch.device) -> None:
+    """Raise ``RuntimeError`` where kernels give other numbers than operators."""
+    random = np.random.default_rng(0)
+    shapes = [(9, 14, 3), (300, 23, 3)]
+    pictures = [random.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
+    pixels = PixelTable(uploaded(pictures, device))
+    parts = [Rectangle(-2, 3, 10, 14), Rectangle(20, 1, 250, 21)]
+    places = [Rectangle(1, 2, 7, 290), Rectangle(0, 0, 9, 300)]
+    tables = uploaded(resizing(shapes, parts, places, (9, 300)), device)
+    reals = _real_tables(pixels, parts, places, (9, 300))
+    matrix = np.array([[0.9, 0.4, -1.5], [-0.4, 0.9, 2.5]])
+    turns = [
+        Turn(at, part, matrix, Rectangle(0, 1, part.height, part.width - 1))
+        for at, part in enumerate(parts)
+    ]
+    facts = _turn_tables(pixels, turns)
+    for name, arguments in (
+        ("mixed", (tables, 114)),
+        ("mixed_real", reals),
+        ("turned", facts),
+    ):
+        found, expected = (
+            getattr(way, name)(pixels.flat, *arguments) for way in (kernels, operators)
+        )
+        if not torch.equal(found, expected):
+            raise RuntimeError(f"{name} gives other numbers")
+
+
 @kept(64)
 def _cubic_weights(device: torch.device) -> Tensor:
     """OpenCV's table of bicubic weights, ``(32, 32, 4, 4)`` by place y, place x, row, column."""
     sharpness, one = np.float32(-0.75), np.float32(1)
     two, three = np.float32(2), np.float32(3)
-    x = np.arange(_PLACES, dtype=np.float32) / np.float32(_PLACES)
+    x = np.arange(PLACES, dtype=np.float32) / np.float32(PLACES)
     far = ((sharpness * (x + one) - 5 * sharpness) * (x + one) + 8 * sharpness) * (
         x + one
     ) - 4 * sharpness
@@ -365,10 +373,10 @@ def _cubic_weights(device: torch.device) -> Tensor:
     rest = one - x
     next_ = ((sharpness + two) * rest - (sharpness + three)) * rest * rest + one
     single = np.stack([far, near, next_, one - far - near - next_], 1).astype(np.float32)
-    exact = single[:, None, :, None] * single[None, :, None, :] * np.float32(_CUBIC_ONE)
-    table = np.rint(exact).clip(-_CUBIC_ONE, _CUBIC_ONE - 1).astype(np.int64)
+    exact = single[:, None, :, None] * single[None, :, None, :] * np.float32(CUBIC_ONE)
+    table = np.rint(exact).clip(-CUBIC_ONE, CUBIC_ONE - 1).astype(np.int64)
     for weights in table.reshape(-1, 4, 4):
-        missing = _CUBIC_ONE - int(weights.sum())
+        missing = CUBIC_ONE - int(weights.sum())
         if missing:  # one of the last four makes the sum exact: the largest, or the smallest
             corner = weights[2:, 2:]
             at = corner.argmax() if missing > 0 else corner.argmin()

@@ -98,7 +98,7 @@ class Plan:
             batch_size=options.batch_size or min(map(_batch_size, each, lanes)),
             workers=options.workers or WORKERS,
             decodes=decodes,
-            loads_ahead=apart and decodes,
+            loads_ahead=apart,
             finds_ahead=apart and bool(lanes[0].later),
         )
 

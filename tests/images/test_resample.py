@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from deepface.detection.canvas import cut
-from deepface.images import resample
+from deepface.images import operators, resample
 from deepface.images.resample import UNTURNED, PixelTable, Turn, resized, resized_real, turned
 from deepface.types import Image, Rectangle
 
@@ -152,7 +154,7 @@ def test_turning_goes_on_across_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = noise(3, 2)
     wanted = turns(pictures, 2)
     at_once = turned(table(pictures, "cpu"), wanted)
-    monkeypatch.setattr(resample, "_STEP", 1000)
+    monkeypatch.setattr(operators, "STEP", 1000)
     in_steps = turned(table(pictures, "cpu"), wanted)
     assert sum(turn.wanted.height * turn.wanted.width for turn in wanted) > 2000
     for one, other in zip(at_once, in_steps, strict=True):
@@ -174,3 +176,38 @@ def test_nothing_wanted_is_an_empty_crop() -> None:
     both = turned(table(pictures, "cpu"), [none, some])
     assert [tuple(crop.shape) for crop in both] == [(0, 3, 3), (2, 3, 3)]
     assert turned(table(pictures, "cpu"), []) == []
+
+
+@pytest.fixture
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The kernels for CUDA, run by Triton's interpreter."""
+    pytest.importorskip("triton", reason="PyTorch brings it on Linux")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    spec = importlib.util.find_spec("deepface.images.kernels")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(resample, "way", lambda device: module)
+    return module
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kernels_of_our_own_give_the_same(
+    interpreted: ModuleType, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    pictures = noise(3, seed, 40)
+    pixels, sources, targets = table(pictures, "cpu"), parts(pictures, seed), places(3, seed)
+    wanted = turns(pictures, seed)
+    found: list[Any] = []
+    for module in (interpreted, operators):
+        monkeypatch.setattr(resample, "way", lambda device, module=module: module)
+        found.append(
+            [
+                *(resized(pixels, sources, targets, SIZE, fill) for fill in (0, 114)),
+                resized_real(pixels, sources, targets, SIZE),
+                *turned(pixels, wanted),
+            ]
+        )
+    for ours, expected in zip(*found, strict=True):
+        assert ours.dtype == expected.dtype
+        assert torch.equal(ours, expected)

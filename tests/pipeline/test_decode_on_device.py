@@ -313,8 +313,18 @@ def test_a_gpu_finds_the_faces_that_the_cpu_decodes(
         "model_name": "colors",
         "enforce_detection": "empty",
     }
-    found = FacePipeline(decode="device", device="cuda", **options)(files)
-    expected = FacePipeline(device="cuda", **options)(files)
+    # Decoders differ in how they fill in colours: a score near a threshold crosses it, and such
+    # faces are left out.
+    least = 0.9 if detector == "mtcnn" else 0.0
+    ways: list[Any] = [{"decode": "device"}, {}]
+    found, expected = (
+        [
+            [face for face in faces if face["face_confidence"] >= least]
+            for faces in FacePipeline(device="cuda", **way, **options)(files)
+        ]
+        for way in ways
+    )
+    assert any(expected)
     assert [len(faces) for faces in found] == [len(faces) for faces in expected]
     pairs = zip(chain.from_iterable(found), chain.from_iterable(expected), strict=True)
     for one, other in pairs:

@@ -116,19 +116,31 @@ def described(weights: Path) -> Iterator[Any]:
     yield run
 
 
-def same(found: Any, expected: Any, tolerance: float = 1e-4) -> None:
-    """Equal but for the last digits of what networks say."""
+def same(found: Any, expected: Any, tolerance: float = 1e-4, turned: bool = False) -> None:
+    """Equal but for the last digits of what networks say.
+
+    Where crops are ``turned`` by landmarks, their last digits move a few pixels by a step, and the
+    vector with them.
+    """
     if isinstance(expected, dict):
         assert list(found) == list(expected)
+        if turned and "face" in expected and not np.array_equal(found["face"], expected["face"]):
+            differ = np.abs(found["face"] - expected["face"])
+            assert differ.max() < 2.5 / 255 and (differ > 0).mean() < 1e-3
+            close(found["embedding"], expected["embedding"], 1e-3)
+            found, expected = (
+                {k: v for k, v in face.items() if k not in ("face", "embedding")}
+                for face in (found, expected)
+            )
         for key, value in expected.items():
             if key == "embedding":
                 close(found[key], value, tolerance)
             else:
-                same(found[key], value, tolerance)
+                same(found[key], value, tolerance, turned)
     elif isinstance(expected, list):
         assert len(found) == len(expected)
         for one, other in zip(found, expected, strict=True):
-            same(one, other, tolerance)
+            same(one, other, tolerance, turned)
     elif isinstance(expected, float) or (
         isinstance(expected, np.ndarray) and expected.dtype.kind == "f"
     ):
@@ -167,8 +179,9 @@ def test_everything(options: dict[str, Any], described: Any, tmp_path: Path, cud
     settings = {**EVERYTHING, **options}
     expected = described("cpu", pictures, **settings)
     assert [len(faces) for faces in expected][:1] == [1]
-    same(described(cuda, pictures, **settings), expected)
-    same([described(cuda, pictures[0], **settings)], expected[:1])
+    turned = "align" in options
+    same(described(cuda, pictures, **settings), expected, turned=turned)
+    same([described(cuda, pictures[0], **settings)], expected[:1], turned=turned)
 
 
 def test_a_step_that_runs_out_of_memory_is_halved(described: Any, device: Standin) -> None:

@@ -80,7 +80,7 @@ class _Cascade(Detector, ABC):
             net().load(read_weights(name))
             for net, name in ((PNet, "pnet"), (RNet, "rnet"), (ONet, "onet"))
         )
-        self._pnet = Network(pnet, device, precision, chunk_size=2**16)
+        self._pnet = Network(pnet, device, precision, chunk_size=2**16, channels_last=True)
         cpu = self._pnet.device.type == "cpu"
         self._rnet = Network(rnet, device, precision, chunk_size=512 if cpu else 2**14)
         self._onet = Network(onet, device, precision, chunk_size=256 if cpu else 2**12)

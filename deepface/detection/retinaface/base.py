@@ -166,7 +166,9 @@ class RetinaFace(Detector, ABC):
         self.threshold, self.min_face_size = threshold, min_face_size
         self.device_preprocessing = device_preprocessing
         self._anchors = _cached_anchor_grid if cache_anchors else anchor_grid
-        self._network = Network(self._build(), device, precision, chunk_size=2**16)
+        self._network = Network(
+            self._build(), device, precision, chunk_size=2**16, channels_last=True
+        )
         self._suppression = Suppression()
         kind = self._network.device.type
         # Apple's GPUs have no float64.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from deepface.logger import get_logger
 from deepface.runtime.execution.cuda_graphs import Graphs
+from deepface.runtime.execution.cudnn import prefer_engines
 from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.streams import settle
 from deepface.runtime.execution.tf32 import exact_float32, tensor_float32
@@ -41,6 +42,8 @@ class Network:
         precision: ``"fp32"``, ``"tf32"`` (on CUDA, elsewhere as before), ``"bf16"`` or ``"fp16"``;
             inputs are cast to it, outputs come back as float32.
         chunk_size: most items per forward pass.
+        channels_last: the memory format of convolutions; ``None`` is the faster one: channels last,
+            but for exact float32 on CUDA, for which cuDNN's kernels want the channels first.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Network:
         device: str | torch.device | None = None,
         precision: str | torch.dtype | None = None,
         chunk_size: int = 64,
+        channels_last: bool | None = None,
     ) -> None:
         self.device = resolve_device(device)
         self.dtype = resolve_precision(precision)
@@ -56,9 +60,14 @@ class Network:
         self.chunk_size = chunk_size
         if self.device.type == "cpu":
             _keep_freed_memory()
+        elif self.device.type == "cuda":
+            prefer_engines()
         module = module.eval().requires_grad_(False).to(device=self.device, dtype=self.dtype)
-        # Channels-last is the faster layout for convolutions on both CPU and CUDA.
-        self.module = module.to(memory_format=torch.channels_last)
+        if channels_last is None:
+            exact = self.dtype == torch.float32 and not self._tf32
+            channels_last = not (self.device.type == "cuda" and exact)
+        self._layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.module = module.to(memory_format=self._layout)
         self._graphs: Callable[[Tensor], Any] = self.module
         if self.device.type == "cuda" and os.environ.get("DEEPFACE_CUDA_GRAPHS") == "1":
             self._graphs = Graphs(self.module)
@@ -117,7 +126,7 @@ class Network:
             chunk = prepare(chunk)
         chunk = chunk.to(dtype=self.dtype)
         if chunk.ndim == 4:
-            chunk = chunk.contiguous(memory_format=torch.channels_last)
+            chunk = chunk.contiguous(memory_format=self._layout)
         run = self.module if arguments else self._graphs
         return _as_float32(run(chunk, **arguments))
 

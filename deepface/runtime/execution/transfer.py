@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,9 @@ from torch import Tensor
 
 #: Where arrays begin in what is sent, in bytes: any dtype can be read there.
 _ALIGNMENT = 16
+#: Bytes that one thread copies at a time, and the most threads: a core alone fills memory at a
+#: fifth of the speed at which a GPU reads it.
+_PIECE, _THREADS = 1 << 22, 8
 
 
 def uploaded(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
@@ -20,9 +25,11 @@ def uploaded(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tenso
     ends = np.cumsum(sizes).tolist()
     buffer = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=device.type == "cuda")
     memory = buffer.numpy()
-    for array, size, end in zip(arrays, sizes, ends, strict=True):
-        place = memory[end - size : end - size + array.nbytes].view(array.dtype)
-        place.reshape(array.shape)[...] = array
+    places = [
+        memory[end - size : end - size + array.nbytes].view(array.dtype).reshape(array.shape)
+        for array, size, end in zip(arrays, sizes, ends, strict=True)
+    ]
+    _copy(arrays, places)
     sent = buffer.to(device, non_blocking=True)
     return [
         sent[end - size : end - size + array.nbytes]
@@ -30,6 +37,22 @@ def uploaded(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tenso
         .view(array.shape)
         for array, size, end in zip(arrays, sizes, ends, strict=True)
     ]
+
+
+def _copy(arrays: Sequence[NDArray[Any]], places: Sequence[NDArray[Any]]) -> None:
+    threads = min(_THREADS, os.cpu_count() or 1, sum(array.nbytes for array in arrays) // _PIECE)
+    if threads < 2:
+        for array, place in zip(arrays, places, strict=True):
+            np.copyto(place, array)
+        return
+    with ThreadPoolExecutor(threads, thread_name_prefix="deepface-copy") as pool:
+        list(pool.map(np.copyto, _pieces(places), _pieces(arrays)))
+
+
+def _pieces(arrays: Sequence[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    for array in arrays:
+        count = -(-array.nbytes // _PIECE)
+        yield from np.array_split(array, count) if count > 1 else [array]
 
 
 def sent(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
