@@ -43,6 +43,7 @@ test-fast: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --fast -q -n $(JOBS) --dist loadfile
 
 lint: $(VENV)/.test
+	! git grep -nE '^(<{7}|>{7}) '
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -7,6 +7,7 @@ operations. From those and from data sheets follows a time, by a model that is s
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -25,15 +26,18 @@ HELP = "a projection (no measurement) of times on GPUs from counts on a stand-in
 #: Seconds: the host's for a launch and for a wait; the least that a kernel takes.
 _LAUNCH, _WAIT, _KERNEL = 5e-6, 20e-6, 2e-6
 _PAGE = Path(__file__).with_name("projection.md")
+_RESULTS = Path(__file__).with_name("results")
 DETECTORS = (
     *("yolov8n", "yolov11n", "ssd", "retinaface", "retinaface-mobilenet0.25", "yunet"),
     *("centerface", "mtcnn", "fastmtcnn"),
 )
 _HEAD = """# Projection for GPUs
 
-**Nothing here was measured.** `python -m benchmarks projection` ran each network detector and model
-on a CUDA device that is simulated on the CPU (`tests/standin`), counted what it was asked to do,
-and computed times by a roofline model. Use it to see what bounds what, not to plan capacity.
+**Only the last column was measured**, and only where it has a number. `python -m benchmarks
+projection` ran each network detector and model on a CUDA device that is simulated on the CPU
+(`tests/standin`), counted what it was asked to do, and computed times by a roofline model. Use it
+to see what bounds what, not to plan capacity: the measured times are those of `detect_faces` in
+`benchmarks/results`, the median of what the newest run on such a card took for a batch.
 
 - An operation takes the longest of its floating-point operations by the card's fp32 peak, the bytes
   that it reads and writes by the memory's bandwidth, and {kernel:.0f} µs per kernel. All peaks are
@@ -42,6 +46,8 @@ and computed times by a roofline model. Use it to see what bounds what, not to p
   decoding and what a face costs on the CPU come on top.
 - A batch takes the longer of device (with copies) and host. "bound by" says which of these it is:
   `host`, `copies`, `kernels` (their number), `memory`, `arithmetic`.
+- Counted are PyTorch's operators. On a real card the resampling runs as kernels of our own, which
+  is one launch for dozens.
 - Pictures are {size} and equal. Where weights are not at hand, random ones stand in. The arithmetic
   of large layers is left out: no faces are found, and the little work that they cause is missing.
 
@@ -135,6 +141,11 @@ def run(args: argparse.Namespace) -> int:
             rows += _rows(name, model.embed, faces, device)
     columns = {"name": "name", "batch": "batch", "counts": "launches / waits / copies"}
     columns |= {card.name: f"{card.name}, ms (bound by)" for card in CARDS}
+    columns["measured"] = f"{CARDS[0].name} measured, ms"
+    known = measured(_RESULTS, CARDS[0].name)
+    for row in rows:
+        if (row["name"], row["batch"]) in known:
+            row["measured"] = f"{known[row['name'], row['batch']]:.1f}"
     cards = "\n".join(
         f"| {card.name} | {card.flops / 1e12:g} | {card.memory / 1e9:g} | {card.bus / 1e9:g} |"
         for card in CARDS
@@ -145,6 +156,25 @@ def run(args: argparse.Namespace) -> int:
     args.page.write_text(head + table(rows, columns) + "\n")
     print(f"written: {args.page}")
     return 0
+
+
+def measured(results: Path, card: str) -> dict[tuple[str, int], float]:
+    """Milliseconds of ``detect_faces`` by detector and batch, of pictures as here: 1280x720."""
+    found: dict[tuple[str, int], float] = {}
+    for path in sorted(results.glob("*.json")):  # by date: the newest counts
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if card not in (content["machine"]["gpu"] or ""):
+            continue
+        for row in content["rows"]:
+            if content["benchmark"] == "detect":
+                suits = content["settings"]["function"] == "detect_faces"
+                suits = suits and row["sizes"] == "1280x720" and row["batch"]
+            else:
+                suits = content["benchmark"] == "retinaface" and row["run"] == "full"
+            if suits:
+                rate = row["images_per_second"]
+                found[row["detector"], row["batch"]] = 1000 * row["batch"] / rate
+    return found
 
 
 def _rows(name: str, work: Callable[[Any], Any], batches: dict[int, Any], device: Any) -> list[Row]:

@@ -327,7 +327,8 @@ def way(device: torch.device) -> ModuleType:
     except Exception as error:  # there are many ways in which a compiler can be missing
         if is_out_of_memory(error):
             raise
-        get_logger().info("no kernels of our own on %s: %s", device, error)
+        reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        get_logger().info("no Triton kernels on %s: %s", device, reason)
         return operators
     return kernels
 

@@ -36,5 +36,5 @@ def test_the_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     assert main(["projection", "--detector", "ssd", "--batch", "1,2", "--page", str(page)]) == 0
     text = page.read_text()
-    assert "**Nothing here was measured.**" in text
+    assert "**Only the last column was measured**" in text
     assert [line.split("|")[1].strip() for line in text.splitlines()[-2:]] == ["ssd", "ssd"]
