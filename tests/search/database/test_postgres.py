@@ -103,6 +103,21 @@ def test_a_transaction_of_the_caller(uri: str) -> None:
         assert stored_names(database) == []
 
 
+@pytest.mark.parametrize("setting", ["on", "off"])
+def test_a_long_transaction_reads_no_row_again(uri: str, setting: str) -> None:
+    """The server has no statistics of what it fills; what the caller has set stays so."""
+    many = records(300)
+    with psycopg.connect(uri) as connection:
+        connection.execute(f"SET enable_seqscan = {setting}".encode())
+        with open_database("postgres", connection=connection) as database:
+            batches = [many[start : start + 10] for start in range(0, 300, 10)]
+            assert database.insert_all(CRITERIA, batches) == 300
+            assert len(database.ids_of_faces(CRITERIA, many)) == 300
+        read = "SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname = 'embeddings'"
+        assert connection.execute(read).fetchall() == [(0,)]
+        assert connection.execute("SHOW enable_seqscan").fetchall() == [(setting,)]
+
+
 def test_an_account_that_may_only_use_the_tables(uri: str) -> None:
     with open_database("postgres", uri) as database:
         database.insert(CRITERIA, records(1))
