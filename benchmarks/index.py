@@ -9,6 +9,7 @@ Recall is the share of the ten nearest vectors (by brute force) that are among t
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TYPE",
         help="measure only this database_type (default: also the index alone, then sqlite)",
     )
-    parser.add_argument("--details", metavar="ADDRESS", help="of an empty database of that type")
+    parser.add_argument(
+        "--details", metavar="ADDRESS", help="of an empty database of that type; or a dict, as JSON"
+    )
     parser.add_argument("--queries", type=positive, default=200, metavar="N", help="at most 200")
     parser.add_argument(
         "--cosine", type=float, default=0.6, help="mean cosine of one person's faces (default 0.6)"
@@ -225,6 +228,7 @@ def _database(settings: Row) -> list[Row]:
     with TemporaryDirectory(prefix="benchmarks-") as folder:
         path = Path(folder, "faces.db")
         details = str(path) if settings["details"] is None else settings["details"]
+        details = json.loads(details) if details.startswith("{") else details
         criteria = Criteria("Facenet512", "skip", aligned=True, l2_normalized=False)
         seconds, number = 0.0, 0
         with open_database(kind, details) as database:

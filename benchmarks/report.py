@@ -36,6 +36,8 @@ _MACHINE = {"system", "cpu", "cores", "memory_gb", "gpu", "load"}
 _VERSIONS = {"python", "deepface", "commit", "torch", "numpy", "opencv"}
 #: The folders of an absolute path, but not what follows the host in a URL.
 _FOLDERS = re.compile(r"(?<![\w:/.~])/(?:[^\s/:'\"]+/)+")
+#: Who asks, in a URL.
+_USER = re.compile(r"(?<=://)[^/\s]*@")
 
 Row = dict[str, Any]
 
@@ -139,8 +141,8 @@ def without_folders(text: str) -> str:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command as typed, but for the folders of absolute paths."""
-    words = [without_folders(argument.rstrip("/")) for argument in arguments]
+    """The command as typed, but for the folders of absolute paths, and users with passwords."""
+    words = [_USER.sub("", without_folders(argument.rstrip("/"))) for argument in arguments]
     return f"python -m benchmarks {shlex.join(words)}".strip()
 
 

@@ -65,6 +65,8 @@ def test_command_line_names_no_folder_of_this_machine() -> None:
     arguments = ["detect", "--published", "/opt/env/bin/python", "--images=/data/faces/"]
     expected = "python -m benchmarks detect --published python --images=faces"
     assert command_line(arguments) == expected
+    address = command_line(["index", "--details", "mysql://me:se@cret@127.0.0.1:3306/faces"])
+    assert address == "python -m benchmarks index --details mysql://127.0.0.1:3306/faces"
 
 
 def test_table_shows_quartiles_and_leaves_empty_columns_out() -> None:
