@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -41,10 +42,13 @@ def signer(credentials: Any) -> Any:
             "algorithm_name, public_key, private_key, and form_name and curve_name where the "
             "algorithm has them"
         )
+    most_digits = getattr(sys, "get_int_max_str_digits", int)()  # before 3.10.7 there is none
     try:
         from lightdsa import LightDSA
     except ModuleNotFoundError as error:
         raise MissingPackageError("credentials need lightdsa: pip install lightdsa") from error
+    finally:  # that import lifts a limit that protects the whole process
+        getattr(sys, "set_int_max_str_digits", int)(most_digits)
     made = {k: credentials.get(k) for k in ("algorithm_name", "form_name", "curve_name")}
     keys = credentials.get("keys", {k: v for k, v in credentials.items() if k.endswith("_key")})
     if not keys:

@@ -19,6 +19,7 @@ import pytest
 
 from deepface.errors import DeepFaceError, DimensionMismatchError
 from deepface.search.folder import Datastore, Gallery, GalleryPicture, datastore, formats, refresh
+from deepface.search.folder.signature import signer
 from tests.search.folder.galleries import (
     DIMENSIONS,
     NAME,
@@ -334,6 +335,21 @@ class TestSignatures:
         same(store(tmp_path, credentials=key).load(), gallery(tmp_path))
         with pytest.raises(DeepFaceError, match="no longer fits its signature"):
             store(tmp_path, credentials=lightdsa.LightDSA(algorithm_name="eddsa")).load()
+
+    def test_importing_the_package_changes_nothing_else(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """That import lifts Python's limit of digits, for the whole process."""
+        lightdsa = pytest.importorskip("lightdsa")
+        key = lightdsa.LightDSA(algorithm_name="eddsa")
+        monkeypatch.delitem(sys.modules, "lightdsa")
+        before = sys.get_int_max_str_digits()
+        try:
+            sys.set_int_max_str_digits(4300)
+            signer({"algorithm_name": "eddsa", **key.dsa.keys})
+            assert sys.get_int_max_str_digits() == 4300
+        finally:
+            sys.set_int_max_str_digits(before)
 
 
 @pytest.fixture
