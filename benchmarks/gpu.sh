@@ -7,7 +7,8 @@
 #   benchmarks/gpu.sh [PICTURES]    there: measure; one archive with all results is left in OUT
 #
 # PICTURES   folder of photographs; default: those carried; without any, pictures are drawn
-# CARRY      default: benchmarks/.cache/gpu, which git ignores; 64 MiB at most
+# CARRY      default: benchmarks/.cache/gpu, which git ignores
+# MOST       bytes that may be carried, default 64 MiB: less, if the checkout travels along
 # FOR        the Python there, 3.12
 # PYTHON, OUT, DEVICE, DETECTORS, BATCHES, REPEAT, STREAM   see below. Small numbers and DEVICE=cpu
 #            try the script out.

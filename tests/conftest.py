@@ -25,6 +25,12 @@ LONG, LONG_IN_ALL = 0.3, 0.6
 
 # Some tests fork; the handlers of gRPC, where it has threads, do not always survive that.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+# The first network on CUDA sets these (prefer_engines); so no test does, and leaves them behind.
+os.environ.setdefault("TORCH_CUDNN_USE_HEURISTIC_MODE_B", "1")
+os.environ.setdefault(
+    "CUDNN_ERRATA_JSON_FILE",
+    str(Path(__file__).parents[1] / "deepface/runtime/execution/cudnn_engines.json"),
+)
 #: The same examples in every run, so that a run fails for what was changed alone. With
 #: ``--hypothesis-profile=explore`` they are others each time, and more.
 settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)

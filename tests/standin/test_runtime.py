@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,3 +153,51 @@ def test_memory_that_is_out_is_no_missing_kernel(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch, "cudnn_convolution_relu", full)
     with pytest.raises(torch.OutOfMemoryError):
         CudnnConvRelu()(batch(0), torch.ones(1, 3, 1, 1), torch.zeros(1), None, ())
+
+
+_ENGINES = "TORCH_CUDNN_USE_HEURISTIC_MODE_B", "CUDNN_ERRATA_JSON_FILE"
+
+
+def test_cudnn_is_told_which_engines_to_leave_out(
+    monkeypatch: pytest.MonkeyPatch, cuda: str
+) -> None:
+    for name in _ENGINES:
+        monkeypatch.setenv(name, "mine")
+        monkeypatch.delenv(name)
+    Network(Small(), "cpu")
+    assert not any(name in os.environ for name in _ENGINES)
+    Network(Small(), cuda)
+    assert os.environ[_ENGINES[0]] == "1"
+    rules = json.loads(Path(os.environ[_ENGINES[1]]).read_text())["rules"]
+    assert {(rule["operation"], rule["engine"]) for rule in rules} == {
+        ("ConvFwd", 3),
+        ("ConvFwd", 4),
+    }
+
+
+def test_who_has_chosen_engines_keeps_them(monkeypatch: pytest.MonkeyPatch, cuda: str) -> None:
+    for name in _ENGINES:
+        monkeypatch.setenv(name, "mine")
+    Network(Small(), cuda)
+    assert [os.environ[name] for name in _ENGINES] == ["mine", "mine"]
+
+
+@pytest.mark.parametrize(
+    ("precision", "channels_last"),
+    [("fp32", False), ("tf32", True), ("bf16", True), ("fp16", True)],
+)
+def test_the_memory_format_follows_the_precision(
+    cuda: str, precision: str, channels_last: bool
+) -> None:
+    seen: list[bool] = []
+
+    class Looks(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append(x.is_contiguous(memory_format=torch.channels_last))
+            return x
+
+    pixels = batch(0).to(cuda)
+    Network(Looks(), cuda, precision)(pixels)
+    Network(Looks(), cuda, precision, channels_last=True)(pixels)
+    Network(Looks(), "cpu", precision)(batch(0))
+    assert seen == [channels_last, True, True]
