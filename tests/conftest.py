@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from deepface.logger import get_logger
 from tests.data import MADE_WEIGHTS, WEIGHTS, package_weights
+from tests.left_behind import left_behind, state
 
 #: Tests of which a case took long when it was last measured, without their parameters.
 SLOW = Path(__file__).with_name("slow.txt")
@@ -132,10 +135,25 @@ def models_of_the_module(request: pytest.FixtureRequest) -> Iterator[None]:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No module of tests changes the process for those after it: tables, variables, settings.
+
+    That is an error with ``--fast``, where it is cheap to look for; else it is told.
+    """
+    before = state()
+    yield
+    if changed := left_behind(before, state()):
+        told = f"{request.node.nodeid} leaves behind: " + "; ".join(changed)
+        if request.config.getoption("--fast"):
+            pytest.fail(told)
+        warnings.warn(told, stacklevel=1)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def log_level() -> None:
     """What is logged can be looked at: pytest sets up logging, for warnings only."""
-    logging.getLogger("deepface").setLevel(logging.INFO)
+    get_logger().setLevel(logging.INFO)
 
 
 @pytest.fixture(scope="session", autouse=True)
