@@ -43,8 +43,8 @@ to see what bounds what, not to plan capacity: the measured times are those of `
   that it reads and writes by the memory's bandwidth, and {kernel:.0f} µs per kernel. All peaks are
   those of data sheets; real kernels reach a part of them.
 - The host takes {launch:.0f} µs per launch and {wait:.0f} µs per wait. Python between launches,
-  decoding and what a face costs on the CPU come on top: where it was measured, a launch took the host
-  11 to 22 µs with them.
+  decoding and what a face costs on the CPU come on top: where it was measured, a launch took the
+  host 11 to 22 µs with them.
 - A batch takes the longer of device (with copies) and host. "bound by" says which of these it is:
   `host`, `copies`, `kernels` (their number), `memory`, `arithmetic`.
 - Counted are PyTorch's operators. On a real card the resampling runs as kernels of our own, which
