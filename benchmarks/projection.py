@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arguments import add_made_weights, add_pictures, names, numbers
+from benchmarks.page import machine_name
 from benchmarks.pictures import fill, pictures, read
 from benchmarks.report import Row, table
 from benchmarks.stand_in_home import recognition_stand_in
@@ -164,7 +165,7 @@ def measured(results: Path, card: str) -> dict[tuple[str, int], float]:
     found: dict[tuple[str, int], float] = {}
     for path in sorted(results.glob("*.json")):  # by date: the newest counts
         content = json.loads(path.read_text(encoding="utf-8"))
-        if card not in (content["machine"]["gpu"] or ""):
+        if card not in machine_name(content):
             continue
         for row in content["rows"]:
             if content["benchmark"] == "detect":

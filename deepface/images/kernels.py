@@ -1,8 +1,8 @@
 """The resampling of :mod:`deepface.images.resample` as one kernel each, for CUDA.
 
 They are written in Triton, which PyTorch brings along on Linux. The numbers are the same, bit for
-bit: products are not fused with sums. Where Triton, or the compiler that it calls, is missing, all
-is done by PyTorch's operators, in some twenty times the device's time.
+bit: products are not fused with sums. Where Triton, or the compiler that it calls, is missing,
+:mod:`deepface.images.operators` do it, in dozens of launches.
 """
 
 from __future__ import annotations

@@ -59,6 +59,11 @@ class Lane:
         """Whether its work leaves the processor's cores free for threads beside it."""
         return self.device is not None and self.device.type != "cpu"
 
+    @property
+    def is_cuda(self) -> bool:
+        """Whether pictures are sent to it before its first step."""
+        return self.device is not None and self.device.type == "cuda"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -91,14 +96,15 @@ class Plan:
             check_decoder(resolve_device(one.one_device))
         lanes = tuple(map(Lane.on, each))
         # While the device embeds one step, a thread detects and cuts the next, and another one has
-        # the one after that decoded. On a CPU they would all want the same cores.
+        # the one after that decoded or sent, which only CUDA does. On a CPU they would all want the
+        # same cores.
         apart = len(lanes) == 1 and lanes[0].is_apart
         return cls(
             lanes,
             batch_size=options.batch_size or min(map(_batch_size, each, lanes)),
             workers=options.workers or WORKERS,
             decodes=decodes,
-            loads_ahead=apart,
+            loads_ahead=apart and lanes[0].is_cuda,
             finds_ahead=apart and bool(lanes[0].later),
         )
 

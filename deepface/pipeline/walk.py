@@ -35,8 +35,7 @@ def walk(batch: Batch, plan: Plan, progress: bool = False) -> Generator[list[See
     :func:`checked` pictures. Only what every picture would meet is raised here.
 
     ``map`` and ``yield from`` keep nothing of what they hand on: memory is that of two batches, of
-    three where a GPU decodes, of three per device where several share the work, however many
-    pictures come.
+    three on CUDA, of three per device where several share the work, however many pictures come.
 
     Args:
         batch: the pictures.
@@ -131,7 +130,7 @@ def checked(item: E) -> E:
 
 def _loaded(chunk: list[Attempt], plan: Plan, lane: Lane, single: bool) -> list[Seen]:
     images = decoded(chunk, lane.device if plan.decodes else None, single)
-    if lane.device is not None and lane.device.type == "cuda":
+    if lane.device is not None and lane.is_cuda:
         images = on_device(images, lane.device)
     return [Seen.of(image) for image in images]
 

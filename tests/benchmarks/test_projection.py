@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from benchmarks.__main__ import main
-from benchmarks.projection import Card, Cost, projected
+from benchmarks.projection import Card, Cost, measured, projected
 from tests.data import weight
 
 CARD = Card("card", flops=1e12, memory=1e9, bus=1e6)
@@ -38,3 +39,22 @@ def test_the_page(tmp_path: Path) -> None:
     text = page.read_text()
     assert "**Only the last column was measured**" in text
     assert [line.split("|")[1].strip() for line in text.splitlines()[-2:]] == ["ssd", "ssd"]
+
+
+def test_what_was_measured_stands_beside(tmp_path: Path) -> None:
+    def write(name: str, device: str, rate: float, function: str = "detect_faces") -> None:
+        row = {"detector": "ssd", "sizes": "1280x720", "batch": 8, "images_per_second": rate}
+        document = {
+            "benchmark": "detect",
+            "machine": {"gpu": "NVIDIA H100 80GB HBM3, 1 MiB", "cpu": "cpu", "cores": 2},
+            "settings": {"function": function, "device": device},
+            "rows": [row, row | {"sizes": "mixed", "batch": 4}, row | {"batch": None}],
+        }
+        (tmp_path / f"{name}.json").write_text(json.dumps(document))
+
+    write("detect-20260101", "cuda", 100.0)
+    write("detect-20260102", "cuda", 400.0)
+    write("detect-20260103", "cpu", 1.0)
+    write("detect-20260104", "cuda", 1.0, "extract_faces")
+    assert measured(tmp_path, "H100") == {("ssd", 8): 20.0}
+    assert not measured(tmp_path, "T4")

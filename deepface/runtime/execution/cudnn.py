@@ -24,9 +24,11 @@ _HALF_TOLERANCE = 2e-2
 
 
 def prefer_engines() -> None:
-    """Have cuDNN choose engines by its better heuristics (mode B), and none that transforms to
-    frequencies: on an H100 it takes these for float32 convolutions of some batch sizes, and a batch
-    of 4 pictures then took RetinaFace 30 times as long as one picture.
+    """Have cuDNN choose engines by its better heuristics (mode B), and not those numbered 3 and 4.
+
+    On an H100 it took FFTs (3 is one) for float32 convolutions of some batch sizes, and RetinaFace
+    30 times as long for a batch of 4 pictures as for one. With both settings, which were measured
+    together, it does not.
 
     PyTorch reads both variables at the process's first convolution on CUDA. Who has set them keeps
     them (https://docs.pytorch.org/docs/stable/cuda_environment_variables.html).
