@@ -22,7 +22,7 @@ from deepface.detection.ragged import Bin, Edges, RaggedEdges, Size, bins, cells
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.network import Network
 from deepface.runtime.execution.streams import kept
-from deepface.runtime.execution.transfer import sent
+from deepface.runtime.execution.transfer import as_tensor, sent
 from deepface.types import Image, Rectangle
 
 #: Pixels of a batch: on a CPU more only leave the cache; elsewhere.
@@ -195,7 +195,7 @@ class AnchorFree(ABC):
     def _resized_there(canvases: Sequence[Canvas], fits: Sequence[Fit], bin_: Bin) -> Tensor:
         mine = [canvases[member] for member in bin_.members]
         return resized(
-            PixelTable([torch.as_tensor(canvas.image) for canvas in mine]),
+            PixelTable([as_tensor(canvas.image) for canvas in mine]),
             [Rectangle(-c.top, -c.left, c.height, c.width) for c in mine],
             [Rectangle(0, 0, *fits[member].resized) for member in bin_.members],
             bin_.shape,

@@ -99,7 +99,9 @@ def stacked(canvases: Sequence[Canvas]) -> NDArray[Any] | Tensor:
         return np.stack([canvas.image for canvas in canvases])
     import torch
 
-    return torch.stack([torch.as_tensor(canvas.image) for canvas in canvases])
+    from deepface.runtime.execution.transfer import as_tensor
+
+    return torch.stack([as_tensor(canvas.image) for canvas in canvases])
 
 
 def cut(img: Any, x: int, y: int, w: int, h: int) -> Any:

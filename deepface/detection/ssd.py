@@ -26,6 +26,7 @@ from deepface.detection.detector import Detector
 from deepface.images.resample import PixelTable, mixed, resizing
 from deepface.runtime.execution.fusion import FusedConv2d, FusedNorm, fused
 from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.transfer import as_tensor
 from deepface.runtime.weights.caffe_file import caffe_layers
 from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
@@ -94,7 +95,7 @@ class SsdDetector(Detector):
             shapes = [canvas.image.shape for canvas in canvases]
             arrays = resizing(shapes, whole, [target] * len(whole), target[2:])
             canvases, tables = brought(canvases, arrays, where)
-            pixels = PixelTable([torch.as_tensor(canvas.image) for canvas in canvases])
+            pixels = PixelTable([as_tensor(canvas.image) for canvas in canvases])
             batch = mixed(pixels, tables)
         else:
             batch = np.stack([cv2.resize(canvas.pixels(), (_SIZE, _SIZE)) for canvas in canvases])

@@ -255,6 +255,10 @@ def _loaded(
     return LoadedImage(index, name, *to_picture(content), seconds)
 
 
+#: What was read of an image, or why it could not be.
+_Content: TypeAlias = "Encoded | NDArray[Any] | Exception"
+
+
 @dataclass(frozen=True)
 class _Item:
     """An image that was requested, and the promise of its pixels."""
@@ -264,7 +268,10 @@ class _Item:
     name: str
     result: Future[Attempt]
 
-    def load(self, content: Encoded | NDArray[Any], leave_jpeg: bool) -> None:
+    def load(self, content: _Content, leave_jpeg: bool) -> None:
+        if isinstance(content, Exception):
+            self.fail(content)
+            return
         try:
             loaded = _loaded(self.index, self.image, self.name, content, leave_jpeg)
             self.result.set_result(loaded)
@@ -294,7 +301,7 @@ class _ReadAhead:
         self._held = 0  # pixels of those pending that were read when they were requested
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="deepface-images")
         self._lock = threading.Lock()  # for what follows
-        self._read: dict[int, tuple[_Item, Encoded | NDArray[Any] | Exception]] = {}
+        self._read: dict[int, tuple[_Item, _Content]] = {}
         self._next = 0  # index of the first image that is not admitted
         self._sizes: dict[int, int] = {}  # pixels of the images admitted and not released
         self._admitted = 0  # their sum
@@ -326,11 +333,14 @@ class _ReadAhead:
         item = _Item(self._pulled, image, item_name(image), result)
         self._pulled += 1
         if reads_from_elsewhere(image):
-            self._pool.submit(self._read_item, item)
+            self._pool.submit(self._read_and_load, item)
             return result, 0
         # Here, not in the pool: the same file object may stand in a list twice, or be filled anew
         # by the iterator that yields it.
-        return result, self._read_item(item)
+        content = _read(item)
+        for ready in self._admit((item, content)):
+            self._pool.submit(self._load, *ready)
+        return result, _pixel_count(content)
 
     def _refill(self, count: int) -> None:
         self.request(count)
@@ -378,7 +388,8 @@ class _ReadAhead:
         """Let as many pixels be decoded as this chunk has, which now belongs to the caller."""
         with self._lock:
             self._admitted -= sum(self._sizes.pop(image.index, 0) for image in chunk)
-        self._admit()
+        for ready in self._admit():
+            self._pool.submit(self._load, *ready)
 
     def interrupt(self) -> None:
         """Nobody waits here for a source but the source's own reader."""
@@ -391,30 +402,33 @@ class _ReadAhead:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._pending.clear()
 
-    def _read_item(self, item: _Item) -> int:
-        content: Encoded | NDArray[Any] | Exception
-        try:
-            content = read_item(item.image, item.name)
-        except Exception as error:
-            content = error
-        with self._lock:
-            self._read[item.index] = (item, content)
-        self._admit()
-        return _pixel_count(content)
+    def _read_and_load(self, item: _Item) -> None:
+        """In a thread of the pool. What is admitted first is loaded here: handing on costs time."""
+        ready = self._admit((item, _read(item)))
+        for other in ready[1:]:
+            self._pool.submit(self._load, *other)
+        for first in ready[:1]:
+            self._load(*first)
 
-    def _admit(self) -> None:
+    def _load(self, item: _Item, content: _Content) -> None:
+        item.load(content, self._leave_jpeg)
+
+    def _admit(self, read: tuple[_Item, _Content] | None = None) -> list[tuple[_Item, _Content]]:
+        """Those for whose pixels there is room now, ``read`` perhaps among them."""
+        ready = []
         with self._lock:
+            if read is not None:
+                self._read[read[0].index] = read
             while (
                 not self._closed and self._next in self._read and self._admitted < MAX_CHUNK_PIXELS
             ):
                 item, content = self._read.pop(self._next)
                 self._next += 1
-                if isinstance(content, Exception):
-                    item.fail(content)
-                else:
+                if not isinstance(content, Exception):
                     self._sizes[item.index] = _pixel_count(content)
                     self._admitted += self._sizes[item.index]
-                    self._pool.submit(item.load, content, self._leave_jpeg)
+                ready.append((item, content))
+        return ready
 
 
 class _LiveReadAhead(_ReadAhead):
@@ -497,7 +511,14 @@ class _LiveReadAhead(_ReadAhead):
             super()._forget(held)
 
 
-def _pixel_count(content: Encoded | NDArray[Any] | Exception) -> int:
+def _read(item: _Item) -> _Content:
+    try:
+        return read_item(item.image, item.name)
+    except Exception as error:
+        return error
+
+
+def _pixel_count(content: _Content) -> int:
     if isinstance(content, Encoded):
         return content.width * content.height
     if isinstance(content, np.ndarray) and content.ndim > 1:

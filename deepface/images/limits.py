@@ -101,17 +101,19 @@ def check_memory(memory: int, size: tuple[int, int], count: int, name: str) -> N
         )
 
 
-def read_limited(read: Callable[..., Any], name: str) -> bytes:
+def read_limited(read: Callable[..., Any], name: str, size: int | None = None) -> bytes:
     """Everything that ``read(size)`` gives until it gives nothing, within :func:`max_bytes`.
+
+    ``size`` is what a file says it has: it ends where that is there and no more comes at once.
 
     Raises:
         ImageTooLarge: as soon as the limit is passed; no more is read then.
         DataTypeError: ``read`` gives something that is not bytes.
     """
     blocks: list[bytes] = []
-    count = 0
+    count, asked = 0, _BLOCK if size is None else size + 1
     while True:
-        block = read(_BLOCK)
+        block = read(asked)
         if not isinstance(block, (bytes, bytearray, memoryview)):
             raise DataTypeError(f"img requires bytes, but reading {name} gave {type(block)}")
         if not block:
@@ -119,6 +121,9 @@ def read_limited(read: Callable[..., Any], name: str) -> bytes:
         blocks.append(bytes(block))
         count += len(block)
         check_bytes(count, name)
+        if size is not None and len(block) < asked and count >= size:
+            return b"".join(blocks)
+        asked = _BLOCK
 
 
 def _positive(variable: str, default: float) -> float:

@@ -9,6 +9,7 @@ import inspect
 import io
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from deepface.errors import DataTypeError, DeepFaceError, InvalidImage, as_ours
 from deepface.images.decode import Encoded
 from deepface.images.header import detect_image_format
 from deepface.images.limits import check_bytes, read_limited
-from deepface.images.paths import DATA_URI, open_file, path_name
+from deepface.images.paths import DATA_URI, descriptor, path_name
 from deepface.images.pil import is_pil_image, pil_to_bgr
 from deepface.images.video import BrokenVideo, Frame
 from deepface.types import Image
@@ -144,12 +145,15 @@ def _is_stream(img: Any) -> bool:
 
 
 def _read_file(path: str, name: str) -> bytes:
-    with open_file(path) as file:
-        try:
-            check_bytes(os.fstat(file.fileno()).st_size, name)
-            return read_limited(file.read, name)
-        except OSError as error:
-            raise as_ours(error, f"Exception while loading {name}") from error
+    # A handful of system calls, no more: after each one a thread waits for Python's lock again.
+    file, status = descriptor(path)
+    try:
+        check_bytes(status.st_size, name)
+        return read_limited(partial(os.read, file), name, status.st_size)
+    except OSError as error:
+        raise as_ours(error, f"Exception while loading {name}") from error
+    finally:
+        os.close(file)
 
 
 def _read_url(url: str, name: str) -> Encoded:

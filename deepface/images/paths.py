@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import stat
-from typing import IO
+from io import FileIO
 
 from deepface.errors import DeepFaceError, ImgNotFound, as_ours
 
@@ -25,6 +25,8 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+#: For reading, as bytes, and without waiting.
+_READING = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_SUCH_FILE = frozenset([errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP])
 
 
@@ -49,8 +51,15 @@ def not_a_file(mode: int) -> str | None:
     return None if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "not a regular file")
 
 
-def open_file(path: str) -> IO[bytes]:
-    """A regular file, unbuffered; nothing else is opened, so that no pipe or device holds us up.
+def open_file(path: str) -> FileIO:
+    """A regular file, unbuffered; raises as :func:`descriptor`."""
+    return FileIO(descriptor(path)[0])
+
+
+def descriptor(path: str) -> tuple[int, os.stat_result]:
+    """A regular file, open for reading, and what the system knows of it.
+
+    Nothing else is opened, so that no pipe or device holds us up.
 
     Raises:
         ImgNotFound: there is none; the message says what there is instead.
@@ -63,20 +72,17 @@ def open_file(path: str) -> IO[bytes]:
     try:
         kind = not_a_file(os.stat(path).st_mode)  # noqa: PTH116 - Path("") is "."
         if kind is None:
-            file = open(path, "rb", buffering=0, opener=_without_waiting)  # noqa: SIM115
-            kind = not_a_file(os.fstat(file.fileno()).st_mode)
+            file = os.open(path, _READING)
+            status = os.fstat(file)
+            kind = not_a_file(status.st_mode)
             if kind is None:
-                return file
-            file.close()  # something else has taken its place
+                return file, status
+            os.close(file)  # something else has taken its place
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_SUCH_FILE:
             raise as_ours(error, f"Exception while loading {name}") from error
         raise _missing(path, name, error) from error
     raise ImgNotFound(f"{name} cannot be read as a file: it is {kind}")
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _missing(path: str, name: str, error: Exception | None = None) -> DeepFaceError:

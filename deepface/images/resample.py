@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors
 
 from deepface.images import operators
 from deepface.images.operators import CUBIC_ONE, OUTSIDE, PLACES
@@ -42,7 +43,8 @@ class PixelTable:
         #: Heights and widths ``(n, 2)``, where each picture begins, and ``(P, 3)`` pixels.
         self.sizes, self.starts = _layout([picture.shape for picture in pictures])
         black = pictures[0].new_zeros((1, 3))
-        self.flat = torch.cat([black, *(picture.reshape(-1, 3) for picture in pictures)])
+        # One call, and not one per picture: each waits for Python's lock while threads decode.
+        self.flat = _flatten_dense_tensors([black, *pictures]).view(-1, 3)  # type: ignore[no-untyped-call]
         self.device = self.flat.device
 
 
@@ -175,16 +177,19 @@ def _axes(
     sizes, starts = _layout(shapes)
     owner = np.arange(len(sources)) if pictures is None else np.asarray(pictures)
     part, place = (np.array(boxes, np.int64).reshape(-1, 4) for boxes in (sources, targets))
-    return tuple(  # type: ignore[return-value]
+    rows, columns = (
         _axis(
             *(size[axis], part[:, axis], part[:, axis + 2], place[:, axis], place[:, axis + 2]),
-            sizes[owner, axis],
-            starts[owner] if axis == 0 else np.zeros_like(owner),
-            sizes[owner, 1] if axis == 0 else np.ones_like(owner),
-            *(real, scale),
+            *(sizes[owner, axis], real, scale),
         )
         for axis in (0, 1)
     )
+    rows.places[...] = np.where(
+        rows.places == OUTSIDE,
+        OUTSIDE,
+        starts[owner, None, None] + rows.places * sizes[owner, 1, None, None],
+    )
+    return rows, columns
 
 
 def _axis(
@@ -194,31 +199,34 @@ def _axis(
     to_start: NDArray[np.int64],
     to_size: NDArray[np.int64],
     picture_size: NDArray[np.int64],
-    picture_start: NDArray[np.int64],
-    stride: NDArray[np.int64],
     real: type[np.floating[Any]],
     scale: float | None,
 ) -> _Axis:
-    at = np.arange(length) - to_start[:, None]
+    """One axis of all results; ``places`` are rows, or columns, of a picture, or ``OUTSIDE``."""
+    facts = np.stack([start, size, to_start, to_size, picture_size], 1)
+    # Pictures of one size have the same.
+    facts, kind = np.unique(facts, axis=0, return_inverse=True)
+    start, size, to_start, to_size, picture_size = facts.T[:, :, None]
+    at = np.arange(length) - to_start
     if scale is not None:
-        step = np.full(len(size), 1 / scale)
+        step: Any = 1 / scale
     elif real is np.float32:
         step = 1 / (to_size / size)
     else:
         step = size / to_size
-    position = ((at + 0.5) * step[:, None] - 0.5).astype(real)
+    position = ((at + 0.5) * step - 0.5).astype(real)
     floor = np.floor(position)
     first = floor.astype(np.int64)
-    last = size[:, None] - 1
-    inside = (at >= 0) & (at < to_size[:, None])
-    both = np.stack([first, first + 1], 1).clip(0, last[:, None]) + start[:, None, None]
-    seen = (both >= 0) & (both < picture_size[:, None, None]) & inside[:, None]
-    places = picture_start[:, None, None] + both * stride[:, None, None]
+    last = size - 1
+    inside = (at >= 0) & (at < to_size)
+    both = np.stack([first, first + 1], 1).clip(0, last[:, None]) + start[:, None]
+    seen = (both >= 0) & (both < picture_size[:, None]) & inside[:, None]
+    kind = kind.reshape(-1)
     return _Axis(
-        np.where(seen, places, OUTSIDE).astype(np.int32),
-        position - floor,
-        (first < 0) | (first >= last),
-        inside,
+        np.where(seen, both, OUTSIDE).astype(np.int32)[kind],
+        (position - floor)[kind],
+        ((first < 0) | (first >= last))[kind],
+        inside[kind],
     )
 
 

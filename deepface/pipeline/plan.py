@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,6 +21,11 @@ from deepface.runtime.execution.device import automatic_batch_size, resolve_devi
 
 if TYPE_CHECKING:
     import torch
+
+
+#: Threads that read and decode beside a device: those that launch its kernels need cores of their
+#: own, and each thread more makes them wait for Python's lock (16 cores: 12 were faster than 16).
+_BESIDE_A_DEVICE = min(WORKERS, max(4, (os.cpu_count() or 1) * 3 // 4))
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ class Plan:
         return cls(
             lanes,
             batch_size=options.batch_size or min(map(_batch_size, each, lanes)),
-            workers=options.workers or WORKERS,
+            workers=options.workers or (_BESIDE_A_DEVICE if lanes[0].is_apart else WORKERS),
             decodes=decodes,
             loads_ahead=apart and lanes[0].is_cuda,
             finds_ahead=apart and bool(lanes[0].later),

@@ -67,9 +67,10 @@ def network_inputs(
     import torch
 
     from deepface.recognition.device_inputs import network_inputs_on_device
+    from deepface.runtime.execution.transfer import as_tensor
 
     inputs = network_inputs_on_device(
-        [torch.as_tensor(faces[number].img) for number in tensors], size, normalization, as_given
+        [as_tensor(faces[number].img) for number in tensors], size, normalization, as_given
     )
     if not arrays:
         return inputs

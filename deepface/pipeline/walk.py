@@ -16,7 +16,7 @@ from deepface.images.jpeg import decoded, on_device
 from deepface.pipeline.faces import Seen
 from deepface.pipeline.plan import Lane, Plan, Step
 from deepface.runtime.concurrency.prefetch import ahead
-from deepface.runtime.concurrency.stage import Stage
+from deepface.runtime.concurrency.stage import Stage, stages
 from deepface.runtime.execution.batching import halving
 
 T = TypeVar("T")
@@ -61,7 +61,8 @@ def _one_lane(
 ) -> Iterator[list[Seen]]:
     (lane,) = plan.lanes
     apart = plan.loads_ahead or plan.finds_ahead
-    loading, finding, rest = (Stage(lane.device if apart else None) for _ in range(3))
+    device = lane.device if apart else None
+    loading, finding, rest = stack.enter_context(stages(device, 3))
     load = partial(_loaded, plan=plan, lane=lane, single=single)
     find = partial(_taken, steps=[lane.find], single=single)
     later = partial(_taken, steps=lane.later, single=single)
@@ -80,7 +81,8 @@ def _several_lanes(
     """Each device takes the next batch when it is free."""
     free: queue.SimpleQueue[tuple[Lane, Stage]] = queue.SimpleQueue()
     for lane in plan.lanes * _AT_ONCE:
-        free.put((lane, Stage(lane.device)))
+        [stage] = stack.enter_context(stages(lane.device, 1))
+        free.put((lane, stage))
 
     def work(chunk: list[Attempt]) -> list[Seen]:
         lane, place = free.get()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.engines import network
 from deepface.runtime.execution.published import Published
+from deepface.runtime.execution.transfer import as_tensor
 from deepface.runtime.weights.load import load_weights
 from deepface.runtime.weights.table import WeightFile
 from deepface.spoofing.cards.fasnet import CARD
@@ -101,7 +102,7 @@ def _crops_on_device(faces: Sequence[tuple[Pixels, Box]]) -> list[Tensor]:
     """The same, all faces at once."""
     pictures = {id(image): image for image, _ in faces}
     places = {picture: place for place, picture in enumerate(pictures)}
-    pixels = PixelTable([torch.as_tensor(image) for image in pictures.values()])
+    pixels = PixelTable([as_tensor(image) for image in pictures.values()])
     target = Rectangle(0, 0, _SIZE, _SIZE)
     parts = []
     for scale, *_ in _NETWORKS:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
@@ -19,30 +16,25 @@ class CudaGraph:
 
     def __init__(self) -> None:
         self.operations: list[Any] = []
+        self._launches = 0
+
+    def capture_begin(self, *_: Any, **__: Any) -> None:
+        """On a stream of its own; what is captured is no launch."""
+        assert streams.current_stream() is not streams.default_stream()
+        assert SETTINGS.captured is None, "one capture at a time"
+        SETTINGS.captured, self._launches = self.operations, COUNTS.launches
+
+    def capture_end(self) -> None:
+        """What follows runs again."""
+        SETTINGS.captured, COUNTS.launches = None, self._launches
 
     def replay(self) -> None:
         """One launch."""
         COUNTS.kernel(1, 0, 0)
-        for func, args, kwargs, out, wrapped in self.operations:
-            again = pytree.tree_leaves(func(*args, **kwargs))
-            for old, new in zip(pytree.tree_leaves(out), again, strict=True):
+        for again, out, wrapped in self.operations:
+            for old, new in zip(pytree.tree_leaves(out), pytree.tree_leaves(again()), strict=True):
                 if isinstance(old, Tensor) and old is not new:
                     old.copy_(new)
             for tensor in pytree.tree_leaves(wrapped):
                 if isinstance(tensor, DeviceTensor):
                     rewritten(tensor)
-
-
-@contextmanager
-def graph(made: CudaGraph, **_: Any) -> Iterator[None]:
-    """``torch.cuda.graph``: on a stream of its own, and no launch."""
-    torch.cuda.synchronize()
-    SETTINGS.captured = made.operations
-    launches = COUNTS.launches
-    try:
-        with streams.stream(streams.Stream()):
-            streams.current_stream().wait_stream(streams.default_stream())
-            yield
-    finally:
-        SETTINGS.captured = None
-        COUNTS.launches = launches

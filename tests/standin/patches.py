@@ -12,6 +12,7 @@ import torch
 import torchvision.io
 
 from deepface.detection.registry import DETECTORS
+from deepface.runtime.concurrency import stage
 from deepface.runtime.models import cached_models
 from tests.standin import graphs, streams
 from tests.standin.tensors import COUNTS, SETTINGS, DeviceTensor, _made, modes
@@ -53,7 +54,7 @@ class Standin(contextlib.ExitStack):
             "Stream": streams.Stream,
             "Event": streams.Event,
             "CUDAGraph": graphs.CudaGraph,
-            "graph": graphs.graph,
+            "graph_pool_handle": object,
             "current_stream": streams.current_stream,
             "default_stream": streams.default_stream,
             "synchronize": lambda device=None: streams.current_stream(device).synchronize(),
@@ -88,6 +89,7 @@ class Standin(contextlib.ExitStack):
         cached_models[DETECTORS.task] = _DETECTORS
 
         def back() -> None:
+            stage._idle.clear()
             cached_models.clear()
             cached_models.update(before)
 

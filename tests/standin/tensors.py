@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,6 @@ class Settings:
         refused: what was refused, with the product's line.
         used: devices that anything ran on.
         streams: likewise streams.
-        captured: operations of the CUDA graph that is being made.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,16 @@ class Settings:
         self.refused: list[str] = []
         self.used: set[int] = set()
         self.streams: set[Stream] = set()
-        self.captured: list[Any] | None = None
+        self._threads = threading.local()
+
+    @property
+    def captured(self) -> list[Any] | None:
+        """Of this thread, as streams of others are not captured."""
+        return getattr(self._threads, "captured", None)
+
+    @captured.setter
+    def captured(self, operations: list[Any] | None) -> None:
+        self._threads.captured = operations
 
 
 COUNTS, SETTINGS = Counts(), Settings()
@@ -316,7 +326,8 @@ def _run(
         COUNTS.lines["flops"][product_line()] += int(flops)
     wrapped = _wrapped(name, out, tensors, index)
     if SETTINGS.captured is not None:
-        SETTINGS.captured.append((func, inner_args, inner_kwargs, out, wrapped))
+        again = partial(_computed, func, name, inner_args, inner_kwargs)
+        SETTINGS.captured.append((again, out, wrapped))
     return wrapped
 
 

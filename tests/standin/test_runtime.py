@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.runtime.execution import cuda_graphs
+from deepface.runtime.execution.cuda_graphs import batch_size_of_a_pass
 from deepface.runtime.execution.cudnn import CudnnConvRelu
 from deepface.runtime.execution.fusion import fused
 from deepface.runtime.execution.network import Network
@@ -38,11 +39,6 @@ def batch(seed: int, count: int = 2) -> Tensor:
     return torch.rand((count, 3, 8, 8), generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture
-def with_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEEPFACE_CUDA_GRAPHS", "1")
-
-
 def outputs(network: Network, x: Tensor) -> list[Tensor]:
     return [part.cpu() for part in network(x.to(network.device))]
 
@@ -52,7 +48,7 @@ def counted() -> bool:
     return torch.cuda.get_device_name() == "stand-in"
 
 
-def test_graphs_give_what_the_module_gives(with_graphs: None, cuda: str) -> None:
+def test_graphs_give_what_the_module_gives(cuda: str) -> None:
     torch.manual_seed(0)
     plain = Small().eval()
     network = Network(Small(), cuda)
@@ -72,7 +68,7 @@ def test_graphs_give_what_the_module_gives(with_graphs: None, cuda: str) -> None
             torch.testing.assert_close(one, wanted)
 
 
-def test_a_graph_is_used_by_several_streams(with_graphs: None, cuda: str) -> None:
+def test_a_graph_is_used_by_several_streams(cuda: str) -> None:
     network = Network(Small(), cuda)
     x = batch(0).to(cuda)
     torch.cuda.synchronize()
@@ -84,7 +80,34 @@ def test_a_graph_is_used_by_several_streams(with_graphs: None, cuda: str) -> Non
                 assert torch.equal(one.cpu(), wanted)
 
 
-def test_what_cannot_be_captured_runs_as_ever(with_graphs: None, device: Standin) -> None:
+def test_passes_come_in_few_batch_sizes() -> None:
+    sizes = [batch_size_of_a_pass(count) for count in range(1, 1025)]
+    assert all(count <= size <= 1.25 * count for count, size in enumerate(sizes, 1))
+    assert [batch_size_of_a_pass(size) for size in sizes] == sizes
+    assert len(set(sizes[:64])) == 20 and len(set(sizes)) == 36
+
+
+def test_what_fills_a_batch_up_is_in_no_result(cuda: str) -> None:
+    """Not even what an earlier batch left there."""
+    network = Network(Small(), cuda)
+    known = {count: outputs(network, batch(1, count)) for count in (9, 10)}
+    for _ in range(3):
+        outputs(network, torch.full((10, 3, 8, 8), float("nan")))
+        for count, expected in known.items():
+            for one, wanted in zip(outputs(network, batch(1, count)), expected, strict=True):
+                assert len(one) == count
+                torch.testing.assert_close(one, wanted)
+
+
+def test_large_inputs_are_not_captured(device: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda_graphs, "_PART", 0)
+    network: Any = Network(Small(), "cuda:0")
+    for _ in range(3):
+        outputs(network, batch(0))
+    assert [*network._passes._shapes.values()] == [False]
+
+
+def test_what_cannot_be_captured_runs_as_ever(device: Standin) -> None:
     network = Network(Small(waits=True), "cuda:0")
     for seed in range(4):
         assert len(outputs(network, batch(seed))) == 2
@@ -92,25 +115,25 @@ def test_what_cannot_be_captured_runs_as_ever(with_graphs: None, device: Standin
     device.settings.refused.clear()
 
 
-def test_graphs_of_few_shapes_are_kept(
-    with_graphs: None, device: Standin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_graphs_of_few_shapes_are_kept(device: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda_graphs, "_MOST", 2)
     network = Network(Small(), "cuda:0")
     for count in (1, 1, 2, 2, 3, 3, 1):
         outputs(network, batch(0, count))
-    graphs: Any = network._graphs
-    assert [shape[0] for shape, _ in graphs._shapes] == [3, 1]
+    passes: Any = network._passes
+    assert [shape[0] for shape in passes._shapes] == [3, 1]
 
 
-def test_no_graphs_unless_asked_for_or_elsewhere(
+def test_no_graphs_where_they_are_unwanted_or_elsewhere(
     device: Standin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = Network(Small(), "cuda:0")
-    assert network._graphs is network.module
-    monkeypatch.setenv("DEEPFACE_CUDA_GRAPHS", "1")
-    network = Network(Small(), "cpu")
-    assert network._graphs is network.module
+    monkeypatch.setenv("DEEPFACE_CUDA_GRAPHS", "0")
+    network: Any = Network(Small(), "cuda:0")
+    for _ in range(3):
+        outputs(network, batch(0))
+    assert not network._passes._shapes
+    monkeypatch.delenv("DEEPFACE_CUDA_GRAPHS")
+    assert Network(Small(), "cpu")._passes is None
 
 
 @pytest.mark.parametrize("fault", [None, "raises", "wrong"])

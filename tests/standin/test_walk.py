@@ -38,7 +38,7 @@ _DETECTORS: dict[str, Any] = {}
 @pytest.fixture(autouse=True)
 def layers_of_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """The CPU's fused steps round differently, and landmarks cut between pixels."""
-    monkeypatch.setattr(YoloNetwork, "for_cpu", lambda self: self)
+    monkeypatch.setattr(YoloNetwork, "fused", lambda self, packed: self)
     monkeypatch.setattr(patches, "_DETECTORS", _DETECTORS)
 
 
@@ -119,14 +119,15 @@ def described(weights: Path) -> Iterator[Any]:
 def same(found: Any, expected: Any, tolerance: float = 1e-4, turned: bool = False) -> None:
     """Equal but for the last digits of what networks say.
 
-    Where crops are ``turned`` by landmarks, their last digits move a few pixels by a step, and the
-    vector with them.
+    Where crops are ``turned`` by landmarks, their last digits move a few pixels' places by a step,
+    which is a 32nd of a pixel, and the vector with them: on which processors, and how far, nobody
+    can say, but one step is at most a 32nd of the range.
     """
     if isinstance(expected, dict):
         assert list(found) == list(expected)
         if turned and "face" in expected and not np.array_equal(found["face"], expected["face"]):
             differ = np.abs(found["face"] - expected["face"])
-            assert differ.max() < 2.5 / 255 and (differ > 0).mean() < 1e-3
+            assert differ.max() <= 1 / 32 and (differ > 0).mean() < 1e-3
             close(found["embedding"], expected["embedding"], 1e-3)
             found, expected = (
                 {k: v for k, v in face.items() if k not in ("face", "embedding")}
@@ -259,8 +260,13 @@ def test_stages_have_streams_of_their_own(
     for found, wanted in zip(run(files), expected, strict=True):
         same(found, wanted)
     used = device.settings.streams
+    for _ in range(3):
+        run(files)
+    before = set(used)
+    run(files)
+    assert used == before  # memory is kept for each stream: a walk takes those of the one before
     assert not used & {torch.cuda.default_stream(index) for index in (0, 1)}
-    assert len(used) == 3 if isinstance(devices, str) else len(used) >= 2
+    assert len(used) >= (3 if isinstance(devices, str) else 2)  # graphs are captured on others
     assert not device.settings.refused
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepface.detection.haar.cascade import pyramid
-from deepface.runtime.execution.transfer import uploaded
+from deepface.runtime.execution.transfer import as_tensor, uploaded
 from deepface.types import Image
 
 Array: TypeAlias = NDArray[Any]
@@ -80,7 +80,7 @@ class Pictures:
 
     def _of_tensors(self, images: Sequence[Image | Tensor], device: torch.device) -> Tensor:
         """All at once: every pixel behind the one before, and a table of where rows go."""
-        there = [torch.as_tensor(image).to(device) for image in images]
+        there = [as_tensor(image).to(device) for image in images]
         gray = _gray(torch.cat([image.reshape(-1, 3) for image in there]))
         heights, widths = self.shapes.T
         lengths = widths.repeat(heights)

@@ -24,7 +24,7 @@ from deepface.detection.retinaface.frame import Placement
 from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.network import Network
 from deepface.runtime.execution.streams import kept
-from deepface.runtime.execution.transfer import sent
+from deepface.runtime.execution.transfer import as_tensor, sent
 from deepface.types import FacialAreaRegion
 
 #: Sides from which on anchors of stride 16 do, in pixels of the network's input: squares of 32 and
@@ -262,7 +262,7 @@ class RetinaFace(Detector, ABC):
                 edges = RaggedEdges(sizes, shape, dict(zip(_STRIDES, beside, strict=True)))
                 frame = Placement.none(shape)
             else:
-                inputs = torch.as_tensor(stacked(mine)) if brings else beside.pop()
+                inputs = as_tensor(stacked(mine)) if brings else beside.pop()
             prepare: Callable[[Tensor], Tensor] = _channels_first
             if edges is None and (brings or self.device_preprocessing):
                 prepare = partial(self._device_input, canvas=mine[0], view=view, tables=beside)
@@ -431,7 +431,7 @@ def _inside(canvas: Canvas) -> tuple[slice, slice]:
 
 def _drawn_there(canvases: Sequence[Canvas], bin_: Bin) -> Tensor:
     """Pictures on a device in one batch ``(N, h, w, 3)``."""
-    images = [torch.as_tensor(canvas.image) for canvas in canvases]
+    images = [as_tensor(canvas.image) for canvas in canvases]
     batch = images[0].new_zeros((len(images), *bin_.shape, 3))
     for place, canvas, image in zip(batch, canvases, images, strict=True):
         place[_inside(canvas)] = image

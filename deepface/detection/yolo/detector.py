@@ -28,6 +28,7 @@ from deepface.images.resample import PixelTable, mixed, resizing
 from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.transfer import as_tensor
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FIVE_POINTS, FacialAreaRegion, Image, Point
 
@@ -68,8 +69,8 @@ class YoloDetector(Detector):
         if self._yolo.points != len(FIVE_POINTS):
             self.landmarks = 0
         where = resolve_device(device)
-        if where.type == "cpu" and resolve_precision(precision) == torch.float32:
-            self._yolo.for_cpu()  # its layers can be cast no more
+        exact = resolve_precision(precision) == torch.float32
+        self._yolo.fused(packed=where.type == "cpu" and exact)
         # On a CPU more pictures at a time only leave the cache: 64 were half as fast as one by one.
         chunk_size = 8 if where.type == "cpu" else 64
         self._network = Network(self._yolo, where, precision, chunk_size)
@@ -93,7 +94,10 @@ class YoloDetector(Detector):
         outputs = [self._network(batch, _as_input) for batch in batches]
         found = self._yolo.decode(outputs, [fits[run[0]].rectangle for run in runs], threshold)
         order = [position for run in runs for position in run]
-        faces = {at: _faces(found.of(number), fits[at]) for number, at in enumerate(order)}
+        faces = {
+            at: _faces(one, fits[at])
+            for at, one in zip(order, found.by_image(len(order)), strict=True)
+        }
         return [faces[position] for position in range(len(canvases))]
 
 
@@ -125,7 +129,7 @@ def _fitted_there(
         sources, targets = zip(*(fits[at].places(canvases[at]) for at in run), strict=True)
         arrays.append(resizing(shapes, sources, targets, fits[run[0]].rectangle, pictures=run))
     canvases, sent = brought(canvases, list(chain(*arrays)), device)
-    pixels, rest = PixelTable([torch.as_tensor(c.image) for c in canvases]), iter(sent)
+    pixels, rest = PixelTable([as_tensor(c.image) for c in canvases]), iter(sent)
     for tables in arrays:
         yield mixed(pixels, [next(rest) for _ in tables], GREY)
 
@@ -137,7 +141,8 @@ def _as_input(pictures: Tensor) -> Tensor:
 
 def _faces(found: Detections, fit: Letterbox) -> list[FacialAreaRegion]:
     """Faces in pixels of the canvas, rounded as the published library does."""
-    corners, points = fit.undo(found.corners), fit.undo(found.points)
+    places = fit.undo(np.concatenate([found.corners, found.points], 1))
+    corners, points = places[:, :2], places[:, 2:]
     sizes = (corners[:, 1] - corners[:, 0]).tolist()
     centres = ((corners[:, 0] + corners[:, 1]) / 2).tolist()
     faces = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -68,14 +69,20 @@ class Letterbox:
 
     def undo(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points ``(..., 2)``, x and y in the rectangle, as points inside the picture."""
-        outer_height, outer_width = self.rectangle
-        ratio = min(outer_height / self.height, outer_width / self.width)
-        height, width = max(round(self.height * ratio), 1), max(round(self.width * ratio), 1)
-        margin = np.array([_margin(outer_width, width), _margin(outer_height, height)], np.float32)
-        scale = np.array([width / self.width, height / self.height], np.float32)
-        limit = np.array([self.width, self.height], np.float32)
+        margin, scale, limit = _way_back(self)
         inside: NDArray[np.float32] = np.clip((points - margin) / scale, 0, limit)
         return inside
+
+
+@lru_cache(1024)
+def _way_back(fit: Letterbox) -> NDArray[np.float32]:
+    """Of x and y the margin, the scale and the largest place inside the picture."""
+    outer_height, outer_width = fit.rectangle
+    ratio = min(outer_height / fit.height, outer_width / fit.width)
+    height, width = max(round(fit.height * ratio), 1), max(round(fit.width * ratio), 1)
+    margins = _margin(outer_width, width), _margin(outer_height, height)
+    scales = width / fit.width, height / fit.height
+    return np.array([margins, scales, (fit.width, fit.height)], np.float32)
 
 
 def _margin(outer: int, inner: int) -> int:

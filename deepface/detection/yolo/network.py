@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import numpy as np
@@ -32,13 +33,15 @@ class Detections:
     corners: NDArray[np.float32]  #: (n, 2, 2), upper left and lower right
     points: NDArray[np.float32]  #: (n, k, 2)
 
-    def of(self, image: int) -> Detections:
-        """Those of one picture, by falling score, at most 300."""
-        rows = np.flatnonzero(self.image == image)
-        rows = rows[np.argsort(-self.scores[rows], kind="stable")][:_MOST_FACES]
-        return Detections(
-            self.image[rows], self.scores[rows], self.corners[rows], self.points[rows]
-        )
+    def by_image(self, count: int) -> list[Detections]:
+        """Those of each of ``count`` pictures, by falling score, at most 300."""
+        order = np.lexsort((-self.scores, self.image))
+        ends = np.searchsorted(self.image[order], np.arange(count + 1)).tolist()
+        parts = [order[start:end][:_MOST_FACES] for start, end in pairwise(ends)]
+        return [
+            Detections(self.image[rows], self.scores[rows], self.corners[rows], self.points[rows])
+            for rows in parts
+        ]
 
 
 class YoloNetwork(nn.Module):
@@ -79,8 +82,12 @@ class YoloNetwork(nn.Module):
         sides, logits = _rows(head.cv2, maps), _rows(head.cv3, maps)
         return sides, logits, _rows(head.cv4, maps) if self._points[0] else sides[..., :0]
 
-    def for_cpu(self) -> YoloNetwork:
-        """The same with convolutions and SiLU as a CPU runs them fastest; they are used up."""
+    def fused(self, packed: bool) -> YoloNetwork:
+        """The same with a convolution and its SiLU as one step; the layers are used up.
+
+        Args:
+            packed: lay weights out as a CPU wants them: the network stays there, in float32.
+        """
         for module in list(self.modules()):
             for name, conv in list(module.named_children()):
                 if not isinstance(conv, nn.Conv2d) or conv.padding_mode != "zeros":
@@ -88,7 +95,8 @@ class YoloNetwork(nn.Module):
                 # ultralytics' ``Conv``, whose batch norm is in its weights, is conv and act.
                 silu = name == "conv" and isinstance(getattr(module, "act", None), nn.SiLU)
                 step = fused(conv, silu=silu).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-                step.pack((1, conv.in_channels, *_TYPICAL_MAP))
+                if packed:
+                    step.pack((1, conv.in_channels, *_TYPICAL_MAP))
                 setattr(module, name, step)
                 if silu:
                     module.act = nn.Identity()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -14,6 +15,32 @@ R = TypeVar("R")
 Passed: TypeAlias = "tuple[T, torch.cuda.Event | None]"
 
 
+#: Streams that no walk uses now, by device. PyTorch keeps freed memory for the stream that had it:
+#: with new streams every walk would have memory of its own.
+_idle: dict[torch.device, list[torch.cuda.Stream]] = {}
+
+
+@contextmanager
+def stages(device: torch.device | None, count: int) -> Iterator[list[Stage]]:
+    """Some stages of a walk; no other one has their streams until it ends."""
+    if device is None or device.type != "cuda":
+        yield [Stage(None) for _ in range(count)]
+        return
+    import torch
+
+    idle = _idle.setdefault(device, [])
+    streams: list[torch.cuda.Stream] = []
+    try:
+        for _ in range(count):
+            try:
+                streams.append(idle.pop())  # atomic, as is append
+            except IndexError:
+                streams.append(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+        yield [Stage(stream) for stream in streams]
+    finally:
+        idle.extend(streams)
+
+
 class Stage:
     """Steps of one kind with batches, on a stream of their own where ``device`` is CUDA's.
 
@@ -23,12 +50,8 @@ class Stage:
     is given back while another stream reads it.
     """
 
-    def __init__(self, device: torch.device | None) -> None:
-        self._stream: torch.cuda.Stream | None = None
-        if device is not None and device.type == "cuda":
-            import torch
-
-            self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    def __init__(self, stream: torch.cuda.Stream | None) -> None:
+        self._stream = stream
 
     def first(self, step: Callable[[T], R], batch: T) -> Passed[R]:
         """See :meth:`take`, with a batch that comes from no stage."""

@@ -1,14 +1,17 @@
-"""Forward passes as CUDA graphs: of all kernels of a network one launch.
+"""Forward passes on CUDA: in few batch sizes, and as CUDA graphs where a shape comes again.
 
-They are an option, ``DEEPFACE_CUDA_GRAPHS=1``: they pay where a program sees inputs of few shapes
-in small batches, and each shape keeps its activations.
+cuDNN makes a plan for every shape of every layer, a tenth of a second for a network; and the host
+launches some hundred kernels per pass, which takes it longer than the device needs for a small
+batch, above all while other threads want Python's lock. A graph, which is made when a shape comes
+the second time, is one launch. ``DEEPFACE_CUDA_GRAPHS=0`` leaves graphs out.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,59 +20,126 @@ from torch.utils import _pytree as pytree
 from deepface.logger import get_logger
 
 #: Shapes of one network that are kept.
-_MOST = 8
+_MOST = 24
+#: The part of a device's memory that inputs may take whose pass is captured: a graph keeps the
+#: memory of its activations, some ten times that.
+_PART = 1 / 256
+#: Only one capture may be under way in a process.
+_capturing = threading.Lock()
 
 
-class Graphs:
-    """A module on a CUDA device; the second time that a shape comes, its pass is captured."""
+def batch_size_of_a_pass(count: int) -> int:
+    """``count`` items rounded up: four batch sizes per doubling."""
+    step = 1 << max(0, (count - 1).bit_length() - 3)
+    return -(-count // step) * step
 
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
+
+class Passes:
+    """A module on a CUDA device.
+
+    Args:
+        module: takes a batch; an item's outputs depend on that item alone.
+        layout: memory format of what it takes, where that has four dimensions.
+        dtype: likewise.
+    """
+
+    def __init__(self, module: nn.Module, layout: torch.memory_format, dtype: torch.dtype) -> None:
+        self._module, self._layout, self._dtype = module, layout, dtype
         self._lock = threading.Lock()
-        #: ``None`` for a shape that has come once, or cannot be captured (then it is in ``_not``).
-        self._shapes: OrderedDict[Any, _Graph | None] = OrderedDict()
-        self._not: set[Any] = set()
+        #: ``None`` for a shape that has come once, ``False`` for one that is not captured.
+        self._shapes: OrderedDict[torch.Size, _Graph | Literal[False] | None] = OrderedDict()
+        #: Memory that all graphs share, and the stream that has it.
+        self._place: tuple[Any, torch.cuda.Stream] | None = None
+        self._done: torch.cuda.Event | None = None
+
+    def forget(self) -> None:
+        """Give the memory of all graphs back."""
+        with self._lock:
+            self._settle()
+            self._shapes.clear()
+            self._place = None
 
     def __call__(self, x: Tensor) -> Any:
-        """What the module gives."""
-        key = x.shape, x.dtype
-        with self._lock:
-            seen = key in self._shapes
-            graph = self._shapes.pop(key, None)
-            if seen and graph is None and key not in self._not:
-                graph = self._captured(key, x)
-            self._shapes[key] = graph
-            if len(self._shapes) > _MOST:
-                self._shapes.popitem(last=False)
-            if graph is not None:
-                return graph.run(x)
-        return self._module(x)
+        """What the module gives for ``x`` of any layout and dtype."""
+        count = len(x)
+        shape = torch.Size((batch_size_of_a_pass(count), *x.shape[1:]))
+        if count and os.environ.get("DEEPFACE_CUDA_GRAPHS") != "0":
+            with self._lock:
+                graph = self._graph(shape, x)
+                if graph:
+                    return self._run(graph, x)
+        outputs = self._module(self._padded(x, shape))
+        return pytree.tree_map(lambda output: output[:count], outputs)
 
-    def _captured(self, key: Any, x: Tensor) -> _Graph | None:
+    def _graph(self, shape: torch.Size, x: Tensor) -> _Graph | Literal[False] | None:
+        seen = shape in self._shapes
+        graph = self._shapes.pop(shape, None)
+        if seen and graph is None:
+            graph = self._captured(shape, x)
+        self._shapes[shape] = graph
+        if len(self._shapes) > _MOST:
+            self._settle()
+            self._shapes.popitem(last=False)
+        return graph
+
+    def _settle(self) -> None:
+        """Wait for the last run: what it uses may be given back then."""
+        if self._done is not None:
+            self._done.synchronize()
+
+    def _padded(self, x: Tensor, shape: torch.Size) -> Tensor:
+        """A batch of ``shape``, as the module wants it, that begins with ``x``; then zeros."""
+        if x.shape == shape:
+            x = x.to(self._dtype)
+            return x.contiguous(memory_format=self._layout) if x.ndim == 4 else x
+        layout = self._layout if x.ndim == 4 else torch.contiguous_format
+        batch = torch.empty(shape, dtype=self._dtype, device=x.device, memory_format=layout)
+        batch[: len(x)].copy_(x)
+        batch[len(x) :].zero_()
+        return batch
+
+    def _captured(self, shape: torch.Size, x: Tensor) -> _Graph | Literal[False]:
+        memory = torch.cuda.get_device_properties(x.device).total_memory
+        if shape.numel() * self._dtype.itemsize > _PART * memory:
+            return False
+        if self._place is None:
+            stream = torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]
+            self._place = torch.cuda.graph_pool_handle(), stream
+        batch = self._padded(x, shape).clone()  # the graph's own
         try:
-            return _Graph(self._module, x)
+            with _capturing:
+                return _Graph(self._module, batch, *self._place)
+        except torch.cuda.OutOfMemoryError:
+            raise
         except RuntimeError as error:
-            get_logger().warning("no CUDA graph for inputs %s: %s", tuple(x.shape), error)
-            self._not.add(key)
-            return None
+            get_logger().warning("no CUDA graph for inputs %s: %s", tuple(shape), error)
+            return False
+
+    def _run(self, graph: _Graph, x: Tensor) -> Any:
+        """The outputs of a graph for ``x``, in memory of their own."""
+        stream = torch.cuda.current_stream(x.device)
+        if self._done is not None:  # whoever ran one last may have done so on another stream
+            stream.wait_event(self._done)
+        graph.batch[: len(x)].copy_(x)
+        graph.replay()
+        outputs = pytree.tree_map(lambda output: output[: len(x)].clone(), graph.outputs)
+        self._done = stream.record_event()
+        return outputs
 
 
 class _Graph:
-    """One pass."""
+    """One pass. Those of a network share their memory: outputs are copied before the next runs."""
 
-    def __init__(self, module: nn.Module, x: Tensor) -> None:
-        self._input, self._graph = x.clone(), torch.cuda.CUDAGraph()
-        self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        # Other threads may use the device meanwhile.
-        with torch.cuda.graph(self._graph, capture_error_mode="thread_local"):
-            self._outputs = module(self._input)
-
-    def run(self, x: Tensor) -> Any:
-        """The outputs for ``x``, in memory of their own."""
-        stream = torch.cuda.current_stream(x.device)
-        stream.wait_event(self._done)  # whoever ran it last may have done so on another stream
-        self._input.copy_(x)
-        self._graph.replay()
-        outputs = pytree.tree_map(Tensor.clone, self._outputs)
-        self._done.record(stream)
-        return outputs
+    def __init__(
+        self, module: nn.Module, batch: Tensor, pool: Any, stream: torch.cuda.Stream
+    ) -> None:
+        self.batch, graph = batch, torch.cuda.CUDAGraph()
+        stream.wait_stream(torch.cuda.current_stream(batch.device))
+        with torch.cuda.stream(stream):
+            # Other threads may use the device meanwhile.
+            graph.capture_begin(pool, capture_error_mode="thread_local")
+            try:
+                self.outputs = module(batch)
+            finally:
+                graph.capture_end()
+        self.replay = graph.replay

@@ -9,7 +9,8 @@ Networks are made of these steps by hand, or from their layers by
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepface.logger import get_logger
+from deepface.runtime.execution.batching import is_out_of_memory
 from deepface.runtime.execution.cudnn import CudnnConvRelu
 
 
@@ -84,6 +86,9 @@ class FusedConv2d(nn.Module):
                 y = self._cudnn(x, weight, self.bias, add, places)
                 if y is not None:
                     return y
+            if self.silu and add is None and (biased_silu_ := _silu_kernel(x.device)) is not None:
+                y = F.conv2d(x, weight, None, *places)
+                return biased_silu_(y, self.bias)  # type: ignore[no-any-return]
             y = F.conv2d(x, weight, self.bias, *places)
             return self._activated(y if add is None else add.add_(y))
         geometry = (self.padding, self.stride, self.dilation, self.groups)
@@ -157,6 +162,32 @@ def _has_onednn(x: Tensor) -> bool:
         and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         and onednn_operators_exist()
     )
+
+
+@cache
+def _silu_kernel(device: torch.device) -> Callable[[Tensor, Tensor], Tensor] | None:
+    """Our kernel for a bias and SiLU, where Triton runs and it is right: it is tried once.
+
+    ``DEEPFACE_TRITON=0`` leaves it out.
+    """
+    if device.type != "cuda" or os.environ.get("DEEPFACE_TRITON") == "0":
+        return None
+    try:
+        from deepface.runtime.execution.silu_kernel import biased_silu_
+
+        x = torch.linspace(-90, 90, 2 * 3 * 35, device=device).view(2, 3, 5, 7)
+        bias = torch.tensor([-1.0, 0.5, 2.0], device=device)
+        expected = F.silu(x + bias.view(1, 3, 1, 1))
+        for layout in (torch.contiguous_format, torch.channels_last):
+            found = biased_silu_(x.clone(memory_format=layout), bias)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    except Exception as error:  # there are many ways in which a compiler can be missing
+        if is_out_of_memory(error):
+            raise
+        reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
+        get_logger().info("no kernel for SiLU on %s: %s", device, reason)
+        return None
+    return biased_silu_
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.logger import get_logger
-from deepface.runtime.execution.cuda_graphs import Graphs
+from deepface.runtime.execution.cuda_graphs import Passes
 from deepface.runtime.execution.cudnn import prefer_engines
 from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.streams import settle
@@ -68,9 +67,9 @@ class Network:
             channels_last = not (self.device.type == "cuda" and exact)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self.module = module.to(memory_format=self._layout)
-        self._graphs: Callable[[Tensor], Any] = self.module
-        if self.device.type == "cuda" and os.environ.get("DEEPFACE_CUDA_GRAPHS") == "1":
-            self._graphs = Graphs(self.module)
+        self._passes: Passes | None = None
+        if self.device.type == "cuda":
+            self._passes = Passes(self.module, self._layout, self.dtype)
         settle(self.device)
 
     def __call__(
@@ -109,6 +108,8 @@ class Network:
                     if size == 1:
                         raise
                     size = max(1, min(size, len(tensor) - start) // 2)
+                    if self._passes is not None:
+                        self._passes.forget()
                     torch.cuda.empty_cache()
                     get_logger().info("out of memory on %s; going on with %d", self.device, size)
                     continue
@@ -124,11 +125,12 @@ class Network:
         chunk = self.upload(chunk)
         if prepare is not None:
             chunk = prepare(chunk)
+        if self._passes is not None and not arguments:
+            return _as_float32(self._passes(chunk))
         chunk = chunk.to(dtype=self.dtype)
         if chunk.ndim == 4:
             chunk = chunk.contiguous(memory_format=self._layout)
-        run = self.module if arguments else self._graphs
-        return _as_float32(run(chunk, **arguments))
+        return _as_float32(self.module(chunk, **arguments))
 
     def upload(self, tensor: Tensor) -> Tensor:
         """``tensor`` on the device, through pinned memory for CUDA."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,12 +32,23 @@ def uploaded(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tenso
     ]
     _copy(arrays, places)
     sent = buffer.to(device, non_blocking=True)
+    # One view for all of a dtype, one step for each array: every step waits for Python's lock.
+    views = {dtype: sent.view(_dtype(dtype)) for dtype in {array.dtype for array in arrays}}
     return [
-        sent[end - size : end - size + array.nbytes]
-        .view(torch.from_numpy(np.empty(0, array.dtype)).dtype)
-        .view(array.shape)
+        views[array.dtype].as_strided(
+            array.shape, _strides(array.shape), (end - size) // array.dtype.itemsize
+        )
         for array, size, end in zip(arrays, sizes, ends, strict=True)
     ]
+
+
+def _dtype(dtype: np.dtype[Any]) -> torch.dtype:
+    return torch.from_numpy(np.empty(0, dtype)).dtype
+
+
+def _strides(shape: Sequence[int]) -> list[int]:
+    """Of an array without gaps, in items."""
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
 def _copy(arrays: Sequence[NDArray[Any]], places: Sequence[NDArray[Any]]) -> None:
@@ -60,6 +72,11 @@ def sent(arrays: Sequence[NDArray[Any]], device: torch.device) -> list[Tensor]:
     if device.type == "cpu":
         return [torch.from_numpy(array) for array in arrays]
     return uploaded(arrays, device)
+
+
+def as_tensor(pixels: NDArray[Any] | Tensor) -> Tensor:
+    """Pixels as a tensor where they are; a tensor itself."""
+    return pixels if isinstance(pixels, Tensor) else torch.as_tensor(pixels)
 
 
 def downloaded(tensors: Sequence[Tensor]) -> list[NDArray[Any]]:

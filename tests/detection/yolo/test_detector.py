@@ -128,7 +128,7 @@ def test_fused_layers_are_as_exact(kind: str, at_random: Path) -> None:
     x = torch.from_numpy(np.stack(scenes)).permute(0, 3, 1, 2).flip(1) / 255
     x = x.contiguous(memory_format=torch.channels_last)
     exact, plain = networks[0].double()(x.double()), networks[1](x)
-    layers = networks[2].for_cpu()
+    layers = networks[2].fused(packed=True)
     fast, alone = layers(x), [layers(x[i : i + 1]) for i in range(len(x))]
     for number, (a, b, c) in enumerate(zip(exact, plain, fast, strict=True)):
         assert (c - a).abs().mean() <= 2 * (b - a).abs().mean() if a.numel() else not c.numel()

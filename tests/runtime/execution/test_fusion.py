@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from deepface.runtime.execution import fusion
 from deepface.runtime.execution.fusion import FusedNorm, fused
+from deepface.runtime.execution.tf32 import exact_float32
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
@@ -81,3 +85,42 @@ def test_a_fused_convolution_can_be_traced() -> None:
     with torch.inference_mode():
         traced = torch.jit.trace(conv, (x,))  # type: ignore[no-untyped-call]
         torch.testing.assert_close(traced(x), conv(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_the_kernel_for_bias_and_silu(
+    monkeypatch: pytest.MonkeyPatch, layout: torch.memory_format, dtype: torch.dtype
+) -> None:
+    """By Triton's interpreter, what two operators give; the last block is not full."""
+    pytest.importorskip("triton", reason="PyTorch brings it on Linux")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    spec = importlib.util.find_spec("deepface.runtime.execution.silu_kernel")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.randn((3, 5, 17, 11), generator=generator) * 20).to(dtype)
+    bias = torch.randn(5, generator=generator).to(dtype)
+    expected = nn.functional.silu(x.float() + bias.float().view(1, 5, 1, 1)).to(dtype)
+    x = x.contiguous(memory_format=layout)
+    assert module.biased_silu_(x, bias) is x
+    torch.testing.assert_close(x.contiguous(), expected)
+    assert module.biased_silu_(x[:0], bias).shape == (0, 5, 17, 11)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_convolutions_with_silu_on_a_gpu(layout: torch.memory_format) -> None:
+    with torch.inference_mode():
+        torch.manual_seed(0)
+        conv = fusion.fused(nn.Conv2d(8, 24, 3, padding=1), silu=True)
+        x = torch.randn(3, 8, 33, 29)
+        expected = conv(x)
+        there = conv.to("cuda", memory_format=layout)  # type: ignore[call-overload]
+        with exact_float32():
+            found = there(x.to("cuda").contiguous(memory_format=layout))
+        torch.testing.assert_close(found.cpu(), expected, rtol=1e-4, atol=1e-5)
+        if torch.cuda.get_device_name() != "stand-in":
+            assert fusion._silu_kernel(there.weight.device) is not None
