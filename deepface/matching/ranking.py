@@ -70,6 +70,7 @@ class Ranking:
         device: str | None = None,
         *,
         stacked: bool = False,
+        ties: bool = False,
     ) -> Iterator[Ranked]:
         """The rows within ``threshold`` of each probe, the ``k`` closest of them.
 
@@ -83,6 +84,7 @@ class Ranking:
                 gallery is large.
             stacked: a function is given the gallery ``(n, d)`` and some probes ``(m, d)`` at once
                 and gives ``(m, n)``, instead of pair by pair.
+            ties: more than ``k`` rows, where others are as far as the last of them.
 
         Yields:
             One :class:`Ranked` per probe.
@@ -98,7 +100,7 @@ class Ranking:
             compare = self._stacked if stacked else self._paired
             for part in _blocks(len(probes), len(self._embedding)):
                 for distances in compare(probes[part], metric):
-                    yield _sorted(every, distances, threshold, count)
+                    yield _sorted(every, distances, threshold, count, ties)
             return
         for part in _blocks(len(probes), len(self._embedding)):
             block = np.asarray(probes[part], dtype=np.float64)
@@ -107,7 +109,7 @@ class Ranking:
                 block, norms, self._cosines(_unit(block, norms), device), strict=True
             ):
                 rows = self._candidates(cosines, float(norm), metric, threshold, count)
-                yield _sorted(rows, self._exact(probe, rows, metric), threshold, count)
+                yield _sorted(rows, self._exact(probe, rows, metric), threshold, count, ties)
 
     def _cosines(self, units: NDArray[np.float32], device: str | None) -> NDArray[np.float32]:
         """``(m, n)``: each entry within :meth:`_cosine_error` of the true cosine."""
@@ -147,7 +149,7 @@ class Ranking:
             squares = lengths**2 + norm**2
             key = squares + 2 * norm * lengths * key
             slack = 2 * norm * lengths * error + 2 * (norm + lengths) * ROUNDING + 1e-12 * squares
-        limit = _key_limit(metric, threshold)
+        limit = key_limit(metric, threshold)
         unsure = (self._norms < _SHORTEST) | (norm < _SHORTEST)
         key[unsure], slack[unsure] = 0, np.inf
         key[self._missing], slack[self._missing] = np.inf, 0
@@ -216,12 +218,19 @@ def _distances(probe: NDArray[np.float64], vectors: NDArray[Any], metric: str) -
 
 
 def _sorted(
-    rows: NDArray[np.intp], distances: NDArray[np.float64], threshold: float, count: int
+    rows: NDArray[np.intp],
+    distances: NDArray[np.float64],
+    threshold: float,
+    count: int,
+    ties: bool,
 ) -> Ranked:
     within = distances <= threshold
     rows, distances = rows[within], distances[within]
-    order = np.argsort(distances, kind="stable")[:count]
-    return Ranked(rows[order], distances[order])
+    order = np.argsort(distances, kind="stable")
+    rows, distances = rows[order], distances[order]
+    if ties and 0 < count < len(rows):
+        count = int(np.searchsorted(distances, distances[count - 1], side="right"))
+    return Ranked(rows[:count], distances[:count])
 
 
 def _unit(vectors: NDArray[Any], norms: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -229,8 +238,8 @@ def _unit(vectors: NDArray[Any], norms: NDArray[np.float64]) -> NDArray[np.float
     return (vectors / np.maximum(norms, _SHORTEST)[:, None]).astype(np.float32)
 
 
-def _key_limit(metric: str, threshold: float) -> float:
-    """Largest key of a distance up to ``threshold``."""
+def key_limit(metric: str, threshold: float) -> float:
+    """The square of a Euclidean distance ``threshold``; for the others the negative cosine."""
     if metric == "euclidean":
         return threshold**2
     if metric == "cosine":

@@ -351,6 +351,21 @@ class Database(ABC):
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
         """All records, at most ``size`` at a time. No page is empty."""
 
+    def candidates(
+        self,
+        criteria: Criteria,
+        probes: Vectors,
+        metric: str,
+        limit: float,
+        k: int | None,
+        size: int = PAGE,
+    ) -> Iterator[Page]:
+        """:meth:`pages`, in the same order, for a comparison with ``probes`` ``(m, d)``: where the
+        engine can say so, without records that are farther than ``limit`` from each of them, or
+        than ``k`` others are.
+        """
+        return self.pages(criteria, size)
+
     @abstractmethod
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         """The records of these ids that exist, in any order."""

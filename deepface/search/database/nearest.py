@@ -49,6 +49,8 @@ def find_exactly(
 ) -> list[list[Hit]]:
     """Compare with every record, a page at a time: memory does not grow with the database.
 
+    An engine that can leaves out what is surely farther (:meth:`Database.candidates`).
+
     Args:
         database: where to look.
         criteria: of the records, and of the probes.
@@ -66,15 +68,16 @@ def find_exactly(
     """
     found: list[list[Hit]] = [[] for _ in probes]
     page = None
-    for page in database.pages(criteria, _PAGE):
+    pages = database.candidates(criteria, probes, metric, limit, k, _PAGE)
+    for page in pages if len(probes) else ():
         check_length(probes, page.embeddings.shape[1])
         ranking = Ranking(page.embeddings, np.ones(len(page.ids), np.bool_))
-        ranked = ranking.closest(probes, metric, limit + ROUNDING, k) if len(probes) else ()
+        ranked = ranking.closest(probes, metric, limit + ROUNDING, k, ties=True)
         for number, (rows, _) in enumerate(ranked):
             records = ((page.ids[row], page.names[row], page.embeddings[row]) for row in rows)
             hits = _hits(probes[number], records, metric, limit)
             found[number] = _closest(found[number] + hits, k)
-    if page is None:
+    if page is None and next(database.pages(criteria, 1), None) is None:
         raise nothing_registered(criteria, "search")
     return found
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
+import numpy as np
 from packaging.version import Version
 
 from deepface.logger import get_logger
-from deepface.search.database.base import Criteria, Id, Vectors
+from deepface.matching.ranking import ROUNDING, key_limit
+from deepface.search.database.base import PAGE, Criteria, Id, Page, Vectors
 from deepface.search.database.postgres import Postgres
+from deepface.search.database.sql import CRITERIA, values_of
 from deepface.search.index import SEARCH_EFFORT
 
 #: Longest vectors that pgvector can index, and longest in half precision (pgvector 0.7).
@@ -17,6 +21,11 @@ _LONGEST, _LONGEST_HALF = 2000, 4000
 _CANDIDATES = 4
 #: Most candidates that a search of the index can keep.
 _MOST = 1000
+#: The server compares with all for so many probes at a time; for more it takes longer than reading.
+_FEW = 4
+#: Lengths of vectors whose distances it computes without overflow, or loss of all digits.
+_SHORTEST, _LARGEST = 1e-3, 1e15
+_UNIT_ROUNDOFF = 2.0**-24
 
 
 class PgVector(Postgres):
@@ -74,12 +83,15 @@ class PgVector(Postgres):
         """What of a vector is indexed; ``None`` where that cannot be."""
         if dimensions <= _LONGEST:
             return vector
-        ((version,),) = self.run("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
-        if Version(version) < Version("0.7"):
+        if self._extension() < Version("0.7"):
             return None
         if dimensions <= _LONGEST_HALF:
             return f"{vector}::halfvec({dimensions})"
         return f"subvector({vector}, 1, {_LONGEST_HALF})::halfvec({_LONGEST_HALF})"
+
+    def _extension(self) -> Version:
+        ((version,),) = self.run("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+        return Version(version)
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
         table = self.table(criteria)
@@ -95,20 +107,78 @@ class PgVector(Postgres):
                 f"(SELECT id, embedding FROM {table} "
                 f"ORDER BY ({indexed}) {operator} ({parameter}) LIMIT {wanted}) AS candidates"
             )
-        found = []
-        with self._connection.transaction():
-            if wanted > _MOST:
-                self.run("SET LOCAL enable_indexscan = off")
-            else:
-                self.run(f"SET LOCAL hnsw.ef_search = {max(wanted, SEARCH_EFFORT)}")
-            for query in queries:
-                rows = self.run(
-                    f"SELECT id FROM {source} ORDER BY embedding {operator} "
-                    f"{self.vector_parameter} LIMIT {k}",
-                    [self.to_vector(query)] * times,
-                )
+        nearest = f"SELECT id FROM {{}} ORDER BY (embedding {operator} {self.vector_parameter})"
+        found: list[list[Id]] = []
+        with self._settings(**self._effort(wanted)):
+            for query in queries if wanted <= _MOST else ():
+                parameters = [self.to_vector(query)] * times
+                rows = self.run(f"{nearest.format(source)} LIMIT {k}", parameters)
                 found.append([row[0] for row in rows])
+        for number, query in enumerate(queries):
+            # The index may name fewer: it keeps what was deleted until the server cleans up.
+            if number == len(found) or len(found[number]) < k:
+                # Of a sum there is no index.
+                rows = self.run(f"{nearest.format(table)} + 0 LIMIT {k}", [self.to_vector(query)])
+                found[number:] = [[row[0] for row in rows], *found[number + 1 :]]
         return found
+
+    def _effort(self, wanted: int) -> dict[str, Any]:
+        """Settings with which the server asks its index, and long enough.
+
+        By itself it compares with all of 100,000 vectors: what reading them takes it leaves out.
+        """
+        effort = max(min(wanted, _MOST), SEARCH_EFFORT)
+        settings = {"enable_seqscan": "off", "hnsw__ef_search": effort}
+        if self._extension() >= Version("0.8"):
+            settings["hnsw__iterative_scan"] = "strict_order"
+        return settings
+
+    def candidates(
+        self,
+        criteria: Criteria,
+        probes: Vectors,
+        metric: str,
+        limit: float,
+        k: int | None,
+        size: int = PAGE,
+    ) -> Iterator[Page]:
+        """See the base class. The server compares in float32, in any order of summation.
+
+        The bounds of that error are Higham's (Accuracy and Stability of Numerical Algorithms, 3.1):
+        once for the record, and twice for that which is the ``k``-th.
+        """
+        k = k if k is not None and 0 < k <= _MOST else None
+        farthest = limit if metric == "euclidean" else key_limit(metric, limit) + 1
+        norms = np.linalg.norm(probes, axis=1)
+        if (
+            len(probes) > _FEW
+            or (k is None and farthest == np.inf)
+            or not ((norms >= _SHORTEST) & (norms <= _LARGEST)).all()
+            or self.dimensions(criteria) != probes.shape[1]
+        ):
+            return self.pages(criteria, size)
+        error = (probes.shape[1] + 8) * _UNIT_ROUNDOFF
+        known = f"vector_norm(embedding) BETWEEN {_SHORTEST} AND {_LARGEST}"
+        operator = "<->" if metric == "euclidean" else "<=>"
+        distance = f"(embedding {operator} {self.vector_parameter})"
+        nearest = "NULL"
+        if k is not None:
+            nearest = (
+                f"(SELECT {distance} FROM {self.table(criteria)} WHERE {CRITERIA} AND {known} "
+                f"ORDER BY {distance} + 0 LIMIT 1 OFFSET {k - 1})"
+            )
+        conditions, values = [f"NOT {known}"], []
+        for probe, norm in zip(probes, norms, strict=True):
+            if metric == "euclidean":
+                more, times = 4 * (_UNIT_ROUNDOFF * float(norm) + ROUNDING), (1 + error) ** 2
+            else:
+                more, times = 6 * error + 8 * ROUNDING, 1.0
+            conditions.append(f"{distance} <= ? + ? * LEAST(?::float8, {nearest})")
+            vector = self.to_vector(probe)
+            values += [vector, more, times, farthest]
+            values += [] if k is None else [vector, *values_of(criteria), vector]
+        condition = f" AND ({' OR '.join(conditions)})"
+        return self._pages_where(criteria, size, condition=condition, values=values)
 
     def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
         """See the base class: makes the index that tables of earlier versions lack."""

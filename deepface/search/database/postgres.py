@@ -168,9 +168,19 @@ class Postgres(SqlDatabase):
         """See the base class. By the index: without statistics, which a table lacks that the open
         transaction fills, the server would read all of it for each batch.
         """
-        with self._connection.transaction(force_rollback=True):  # of the setting
-            self.run("SET LOCAL enable_seqscan = off")
+        with self._settings(enable_seqscan="off"):
             return super()._rows_of_faces(criteria, hashes, *options)
+
+    @contextmanager
+    def _settings(self, **settings: Any) -> Iterator[None]:
+        """Settings of the server for a block that writes nothing; ``__`` stands for a dot.
+
+        They are rolled back: a transaction of the caller's would keep them.
+        """
+        with self._connection.transaction(force_rollback=True):
+            for name, value in settings.items():
+                self.run("SELECT set_config(?, ?, true)", [name.replace("__", "."), str(value)])
+            yield
 
     def place(self) -> str:
         info = self._connection.info

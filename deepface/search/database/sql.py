@@ -31,8 +31,8 @@ from deepface.search.database.base import (
 )
 from deepface.search.database.indexed import IndexedDatabase, as_bytes
 
-_CRITERIA = "model_name = ? AND detector_backend = ? AND aligned = ? AND l2_normalized = ?"
-_INDEX_CRITERIA = _CRITERIA.replace("aligned", "align")
+CRITERIA = "model_name = ? AND detector_backend = ? AND aligned = ? AND l2_normalized = ?"
+_INDEX_CRITERIA = CRITERIA.replace("aligned", "align")
 
 
 class SqlDatabase(IndexedDatabase):
@@ -97,7 +97,7 @@ class SqlDatabase(IndexedDatabase):
                     f"the name {record.img_name[:40]}... has {length} bytes, but the published "
                     f"column takes {self.longest_name}: pass a shorter img_name"
                 )
-        made = _values(criteria)
+        made = values_of(criteria)
         self.run_many(
             f"INSERT INTO {self.table(criteria)} (img_name, face, face_shape, "
             "model_name, detector_backend, aligned, l2_normalized, embedding, face_hash, "
@@ -136,7 +136,7 @@ class SqlDatabase(IndexedDatabase):
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
         hashes = [record.face_hash for record in records]
-        rows = self._rows_of_faces(criteria, hashes, "id", f" AND {_CRITERIA}", _values(criteria))
+        rows = self._rows_of_faces(criteria, hashes, "id", f" AND {CRITERIA}", values_of(criteria))
         return [row[0] for row in rows]
 
     def _rows_of_faces(
@@ -158,8 +158,18 @@ class SqlDatabase(IndexedDatabase):
 
     def pages(self, criteria: Criteria, size: int = PAGE, after: int = -1) -> Iterator[Page]:
         """See the base class; records with an id above ``after``, in the order of their ids."""
+        return self._pages_where(criteria, size, after)
+
+    def _pages_where(
+        self,
+        criteria: Criteria,
+        size: int,
+        after: int = -1,
+        condition: str = "",
+        values: Sequence[Any] = (),
+    ) -> Iterator[Page]:
         columns = f"id, img_name, {self.vector_column}"
-        for rows in self._pages_of(criteria, columns, size, after):
+        for rows in self._pages_of(criteria, columns, size, after, condition, values):
             yield Page.of(rows, self.from_vector)
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
@@ -167,17 +177,24 @@ class SqlDatabase(IndexedDatabase):
             yield from ((id_, name_of(name)) for id_, name in rows)
 
     def _pages_of(
-        self, criteria: Criteria, columns: str, size: int, after: int
+        self,
+        criteria: Criteria,
+        columns: str,
+        size: int,
+        after: int,
+        condition: str = "",
+        values: Sequence[Any] = (),
     ) -> Iterator[list[tuple[Any, ...]]]:
         table = self.table(criteria)
-        if not self.has_table(table):
-            return
-        while rows := self.run(
-            f"SELECT {columns} FROM {table} "
-            f"WHERE id > ? AND {_CRITERIA} ORDER BY id {self.first_rows.format(size)}",
-            [after, *_values(criteria)],
+        more = self.has_table(table)
+        while more and (
+            rows := self.run(
+                f"SELECT {columns} FROM {table} WHERE id > ? AND {CRITERIA}{condition} "
+                f"ORDER BY id {self.first_rows.format(size)}",
+                [after, *values_of(criteria), *values],
+            )
         ):
-            after = rows[-1][0]
+            after, more = rows[-1][0], len(rows) == size
             yield rows
 
     def ids_of_names(self, criteria: Criteria, names: Sequence[str]) -> list[Id]:
@@ -188,8 +205,8 @@ class SqlDatabase(IndexedDatabase):
         for portion in portions(wanted) if self.has_table(table) else ():
             rows += self.run(
                 f"SELECT id, img_name FROM {table} "
-                f"WHERE img_name IN ({_marks(portion)}) AND {_CRITERIA}",
-                [*portion, *_values(criteria)],
+                f"WHERE img_name IN ({_marks(portion)}) AND {CRITERIA}",
+                [*portion, *values_of(criteria)],
             )
         return [id_ for id_, name in rows if name in set(wanted)]
 
@@ -197,8 +214,8 @@ class SqlDatabase(IndexedDatabase):
         if not self.has_table(self.table(criteria)):
             return np.zeros(0, np.int64)
         rows = self.run(
-            f"SELECT id FROM {self.table(criteria)} WHERE {_CRITERIA}",
-            _values(criteria),
+            f"SELECT id FROM {self.table(criteria)} WHERE {CRITERIA}",
+            values_of(criteria),
         )
         return np.array([row[0] for row in rows], dtype=np.int64)
 
@@ -245,14 +262,14 @@ class SqlDatabase(IndexedDatabase):
             f"SELECT id, updated_at, {self.length}(index_data), "
             f"CASE WHEN {self.length}(index_data) < 100 THEN index_data END "
             f"FROM embeddings_index WHERE {_INDEX_CRITERIA}",
-            _values(criteria),
+            values_of(criteria),
         )
         if not rows or not rows[0][2]:
             return None
         return repr(rows[0]).encode() if rows[0][3] is None else as_bytes(rows[0][3])
 
     def set_index_data(self, criteria: Criteria, data: bytes) -> None:
-        values = [data, *_values(criteria)]
+        values = [data, *values_of(criteria)]
         if self.run(f"SELECT id FROM embeddings_index WHERE {_INDEX_CRITERIA}", values[1:]):
             self.run(
                 "UPDATE embeddings_index SET index_data = ?, updated_at = CURRENT_TIMESTAMP "
@@ -283,7 +300,8 @@ class SqlDatabase(IndexedDatabase):
         self.run("DELETE FROM embeddings_index_parts WHERE version = ?", [version])
 
 
-def _values(criteria: Criteria) -> list[Any]:
+def values_of(criteria: Criteria) -> list[Any]:
+    """The parameters of :data:`CRITERIA`."""
     return list(criteria.columns.values())
 
 

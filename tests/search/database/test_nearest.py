@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from deepface.errors import DimensionMismatchError, EmptyDatasource
+from deepface.matching.distance import METRICS
 from deepface.search.database.nearest import find_approximately, find_exactly
+from deepface.search.database.registry import open_database
 from tests.search.database.conftest import CRITERIA, Opener, records
 
 
@@ -59,6 +63,20 @@ def test_probes_of_another_length(opener: Opener) -> None:
         for find in (find_approximately, find_exactly):
             with pytest.raises(DimensionMismatchError, match="16 dimensions"):
                 find(database, CRITERIA, np.ones((1, 8)), "euclidean", math.inf, 3)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_closest_of_those_with_the_same_six_digits(metric: str, tmp_path: Path) -> None:
+    angles = (0.5 + 4e-8, 0.5 + 2e-8, 0.5, 0.5 + 3e-8)
+    faces = [
+        replace(record, embedding=np.array([math.cos(angle), math.sin(angle)]))
+        for record, angle in zip(records(4), angles, strict=True)
+    ]
+    with open_database("sqlite", str(tmp_path / "faces.db")) as database:
+        database.insert(CRITERIA, faces)
+        for k in range(1, 5):
+            (hits,) = find_exactly(database, CRITERIA, np.eye(2)[:1], metric, math.inf, k)
+            assert [hit.id for hit in hits] == [3, 2, 4, 1][:k]
 
 
 def test_index_and_comparison_agree(opener: Opener) -> None:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
+from packaging.version import Version
 
 from deepface.errors import DatabaseError, DuplicateEntryError
+from deepface.matching.distance import METRICS, find_distance
+from deepface.search.database.base import Criteria, Database, Record
+from deepface.search.database.nearest import find_exactly
 from deepface.search.database.registry import open_database
-from tests.search.database.conftest import CRITERIA, fresh_schema, records, stored_names
+from tests.search.database.conftest import CRITERIA, UNIT, fresh_schema, records, stored_names
 
 psycopg = pytest.importorskip("psycopg", reason="pip install 'psycopg[binary]'")
+from deepface.search.database.pgvector import PgVector  # noqa: E402 - needs the driver
+
 SECRET = "s3cret-w0rd"
 
 
@@ -164,6 +173,166 @@ def test_vectors_that_pgvector_cannot_index(pgvector_uri: str) -> None:
         query = records(30, dimensions=4096)[7].embedding
         named = database.neighbours(CRITERIA, query[None], 1)[0]
         assert database.fetch(CRITERIA, named).names == ["0-7.jpg"]
+
+
+#: What an engine that counts in float32 could take for something else.
+_ODD = (0.0, 1e-30, 1e-21, 1e-9, 1e-4, 1.0, 1 + 1e-9, 1 + 1e-7, 1 + 1e-5, 1e6, 1e17)
+
+
+def odd_vectors(
+    count: int, dimensions: int, rng: np.random.Generator, lengths: Sequence[float] = _ODD
+) -> list[Record]:
+    """Few directions in many lengths: equal vectors, almost equal ones, none."""
+    directions = rng.standard_normal((3, dimensions)).round(1)
+    found = records(count, dimensions, seed=int(rng.integers(1000)))
+    for record in found:
+        vector = rng.choice(directions) * rng.choice(lengths)
+        vector[rng.integers(dimensions)] *= rng.choice([1.0, 1 + 1e-7, 1 + 1e-6, 1 + 1e-4])
+        object.__setattr__(record, "embedding", vector)
+    return found
+
+
+@pytest.mark.parametrize("criteria", [CRITERIA, UNIT], ids=["raw", "norm"])
+@pytest.mark.parametrize("dimensions", [3, 40])
+def test_the_server_leaves_out_nothing_that_belongs_in_an_exact_search(
+    pgvector_uri: str, dimensions: int, criteria: Criteria, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(dimensions)
+    stored = odd_vectors(90, dimensions, rng)
+    others = odd_vectors(6, dimensions, rng, (1.0, 1 + 1e-7, 1e6)) + stored[:2]
+    vectors = np.array([record.embedding for record in others])
+    questions = []
+    with np.errstate(all="ignore"):  # lengths of 0, and whose squares are
+        for metric, start in product(METRICS, range(8)):
+            tie = float(find_distance(stored[7 * start].embedding, vectors[start], metric))
+            probes = vectors[start : start + 1 + start % 3]
+            for limit, k in product((math.inf, 0.3, tie), (None, 0, 1, 7, 200, 10**30)):
+                questions.append((criteria, probes, metric, limit, k))
+        with open_database("pgvector", fresh_schema(pgvector_uri, "test_vector_all")) as database:
+            database.insert(criteria, stored)
+            database.insert(replace(criteria, detector_backend="mtcnn"), records(9, dimensions))
+            found = [find_exactly(database, *question) for question in questions]
+            monkeypatch.setattr(PgVector, "candidates", Database.candidates)
+            assert found == [find_exactly(database, *question) for question in questions]
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "k"),
+    [("cosine", 0.4, None), ("euclidean", 3.5, None)]
+    + [(metric, math.inf, 3) for metric in METRICS],
+)
+def test_an_exact_search_reads_what_is_near(
+    pgvector_uri: str, metric: str, limit: float, k: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    run = PgVector.run
+
+    def counted(self: PgVector, *arguments: Any) -> list[tuple[Any, ...]]:
+        rows = run(self, *arguments)
+        read.append(len(rows))
+        return rows
+
+    with open_database("pgvector", fresh_schema(pgvector_uri, "test_vector_few")) as database:
+        database.insert(CRITERIA, records(400))
+        monkeypatch.setattr(PgVector, "run", counted)
+        probe = records(1, seed=1)[0].embedding[None]
+        (hits,) = find_exactly(database, CRITERIA, probe, metric, limit, k)
+    assert len(hits) >= (k or 1)
+    assert sum(read) <= len(hits) + 10
+
+
+@pytest.mark.parametrize("dimensions", [16, 2100, 4096])
+@pytest.mark.parametrize("criteria", [CRITERIA, UNIT], ids=["raw", "norm"])
+def test_the_index_is_asked(
+    pgvector_uri: str, dimensions: int, criteria: Criteria, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By itself the server compares with all: few, or many that it keeps outside of the table."""
+    plans: list[str] = []
+    run = PgVector.run
+
+    def explained(self: PgVector, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        if "ORDER BY" in statement and "LIMIT" in statement:
+            plan = run(self, f"EXPLAIN {statement}", *arguments)
+            plans.append("\n".join(row[0] for row in plan))
+        return run(self, statement, *arguments)
+
+    faces = records(12, dimensions, unit=criteria is UNIT)
+    with open_database("pgvector", fresh_schema(pgvector_uri, "test_vector_plan")) as database:
+        database.insert(criteria, faces)
+        monkeypatch.setattr(PgVector, "run", explained)
+        for _ in range(12):  # the driver prepares what is asked often
+            database.neighbours(criteria, faces[0].embedding[None], 5)
+    assert len(plans) == 12
+    for plan in plans:
+        assert "Index Scan using embeddings_facenet_opencv_aligned" in plan
+        assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize("version", [None, "0.7"])
+def test_neighbours_behind_many_that_were_deleted(
+    pgvector_uri: str, version: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index keeps them until the server cleans up; before 0.8 it stops at so many."""
+    if version is not None:
+        monkeypatch.setattr(PgVector, "_extension", lambda _: Version(version))
+    asked: list[str] = []
+    run = PgVector.run
+
+    def noted(self: PgVector, statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
+        asked.append(statement)
+        return run(self, statement, *arguments)
+
+    with open_database("pgvector", fresh_schema(pgvector_uri, "test_vector_gone")) as database:
+        assert isinstance(database, PgVector)
+        for seed in range(8):
+            database.insert(CRITERIA, records(100, 4, seed))
+        near = database.neighbours(CRITERIA, np.zeros((1, 4)), 700)[0]
+        assert database.delete(CRITERIA, near) == 700
+        monkeypatch.setattr(PgVector, "run", noted)
+        assert len(database.neighbours(CRITERIA, np.zeros((1, 4)), 50)[0]) == 50
+        goes_on = database._extension() >= Version("0.8")
+        assert sum("LIMIT 50" in statement for statement in asked) == (1 if goes_on else 2)
+
+
+@pytest.mark.parametrize("database_type", ["postgres", "pgvector"])
+def test_settings_of_the_caller_stay(database_type: str, pgvector_uri: str) -> None:
+    """Whatever is done within a transaction of the caller's, errors included."""
+    probe, faces = np.ones((1, 16)), records(4)
+
+    def settings() -> list[Any]:
+        query = (
+            "SELECT name, setting FROM pg_settings WHERE name NOT LIKE 'transaction%' ORDER BY 1"
+        )
+        return list(connection.execute(query))
+
+    def refused(criteria: Criteria) -> None:
+        with pytest.raises(psycopg.Error), connection.transaction():
+            database.neighbours(criteria, np.full((1, 16), np.nan), 5)
+
+    with psycopg.connect(fresh_schema(pgvector_uri, "test_vector_settings")) as connection:
+        with open_database(database_type, connection=connection) as database:
+            database.insert(CRITERIA, records(2, seed=1))
+            database.build_index(CRITERIA, 8, 100)
+            database.neighbours(CRITERIA, probe, 5)  # loads the extension, with settings of its own
+        connection.commit()
+        connection.execute("SET LOCAL work_mem = '5MB'")
+        with open_database(database_type, connection=connection) as database:
+            before = settings()
+            actions: list[Callable[[], Any]] = [
+                lambda: database.insert(CRITERIA, faces),
+                lambda: database.neighbours(CRITERIA, probe, 5),
+                lambda: find_exactly(database, CRITERIA, probe, "cosine", 0.5, 3),
+                lambda: find_exactly(database, CRITERIA, probe, "cosine", 0.5, None),
+                lambda: list(database.entries(CRITERIA)),
+                lambda: database.ids_of_faces(CRITERIA, faces),
+                lambda: database.build_index(CRITERIA, 8, 100),
+                lambda: database.delete(CRITERIA, [1]),
+            ]
+            if database_type == "pgvector":
+                actions.append(lambda: refused(CRITERIA))
+            for action in actions:
+                action()
+                assert settings() == before
 
 
 def test_more_neighbours_than_the_index_can_keep(pgvector_uri: str) -> None:
