@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     import torch
 
 
-#: Threads that read and decode beside a device: those that launch its kernels need cores of their
-#: own, and each thread more makes them wait for Python's lock (of 4 to 16 threads on 16 cores beside
-#: an H100, 10 were fastest).
+#: Threads that read and decode beside a device: those that launch its kernels need cores, too, and
+#: each thread more makes them wait for Python's lock (on 16 cores 10 were faster than 8, 12 or 16).
 _BESIDE_A_DEVICE = min(WORKERS, max(4, (os.cpu_count() or 1) * 5 // 8))
 
 
