@@ -15,9 +15,9 @@ from types import ModuleType
 
 import deepface.modeling  # noqa: F401  its registries fill the table of weight files
 
-#: Tables of the package that are filled at first use and stay: models and their locks by name, of
-#: which path something was said already, and streams of CUDA that no walk uses.
-KEPT = {"cached_models", "_locks", "_told", "_idle"}
+#: Tables of the package that are filled at first use and stay: models and their locks by name, and
+#: of which path something was said already.
+KEPT = {"cached_models", "_locks", "_told"}
 #: What libraries do: mongomock writes into the projection that it is given, and lightdsa lifts the
 #: limit when it is imported.
 OF_LIBRARIES = {

@@ -7,7 +7,6 @@ depends on that picture alone, and on no device.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,8 +21,7 @@ from torch._utils import _flatten_dense_tensors
 
 from deepface.images import operators
 from deepface.images.operators import CUBIC_ONE, OUTSIDE, PLACES
-from deepface.logger import get_logger
-from deepface.runtime.execution.batching import is_out_of_memory
+from deepface.runtime.execution.kernels import tried
 from deepface.runtime.execution.streams import kept
 from deepface.runtime.execution.transfer import uploaded
 from deepface.types import Rectangle
@@ -322,23 +320,15 @@ def _inverse(matrix: NDArray[np.float64]) -> list[float]:
 
 @cache
 def way(device: torch.device) -> ModuleType:
-    """What resamples there: kernels of our own where they run and are right, or operators.
+    """What resamples there: kernels of our own where they run and are right, or operators."""
 
-    ``DEEPFACE_TRITON=0`` leaves the kernels out.
-    """
-    if device.type != "cuda" or os.environ.get("DEEPFACE_TRITON") == "0":
-        return operators
-    try:
+    def load() -> ModuleType:
         from deepface.images import kernels
 
         _compare(kernels, device)
-    except Exception as error:  # there are many ways in which a compiler can be missing
-        if is_out_of_memory(error):
-            raise
-        reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
-        get_logger().info("no Triton kernels on %s: %s", device, reason)
-        return operators
-    return kernels
+        return kernels
+
+    return tried(load, device, "resampling") or operators
 
 
 def _compare(kernels: ModuleType, device: torch.device) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from types import ModuleType
 from typing import Any
 
 import cv2
@@ -18,6 +16,7 @@ from deepface.detection.canvas import cut
 from deepface.images import operators, resample
 from deepface.images.resample import UNTURNED, PixelTable, Turn, resized, resized_real, turned
 from deepface.types import Image, Rectangle
+from tests.interpreted import interpreted
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 SIZE = (37, 50)
@@ -178,28 +177,14 @@ def test_nothing_wanted_is_an_empty_crop() -> None:
     assert turned(table(pictures, "cpu"), []) == []
 
 
-@pytest.fixture
-def interpreted(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The kernels for CUDA, run by Triton's interpreter."""
-    pytest.importorskip("triton", reason="PyTorch brings it on Linux")
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-    spec = importlib.util.find_spec("deepface.images.kernels")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(resample, "way", lambda device: module)
-    return module
-
-
 @pytest.mark.parametrize("seed", range(3))
-def test_kernels_of_our_own_give_the_same(
-    interpreted: ModuleType, monkeypatch: pytest.MonkeyPatch, seed: int
-) -> None:
+def test_kernels_of_our_own_give_the_same(monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    kernels = interpreted("deepface.images.kernels", monkeypatch)
     pictures = noise(3, seed, 40)
     pixels, sources, targets = table(pictures, "cpu"), parts(pictures, seed), places(3, seed)
     wanted = turns(pictures, seed)
     found: list[Any] = []
-    for module in (interpreted, operators):
+    for module in (kernels, operators):
         monkeypatch.setattr(resample, "way", lambda device, module=module: module)
         found.append(
             [

@@ -13,7 +13,7 @@ import torchvision.io
 
 from deepface.detection.registry import DETECTORS
 from deepface.runtime.concurrency import stage
-from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.cuda_graphs import give_memory_back
 from deepface.runtime.models import cached_models
 from tests.standin import graphs, streams
 from tests.standin.tensors import COUNTS, SETTINGS, DeviceTensor, _made, modes
@@ -90,11 +90,8 @@ class Standin(contextlib.ExitStack):
         cached_models[DETECTORS.task] = _DETECTORS
 
         def back() -> None:
-            stage._idle.clear()
-            for detector in _DETECTORS.values():
-                for part in vars(detector).values():
-                    if isinstance(part, Network) and part._passes is not None:
-                        part._passes.forget()  # graphs keep all that was made on the way
+            stage._streams.cache_clear()
+            give_memory_back()  # graphs keep all that was made on the way
             cached_models.clear()
             cached_models.update(before)
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.runtime.execution import cuda_graphs
+from deepface.runtime.execution.batching import halving
 from deepface.runtime.execution.cuda_graphs import batch_size_of_a_pass
 from deepface.runtime.execution.cudnn import CudnnConvRelu
 from deepface.runtime.execution.fusion import fused
@@ -97,6 +98,31 @@ def test_what_fills_a_batch_up_is_in_no_result(cuda: str) -> None:
             for one, wanted in zip(outputs(network, batch(1, count)), expected, strict=True):
                 assert len(one) == count
                 torch.testing.assert_close(one, wanted)
+
+
+@pytest.mark.parametrize("where", ["in a network", "elsewhere"])
+def test_graphs_go_where_memory_is_out(where: str, cuda: str) -> None:
+    """Those of other networks, too: any of them may have taken it."""
+
+    class Full(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            if len(x) > 1:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return x + 1
+
+    network: Any = Network(Small(), cuda)
+    expected = outputs(network, batch(0))
+    for _ in range(2):
+        outputs(network, batch(0))
+    assert any(network._passes._shapes.values())
+    if where == "in a network":
+        found = Network(Full(), cuda)(batch(0).to(cuda)).cpu()
+    else:
+        found = torch.cat(halving(lambda part: [Full()(torch.stack([*part]))], [*batch(0)]))
+    torch.testing.assert_close(found, batch(0) + 1)
+    assert not network._passes._shapes
+    for one, wanted in zip(outputs(network, batch(0)), expected, strict=True):
+        torch.testing.assert_close(one, wanted)
 
 
 def test_large_inputs_are_not_captured(device: Standin, monkeypatch: pytest.MonkeyPatch) -> None:

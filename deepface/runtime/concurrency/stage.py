@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from deepface.runtime.concurrency.object_pool import ObjectPool
 
 if TYPE_CHECKING:
     import torch
@@ -15,9 +18,14 @@ R = TypeVar("R")
 Passed: TypeAlias = "tuple[T, torch.cuda.Event | None]"
 
 
-#: Streams that no walk uses now, by device. PyTorch keeps freed memory for the stream that had it:
-#: with new streams every walk would have memory of its own.
-_idle: dict[torch.device, list[torch.cuda.Stream]] = {}
+@cache
+def _streams(device: torch.device) -> ObjectPool[torch.cuda.Stream]:
+    """Streams of a CUDA device. PyTorch keeps freed memory for the stream that had it: with new
+    streams every walk would have memory of its own.
+    """
+    import torch
+
+    return ObjectPool(partial(torch.cuda.Stream, device))
 
 
 @contextmanager
@@ -26,19 +34,9 @@ def stages(device: torch.device | None, count: int) -> Iterator[list[Stage]]:
     if device is None or device.type != "cuda":
         yield [Stage(None) for _ in range(count)]
         return
-    import torch
-
-    idle = _idle.setdefault(device, [])
-    streams: list[torch.cuda.Stream] = []
-    try:
-        for _ in range(count):
-            try:
-                streams.append(idle.pop())  # atomic, as is append
-            except IndexError:
-                streams.append(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
-        yield [Stage(stream) for stream in streams]
-    finally:
-        idle.extend(streams)
+    with ExitStack() as stack:
+        pool = _streams(device)
+        yield [Stage(stack.enter_context(pool.borrow())) for _ in range(count)]
 
 
 class Stage:

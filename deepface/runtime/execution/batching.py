@@ -47,7 +47,9 @@ def halving(run: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> li
     get_logger().info("out of memory: going on with %d at a time instead of %d", middle, len(items))
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+        from deepface.runtime.execution.cuda_graphs import give_memory_back
+
+        give_memory_back()
     return [*halving(run, items[:middle]), *halving(run, items[middle:])]
 
 

@@ -12,6 +12,7 @@ import os
 import threading
 from collections import OrderedDict
 from typing import Any, Literal
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,17 @@ _MOST = 24
 _PART = 1 / 256
 #: Only one capture may be under way in a process.
 _capturing = threading.Lock()
+_all: WeakSet[Passes] = WeakSet()
+_registering = threading.Lock()
+
+
+def give_memory_back() -> None:
+    """Let go of what graphs and PyTorch keep on CUDA devices: where memory is out."""
+    with _registering:
+        known = list(_all)
+    for passes in known:
+        passes.forget()
+    torch.cuda.empty_cache()
 
 
 def batch_size_of_a_pass(count: int) -> int:
@@ -51,6 +63,8 @@ class Passes:
         #: Memory that all graphs share, and the stream that has it.
         self._place: tuple[Any, torch.cuda.Stream] | None = None
         self._done: torch.cuda.Event | None = None
+        with _registering:
+            _all.add(self)
 
     def forget(self) -> None:
         """Give the memory of all graphs back."""
@@ -120,11 +134,12 @@ class Passes:
         stream = torch.cuda.current_stream(x.device)
         if self._done is not None:  # whoever ran one last may have done so on another stream
             stream.wait_event(self._done)
-        graph.batch[: len(x)].copy_(x)
-        graph.replay()
-        outputs = pytree.tree_map(lambda output: output[: len(x)].clone(), graph.outputs)
-        self._done = stream.record_event()
-        return outputs
+        try:
+            graph.batch[: len(x)].copy_(x)
+            graph.replay()
+            return pytree.tree_map(lambda output: output[: len(x)].clone(), graph.outputs)
+        finally:  # also where there is no memory for the copies
+            self._done = stream.record_event()
 
 
 class _Graph:

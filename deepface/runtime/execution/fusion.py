@@ -9,7 +9,6 @@ Networks are made of these steps by hand, or from their layers by
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from functools import cache
 
@@ -18,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepface.logger import get_logger
-from deepface.runtime.execution.batching import is_out_of_memory
 from deepface.runtime.execution.cudnn import CudnnConvRelu
+from deepface.runtime.execution.kernels import tried
 
 
 class FusedConv2d(nn.Module):
@@ -166,13 +165,9 @@ def _has_onednn(x: Tensor) -> bool:
 
 @cache
 def _silu_kernel(device: torch.device) -> Callable[[Tensor, Tensor], Tensor] | None:
-    """Our kernel for a bias and SiLU, where Triton runs and it is right: it is tried once.
+    """Our kernel for a bias and SiLU, where it runs and is right."""
 
-    ``DEEPFACE_TRITON=0`` leaves it out.
-    """
-    if device.type != "cuda" or os.environ.get("DEEPFACE_TRITON") == "0":
-        return None
-    try:
+    def load() -> Callable[[Tensor, Tensor], Tensor]:
         from deepface.runtime.execution.silu_kernel import biased_silu_
 
         x = torch.linspace(-90, 90, 2 * 3 * 35, device=device).view(2, 3, 5, 7)
@@ -181,13 +176,9 @@ def _silu_kernel(device: torch.device) -> Callable[[Tensor, Tensor], Tensor] | N
         for layout in (torch.contiguous_format, torch.channels_last):
             found = biased_silu_(x.clone(memory_format=layout), bias)
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-    except Exception as error:  # there are many ways in which a compiler can be missing
-        if is_out_of_memory(error):
-            raise
-        reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
-        get_logger().info("no kernel for SiLU on %s: %s", device, reason)
-        return None
-    return biased_silu_
+        return biased_silu_
+
+    return tried(load, device, "bias and SiLU")
 
 
 @cache

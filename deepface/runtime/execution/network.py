@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.logger import get_logger
-from deepface.runtime.execution.cuda_graphs import Passes
+from deepface.runtime.execution.cuda_graphs import Passes, give_memory_back
 from deepface.runtime.execution.cudnn import prefer_engines
 from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.streams import settle
@@ -108,9 +108,7 @@ class Network:
                     if size == 1:
                         raise
                     size = max(1, min(size, len(tensor) - start) // 2)
-                    if self._passes is not None:
-                        self._passes.forget()
-                    torch.cuda.empty_cache()
+                    give_memory_back()
                     get_logger().info("out of memory on %s; going on with %d", self.device, size)
                     continue
                 start += size

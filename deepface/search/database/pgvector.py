@@ -109,7 +109,7 @@ class PgVector(Postgres):
             )
         nearest = f"SELECT id FROM {{}} ORDER BY (embedding {operator} {self.vector_parameter})"
         found: list[list[Id]] = []
-        with self._settings(**self._effort(wanted)):
+        with self._settings(self._effort(wanted)):
             for query in queries if wanted <= _MOST else ():
                 parameters = [self.to_vector(query)] * times
                 rows = self.run(f"{nearest.format(source)} LIMIT {k}", parameters)
@@ -128,9 +128,9 @@ class PgVector(Postgres):
         By itself it compares with all of 100,000 vectors: what reading them takes it leaves out.
         """
         effort = max(min(wanted, _MOST), SEARCH_EFFORT)
-        settings = {"enable_seqscan": "off", "hnsw__ef_search": effort}
+        settings = {"enable_seqscan": "off", "hnsw.ef_search": effort}
         if self._extension() >= Version("0.8"):
-            settings["hnsw__iterative_scan"] = "strict_order"
+            settings["hnsw.iterative_scan"] = "strict_order"
         return settings
 
     def candidates(

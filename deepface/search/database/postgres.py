@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -168,18 +168,18 @@ class Postgres(SqlDatabase):
         """See the base class. By the index: without statistics, which a table lacks that the open
         transaction fills, the server would read all of it for each batch.
         """
-        with self._settings(enable_seqscan="off"):
+        with self._settings({"enable_seqscan": "off"}):
             return super()._rows_of_faces(criteria, hashes, *options)
 
     @contextmanager
-    def _settings(self, **settings: Any) -> Iterator[None]:
-        """Settings of the server for a block that writes nothing; ``__`` stands for a dot.
+    def _settings(self, settings: Mapping[str, Any]) -> Iterator[None]:
+        """Settings of the server, by name, for a block that writes nothing.
 
         They are rolled back: a transaction of the caller's would keep them.
         """
         with self._connection.transaction(force_rollback=True):
             for name, value in settings.items():
-                self.run("SELECT set_config(?, ?, true)", [name.replace("__", "."), str(value)])
+                self.run("SELECT set_config(?, ?, true)", [name, str(value)])
             yield
 
     def place(self) -> str:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from deepface.runtime.execution import fusion
 from deepface.runtime.execution.fusion import FusedNorm, fused
 from deepface.runtime.execution.tf32 import exact_float32
+from tests.interpreted import interpreted
 
 
 def norm(channels: int) -> nn.BatchNorm2d:
@@ -93,12 +93,7 @@ def test_the_kernel_for_bias_and_silu(
     monkeypatch: pytest.MonkeyPatch, layout: torch.memory_format, dtype: torch.dtype
 ) -> None:
     """By Triton's interpreter, what two operators give; the last block is not full."""
-    pytest.importorskip("triton", reason="PyTorch brings it on Linux")
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-    spec = importlib.util.find_spec("deepface.runtime.execution.silu_kernel")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = interpreted("deepface.runtime.execution.silu_kernel", monkeypatch)
     monkeypatch.setattr(torch.cuda, "device", lambda _: contextlib.nullcontext())
     generator = torch.Generator().manual_seed(0)
     x = (torch.randn((3, 5, 17, 11), generator=generator) * 20).to(dtype)
