@@ -1,12 +1,13 @@
 """How strong the tests are: small faults are put into the package, and the tests should notice.
 
 ``python -m tests.mutants --room cli`` takes a seeded sample of faults (a flipped comparison, a
-number one higher, a keyword or a call left out, a lock removed ...), runs for each the tests of the
-room that reach its line, and prints those that no test noticed. Some of these change nothing that
-can be seen; the others are tests to be written. It is no part of CI: it takes minutes.
+number one higher, a keyword or a call left out, a lock removed ...), runs for each the tests that
+reach its line, those of the room first, and prints those that no test noticed. Some of these change
+nothing that can be seen; the others are tests to be written. It is no part of CI: it takes minutes.
 
 The tests run in a copy of the checkout, in processes forked off one that has imported what takes
-long. ``coverage`` tells which test reaches which line.
+long. ``coverage`` tells which test reaches which line; what it told is kept in the temporary folder
+for the next run with the same files.
 """
 
 from __future__ import annotations
@@ -14,24 +15,39 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import hashlib
 import importlib
+import json
 import os
+import py_compile
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+    from coverage import Coverage
 
 ROOT = Path(__file__).parents[1]
 #: Imported once; not what is tested.
-_SLOW_IMPORTS = ("torch", "torchvision", "cv2", "pandas", "pyarrow.parquet", "pytest", "tqdm.auto")
-#: Texts for people, and what only forbids: that one is gone or another is not looked for.
-_TEXTS = {"help", "short_help", "epilog", "metavar", "desc", "frozen"}
+_SLOW_IMPORTS = (
+    "torch", "torchvision", "cv2", "pandas", "pyarrow.parquet", "pytest", "tqdm.auto", "hypothesis",
+    "hypothesis.strategies", "scipy.sparse", "PIL.Image", "requests", "numpy.testing",
+)  # fmt: skip
+#: Texts for people, and what only forbids or saves a copy: that one is gone is not looked for.
+_TEXTS = {"help", "short_help", "epilog", "metavar", "desc", "frozen", "strict", "copy"}
 _FLIPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE,
     ast.GtE: ast.Gt, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -137,96 +153,137 @@ def _is_number(node: ast.expr) -> bool:
 
 
 class Laboratory:
-    """A copy of the checkout in which faults are tried."""
+    """A copy of the checkout in which faults are tried.
 
-    def __init__(self, tests: list[str], limit: float, slowest: float) -> None:
-        self._tests = tests
+    Args:
+        rooms: the folders of the tests that go first.
+        tests: what pytest runs, each time: files, folders, options.
+        limit: seconds that the tests of a fault may take, besides what they take without it.
+        seconds: of the tests that are run for a fault, quick ones first.
+    """
+
+    def __init__(
+        self, rooms: list[str], tests: list[list[str]], limit: float, seconds: float
+    ) -> None:
+        self._rooms = tuple(f"{room}/" for room in rooms)
         self._limit = limit
-        self._slowest = slowest
+        self._budget = seconds
         self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
+        self._failed: Counter[str] = Counter()
         listed = subprocess.run(
             ["git", "ls-files", "-co", "--exclude-standard"],
             cwd=ROOT, check=True, capture_output=True, text=True,
         )  # fmt: skip
-        for name in listed.stdout.splitlines():
+        digest = hashlib.sha256()
+        for name in sorted(listed.stdout.splitlines()):
             if (ROOT / name).is_file():
                 (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, self._folder / name)
+                if name.startswith(("deepface/", "tests/")) and ROOT / name != Path(__file__):
+                    digest.update(name.encode() + (ROOT / name).read_bytes())
+                if name.endswith(".py"):
+                    py_compile.compile(str(self._folder / name), doraise=True)
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         os.environ.setdefault("DEEPFACE_TEST_DATA", str(ROOT.parent / "shared"))
         for module in _SLOW_IMPORTS:
             with contextlib.suppress(ImportError):
                 importlib.import_module(module)
         self.seconds: dict[str, float] = {}
-        self._reached = self._map()
+        self._reached: dict[str, dict[str, list[str]]] = {}
+        for some in tests:
+            told = f"{digest.hexdigest()}{some}".encode()
+            kept = Path(tempfile.gettempdir(), f"mutants-{hashlib.sha256(told).hexdigest()}.json")
+            if not kept.exists():
+                kept.write_text(json.dumps(self._map(some)))
+            seconds, reached = json.loads(kept.read_text())
+            self.seconds |= seconds
+            for file, lines in reached.items():
+                for line, names in lines.items():
+                    self._reached.setdefault(file, {}).setdefault(line, []).extend(names)
         seen = {test for file in self._reached.values() for some in file.values() for test in some}
-        self._apart = (
-            set(self.seconds) - seen
-        )  # in processes of their own, of which nothing is known
+        # In processes of their own, of which nothing is known.
+        self._apart = {t for t in self.seconds if t not in seen and t.startswith(self._rooms)}
 
     def close(self) -> None:
         shutil.rmtree(self._folder)
 
-    def _map(self) -> dict[str, dict[int, list[str]]]:
-        """File -> line -> tests that reach it."""
+    def _map(self, tests: list[str]) -> tuple[dict[str, float], dict[str, dict[str, list[str]]]]:
+        """Test -> seconds; file -> line -> tests that reach it."""
         import coverage
 
-        data = self._folder / ".coverage"
-        settings = self._folder / ".coveragerc"
-        settings.write_text(f"[run]\ndynamic_context = test_function\ndata_file = {data}\n")
-        log = self._folder / "durations"
+        file = self._folder / "reached.json"
 
         def with_coverage() -> int:
-            measured = coverage.Coverage(config_file=str(settings), source=["deepface"])
+            # In memory: a test may become a user who may not write here.
+            measured = coverage.Coverage(data_file=None, source=["deepface"])
             measured.start()
-            code = _pytest([*self._tests, "--durations=0", "-vvv"])
+            watch = _Watch(measured)
+            code = _pytest(tests, watch)
             measured.stop()
-            measured.save()
+            found = measured.get_data()
+            reached = {
+                str(Path(name).relative_to(self._folder)): {
+                    line: [context for context in contexts if context]
+                    for line, contexts in found.contexts_by_lineno(name).items()
+                }
+                for name in found.measured_files()
+            }
+            file.write_text(json.dumps((watch.seconds, reached)))
             return code
 
-        code = self._in_child(with_coverage, 100 * self._limit, log)
-        text = log.read_text()
+        code, text = self._in_child(with_coverage, 100 * self._limit)
         if code != 0:
             sys.exit(f"the tests fail without any fault:\n{text[-3000:]}")
-        for line in text.splitlines():
-            parts = line.split()
-            if len(parts) == 3 and parts[1] in ("call", "setup") and parts[0].endswith("s"):
-                name = parts[2].split("[")[0]
-                self.seconds[name] = self.seconds.get(name, 0) + float(parts[0][:-1])
-        found = coverage.CoverageData(str(data))
-        found.read()
-        reached: dict[str, dict[int, list[str]]] = {}
-        for file in found.measured_files():
-            lines = found.contexts_by_lineno(file)
-            name = str(Path(file).relative_to(self._folder))
-            reached[name] = {n: [_node_id(c) for c in tests if c] for n, tests in lines.items()}
-        return reached
+        seconds, reached = json.loads(file.read_text())
+        return seconds, reached
 
-    def tests_of(self, mutant: Mutant) -> list[str]:
-        """The tests that reach a fault, quick ones first; of what is run at import, all.
+    def tests_of(self, mutant: Mutant) -> list[list[str]]:
+        """The tests that reach a fault; of what is run at import, those that reach the file.
 
-        Slow ones only where there is no other.
+        First what noticed other faults, then those of the room, then all, and quick ones first:
+        pytest imports all files of the tests that it is given before it runs one.
         """
         lines = self._reached.get(mutant.file, {})
         first, last = mutant.lines
-        tests = {test for line in range(first, last + 1) for test in lines.get(line, [])}
-        tests = tests | self._apart if tests else set(self.seconds)
-        quick = {test for test in tests if self.seconds.get(test, 0.0) <= self._slowest}
-        return sorted(quick or tests, key=lambda test: (self.seconds.get(test, 0.0), test))
+        tests = {test for line in range(first, last + 1) for test in lines.get(str(line), [])}
+        tests = tests or {test for some in lines.values() for test in some}
+        tests = tests | self._apart or set(self.seconds)
+
+        def order(test: str) -> tuple[object, ...]:
+            return not test.startswith(self._rooms), self.seconds.get(test, 0.0), test
+
+        chosen, left = [], self._budget
+        for test in sorted(tests, key=order):
+            left -= self.seconds.get(test, 0.0)
+            if left >= 0 or not chosen:
+                chosen.append(test)
+        parts: dict[int, list[str]] = {0: [], 1: [], 2: []}
+        famous = [test for test, _ in self._failed.most_common() if test in chosen][:5]
+        for test in chosen:
+            parts[0 if test in famous else 1 if test.startswith(self._rooms) else 2].append(test)
+        return [part for part in parts.values() if part]
 
     def is_noticed(self, mutant: Mutant) -> bool:
         """Whether a test fails, or does not end."""
         path = self._folder / mutant.file
-        before = path.read_text(encoding="utf-8")
+        before, times = path.read_text(encoding="utf-8"), path.stat()
         path.write_text(mutant.source(before), encoding="utf-8")
         try:
-            tests = self.tests_of(mutant)
-            limit = self._limit + 5 * sum(self.seconds.get(test, 0.0) for test in tests)
-            return bool(tests) and self._in_child(lambda: _pytest(tests), limit) != 0
+            for tests in self.tests_of(mutant):
+                limit = self._limit + 5 * sum(self.seconds.get(test, 0.0) for test in tests)
+                code, text = self._in_child(partial(_pytest, tests), limit)
+                if code != 0:
+                    failed = re.findall(r"^(?:FAILED|ERROR) ([^\s\[]+)", text, re.MULTILINE)
+                    self._failed.update(failed)
+                    return True
+            return False
         finally:
             path.write_text(before, encoding="utf-8")
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # what is compiled is its own
 
-    def _in_child(self, run: Callable[[], int], limit: float, log: Path | None = None) -> int:
+    def _in_child(self, run: Callable[[], int], limit: float) -> tuple[int, str]:
+        """The exit code, and what was printed."""
+        log = self._folder / "log"
         child = os.fork()
         if child == 0:
             os.setsid()
@@ -235,37 +292,49 @@ class Laboratory:
             for name in [n for n in sys.modules if n.split(".")[0] in ("deepface", "tests")]:
                 del sys.modules[name]
             os.environ["PYTHONPATH"] = str(self._folder)
-            output = os.open(log or os.devnull, os.O_WRONLY | os.O_CREAT)
+            output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(output, 1)
             os.dup2(output, 2)
             code = 99
             try:
                 code = run()
+            except BaseException:
+                traceback.print_exc()
             finally:
+                sys.stderr.flush()
                 sys.stdout.flush()
                 os._exit(code)
         end = time.monotonic() + limit
         while time.monotonic() < end:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
-                return os.waitstatus_to_exitcode(status)
+                return os.waitstatus_to_exitcode(status), log.read_text(errors="replace")
             time.sleep(0.02)
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        return 98
+        return 98, ""
 
 
-def _pytest(arguments: list[str]) -> int:
+class _Watch:
+    """A plugin of pytest: which test runs, for how long."""
+
+    def __init__(self, measured: Coverage) -> None:
+        self._measured = measured
+        self.seconds: dict[str, float] = {}
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self._measured.switch_context(nodeid.split("[")[0])
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        name = report.nodeid.split("[")[0]
+        self.seconds[name] = self.seconds.get(name, 0.0) + report.duration
+
+
+def _pytest(arguments: list[str], *plugins: object) -> int:
     import pytest
 
-    return int(pytest.main([*arguments, "-x", "-q", "-p", "no:cacheprovider"]))
-
-
-def _node_id(context: str) -> str:
-    """``tests.cli.test_app.test_version`` as pytest names it."""
-    parts = context.split(".")
-    place = next(n for n, part in enumerate(parts) if part.startswith("test_"))
-    return "::".join(["/".join(parts[: place + 1]) + ".py", *parts[place + 1 :]])
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:schemathesis"]
+    return int(pytest.main([*arguments, *options], plugins))
 
 
 def main() -> None:
@@ -273,11 +342,11 @@ def main() -> None:
     parser.add_argument(
         "--room", required=True, nargs="+", help="folders or files of deepface/, e.g. cli"
     )
-    parser.add_argument("--tests", nargs="*", help="where its tests are; those of its folder")
+    parser.add_argument("--slow", action="store_true", help="the room's slow tests too")
     parser.add_argument("--count", type=int, default=100, help="most faults that are tried")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--limit", type=float, default=60, help="seconds for the tests of a fault")
-    parser.add_argument("--slowest", type=float, default=3, help="seconds that a test may take")
+    parser.add_argument("--seconds", type=float, default=20, help="of tests for a fault")
     chosen = parser.parse_args()
     places = [ROOT / "deepface" / room for room in chosen.room]
     files = sorted(
@@ -287,7 +356,8 @@ def main() -> None:
     known = [(file, mutant) for file in files for mutant in mutants(file)]
     sample = random.Random(chosen.seed).sample(known, min(chosen.count, len(known)))
     folders = sorted({f"tests/{room.removesuffix('.py').split('/')[0]}" for room in chosen.room})
-    laboratory = Laboratory(chosen.tests or folders, chosen.limit, chosen.slowest)
+    tests = [["--fast", "tests"], *([folders] if chosen.slow else [])]
+    laboratory = Laboratory(folders, tests, chosen.limit, chosen.seconds)
     survivors = []
     try:
         for number, (file, mutant) in enumerate(sorted(sample, key=lambda m: (m[0], m[1].line)), 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from deepface.detection.detector import Detector
 from deepface.detection.registry import DETECTORS
 from deepface.detection.retinaface.detector import Layers, keras_order
 from deepface.modeling import TASKS
+from deepface.recognition.card import Curve
 from deepface.recognition.network_model import NetworkModel
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.recognition.vgg_face import TRUNK_ORDER
@@ -95,6 +97,30 @@ def test_published_tables() -> None:
     assert set(confidences) == set(RECOGNIZERS.own) - {"Buffalo_L"}
     published = {name: tuple(limits) for name, limits in tables["minmax_values"].items()}
     assert {name: tuple(limits) for name, limits in minmax_values.items()} == published
+
+
+@pytest.mark.parametrize("name", [n for n, c in RECOGNIZERS.own.items() if c.landmark_thresholds])
+def test_landmark_thresholds_and_curves_are_of_one_fit(name: str) -> None:
+    """Three of the metrics are the same angle, and the curves meet at the thresholds."""
+    card = RECOGNIZERS.entry(name)
+    thresholds, curves = card.landmark_thresholds, card.landmark_curves
+    farthest = {metric: curve.normalizer for metric, curve in curves.items()}
+    assert set(thresholds) == set(curves) == set(card.thresholds)
+    for cosine, euclidean_l2, angular in (
+        [of[metric] for metric in ("cosine", "euclidean_l2", "angular")]
+        for of in (thresholds, farthest)
+    ):
+        assert euclidean_l2**2 / 2 == pytest.approx(cosine, abs=1e-4)
+        assert math.acos(1 - cosine) / math.pi == pytest.approx(angular, abs=1e-4)
+    for metric, curve in curves.items():
+
+        def percent(distance: float, curve: Curve = curve) -> float:
+            z = curve.weight * distance / max(1, curve.normalizer) + curve.bias
+            return 100 / (1 + math.exp(-z))
+
+        assert curve.min_true == curve.max_false == pytest.approx(percent(thresholds[metric]))
+        assert curve.min_false == pytest.approx(percent(farthest[metric]), abs=1e-6)
+        assert curve.max_true == pytest.approx(percent(0), abs=0.01)
 
 
 READ = """

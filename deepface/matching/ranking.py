@@ -148,7 +148,8 @@ class Ranking:
             lengths = self._norms
             squares = lengths**2 + norm**2
             key = squares + 2 * norm * lengths * key
-            slack = 2 * norm * lengths * error + 2 * (norm + lengths) * ROUNDING + 1e-12 * squares
+            # Of the cosine, twice the product of the lengths at most, which is less than the squares.
+            slack = squares * error + 2 * (norm + lengths) * ROUNDING
         limit = key_limit(metric, threshold)
         unsure = (self._norms < _SHORTEST) | (norm < _SHORTEST)
         key[unsure], slack[unsure] = 0, np.inf

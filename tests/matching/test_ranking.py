@@ -13,17 +13,19 @@ from deepface.matching import ranking
 from deepface.matching.distance import METRICS, find_distance
 from deepface.matching.ranking import Ranking
 
-#: Thresholds that leave some rows and drop others, for the vectors below.
-THRESHOLDS = {"cosine": 0.9, "angular": 0.47, "euclidean": 9.0, "euclidean_l2": 1.35}
 
+def gallery(seed: int, count: int = 120, length: int = 32, scale: float = 1) -> NDArray[Any]:
+    """Random vectors of many lengths, copies of some, and some that differ in the last digits.
 
-def gallery(seed: int, count: int = 120, length: int = 32) -> NDArray[Any]:
-    """Random vectors of many lengths, copies of some, and some that differ in the last digits."""
+    One is of no length, and one of hardly any.
+    """
     generator = np.random.default_rng(seed)
     vectors = generator.standard_normal((count, length)) * generator.uniform(0.1, 3, (count, 1))
     vectors[10:20] = vectors[:10]
     vectors[20:40] = vectors[0] + generator.standard_normal((20, length)) * 1e-6
+    vectors *= scale
     vectors[40] = 0
+    vectors[41] *= 1e-7 / np.linalg.norm(vectors[41])
     return vectors.astype(np.float32)
 
 
@@ -48,21 +50,24 @@ def brute_force(
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("k", [None, 0, 1, 25, 1000])
-@pytest.mark.parametrize("limited", [True, False])
+@pytest.mark.parametrize("within", [2, 40, None])
+@pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
 def test_as_pair_by_pair(
-    metric: str, k: int | None, limited: bool, monkeypatch: pytest.MonkeyPatch
+    metric: str, k: int | None, within: int | None, scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where the threshold is itself a distance, and where all of them are small or large."""
     monkeypatch.setattr(ranking, "_BLOCK", 1000)  # several blocks of everything
-    threshold = THRESHOLDS[metric] if limited else math.inf
-    for seed in range(2):
-        vectors = gallery(seed)
-        there = np.random.default_rng(seed + 100).random(len(vectors)) > 0.1
-        probes = np.concatenate([gallery(seed + 50, 41), vectors[[0, 10]]])[30:]
-        results = Ranking(vectors, there).closest(probes, metric, threshold, k, "cpu")
-        for probe, result in zip(probes, results, strict=True):
-            expected = brute_force(vectors, there, probe, metric, threshold, k)
-            assert result.rows.tolist() == [row for row, _ in expected]
-            assert result.distances.tolist() == [distance for _, distance in expected]
+    vectors = gallery(0, scale=scale)
+    there = np.random.default_rng(100).random(len(vectors)) > 0.1
+    probes = np.concatenate([gallery(50, 42, scale=scale)[38:], vectors[[0, 10]]])
+    threshold = math.inf
+    if within is not None:
+        threshold = brute_force(vectors, there, probes[0], metric, math.inf, None)[within][1]
+    results = Ranking(vectors, there).closest(probes, metric, threshold, k, "cpu")
+    for probe, result in zip(probes, results, strict=True):
+        expected = brute_force(vectors, there, probe, metric, threshold, k)
+        assert result.rows.tolist() == [row for row, _ in expected]
+        assert result.distances.tolist() == [distance for _, distance in expected]
 
 
 def test_the_threshold_itself_counts_after_rounding() -> None:

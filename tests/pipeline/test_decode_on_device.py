@@ -291,6 +291,8 @@ def test_inputs_of_networks_are_those_of_arrays(normalization: str, as_given: bo
     sizes = [(40, 30), (31, 200), (1, 7), (224, 224), (300, 5)]
     crops = [random.integers(0, 256, (h, w, 3), dtype=np.uint8) for h, w in sizes]
     crops += [np.zeros((20, 30, 3), np.uint8), np.ones((9, 9, 3), np.uint8)]
+    crops.append(np.full((224, 192, 3), 77, np.uint8))  # halved, one number is not 77 but 77.25
+    crops[-1][0, 0, 0] += 1
     whole = FacialAreaRegion(0, 0, 1, 1)
     faces = [DetectedFace(crop, whole, 0) for crop in crops]
     expected = network_inputs(faces, (112, 96), normalization, as_given)
