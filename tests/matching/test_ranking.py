@@ -36,6 +36,7 @@ def brute_force(
     metric: str,
     threshold: float,
     k: int | None,
+    ties: bool = False,
 ) -> list[tuple[int, float]]:
     found = []
     for row, vector in enumerate(vectors):
@@ -45,15 +46,24 @@ def brute_force(
             distance = math.inf if metric == "cosine" else 1.0
         if distance <= threshold:
             found.append((row, distance))
-    return sorted(found, key=lambda item: item[1])[:k]
+    found.sort(key=lambda item: item[1])
+    if ties and k and k < len(found):
+        k = sum(distance <= found[k - 1][1] for _, distance in found)
+    return found[:k]
 
 
 @pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("k", [None, 0, 1, 25, 1000])
+@pytest.mark.parametrize("k", [None, 0, 1, 2, 25, 1000])
 @pytest.mark.parametrize("within", [2, 40, None])
 @pytest.mark.parametrize("scale", [1e-3, 1, 1e3])
+@pytest.mark.parametrize("ties", [False, True])
 def test_as_pair_by_pair(
-    metric: str, k: int | None, within: int | None, scale: float, monkeypatch: pytest.MonkeyPatch
+    metric: str,
+    k: int | None,
+    within: int | None,
+    scale: float,
+    ties: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also where the threshold is itself a distance, and where all of them are small or large."""
     monkeypatch.setattr(ranking, "_BLOCK", 1000)  # several blocks of everything
@@ -63,9 +73,9 @@ def test_as_pair_by_pair(
     threshold = math.inf
     if within is not None:
         threshold = brute_force(vectors, there, probes[0], metric, math.inf, None)[within][1]
-    results = Ranking(vectors, there).closest(probes, metric, threshold, k, "cpu")
+    results = Ranking(vectors, there).closest(probes, metric, threshold, k, "cpu", ties=ties)
     for probe, result in zip(probes, results, strict=True):
-        expected = brute_force(vectors, there, probe, metric, threshold, k)
+        expected = brute_force(vectors, there, probe, metric, threshold, k, ties)
         assert result.rows.tolist() == [row for row, _ in expected]
         assert result.distances.tolist() == [distance for _, distance in expected]
 
