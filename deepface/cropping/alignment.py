@@ -47,15 +47,8 @@ def align_img_wrt_eyes(
     rotation, angle = rotation_wrt_eyes((height, width), left_eye, right_eye)
     if rotation is None:
         return img, angle
-    rotated = cv2.warpAffine(
-        np.ascontiguousarray(img),
-        rotation,
-        (width, height),
-        flags=cv2.INTER_CUBIC,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(0, 0, 0),
-    )
-    return rotated, angle
+    source = np.ascontiguousarray(img)
+    return cv2.warpAffine(source, rotation, (width, height), flags=cv2.INTER_CUBIC), angle
 
 
 def rotation_wrt_eyes(
@@ -84,17 +77,15 @@ def project_facial_area(facial_area: Box, angle: float, size: tuple[int, int]) -
     Returns:
         Corners of a box of the same size around the rotated centre, clipped to the image.
     """
-    direction = 1 if angle >= 0 else -1
-    degrees = abs(angle) % 360
-    if degrees == 0:
+    theta = math.radians(math.fmod(angle, 360))
+    if theta == 0:
         return facial_area
-    theta = math.radians(degrees)
     height, width = size
     x1, y1, x2, y2 = facial_area
     x = x1 + (x2 - x1) / 2 - width / 2
     y = y1 + (y2 - y1) / 2 - height / 2
-    new_x = x * math.cos(theta) + y * direction * math.sin(theta) + width / 2
-    new_y = -x * direction * math.sin(theta) + y * math.cos(theta) + height / 2
+    new_x = x * math.cos(theta) + y * math.sin(theta) + width / 2
+    new_y = -x * math.sin(theta) + y * math.cos(theta) + height / 2
     left, top = new_x - (x2 - x1) / 2, new_y - (y2 - y1) / 2
     right, bottom = new_x + (x2 - x1) / 2, new_y + (y2 - y1) / 2
     return (

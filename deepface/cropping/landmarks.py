@@ -83,12 +83,12 @@ def similarity_transforms(
 def _sample(
     source: NDArray[Any], transform: NDArray[np.float64], size: tuple[int, int]
 ) -> NDArray[Any]:
-    """Bilinear; a face that is more than twice too large is averaged down first."""
+    """Bilinear, black around; a face that is more than twice too large is averaged down first."""
     height, width = size
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
     if scale * min(source.shape[:2]) < 1:  # landmarks without extent, or wider than any picture
         return np.zeros((height, width, *source.shape[2:]), source.dtype)
-    shrink = int(0.5 / scale) if scale < 0.5 else 1
+    shrink = max(1, int(0.5 / scale))
     if shrink > 1 or max(source.shape[:2]) > LONGEST:
         source, origin = _shrunk(source, transform, size, shrink)
         if not source.size:
@@ -97,14 +97,7 @@ def _sample(
         corner = np.array([origin[0] + (shrink - 1) / 2, origin[1] + (shrink - 1) / 2])
         shift = transform[:, 2] + transform[:, :2] @ corner
         transform = np.column_stack([transform[:, :2] * shrink, shift])
-    return cv2.warpAffine(
-        np.ascontiguousarray(source),
-        transform,
-        (width, height),
-        flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(0, 0, 0),
-    )
+    return cv2.warpAffine(np.ascontiguousarray(source), transform, (width, height))
 
 
 def _shrunk(

@@ -91,6 +91,13 @@ def test_expanded_box_lies_inside(x: int, y: int, w: int, h: int, percentage: in
         assert top + height <= 60
 
 
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 200))
+def test_a_box_is_expanded_about_its_centre(w: int, h: int, percentage: int) -> None:
+    left, top, width, height = alignment.expand_box((500, 600, w, h), percentage, 2000, 2000)
+    assert (width, height) == (w + w * percentage // 100, h + h * percentage // 100)
+    assert (left, top) == (500 - (width - w) // 2, 600 - (height - h) // 2)
+
+
 @pytest.mark.parametrize(
     ("point", "expected"),
     [(None, False), ((0, 0), True), ((79, 59), True), ((80, 10), False), ((10, -1), False)],

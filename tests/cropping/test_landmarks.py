@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ def moved(scale: float, degrees: float, shift: tuple[float, float]) -> np.ndarra
     return np.array(POINTS) @ turn.T + shift
 
 
-@given(st.floats(0.2, 8), st.floats(-180, 180), st.floats(-300, 900), st.floats(-300, 900))
+@given(st.floats(0.005, 8), st.floats(-180, 180), st.floats(-300, 900), st.floats(-300, 900))
 def test_transform_brings_landmarks_onto_the_template(
     scale: float, degrees: float, x: float, y: float
 ) -> None:
@@ -67,8 +69,8 @@ def test_warp_shows_the_landmarks_where_the_template_has_them(scale: float) -> N
 
 def test_averaging_down_keeps_the_place() -> None:
     """A large face through the averaging path equals a plain warp where nothing is too fine."""
-    picture = smooth_picture(1600, 1600)
-    landmarks = moved(5.0, -10, (300, 200))
+    picture = smooth_picture(1600, 1000)
+    landmarks = moved(5.0, -10, (300, 1000))
     region = FacialAreaRegion(0, 0, 10, 10, five_points=tuple(map(tuple, landmarks.tolist())))
     (face,) = TEMPLATE.crops([picture], [region])
     (matrix,) = similarity_transforms(landmarks[None], np.array(POINTS))
@@ -77,6 +79,49 @@ def test_averaging_down_keeps_the_place() -> None:
     assert difference.mean() < 1.0
     shifted = np.abs(face[:, 1:].astype(int) - plain[:, :-1].astype(int))
     assert shifted.mean() > 2 * difference.mean()
+
+
+@pytest.mark.parametrize("degrees", [0, 45, 90, 140])
+@pytest.mark.parametrize("scale", [4.2, 6.5, 9.0])
+def test_a_large_face_is_averaged(scale: float, degrees: float) -> None:
+    """A chequered one is grey: none of its pixels is picked alone."""
+    picture = np.repeat((np.indices((1700, 1700)).sum(0) % 2 * 255)[..., None], 3, -1)
+    landmarks = moved(scale, degrees, (0, 0))
+    landmarks += 850 - landmarks.mean(0)
+    region = FacialAreaRegion(0, 0, 10, 10, five_points=tuple(map(tuple, landmarks.tolist())))
+    (face,) = TEMPLATE.crops([picture.astype(np.uint8)], [region])
+    assert abs(face - 127.5).max() < 16
+
+
+def test_a_small_face_is_sharp() -> None:
+    picture = np.random.default_rng(3).integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    landmarks = moved(1.3, 20, (40, 20))
+    region = FacialAreaRegion(0, 0, 10, 10, five_points=tuple(map(tuple, landmarks.tolist())))
+    (face,) = TEMPLATE.crops([picture], [region])
+    (matrix,) = similarity_transforms(landmarks[None], np.array(POINTS))
+    np.testing.assert_array_equal(face, cv2.warpAffine(picture, matrix, (112, 112)))
+
+
+def test_what_is_outside_of_the_picture_takes_no_memory() -> None:
+    picture = smooth_picture(120, 120)
+    landmarks = moved(60, 0, (-2000, -2000))
+    region = FacialAreaRegion(0, 0, 10, 10, five_points=tuple(map(tuple, landmarks.tolist())))
+    tracemalloc.start()
+    try:
+        (face,) = TEMPLATE.crops([picture], [region])
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert face.any() and most < 1_000_000
+
+
+@pytest.mark.parametrize(
+    "points", [moved(9, 0, (2000, 0)), moved(1, 0, (0, -500)), moved(0, 0, (5, 5))]
+)
+def test_a_face_outside_of_the_picture_or_without_extent_is_black(points: np.ndarray) -> None:  # type: ignore[type-arg]
+    region = FacialAreaRegion(0, 0, 10, 10, five_points=tuple(map(tuple, points.tolist())))
+    (face,) = TEMPLATE.crops([np.full((90, 120, 3), 255, np.uint8)], [region])
+    assert face.shape == (112, 112, 3) and face.dtype == np.uint8 and not face.any()
 
 
 def test_empty_and_wrong() -> None:

@@ -1,0 +1,46 @@
+"""What becomes of the regions that a detector gives: which are cut out, in what order, with eyes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from deepface.cropping.faces import detect_faces, extract_face
+from deepface.types import FacialAreaRegion
+from tests.data import package_pictures
+from tests.stand_ins import cached
+
+PICTURE = np.zeros((200, 300, 3), np.uint8)
+#: Widths and heights whose order differs from that of the areas.
+SIZES = [(40, 40), (90, 10), (10, 150), (50, 50), (70, 20)]
+
+
+class Told:
+    """A detector that finds what it is told."""
+
+    def detect_faces(self, img: Any) -> list[FacialAreaRegion]:
+        return [FacialAreaRegion(9 * n, n, w, h) for n, (w, h) in enumerate(SIZES)]
+
+
+@pytest.mark.parametrize("count", [None, 1, 2, 3, 4, 5, 6])
+def test_the_largest_faces(count: int | None) -> None:
+    """All in the order of the detector; fewer by their area, the largest first."""
+    with cached("face_detector", "told", Told()):
+        found: Any = detect_faces("told", [PICTURE], align=False, max_faces=count)
+    sizes = [(face.facial_area.w, face.facial_area.h) for face in found[0]]
+    by_area = [(50, 50), (40, 40), (10, 150), (70, 20), (90, 10)]
+    assert sizes == (SIZES if count is None or count >= 5 else by_area[:count])
+
+
+def test_eyes_are_looked_for_where_the_detector_did_not() -> None:
+    picture = cv2.imread(str(package_pictures()[0]))
+    assert picture is not None
+    region = FacialAreaRegion(182, 59, 87, 114)
+    face = extract_face(region, picture, True, 0, 10, 20, "ssd").facial_area
+    assert face.left_eye == pytest.approx((246 - 10, 103 - 20), abs=4)
+    assert face.right_eye == pytest.approx((204 - 10, 100 - 20), abs=4)
+    face = extract_face(region, picture, True, 0, 10, 20, "opencv").facial_area
+    assert face.left_eye is face.right_eye is None
