@@ -34,12 +34,16 @@ def test_projected_box() -> None:
     assert len(cases) == 28
     for box, angle, size, expected in cases:
         assert alignment.project_facial_area(tuple(box), angle, tuple(size)) == tuple(expected)
+    for angle in (0, 360, -720):  # a box that need not move is not even clipped
+        assert alignment.project_facial_area((-9, 5, 70, 90), angle, (60, 80)) == (-9, 5, 70, 90)
 
 
 def test_sub_image_size() -> None:
     for case in functions("extract_sub_image"):
         sub, rx, ry = alignment.extract_sub_image(PICTURE, tuple(case["facial_area"]))
         assert [list(sub.shape), rx, ry] == [case["shape"], case["rx"], case["ry"]]
+        x, y, w, h = case["facial_area"]
+        np.testing.assert_array_equal(sub, cut(PICTURE, x - rx, y - ry, w + 2 * rx, h + 2 * ry))
 
 
 def test_face_box_and_size() -> None:
