@@ -148,7 +148,7 @@ class Ranking:
             lengths = self._norms
             squares = lengths**2 + norm**2
             key = squares + 2 * norm * lengths * key
-            # Of the cosine, twice the product of the lengths at most, which is less than the squares.
+            # The error is multiplied by twice the lengths: no more than the squares together.
             slack = squares * error + 2 * (norm + lengths) * ROUNDING
         limit = key_limit(metric, threshold)
         unsure = (self._norms < _SHORTEST) | (norm < _SHORTEST)

@@ -1,4 +1,4 @@
-"""What becomes of the regions that a detector gives: which are cut out, in what order, with eyes."""
+"""What becomes of the regions that a detector gives: which, in what order, with which eyes."""
 
 from __future__ import annotations
 
