@@ -187,8 +187,9 @@ def find(
     img_path: Any,
     db_path: str | PathLike[str],
     query: Query,
-    silent: bool = False,
-    refresh_database: bool = True,
+    *,
+    silent: bool,
+    refresh_database: bool,
     datastore_format: str = "npz",
     credentials: Any = None,
 ) -> list[Any]:

@@ -27,14 +27,18 @@ from deepface.errors import (
     PathNotFound,
     UnimplementedError,
 )
+from deepface.matching.confidence import find_confidence
 from deepface.matching.distance import METRICS
 from deepface.matching.ranking import Ranking
+from deepface.matching.thresholds import find_threshold
 from deepface.pipeline import FacePipeline, GallerySearch, Query
 from deepface.pipeline.gallery import datastore_name
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.models import cached_models
 from deepface.search.folder import datastore
 from tests.data import data, package_pictures
+from tests.pipeline.test_ranges import Tilted
+from tests.stand_ins import cached
 
 COLUMNS = [
     "identity", "hash", "target_x", "target_y", "target_w", "target_h", "threshold",
@@ -192,6 +196,19 @@ def test_as_verify(folder: Path, metric: str) -> None:
             row = found[str(file)]
             for name in ("distance", "threshold", "confidence"):
                 assert row[name] == verdict[name]
+
+
+def test_faces_cut_by_landmarks_are_judged_as_such(folder: Path) -> None:
+    with cached("face_detector", "tilted", Tilted()):
+        options: Any = {"detector_backend": "tilted", "align": "landmarks"}
+        probe = picture(9)  # neither near to one of them nor far
+        ((row, *_), *_) = find(probe, folder, **options)
+        pair = DeepFace.verify(probe, row["identity"], "Dlib", **options)
+    for found in (row, pair):
+        assert found["threshold"] == find_threshold("Dlib", align="landmarks")
+        judged = found["distance"], "Dlib", True
+        assert found["confidence"] == find_confidence(*judged, align="landmarks")
+        assert found["confidence"] != find_confidence(*judged)
 
 
 @needs_pandas

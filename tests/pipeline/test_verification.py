@@ -142,6 +142,15 @@ def test_wrong_options() -> None:
     assert verify(portrait, portrait, threshold=0)["threshold"] == 0
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_threshold_itself_verifies(metric: str) -> None:
+    vectors = np.random.default_rng(0).normal(size=(2, 128)).tolist()
+    distance = verify(*vectors, distance_metric=metric)["distance"]
+    for threshold, verified in ((distance, True), (np.nextafter(distance, 0), False)):
+        result = verify(*vectors, distance_metric=metric, threshold=threshold)
+        assert result["verified"] is verified and result["distance"] == distance
+
+
 def test_the_cause_of_an_error() -> None:
     with pytest.raises(ValueError, match="img2_path") as caught:
         verify([pictures()[0]] * 2, [pictures()[0], faceless()], detector_backend="mtcnn")
