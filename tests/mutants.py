@@ -47,7 +47,7 @@ _SLOW_IMPORTS = (
     "hypothesis.strategies", "scipy.sparse", "PIL.Image", "requests", "numpy.testing",
 )  # fmt: skip
 #: Texts for people, and what only forbids or saves a copy: that one is gone is not looked for.
-_TEXTS = {"help", "short_help", "epilog", "metavar", "desc", "frozen", "strict", "copy"}
+_TEXTS = {"help", "short_help", "epilog", "metavar", "desc", "frozen", "strict", "copy", "kw_only"}
 _FLIPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE,
     ast.GtE: ast.Gt, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -342,7 +342,7 @@ def main() -> None:
     parser.add_argument(
         "--room", required=True, nargs="+", help="folders or files of deepface/, e.g. cli"
     )
-    parser.add_argument("--slow", action="store_true", help="the room's slow tests too")
+    parser.add_argument("--slow", nargs="+", default=[], help="whose slow tests are run too")
     parser.add_argument("--count", type=int, default=100, help="most faults that are tried")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--limit", type=float, default=60, help="seconds for the tests of a fault")
@@ -356,7 +356,7 @@ def main() -> None:
     known = [(file, mutant) for file in files for mutant in mutants(file)]
     sample = random.Random(chosen.seed).sample(known, min(chosen.count, len(known)))
     folders = sorted({f"tests/{room.removesuffix('.py').split('/')[0]}" for room in chosen.room})
-    tests = [["--fast", "tests"], *([folders] if chosen.slow else [])]
+    tests = [["--fast", "tests"], *([place] for place in chosen.slow)]
     laboratory = Laboratory(folders, tests, chosen.limit, chosen.seconds)
     survivors = []
     try:

@@ -42,6 +42,20 @@ def test_a_line_is_the_entry(source: Any, faces: Any, error: str | None, encodin
     assert (back.key, back.error) == (entry.key, error)
 
 
+@pytest.mark.parametrize(
+    ("name", "encoding", "written"),
+    [
+        ("né 顔", "utf-8", "né 顔"),
+        ("né 顔", "ascii", r"n\u00e9 \u9854"),
+        ("né", "latin-1", "né"),
+        ("né 顔", "latin-1", r"n\u00e9 \u9854"),
+        ("n\udc80", "utf-8", r"n\udc80"),
+    ],
+)
+def test_only_what_an_encoding_lacks_is_escaped(name: str, encoding: str, written: str) -> None:
+    assert written in ResultLine(name).to_json(encoding)
+
+
 def test_what_json_does_not_have() -> None:
     values = {"a": math.nan, "b": [math.inf, -math.inf], "c": np.float32(0.5), "d": np.arange(2)}
     line = ResultLine("x", {**values, "e": (1, 2), "f": {"g": np.bool_(True)}}).to_json()

@@ -94,7 +94,9 @@ def test_pairs_that_nuls_end(tmp_path: Path) -> None:
 def test_an_empty_name_of_a_pair(pair: tuple[str, str], tmp_path: Path) -> None:
     result = run("verify", *pair, *OPTIONS)
     assert result.exit_code == 1
-    assert "error" in lines(result)[0]
+    told = lines(result)[0]["error"]
+    assert told.startswith(f"Exception while processing img{2 if pair[0] else 1}_path: ")
+    assert told.count("empty") == 1
 
 
 def test_a_similarity_search_tells_the_threshold(tmp_path: Path) -> None:
