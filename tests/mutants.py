@@ -195,8 +195,8 @@ class Laboratory:
             kept = Path(tempfile.gettempdir(), f"mutants-{hashlib.sha256(told).hexdigest()}.json")
             if not kept.exists():
                 kept.write_text(json.dumps(self._map(some)))
-            seconds, reached = json.loads(kept.read_text())
-            self.seconds |= seconds
+            known, reached = json.loads(kept.read_text())
+            self.seconds.update(known)
             for file, lines in reached.items():
                 for line, names in lines.items():
                     self._reached.setdefault(file, {}).setdefault(line, []).extend(names)
@@ -252,7 +252,8 @@ class Laboratory:
         def order(test: str) -> tuple[object, ...]:
             return not test.startswith(self._rooms), self.seconds.get(test, 0.0), test
 
-        chosen, left = [], self._budget
+        chosen: list[str] = []
+        left = self._budget
         for test in sorted(tests, key=order):
             left -= self.seconds.get(test, 0.0)
             if left >= 0 or not chosen:
