@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import platform
 
 import pytest
 import torch
@@ -32,6 +33,13 @@ def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def activated(x: Tensor, slope: float | None) -> Tensor:
     return x if slope is None else nn.functional.leaky_relu(x, slope)
+
+
+def test_the_operators_of_onednn_are_there_and_right() -> None:
+    """Else all runs on plain convolutions: right, and slowly."""
+    if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        pytest.skip("no oneDNN for this processor")
+    assert fusion.onednn_operators_exist()
 
 
 @pytest.mark.parametrize("slope", [None, 0.0, 0.1])

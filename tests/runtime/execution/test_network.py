@@ -111,6 +111,10 @@ def test_torch_is_not_imported_to_learn_that_there_is_no_gpu(
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(device, "_DRIVERS", ("/no/such/driver",))
     assert not device.may_have_cuda()
+    with monkeypatch.context() as patch:
+        patch.setattr(device, "resolve_device", None)  # which imports it
+        patch.delenv("DEEPFACE_DEVICE", raising=False)
+        assert device.runs_on_cpu(None) and device.runs_on_cpu("auto") and device.runs_on_cpu("CPU")
     monkeypatch.setattr(device, "_DRIVERS", ("/no/such/driver", "/"))
     assert device.may_have_cuda()
     monkeypatch.setattr(device, "_DRIVERS", ())

@@ -48,9 +48,14 @@ def full(most: int, message: str = "CUDA out of memory") -> list[int]:
     return sizes
 
 
-def test_what_does_not_fit_is_halved() -> None:
+def test_what_does_not_fit_is_halved(caplog: pytest.LogCaptureFixture) -> None:
     assert full(7) == [7]
+    assert not caplog.messages
     assert full(2) == [7, 3, 1, 2, 4, 2, 2]
+    assert caplog.messages == [
+        f"out of memory: going on with {half} at a time instead of {whole}"
+        for half, whole in ((3, 7), (1, 3), (2, 4))
+    ]
 
 
 @pytest.mark.parametrize(("most", "message"), [(0, "out of memory"), (2, "misaligned address")])
