@@ -58,6 +58,10 @@ def test_forward_replaced_in_a_subclass_is_what_counts(brightest: Brightest) -> 
     np.testing.assert_array_equal(Doubled().embed(batch), 2 * brightest.embed(batch))
 
 
+def test_no_faces_have_no_vectors(brightest: Brightest) -> None:
+    assert brightest.embed(np.ones((0, 30, 20, 3), np.float32)).shape == (0, 3)
+
+
 def test_neither() -> None:
     class Nothing(FacialRecognition):  # type: ignore[misc]
         model_name = "Nothing"
