@@ -41,7 +41,7 @@ def test_the_template_of_arcface_is_that_of_sphereface_in_the_middle_of_a_square
         (62.7299, 92.2041),
     ]  # fmt: skip
     assert ARCFACE.size == (112, 112)
-    np.testing.assert_allclose(ARCFACE.points, np.array(points) + ((112 - 96) / 2, 0))
+    np.testing.assert_allclose(ARCFACE.points, np.add(points, ((112 - 96) / 2, 0)))
 
 
 @pytest.mark.parametrize(("size", "padding"), [(150, 0.25), (96, 0.0)])
@@ -54,4 +54,4 @@ def test_the_chips_of_dlib(size: int, padding: float) -> None:
     assert right_eye[1] == left_eye[1] and mouth_right[1] == mouth_left[1]
     for one, other in ((right_eye, left_eye), (mouth_right, mouth_left)):
         assert (one[0] + other[0]) / 2 == pytest.approx(nose[0], abs=1e-4)
-    assert (0 < unit).all() and (unit < 1).all()
+    assert (unit > 0).all() and (unit < 1).all()
