@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deepface.recognition.templates import ARCFACE, Margin, dlib_chip
+from deepface.recognition.templates import ARCFACE, MTCNN_BOX, Margin, dlib_chip
 from deepface.types import FacialAreaRegion
 
 PICTURE = np.random.default_rng(5).integers(0, 256, (300, 400, 3), dtype=np.uint8)
@@ -44,14 +44,19 @@ def test_the_template_of_arcface_is_that_of_sphereface_in_the_middle_of_a_square
     np.testing.assert_allclose(ARCFACE.points, np.add(points, ((112 - 96) / 2, 0)))
 
 
+def test_mtcnn_left_a_fifth_of_margin() -> None:
+    assert Margin(32 / (160 - 32), (160, 160)) == MTCNN_BOX
+
+
 @pytest.mark.parametrize(("size", "padding"), [(150, 0.25), (96, 0.0)])
 def test_the_chips_of_dlib(size: int, padding: float) -> None:
     """Eyes and mouth of the same height, the nose between them, and the padding around."""
     template = dlib_chip(size, padding)
-    unit = np.array(template.points) * (1 + 2 * padding) / size - padding
+    unit = np.array(dlib_chip(1, 0).points)
     right_eye, left_eye, nose, mouth_right, mouth_left = unit
     assert template.size == (size, size)
+    np.testing.assert_allclose(template.points, (unit + padding) / (1 + 2 * padding) * size)
+    assert unit.mean(0) == pytest.approx((0.5, 0.5), abs=0.02)
     assert right_eye[1] == left_eye[1] and mouth_right[1] == mouth_left[1]
     for one, other in ((right_eye, left_eye), (mouth_right, mouth_left)):
         assert (one[0] + other[0]) / 2 == pytest.approx(nose[0], abs=1e-4)
-    assert (unit > 0).all() and (unit < 1).all()
