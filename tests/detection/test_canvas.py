@@ -1,0 +1,81 @@
+"""A canvas is its picture in the middle of black, on the host and on a device."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from deepface.detection.canvas import Canvas, brought, cut, stacked
+
+
+def picture(height: int, width: int) -> np.ndarray:  # type: ignore[type-arg]
+    return np.random.default_rng(height).integers(1, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("border", [0.0, 0.5, 0.7])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 9), (9, 1), (4, 7), (12, 5)])
+def test_pixels(height: int, width: int, border: float) -> None:
+    """Also where a border is of no width: half of one pixel is none."""
+    image = picture(height, width)
+    top, left = int(border * height), int(border * width)
+    expected = np.pad(image, ((top, top), (left, left), (0, 0)))
+    for pixels in (image, torch.from_numpy(image)):
+        canvas = Canvas.with_border(pixels, border)
+        assert canvas.on_device == (pixels is not image)
+        assert canvas.shape == (canvas.height, canvas.width) == expected.shape[:2]
+        assert not canvas.on_host().on_device
+        for one in (canvas, canvas.on_host()):
+            np.testing.assert_array_equal(one.pixels(), expected)
+            assert one.pixels().flags.c_contiguous
+
+
+def test_pixels_of_a_view_are_contiguous() -> None:
+    image = picture(6, 8)
+    view = image[:, ::-1]
+    assert Canvas(view).pixels().flags.c_contiguous
+    np.testing.assert_array_equal(Canvas(view).pixels(), view)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_images_of_one_size_are_stacked_where_they_are(count: int) -> None:
+    images = [picture(5, 7), picture(5, 7)[::-1].copy()][:count]
+    on_host = stacked([Canvas(image, 1, 2) for image in images])
+    on_device = stacked([Canvas(torch.from_numpy(image), 1, 2) for image in images])
+    assert isinstance(on_host, np.ndarray) and isinstance(on_device, torch.Tensor)
+    np.testing.assert_array_equal(on_host, np.stack(images))
+    np.testing.assert_array_equal(on_device, np.stack(images))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("count", [1, 2])
+def test_pictures_go_up_with_arrays_once(count: int) -> None:
+    device = torch.device("cuda")
+    canvases = [Canvas(picture(3, 4), 1, 2), Canvas(picture(5, 2), 3, 0)][:count]
+    numbers = [np.arange(3.0), np.arange(4, dtype=np.int32)]
+    there, arrays = brought(canvases, numbers, device)
+    for canvas, before in zip(there, canvases, strict=True):
+        assert canvas.on_device and (canvas.top, canvas.left) == (before.top, before.left)
+        np.testing.assert_array_equal(canvas.pixels(), before.pixels())
+    again, more = brought(there, numbers, device)
+    assert again is there
+    for found in (arrays, more):
+        for tensor, array in zip(found, numbers, strict=True):
+            assert tensor.device.type == "cuda"
+            np.testing.assert_array_equal(tensor.cpu(), array)
+    kept, tensors = brought(canvases, numbers, torch.device("cpu"))
+    assert kept is canvases and [len(tensor) for tensor in tensors] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    "box", [(1, 2, 3, 4), (-2, 1, 5, 3), (4, 3, 9, 9), (20, 0, 3, 3), (1, 1, -4, 2)]
+)
+def test_cut_of_a_tensor_is_that_of_an_array(box: tuple[int, int, int, int]) -> None:
+    image = picture(6, 8)
+    found = cut(torch.from_numpy(image), *box)
+    np.testing.assert_array_equal(found, cut(image, *box))
+
+
+def test_a_cut_inside_is_no_copy() -> None:
+    image = picture(6, 8)
+    assert np.shares_memory(cut(image, 1, 2, 3, 4), image)
