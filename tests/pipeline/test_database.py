@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -234,10 +234,13 @@ def test_names(doors: Doors, tmp_path: Path) -> None:
         doors.register(face(20), img_name=["x"])
 
 
-def test_duplicates(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_duplicates(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("deepface.pipeline.database._CHUNK", 3)
     assert doors.register(face(0)) == {"inserted": 1}
     assert doors.register(face(0)) == {"inserted": 0}  # a warning only
+    assert "is registered already" in caplog.text
     assert doors.register([face(0)]) == {"inserted": 0}
     for numbers in ((1, 2, 3, 4, 5, 0, 6), (1, 2, 3, 4, 5, 1)):  # of before, of the same call
         with pytest.raises(DuplicateEntryError, match="is registered already"):
@@ -249,6 +252,23 @@ def test_duplicates(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
     assert doors.register([]) == {"inserted": 0}
     with pytest.raises(DuplicateEntryError, match="twin"):
         doors.register([face(17), face(17)], img_name="twin")
+
+
+def test_a_duplicate_is_told_before_all_others_are_embedded(
+    filled: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepface.pipeline.database._CHUNK", 3)
+    taken = 0
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        nonlocal taken
+        for taken in range(1, 201):
+            yield face(5 if taken == 2 else 1000 + taken)
+
+    with pytest.raises(DuplicateEntryError, match="is registered already"):
+        filled.register(pictures(), batch_size=3)
+    assert taken < 100
+    assert len(filled.list_faces()) == 12
 
 
 @pytest.mark.parametrize("id_", [2**53 + 1, 2**62 + 1, 2**63 - 1])
