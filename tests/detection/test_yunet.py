@@ -73,6 +73,14 @@ def test_a_low_picture_is_seen_with_black_below_it(
     assert any(95 <= face.x <= 125 and face.w < 50 for face in faces)
 
 
+def test_a_face_that_leaves_the_picture_begins_at_its_edge(detector: YuNetDetector) -> None:
+    portrait = read(package_pictures()[0])[80:, 205:]
+    pictures = [np.ascontiguousarray(portrait), np.zeros((20, 20, 3), np.uint8)]
+    for some in (pictures, pictures[:1]):  # by threads, and alone
+        (face,) = detector.detect_faces(some)[0]
+        assert (face.x, face.y) == (0, 0) and 55 < face.w < 80 and 85 < face.h < 110
+
+
 def test_five_points(detector: YuNetDetector) -> None:
     picture = read(package_pictures()[1])  # wider than 640: shrunk
     faces = detector.detect_faces([picture])[0]
