@@ -52,6 +52,8 @@ _UNSEEN = {
     "copy", "daemon", "name", "thread_name_prefix", "memory_format", "non_blocking", "inplace",
     "encoding", "newline",  # UTF-8 and "\n" are what Linux takes without them
 }  # fmt: skip
+#: So few tests may reach a line that others need, too.
+_FEW = 20
 #: A note in the log that nobody must heed.
 _NOTE = re.compile(r"get_logger\(\)\.(info|debug)\(")
 _FLIPPED: dict[type[ast.cmpop], type[ast.cmpop]] = {
@@ -180,6 +182,7 @@ class Laboratory:
         self, rooms: list[str], tests: list[list[str]], limit: float, seconds: float
     ) -> None:
         self._rooms = tuple(f"{room}/" for room in rooms)
+        self._everywhere = (*self._rooms, "tests/test_")
         self._limit = limit
         self._budget = seconds
         self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
@@ -252,19 +255,23 @@ class Laboratory:
         return seconds, reached
 
     def tests_of(self, mutant: Mutant) -> list[list[str]]:
-        """The tests that reach a fault; of what is run at import, those that reach the file.
+        """The tests that reach a fault, and where these are few, all of the room.
 
-        First what noticed other faults, then those of the room, then all, and quick ones first:
-        pytest imports all files of the tests that it is given before it runs one.
+        Few, because what is run once (at import, into a cache) is reached by the first test alone
+        that needs it. First what noticed other faults, then those of the room, then all, and quick
+        ones first: pytest imports all files of the tests that it is given before it runs one.
         """
         lines = self._reached.get(mutant.file, {})
         first, last = mutant.lines
-        tests = {test for line in range(first, last + 1) for test in lines.get(str(line), [])}
-        tests = tests or {test for some in lines.values() for test in some}
-        tests = tests | self._apart or set(self.seconds)
+        reached = {test for line in range(first, last + 1) for test in lines.get(str(line), [])}
+        tests = reached | self._apart
+        if len(reached) < _FEW:
+            reached |= {test for some in lines.values() for test in some}
+            tests |= reached | {test for test in self.seconds if test.startswith(self._everywhere)}
 
         def order(test: str) -> tuple[object, ...]:
-            return not test.startswith(self._rooms), self.seconds.get(test, 0.0), test
+            is_of_room = test.startswith(self._rooms)
+            return not is_of_room, test not in reached, self.seconds.get(test, 0.0), test
 
         chosen: list[str] = []
         left = self._budget
