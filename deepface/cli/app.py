@@ -46,7 +46,7 @@ _COMMANDS = {
 #: The published library calls its functions' names.
 _PUBLISHED = {"extract-faces": "extract"}
 #: Functions of the front door that are commands as they are, whose flags are their parameters.
-_FUNCTIONS = {
+FUNCTIONS = {
     "register": _Entry("deepface.DeepFace:register", "Store faces in a database."),
     "search": _Entry("deepface.DeepFace:search", "Look for faces among those of a database."),
     "identify": _Entry("deepface.DeepFace:identify", "Compare with one record of a database."),
@@ -74,15 +74,15 @@ class App(click.Group):
             command = _imported(_COMMANDS[name].path)
             assert isinstance(command, click.Command)
             return command
-        if name.lower() in _FUNCTIONS:
+        if name.lower() in FUNCTIONS:
             from deepface.cli.published import published_command
 
-            return published_command(cmd_name, _imported(_FUNCTIONS[name.lower()].path))
+            return published_command(cmd_name, _imported(FUNCTIONS[name.lower()].path))
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The lists of commands, without importing any."""
-        for title, entries in (("Commands", _COMMANDS), ("Other functions", _FUNCTIONS)):
+        for title, entries in (("Commands", _COMMANDS), ("Other functions", FUNCTIONS)):
             with formatter.section(title):
                 formatter.write_dl([(name, entry.help) for name, entry in entries.items()])
 

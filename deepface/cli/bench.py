@@ -44,7 +44,7 @@ def bench(inputs: tuple[str, ...], seconds: float, **values: Any) -> None:
     from deepface.images.batch import open_batch
     from deepface.pipeline import FacePipeline
 
-    pictures = _pictures(inputs)
+    pictures = default_pictures(inputs)
     sizes = _BATCH_SIZES if values["batch_size"] is None else (values["batch_size"],)
     try:
         pipelines = {
@@ -62,14 +62,14 @@ def bench(inputs: tuple[str, ...], seconds: float, **values: Any) -> None:
         for chunk in open_batch(pictures).chunks(workers=values["workers"]):
             del chunk
 
-    rows = [_row("decoding", None, len(pictures), _measured(decode, seconds))]
+    rows = [_row("decoding", None, len(pictures), timed(decode, seconds))]
     for size, pipeline in pipelines.items():
         batch = pictures * -(-size // len(pictures))
 
         def run(pipeline: FacePipeline = pipeline, batch: list[str] = batch) -> int:
             return sum(map(len, pipeline(batch)))
 
-        rows.append(_row(" + ".join(what), size, len(batch), _measured(run, seconds)))
+        rows.append(_row(" + ".join(what), size, len(batch), timed(run, seconds)))
     print_rows(rows, sys.stdout)
 
 
@@ -84,7 +84,7 @@ def _row(what: str, size: int | None, count: int, measured: tuple[float, int | N
     }
 
 
-def _measured(call: Callable[[], int | None], seconds: float) -> tuple[float, int | None]:
+def timed(call: Callable[[], int | None], seconds: float) -> tuple[float, int | None]:
     """Median duration of a call, after one that builds the models; and what it gives."""
     result = call()
     durations: list[float] = []
@@ -95,7 +95,8 @@ def _measured(call: Callable[[], int | None], seconds: float) -> tuple[float, in
     return sorted(durations)[len(durations) // 2], result
 
 
-def _pictures(inputs: tuple[str, ...]) -> list[str]:
+def default_pictures(inputs: tuple[str, ...]) -> list[str]:
+    """Those of the inputs, or what a package brings where nothing is given."""
     from deepface.cli.inputs import Inputs
     from deepface.cli.journal import DoneCounts
 

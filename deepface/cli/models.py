@@ -95,13 +95,14 @@ def download(names: tuple[str, ...]) -> None:
         kinds()  # with which all files are known
         paths = download_all()
     else:
-        wanted = [file for name in names for file in _files_of(name)]
+        wanted = [file for name in names for file in files_of(name)]
         paths = download_all({file.name: file for file in wanted}.values())
     for path in paths:
         click.echo(path)
 
 
-def _files_of(name: str) -> list[WeightFile]:
+def files_of(name: str) -> list[WeightFile]:
+    """The weight files of a model, one of each group, or the file of this name."""
     from deepface.runtime.engine import chosen_file
     from deepface.runtime.weights.table import WEIGHT_FILES
 

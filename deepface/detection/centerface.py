@@ -47,7 +47,7 @@ class CenterFaceDetector(Detector):
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         super().__init__(device)
         net = CenterFaceNet(ensure_weight(CARD.files[0][0]))
-        self._network = _CenterFace(net, device, precision)
+        self._network = CenterFaceNetwork(net, device, precision)
 
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
         found = self._network.detect(canvases, threshold_from_env("CENTERFACE_THRESHOLD", 0.35))
@@ -73,7 +73,7 @@ def _region(row: Row, zoom: Tensor) -> FacialAreaRegion:
     )
 
 
-class _CenterFace(AnchorFree):
+class CenterFaceNetwork(AnchorFree):
     """Fifteen numbers per cell.
 
     Logit; logarithms of height and width in units of four pixels; y and x from the middle of the

@@ -177,14 +177,15 @@ class _Https(_Http):
 
     def connect(self) -> None:
         super().connect()
-        self.sock = _tls_context().wrap_socket(self.sock, server_hostname=self.host)
+        self.sock = tls_context().wrap_socket(self.sock, server_hostname=self.host)
 
 
 _CONNECTIONS = {"http": _Http, "https": _Https}
 
 
 @functools.cache
-def _tls_context() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
+    """What verifies certificates and host names."""
     import certifi
 
     context = ssl.create_default_context()
@@ -231,7 +232,7 @@ def _connect(host: str, port: int, deadline: _Deadline) -> socket.socket:
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if not private_urls_allowed():
         for *_, address in found:
-            if not _is_public(str(address[0])):
+            if not is_public(str(address[0])):
                 raise PermissionError(
                     f"{host} has the address {address[0]}, which is not public. Set "
                     f"{PRIVATE_VARIABLE}=1 if URLs may lead into private networks"
@@ -252,14 +253,15 @@ def _connect(host: str, port: int, deadline: _Deadline) -> socket.socket:
     raise failure or OSError(f"{host} has no address")
 
 
-def _is_public(text: str) -> bool:
+def is_public(text: str) -> bool:
+    """Whether an IP address is one of the open internet."""
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
         # IPv4 in other clothes: what counts is the address inside.
         if address.ipv4_mapped is not None:
-            return _is_public(str(address.ipv4_mapped))
+            return is_public(str(address.ipv4_mapped))
         if address in _NAT64:
-            return _is_public(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
+            return is_public(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
         if address not in _UNICAST:
             return False
     if any(address in network for network in _NOT_PUBLIC):

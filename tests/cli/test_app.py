@@ -67,7 +67,7 @@ def test_help_shows_the_values_of_an_option() -> None:
     assert "RANGE" not in text.split("--img-path")[1].split("--every")[0]
 
 
-@pytest.mark.parametrize("name", list(application._FUNCTIONS))
+@pytest.mark.parametrize("name", list(application.FUNCTIONS))
 def test_help_of_the_other_functions_explains_every_parameter(name: str) -> None:
     text = run(name, "--help").output
     function = getattr(DeepFace, name.replace("-", "_").replace("detectface", "detectFace"))

@@ -254,7 +254,7 @@ def test_downloads_take_one_file_of_each_group(monkeypatch: pytest.MonkeyPatch) 
     """And no other kind of a file that is there already."""
 
     def names(wanted: str) -> list[str]:
-        return [file.name for file in shelf._files_of(wanted)]
+        return [file.name for file in shelf.files_of(wanted)]
 
     assert names(YUNET) == names("yunet") == [YUNET]
     monkeypatch.setattr(engine, "file_on_disk", lambda file: None)

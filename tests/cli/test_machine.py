@@ -192,7 +192,7 @@ def test_rows_of_bench(monkeypatch: pytest.MonkeyPatch) -> None:
         measured.append(call())
         return 0.7, measured[-1] and 2
 
-    monkeypatch.setattr(bench, "_measured", once)
+    monkeypatch.setattr(bench, "timed", once)
     result = run("bench", portrait, portrait, portrait, "--detector-backend", "skip")
     assert result.exit_code == 0, result.stderr
     decoding, *detecting = lines(result)
@@ -211,7 +211,7 @@ def test_seconds_of_bench(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[float] = []
     monkeypatch.setattr(
         bench,
-        "_measured",
+        "timed",
         lambda call, seconds: (asked.append(seconds) or 1.0, None),  # type: ignore[func-returns-value]
     )
     skip = ("--detector-backend", "skip", "--batch-size", "1")
@@ -240,7 +240,7 @@ def test_durations_are_medians_without_the_first(monkeypatch: pytest.MonkeyPatch
         calls.append(1)
         return len(calls)
 
-    assert bench._measured(call, 8.0) == (2.0, 1)  # of 5, 1 and 2 seconds
+    assert bench.timed(call, 8.0) == (2.0, 1)  # of 5, 1 and 2 seconds
     assert len(calls) == 4
 
 
@@ -248,7 +248,7 @@ def test_pictures_of_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "notes.txt").write_text("")
     empty = run("bench", tmp_path)
     assert empty.exit_code == 2 and "there is no picture in INPUTS" in empty.stderr
-    assert bench._pictures(()) == [str(path) for path in package_pictures()]
+    assert bench.default_pictures(()) == [str(path) for path in package_pictures()]
     monkeypatch.setattr("deepface.runtime.packages.package_file", lambda *names: None)
     none = run("bench")
     assert none.exit_code == 2 and "give pictures" in none.stderr

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from deepface.detection import yunet
 from deepface.detection.anchor_free import AnchorFree
 from deepface.detection.canvas import Canvas
-from deepface.detection.centerface import CenterFaceDetector, CenterFaceNet, _CenterFace
+from deepface.detection.centerface import CenterFaceDetector, CenterFaceNet, CenterFaceNetwork
 from deepface.detection.detector import Detector
 from deepface.detection.ragged import Edges, RaggedEdges, bins, cells_beyond
 from deepface.detection.yunet import YuNetDetector
@@ -160,7 +160,7 @@ def in_torch(file: str, ragged: bool = True) -> InTorch:
     if file == YUNET:
         return InTorch(YuNetDetector("cpu"), YuNet(weight(file), "cpu"), ragged)
     detector = CenterFaceDetector("cpu")
-    return InTorch(detector, _CenterFace(CenterFaceNet(weight(file)), "cpu"), ragged)
+    return InTorch(detector, CenterFaceNetwork(CenterFaceNet(weight(file)), "cpu"), ragged)
 
 
 def assert_close(found: list[FacialAreaRegion], expected: list[FacialAreaRegion]) -> None:

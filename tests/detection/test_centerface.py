@@ -15,7 +15,7 @@ from torch import nn
 
 from deepface import DeepFace
 from deepface.detection.canvas import Canvas
-from deepface.detection.centerface import CenterFaceDetector, CenterFaceNet, _CenterFace
+from deepface.detection.centerface import CenterFaceDetector, CenterFaceNet, CenterFaceNetwork
 from deepface.detection.ragged import Edges
 from deepface.errors import WeightsError
 from tests.data import photo, weight
@@ -47,7 +47,7 @@ def decode(*outputs: Array, threshold: float) -> tuple[Array, Array, Array]:
     """Boxes, points and scores of the faces in these maps."""
     height, width = outputs[0].shape[1:]
     picture = Canvas(np.zeros((height * 4, width * 4, 3), np.uint8))
-    [faces] = _CenterFace(Maps(outputs), "cpu").detect([picture], threshold)
+    [faces] = CenterFaceNetwork(Maps(outputs), "cpu").detect([picture], threshold)
     rows = np.array(faces, np.float32).reshape(-1, 15)
     return rows[:, 1:5], rows[:, 5:].reshape(-1, 5, 2), rows[:, 0]
 

@@ -81,7 +81,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture
 def only_127_0_0_1_is_public(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEEPFACE_ALLOW_PRIVATE_URLS")
-    monkeypatch.setattr(fetch, "_is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(fetch, "is_public", lambda address: address == "127.0.0.1")
 
 
 def test_a_picture_by_url(server: Server) -> None:
@@ -227,8 +227,9 @@ def test_a_silent_server_is_given_up(server: Server, monkeypatch: pytest.MonkeyP
         load_image(server.url("/x"))
 
 
+@pytest.mark.parametrize("seconds", [3, 3000])
 def test_connecting_takes_no_longer_than_all_may(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch, seconds: int
 ) -> None:
     limits: list[float | None] = []
 
@@ -237,10 +238,11 @@ def test_connecting_takes_no_longer_than_all_may(
             limits.append(value)
             super().settimeout(value)
 
-    monkeypatch.setenv("DEEPFACE_URL_TIMEOUT", "3")
+    monkeypatch.setenv("DEEPFACE_URL_TIMEOUT", str(seconds))
     monkeypatch.setattr(socket, "socket", Noting)
     load_image(server.url("/a.png"))
-    assert limits[0] is not None and 0 < limits[0] <= 3 < fetch.CONNECT_TIMEOUT
+    assert limits[0] is not None and 0 < limits[0] <= min(seconds, fetch.CONNECT_TIMEOUT)
+    assert limits[1] == fetch.READ_TIMEOUT
 
 
 def test_a_closed_port(server: Server) -> None:
@@ -299,7 +301,7 @@ def test_malformed_urls(url: str) -> None:
     ],
 )
 def test_public_addresses(address: str, public: bool) -> None:
-    assert fetch._is_public(address) == public
+    assert fetch.is_public(address) == public
 
 
 #: IANA's registries of special addresses, and what clouds use for themselves.
@@ -332,7 +334,7 @@ def test_special_addresses_are_not_public(network: str) -> None:
                 forms.append(form.format(high, low))
             forms.append(f"2001:0:5db8:d822:8000:63bf:{high ^ 0xFFFF:x}:{low ^ 0xFFFF:x}")  # Teredo
         for form in forms:
-            assert not fetch._is_public(form), form
+            assert not fetch.is_public(form), form
 
 
 @pytest.mark.parametrize(
@@ -342,7 +344,7 @@ def test_special_addresses_are_not_public(network: str) -> None:
      "64:ff9b::808:808"],
 )  # fmt: skip
 def test_public_addresses_are_public(address: str) -> None:
-    assert fetch._is_public(address)
+    assert fetch.is_public(address)
 
 
 @pytest.mark.parametrize(
@@ -418,7 +420,7 @@ def test_tls_checks_the_name_and_not_the_address(
             names.append(server_hostname)
             return plain
 
-    monkeypatch.setattr(fetch, "_tls_context", Context)
+    monkeypatch.setattr(fetch, "tls_context", Context)
     _resolve(monkeypatch, ["127.0.0.1"])
     url = server.url("/a.png", "pictures.example").replace("http:", "https:")
     np.testing.assert_array_equal(load_image(url)[0], picture())
@@ -428,7 +430,7 @@ def test_tls_checks_the_name_and_not_the_address(
 def test_the_tls_context_verifies() -> None:
     import ssl
 
-    context = fetch._tls_context()
+    context = fetch.tls_context()
     assert context.verify_mode == ssl.CERT_REQUIRED and context.check_hostname
 
 

@@ -24,7 +24,6 @@ from deepface.images.jpeg import DeviceImage
 from deepface.pipeline import FacePipeline
 from deepface.pipeline.plan import Plan, Step
 from deepface.pipeline.representation import network_inputs
-from deepface.recognition.device_inputs import network_inputs_on_device
 from deepface.recognition.preprocessing import NORMALIZATIONS
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.types import DetectedFace, FacialAreaRegion, on_host
@@ -296,11 +295,15 @@ def test_inputs_of_networks_are_those_of_arrays(normalization: str, as_given: bo
     whole = FacialAreaRegion(0, 0, 1, 1)
     faces = [DetectedFace(crop, whole, 0) for crop in crops]
     expected = network_inputs(faces, (112, 96), normalization, as_given)
-    tensors = [torch.from_numpy(crop) for crop in crops]
-    found = network_inputs_on_device(tensors, (112, 96), normalization, as_given)
-    assert found.dtype == torch.float32
     scale = 1 if normalization == "base" else 255
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=2e-5 * scale)
+    for every in (1, 2, 3):  # all of them are tensors, or some
+        mixed = [
+            replace(face, img=torch.from_numpy(face.img)) if number % every == 0 else face
+            for number, face in enumerate(faces)
+        ]
+        found = network_inputs(mixed, (112, 96), normalization, as_given)
+        assert isinstance(found, torch.Tensor) and found.dtype == torch.float32
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, atol=2e-5 * scale)
 
 
 @pytest.mark.gpu

@@ -59,7 +59,7 @@ def fetch(url: str, target: Path, label: str, stop: threading.Event, limit: int 
     try:
         # A compressed transfer would hide the file's length.
         headers = {"Accept-Encoding": "identity"}
-        with requests.get(_direct(url), stream=True, timeout=TIMEOUT, headers=headers) as response:
+        with requests.get(direct(url), stream=True, timeout=TIMEOUT, headers=headers) as response:
             if not response.ok:
                 status = response.status_code
                 reason = f"HTTP {status} {response.reason}".strip()
@@ -109,7 +109,7 @@ def _is_html(response: requests.Response, start: bytes) -> bool:
     return kind.startswith("text/html") or opening.startswith((b"<!doctype html", b"<html"))
 
 
-def _direct(url: str) -> str:
+def direct(url: str) -> str:
     """Google Drive shows a page of confirmation for large files; this form of a link does not."""
     parts = urlsplit(url)
     ids = parse_qs(parts.query).get("id")

@@ -37,7 +37,7 @@ def check_structure(path: Path, file: WeightFile) -> None:
 def _check(
     path: Path, name: str, layers: int | None, wanted: tuple[tuple[str, Shape], ...], _: int
 ) -> None:
-    read = _READERS.get(PurePosixPath(name).suffix)
+    read = READERS.get(PurePosixPath(name).suffix)
     if read is None:
         return
     tensors = read(path)
@@ -109,7 +109,7 @@ def _caffe(content: memoryview) -> dict[str, Shape]:
     }
 
 
-_READERS: dict[str, Callable[[Path], Mapping[str, Shape]]] = {
+READERS: dict[str, Callable[[Path], Mapping[str, Shape]]] = {
     ".pth": _pytorch,
     ".pt": _pytorch,
     ".h5": _keras,

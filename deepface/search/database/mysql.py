@@ -206,13 +206,14 @@ class MySQL(SqlDatabase):
 
 
 def _connect(details: Any) -> Any:
-    options = dict(details) if isinstance(details, dict) else _parsed(str(details))
+    options = dict(details) if isinstance(details, dict) else options_of(str(details))
     options.setdefault("connect_timeout", _PATIENCE)
     options.setdefault("charset", "utf8mb4")
     return pymysql.connect(**{**options, "autocommit": True})
 
 
-def _parsed(uri: str) -> dict[str, Any]:
+def options_of(uri: str) -> dict[str, Any]:
+    """What ``pymysql.connect`` takes for an address."""
     try:
         parts = urlsplit(uri)
         port = parts.port

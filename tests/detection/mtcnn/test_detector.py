@@ -214,12 +214,19 @@ def test_nothing_to_find(name: str) -> None:
 
 @BOTH
 def test_of_two_faces_one_in_the_other_the_surer_one_stays(name: str) -> None:
-    """However small the inner one is: at the end, overlap is a share of the smaller box."""
-    boxes = torch.tensor([[10.0, 10, 110, 110], [40, 40, 60, 60], [200, 200, 230, 230]])
-    found = _Found(torch.zeros(3, dtype=torch.long), boxes, torch.tensor([3.0, 2, 1]), boxes)
+    """However small the inner one is: at the end, overlap is a share of the smaller box.
+
+    In MTCNN as facenet-pytorch has it, boxes include the pixels that they end at: of the last one,
+    three of four columns lie in the first one, and else two of three.
+    """
+    boxes = torch.tensor(
+        [[10.0, 10, 110, 110], [40, 40, 60, 60], [200, 200, 230, 230], [108, 40, 111, 60]]
+    )
+    logits = torch.tensor([3.0, 2, 1, 0])
+    found = _Found(torch.zeros(4, dtype=torch.long), boxes, logits, boxes)
     cascade = detector(name)
     assert isinstance(cascade, MtcnnDetector | FastMtcnnDetector)
-    assert cascade._rank(found).tolist() == [0, 2]
+    assert cascade._rank(found).tolist() == [0, 2, 3][: 2 if name == "fastmtcnn" else 3]
 
 
 @BOTH

@@ -107,14 +107,14 @@ def _keras_read(path: Path) -> object:
 READERS: dict[str, tuple[str, Callable[[Path], None], Callable[[Path], object]]] = {
     "a state dict": ("a.pth", zipped, load_state_dict),
     "a state dict, old": ("b.pth", legacy, load_state_dict),
-    "names in a state dict": ("c.pth", zipped, structure._READERS[".pth"]),
-    "names in a network": ("d.pt", pickled_module, structure._READERS[".pt"]),
+    "names in a state dict": ("c.pth", zipped, structure.READERS[".pth"]),
+    "names in a network": ("d.pt", pickled_module, structure.READERS[".pt"]),
     "a Keras file": ("e.h5", keras, _keras_read),
-    "names in a Keras file": ("f.h5", keras, structure._READERS[".h5"]),
+    "names in a Keras file": ("f.h5", keras, structure.READERS[".h5"]),
     "an ONNX graph": ("g.onnx", onnx_model, read_onnx),
-    "names in an ONNX model": ("h.onnx", onnx_model, structure._READERS[".onnx"]),
-    "a Caffe model": ("i.caffemodel", caffe_model, structure._READERS[".caffemodel"]),
-    "a TensorFlow Lite model": ("j.tflite", tflite_model, structure._READERS[".tflite"]),
+    "names in an ONNX model": ("h.onnx", onnx_model, structure.READERS[".onnx"]),
+    "a Caffe model": ("i.caffemodel", caffe_model, structure.READERS[".caffemodel"]),
+    "a TensorFlow Lite model": ("j.tflite", tflite_model, structure.READERS[".tflite"]),
     "a cascade for a device": ("k.xml", cascade, read_cascade),
 }
 
@@ -232,7 +232,7 @@ def test_the_tensor_of_these_tests_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pickled", PICKLES.values(), ids=PICKLES)
-@pytest.mark.parametrize("read", [load_state_dict, structure._READERS[".pt"]], ids=["all", "names"])
+@pytest.mark.parametrize("read", [load_state_dict, structure.READERS[".pt"]], ids=["all", "names"])
 def test_pickles_that_are_made_for_it(
     tmp_path: Path, pickled: bytes, read: Callable[[Path], object]
 ) -> None:
@@ -409,10 +409,10 @@ def test_onnx_tensors_that_are_made_for_it(tmp_path: Path, tensor: bytes, nested
     path = tmp_path / "net.onnx"
     good = FLOATS + tag(9, 2, bytes(16))
     path.write_bytes(onnx_bytes(good))
-    assert outcome(structure._READERS[".onnx"], path) == "result"
+    assert outcome(structure.READERS[".onnx"], path) == "result"
     attribute = tag(5, 2, tag(5, 2, tensor))
     path.write_bytes(onnx_bytes(good, attribute) if nested else onnx_bytes(tensor))
-    assert outcome(structure._READERS[".onnx"], path) == "error"
+    assert outcome(structure.READERS[".onnx"], path) == "error"
 
 
 def test_graphs_in_graphs(tmp_path: Path) -> None:
@@ -421,7 +421,7 @@ def test_graphs_in_graphs(tmp_path: Path) -> None:
         graph = tag(1, 2, tag(5, 2, tag(6, 2, graph)))
     path = tmp_path / "net.onnx"
     path.write_bytes(tag(7, 2, graph + tag(11, 2, b"") + tag(12, 2, b"")))
-    assert outcome(structure._READERS[".onnx"], path) == "error"
+    assert outcome(structure.READERS[".onnx"], path) == "error"
 
 
 # --- the machine's own faults -------------------------------------------------------------------

@@ -303,12 +303,12 @@ def test_server_that_is_not_there(folder: Path, add: Add, monkeypatch: pytest.Mo
 
 def test_google_drive_links_take_their_direct_form() -> None:
     url = WEIGHT_FILES["yolov8n-face.pt"].urls[0]
-    assert download._direct(url) == (
+    assert download.direct(url) == (
         "https://drive.usercontent.google.com/download"
         "?id=1qcr9DbgsX3ryrz2uU8w4Xm3cOrRywXqb&export=download&confirm=t"
     )
     other = "https://example.org/uc?id=1"
-    assert download._direct(other) == other
+    assert download.direct(other) == other
 
 
 @pytest.mark.parametrize("terminal", [True, False])

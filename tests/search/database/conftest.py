@@ -120,7 +120,7 @@ def fresh_mysql(uri: str, name: str = "test") -> str:
 
     from deepface.search.database import mysql
 
-    options = mysql._parsed(f"{uri}/mysql")
+    options = mysql.options_of(f"{uri}/mysql")
     with pymysql.connect(**options) as connection, connection.cursor() as cursor:
         cursor.execute(f"DROP DATABASE IF EXISTS {name}")
         cursor.execute(f"CREATE DATABASE {name}")

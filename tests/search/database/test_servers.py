@@ -192,7 +192,7 @@ def test_connection_of_the_caller(
 
         from deepface.search.database import mysql
 
-        options = {**mysql._parsed(details), "cursorclass": pymysql.cursors.DictCursor}
+        options = {**mysql.options_of(details), "cursorclass": pymysql.cursors.DictCursor}
         connection: Any = pymysql.connect(**options)
     else:
         import redis
@@ -216,7 +216,7 @@ def test_mysql_within_a_transaction_of_the_caller(
 
     from deepface.search.database import mysql
 
-    connection = pymysql.connect(**mysql._parsed(details))
+    connection = pymysql.connect(**mysql.options_of(details))
     connection.begin()
     with (
         pytest.raises(DatabaseError, match="commit it first"),
