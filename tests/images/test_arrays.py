@@ -91,7 +91,15 @@ def test_views_become_contiguous(view: Any) -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(-0.005, 1.005, (0, 255)), (-2.0, 257.0, (0, 255)), (0.0, 2.0, (0, 2)), (0.0, 0.0, (0, 0))],
+    [
+        (-0.005, 1.005, (0, 255)),
+        (-2.0, 257.0, (0, 255)),
+        (0.0, 2.0, (0, 2)),
+        (0.0, 0.0, (0, 0)),
+        (-0.01, 1.01, (0, 255)),
+        (-0.02, 1.02, (0, 1)),
+        (-2.55, 257.55, (0, 255)),
+    ],
 )
 def test_floats_slightly_out_of_range_are_clipped(
     low: float, high: float, expected: tuple[int, int]
@@ -115,6 +123,9 @@ def _floats(*values: float) -> NDArray[np.float64]:
         (_floats(np.inf), "NaN or infinity"),
         (_floats(1, -np.inf), "NaN or infinity"),
         (_floats(-1, 1), "from -1 to 1"),
+        (_floats(-0.0101, 1), "from -0.0101 to 1"),
+        (_floats(-2.56, 255), "from -2.56 to 255"),
+        (_floats(0, 257.56), "from 0 to 257.56"),
         (_floats(-20, 200), "from -20 to 200"),
         (_floats(0, 300), "from 0 to 300"),
         (np.full((2, 2, 3), -1, np.int8), "0 ... 255"),
