@@ -182,7 +182,6 @@ class Laboratory:
         self, rooms: list[str], tests: list[list[str]], limit: float, seconds: float
     ) -> None:
         self._rooms = tuple(f"{room}/" for room in rooms)
-        self._everywhere = (*self._rooms, "tests/test_")
         self._limit = limit
         self._budget = seconds
         self._folder = Path(tempfile.mkdtemp(prefix="mutants-"))
@@ -255,7 +254,7 @@ class Laboratory:
         return seconds, reached
 
     def tests_of(self, mutant: Mutant) -> list[list[str]]:
-        """The tests that reach a fault, and where these are few, all of the room.
+        """The tests that reach a fault, and where these are few, all others.
 
         Few, because what is run once (at import, into a cache) is reached by the first test alone
         that needs it. First what noticed other faults, then those of the room, then all, and quick
@@ -267,7 +266,7 @@ class Laboratory:
         tests = reached | self._apart
         if len(reached) < _FEW:
             reached |= {test for some in lines.values() for test in some}
-            tests |= reached | {test for test in self.seconds if test.startswith(self._everywhere)}
+            tests |= reached | set(self.seconds)
 
         def order(test: str) -> tuple[object, ...]:
             is_of_room = test.startswith(self._rooms)

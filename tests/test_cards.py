@@ -183,8 +183,8 @@ MIDDLE = DetectorCard(
     landmarks=2,
 )
 COLOURS = RecognitionCard(
-    name="Colours", model="added:Colours", summary="Mean colours.", needs_torch=False,
-    input_shape=(8, 8), output_shape=3, thresholds={"euclidean": 0.5}, minmax=(0.0, 2.0),
+    name="Colours", model="added:Colours", summary="Mean colours.", input_shape=(8, 8),
+    output_shape=3, thresholds={"euclidean": 0.5}, minmax=(0.0, 2.0),
 )
 STORE = Entry("added:Store", "ADDED_STORE")
 WRONG = DetectorCard(name="opencv", model="added:Middle", summary="There is one already.")

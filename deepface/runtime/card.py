@@ -42,7 +42,6 @@ class Card:
         files: its weights; those of one group are alternatives, of which one is needed.
         other_files: what it needs in some settings only, or where a package lacks it.
         package: what it needs besides the required packages.
-        needs_torch: whether it runs in PyTorch.
         aliases: other names.
     """
 
@@ -53,7 +52,6 @@ class Card:
     files: tuple[tuple[WeightFile, ...], ...] = ()
     other_files: tuple[WeightFile, ...] = ()
     package: Package | None = None
-    needs_torch: bool = True
     aliases: tuple[str, ...] = ()
 
     def load(self) -> type[Any]:

@@ -24,7 +24,6 @@ CARD = RecognitionCard(
         ),
     ),
     package=ONNX_RUNTIME,
-    needs_torch=False,
     input_shape=(112, 112),
     output_shape=512,
     cut=ARCFACE,

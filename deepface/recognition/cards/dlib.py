@@ -25,7 +25,6 @@ CARD = RecognitionCard(
         ),
     ),
     package=DLIB,
-    needs_torch=False,
     input_shape=(150, 150),
     output_shape=128,
     cut=dlib_chip(150, 0.25),
