@@ -12,8 +12,7 @@ class DetectorCard(Card):
     """What is known of a detector.
 
     Attributes:
-        needs_torch: whether it runs in PyTorch: who uses no other model that does need not wait
-            for its import.
+        needs_torch: whether it runs in PyTorch.
         landmarks: how many a face comes with: 0, 2 (eyes) or 5.
         looks_for_eyes: whether it has looked for eyes by the cascade that finds those which the
             others leave open.

@@ -49,13 +49,15 @@ class Detector:
     threads: ClassVar[bool] = False
     #: Whether it takes pictures that are on the device already; the others are given arrays.
     takes_tensors: ClassVar[bool] = False
+    #: Whether it runs on torch. Who uses no other model that does need not wait for its import.
+    needs_torch: ClassVar[bool] = True
     #: Whether it would rather have arrays where pictures are on the CPU as well.
     prefers_arrays: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if (card := vars(cls).get("card")) is not None:
-            cls.name, cls.landmarks = card.name, card.landmarks
+            cls.name, cls.landmarks, cls.needs_torch = card.name, card.landmarks, card.needs_torch
         own = cls.__dict__
         if "detect_faces" in own:
             published = own["detect_faces"]

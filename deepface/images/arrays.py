@@ -81,6 +81,16 @@ def to_bgr(array: NDArray[Any]) -> Image:
     return to_picture(array).pixels
 
 
+def full_scale(array: NDArray[Any]) -> float:
+    """What white is in an array that somebody passes: 1 in floats of which none is above, or 255.
+
+    For doors only: what has entered says it itself.
+    """
+    if array.dtype.kind == "f" and array.size and array.max() <= 1 + _OVERSHOOT:
+        return 1.0
+    return WHITE
+
+
 class _NoPictureError(Exception):
     """Why values cannot be those of a picture."""
 
@@ -106,7 +116,7 @@ def _floats(array: NDArray[Any]) -> tuple[NDArray[Any], float]:
     low, high = float(array.min()), float(array.max())  # NaN, where there is one
     if not (np.isfinite(low) and np.isfinite(high)):
         raise _NoPictureError("it holds NaN or infinity")
-    scale = 1.0 if high <= 1 + _OVERSHOOT else WHITE
+    scale = full_scale(array)
     if low < -_OVERSHOOT * scale or high > scale * (1 + _OVERSHOOT):
         raise _NoPictureError(
             f"its values go from {low:g} to {high:g}, but must lie in [0, 1] or [0, 255]"
