@@ -27,6 +27,7 @@ from deepface.images.decode import Encoded
 from deepface.images.sources import open_sources
 from deepface.types import Image
 from tests.images.pictures import encoded, folder_of, picture
+from tests.interleaved import interleaved
 
 PNG = encoded(picture())
 
@@ -495,6 +496,12 @@ def test_threads_end_when_the_caller_stops_early(tmp_path: Path) -> None:
     assert loading_threads()
     chunks.close()  # type: ignore[attr-defined]
     assert no_threads_are_left()
+
+
+def test_pictures_that_are_read_at_the_same_time(tmp_path: Path) -> None:
+    files = [str(path) for path in folder_of(tmp_path, 40)]
+    with interleaved(batch):
+        assert [image.name for image in flat(files)] == files
 
 
 def test_two_threads_at_once(tmp_path: Path) -> None:

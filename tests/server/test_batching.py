@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from typing import Any
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -171,6 +171,26 @@ def test_expired_and_cancelled_pictures_are_never_computed(batcher: Batcher, gat
     assert gate.faces == 2
     with pytest.raises(CancelledError):
         gone.submit(SharedPipeline(**SKIP, batcher=batcher).kind, [GREY])
+
+
+def test_who_leaves_while_pictures_are_queued_drops_them() -> None:
+    queued: Future[Any] = Future()
+
+    class Slow:
+        """A queue whose caller goes away at this moment."""
+
+        def expect(self, more: int) -> None: ...
+
+        def submit(self, *_: object) -> list[Future[Any]]:
+            leaving.start()
+            leaving.join(0.2)  # it waits for us
+            return [queued]
+
+    call = Call(cast("Batcher", Slow()))
+    leaving = threading.Thread(target=call.cancel)
+    assert call.submit(cast("FacePipeline", None), [GREY]) == [queued]
+    leaving.join()
+    assert queued.cancelled()
 
 
 def test_places_of_callers_who_are_gone_are_free_again(batcher: Batcher, gate: Gate) -> None:

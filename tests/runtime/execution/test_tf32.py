@@ -14,6 +14,7 @@ import torch
 
 from deepface.runtime.execution import tf32
 from deepface.runtime.execution.tf32 import exact_float32, tensor_float32
+from tests.interleaved import at_once
 
 #: A program that for each switch uses it, then the block twice, and compares what can be read
 #: before, inside and after. In processes of their own: what was set stays set.
@@ -146,3 +147,15 @@ def test_who_needs_float32_has_it_while_others_want_tf32() -> None:
                 assert not torch.backends.cudnn.allow_tf32
             assert torch.backends.cudnn.allow_tf32 is (outer is tensor_float32)
         assert torch.backends.cudnn.allow_tf32 is before
+
+
+def test_threads_that_come_and_go() -> None:
+    before = torch.backends.cudnn.allow_tf32
+
+    def work(number: int) -> None:
+        for _ in range(8):
+            with exact_float32():
+                assert not torch.backends.cudnn.allow_tf32
+
+    at_once(work, tf32)
+    assert torch.backends.cudnn.allow_tf32 is before

@@ -1,0 +1,45 @@
+"""Threads that give way at every line: what only a lock keeps apart meets then."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from types import FrameType, ModuleType
+from typing import Any
+
+
+@contextmanager
+def interleaved(*modules: ModuleType) -> Iterator[None]:
+    """Threads that are started in the block let others run between lines of these modules."""
+    files = {module.__file__ for module in modules}
+    pauses = random.Random(0)
+
+    def line(frame: FrameType, event: str, argument: Any) -> Any:
+        time.sleep(pauses.random() * 5e-4)
+        return line
+
+    def call(frame: FrameType, event: str, argument: Any) -> Any:
+        return line if frame.f_code.co_filename in files else None
+
+    before = threading.gettrace()
+    threading.settrace(call)
+    try:
+        yield
+    finally:
+        threading.settrace(before)  # type: ignore[arg-type]
+
+
+def at_once(work: Callable[[int], object], *modules: ModuleType, threads: int = 8) -> None:
+    """Call ``work`` with the number of each thread; raises what the first of them raises."""
+    start = threading.Barrier(threads)
+
+    def run(number: int) -> None:
+        start.wait()
+        work(number)
+
+    with interleaved(*modules), ThreadPoolExecutor(threads) as pool:
+        list(pool.map(run, range(threads)))
