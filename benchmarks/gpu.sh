@@ -10,7 +10,7 @@
 # CARRY      default: benchmarks/.cache/gpu, which git ignores
 # MOST       bytes that may be carried, default 64 MiB: less, if the checkout travels along
 # FOR        the Python there, 3.12
-# PYTHON, OUT, DEVICE, DETECTORS, BATCHES, REPEAT, STREAM   see below. Small numbers and DEVICE=cpu
+# PYTHON, OUT, DEVICE, DETECTORS, BATCHES, TARGETS, REPEAT, STREAM   see below. Small numbers and DEVICE=cpu
 #            try the script out.
 set -u
 cd "$(dirname "$0")/.."
@@ -22,6 +22,9 @@ DEVICE=${DEVICE:-cuda}
 FIRST=${FIRST:-yolov8n,yolov11n}
 DETECTORS=${DETECTORS:-yolov11n,yolov11m,yolov8n,retinaface,retinaface-mobilenet0.25,retinaface-resnet50,ssd,mtcnn,fastmtcnn,yunet,centerface}
 BATCHES=${BATCHES:-1,20,64}
+# From files to crops, one by one and so many together.
+TARGETS=${TARGETS:-yolov11n,yolov11m}
+EXTRACTED=${EXTRACTED:-20}
 STREAM=${STREAM:-2048}
 MODEL=${MODEL:-Facenet}
 REPEAT=${REPEAT:-3}
@@ -124,17 +127,19 @@ bench() {
         --repeat "$REPEAT" --out "$OUT" --tag "$TAG" --limit "$count" ${IMAGES[@]+"${IMAGES[@]}"}
 }
 
-bench 60 "$LARGEST" detect --detector "$FIRST" --function detect_faces --sizes equal --batch "$BATCHES"
-bench 90 "$STREAM" pipeline --detector "${FIRST%%,*}" --model "$MODEL" --decode cpu,device \
+# Each detector has a process of its own, which takes 20 s to start there.
+bench 80 "$LARGEST" detect --detector "$FIRST" --function detect_faces --sizes equal --batch "$BATCHES"
+bench 110 "$EXTRACTED" detect --detector "$TARGETS" --sizes equal --batch "1,$EXTRACTED" --stand-ins
+bench 80 "$STREAM" pipeline --detector "${FIRST%%,*}" --model "$MODEL" --decode cpu,device \
     --size 1280x720 --batch "$LARGEST" --no-clock ${MADE[@]+"${MADE[@]}"}
-bench 60 "$LARGEST" profile --detector "$FIRST" --batch "$LARGEST" --stand-ins
-bench 80 "$LARGEST" retinaface
-bench 50 "$LARGEST" haar --batch "$BATCHES"
-step 30 precision "$PYTHON" -m benchmarks precision --precision tf32,bf16,fp16 --device "$DEVICE" \
+step 45 precision "$PYTHON" -m benchmarks precision --precision tf32,bf16,fp16 --device "$DEVICE" \
     --out "$OUT" --tag "$TAG" --limit "$LARGEST" ${IMAGES[@]+"${IMAGES[@]}"}
 # Only these files: others need packages that are not carried.
 mapfile -t marked < <(grep -rl --include="test_*.py" "mark.gpu" tests)
-step 60 tests "$PYTHON" -m pytest -q -m gpu "${marked[@]}"
-step 40 "the same as on the stand-in" "$PYTHON" -m pytest -q -m "not heavy" tests/standin
-bench 100 "$LARGEST" detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins --sizes mixed,equal
+step 45 tests "$PYTHON" -m pytest -q -m gpu "${marked[@]}"
+step 55 "the same as on the stand-in" "$PYTHON" -m pytest -q -m "not heavy" tests/standin
+bench 35 "$LARGEST" profile --detector "$FIRST" --batch "$LARGEST" --stand-ins
+bench 45 "$LARGEST" retinaface
+bench 30 "$LARGEST" haar --batch "$BATCHES"
+bench 45 "$LARGEST" detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins --sizes mixed,equal
 exit "$failed"

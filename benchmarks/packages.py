@@ -7,17 +7,17 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from benchmarks.arguments import add_output, add_pictures, add_rounds, names, size
 from benchmarks.measure import Spread, alternate, speed_up
 from benchmarks.pictures import pictures, write_filled
 from benchmarks.process import Worker, WorkerError
 from benchmarks.report import Report, Row, table
+from deepface.detection.cards.retinaface import MOBILENET
 from deepface.detection.cards.yolo import CARDS
 from deepface.runtime.weights.store import ensure_weight
 
-HELP = "speed of detectors alone, against the packages ultralytics, facenet-pytorch and mtcnn"
+HELP = "speed of detectors alone, against ultralytics, facenet-pytorch, mtcnn, batch-face and dlib"
 COLUMNS = {
     "detector": "detector",
     "package": "package",
@@ -28,10 +28,16 @@ COLUMNS = {
     "faces": "faces",
     "package_faces": "package's faces",
 }
-_YOLO = {card.name: card.files[0][0] for card in CARDS}
-_OTHERS = {"fastmtcnn": "facenet-pytorch", "mtcnn": "mtcnn"}
+_OTHERS = {
+    "fastmtcnn": "facenet-pytorch",
+    "mtcnn": "mtcnn",
+    "retinaface-mobilenet0.25": "batch-face",
+    "dlib": "dlib",
+}
 #: Packages that take one picture at a time, whatever their sizes.
-_LOOPED = ("mtcnn",)
+_LOOPED = ("mtcnn", "dlib")
+#: Packages that are given our file of weights.
+_WEIGHTS = {card.name: card.files[0][0] for card in (MOBILENET, *CARDS)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detector",
         type=names,
-        default=["yolov8n", "yolov11n", "fastmtcnn", "mtcnn"],
-        help="NAME[,NAME...]: a YOLO, fastmtcnn or mtcnn (default: yolov8n,yolov11n and both)",
+        default=["yolov8n", "yolov11n", *_OTHERS],
+        help=f"NAME[,NAME...]: a YOLO, {', '.join(_OTHERS)} (default: yolov8n, yolov11n and these)",
     )
     add_pictures(parser)
     parser.add_argument("--size", type=size, default=(640, 480), help="of the equal pictures")
@@ -77,9 +83,8 @@ def run(args: argparse.Namespace) -> int:
 def _measure(args: argparse.Namespace, detector: str, paths: list[Path], equal: bool) -> Row:
     """Our list against the package's batch where it has one, against its loop where not."""
     package = _OTHERS.get(detector, "ultralytics")
-    arguments: dict[str, Any] = {}
-    if package == "ultralytics":
-        arguments["weights"] = str(ensure_weight(_YOLO[detector]))
+    weights = _WEIGHTS.get(detector)
+    arguments = {"weights": str(ensure_weight(weights))} if weights else {}
     batch = len(paths) if equal and package not in _LOOPED else None
     listed = {"batch": len(paths), "arguments": {}}
     packaged = {"batch": batch, "arguments": arguments}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -50,7 +51,7 @@ PUBLISHED = "published loop"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     parser.add_argument("--detector", type=names, default=["mtcnn", "opencv"], help="NAME[,NAME]")
-    parser.add_argument("--model", default="Facenet")
+    parser.add_argument("--model", type=names, default=["Facenet"], help="NAME[,NAME]")
     add_pictures(parser)
     parser.add_argument("--size", type=size, help="all pictures filled to it, e.g. 1280x720")
     parser.add_argument("--batch", type=positive, help="pictures per step (default: automatic)")
@@ -91,10 +92,11 @@ def run(args: argparse.Namespace) -> int:
             paths = write_filled(paths, Path(folder), *args.size)
         for name in stack.enter_context(stand_ins(args.detector)):
             report.note(f"{name}: random weights, which find no face")
-        if stack.enter_context(recognition_stand_in(args.stand_ins, args.model)):
-            report.note(f"{args.model}: stand-in weights")
-        for detector in args.detector:
-            rows = _measure(args, detector, [str(path) for path in paths], report)
+        for model, detector in product(args.model, args.detector):
+            with recognition_stand_in(args.stand_ins, model) as made:
+                if made and not any(model in note for note in report.notes):
+                    report.note(f"{model}: stand-in weights")
+                rows = _measure(args, detector, model, [str(path) for path in paths], report)
             if not rows:
                 continue
             report.rows += rows
@@ -107,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure(
-    args: argparse.Namespace, detector: str, paths: list[str], report: Report
+    args: argparse.Namespace, detector: str, model: str, paths: list[str], report: Report
 ) -> list[Row]:
     ours = {OURS if place == "cpu" else ON_DEVICE: place for place in args.decode}
     counts = dict.fromkeys(ours, len(paths))
@@ -117,7 +119,7 @@ def _measure(
             workers[PUBLISHED] = stack.enter_context(Worker(args.published))
             counts[PUBLISHED] = min(len(paths), args.published_limit or len(paths))
         for name, worker in workers.items():
-            arguments = {"model_name": args.model}
+            arguments = {"model_name": model}
             if name in ours:
                 arguments["decode"] = ours[name]
             worker.send(
@@ -142,7 +144,7 @@ def _measure(
             {name: partial(worker.ask, "run") for name, worker in workers.items()}, args.repeat
         )
         peaks = {name: worker.ask("peak") for name, worker in workers.items()}
-    shared = {"detector": detector, "model": args.model}
+    shared = {"detector": detector, "model": model}
     return [shared | _row(name, counts, answers, peaks[name]) for name in workers]
 
 

@@ -69,7 +69,17 @@ def fake_python(tmp_path: Path) -> Path:
 def gpu_round(
     python: Path, *arguments: str, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
-    unset = ("DEVICE", "BATCHES", "REPEAT", "DETECTORS", "FIRST", "STREAM", "MODEL", "FOR")
+    unset = (
+        "DEVICE",
+        "BATCHES",
+        "REPEAT",
+        "DETECTORS",
+        "FIRST",
+        "STREAM",
+        "MODEL",
+        "FOR",
+        "TARGETS",
+    )
     environment = {key: value for key, value in os.environ.items() if key not in unset}
     environment |= {"PYTHON": str(python), "OUT": str(python.parent / "out")}
     environment |= {"CARRY": str(python.parent / "carried"), **variables}
@@ -94,15 +104,18 @@ def test_gpu_round_runs_commands_that_exist(fake_python: Path) -> None:
     parsed = [parser().parse_args(line.split()[2:]) for line in benchmarks]
     assert [args.command for args in parsed] == [
         "detect",
+        "detect",
         "pipeline",
+        "precision",
         "profile",
         "retinaface",
         "haar",
-        "precision",
         "detect",
     ]
-    assert parsed[0].function == "detect_faces" and parsed[0].sizes == ["equal"]
-    assert parsed[1].limit >= 2000 and not parsed[1].clock and parsed[1].size == (1280, 720)
+    assert [args.function for args in parsed[:2]] == ["detect_faces", "extract_faces"]
+    assert [args.sizes for args in parsed[:2]] == [["equal"], ["equal"]]
+    assert parsed[1].detector == ["yolov11n", "yolov11m"] and parsed[1].batch == [1, 20]
+    assert parsed[2].limit >= 2000 and not parsed[2].clock and parsed[2].size == (1280, 720)
     assert {args.device for args in parsed} == {"cuda"}
     assert {args.tag for args in parsed} == {"gpu"}
     assert {args.out for args in parsed} == {fake_python.parent / "out"}
@@ -112,7 +125,7 @@ def test_gpu_round_runs_commands_that_exist(fake_python: Path) -> None:
 def test_gpu_round_fits_into_ten_minutes() -> None:
     text = (FOLDER / "gpu.sh").read_text()
     limits = re.findall(r"^(?:bench|step) (\d+) ", text, re.MULTILINE)
-    assert len(limits) == 9 and sum(map(int, limits)) <= 570
+    assert len(limits) == 10 and sum(map(int, limits)) <= 570
 
 
 def test_gpu_round_leaves_one_archive_after_each_step(fake_python: Path) -> None:
@@ -124,7 +137,7 @@ def test_gpu_round_leaves_one_archive_after_each_step(fake_python: Path) -> None
     assert gpu_round(fake_python, DEVICE="cpu").returncode == 0
     with tarfile.open(out / "round-cpu.tar.gz") as archive:
         log = archive.extractfile("./round-cpu.log")
-        assert log is not None and log.read().decode().count("told") == 8
+        assert log is not None and log.read().decode().count("told") == 9
     assert "round-cpu.log" in (out / "listed").read_text(), "there before the last step ended"
 
 
@@ -134,4 +147,4 @@ def test_gpu_round_goes_on_after_a_failure_and_reports_it(fake_python: Path) -> 
     result = gpu_round(fake_python)
     assert result.returncode == 1
     assert "profile" in result.stdout and "ended with 1" in result.stdout
-    assert len((fake_python.parent / "calls").read_text().splitlines()) == 9
+    assert len((fake_python.parent / "calls").read_text().splitlines()) == 10
