@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from deepface.recognition.cards.vgg_face import CARD
 from deepface.recognition.network_model import NetworkModel
 from deepface.runtime.execution.fusion import fused
-from deepface.runtime.execution.winograd import WinogradConv2d, pays
+from deepface.runtime.execution.winograd import WinogradConv2d, pays, tiles
 from deepface.types import Pixels
 
 #: Height and width of a face.
@@ -80,7 +80,7 @@ class VggTrunk(nn.Module):
                 assert isinstance(conv, nn.Conv2d) and conv.bias is not None
                 step: nn.Module
                 if pays(conv, side, side):
-                    step = WinogradConv2d(conv.weight, conv.bias, side, side)
+                    step = WinogradConv2d(conv.weight, conv.bias, min(tiles(side) ** 2, 196))
                 else:
                     step = fused(conv, slope=0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                     step.pack((1, conv.in_channels, side, side))

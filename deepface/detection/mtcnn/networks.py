@@ -45,8 +45,7 @@ class PNet(nn.Module):
         self.prelu2 = nn.PReLU(16)
         self.conv3 = nn.Conv2d(16, 32, 3)
         self.prelu3 = nn.PReLU(32)
-        self.box = nn.Linear(32, 4)
-        self.score = nn.Linear(32, 1)
+        self.heads = nn.Linear(32, 5)
 
     def forward(self, x: Tensor, edges: Edges = ALONE) -> Tensor:
         """``(B, 3, h, w)`` to ``(B, h', w', 5)``: of each window logit and box offsets.
@@ -56,8 +55,8 @@ class PNet(nn.Module):
         """
         x = _halve(edges.clear(self.prelu1(self.conv1(x)), 1, -torch.inf))
         x = self.prelu2(self.conv2(x))
-        features = self.prelu3(self.conv3(x)).permute(0, 2, 3, 1)
-        return torch.cat([self.score(features), self.box(features)], -1)
+        windows: Tensor = self.heads(self.prelu3(self.conv3(x)).permute(0, 2, 3, 1))
+        return windows
 
     def load(self, arrays: list[NDArray[np.float32]]) -> PNet:
         """Take the arrays of ``pnet.lz4``."""
@@ -67,7 +66,6 @@ class PNet(nn.Module):
         arrays[1] = np.pad(arrays[1], (0, more))
         arrays[2] = np.pad(arrays[2], ((0, 0), (0, 0), (0, more)))
         arrays[3] = np.pad(arrays[3], ((0, 0), (0, 0), (0, more), (0, 0)))
-        arrays[9], arrays[11] = arrays[9][0, 0], arrays[11][0, 0]  # 1 x 1 convolutions
         _load(self, arrays)
         return self
 
@@ -85,16 +83,15 @@ class RNet(nn.Module):
         self.prelu3 = nn.PReLU(64)
         self.dense = nn.Linear(576, 128)
         self.prelu4 = nn.PReLU(128)
-        self.box = nn.Linear(128, 4)
-        self.score = nn.Linear(128, 1)
+        self.heads = nn.Linear(128, 5)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(n, 3, 24, 24)`` to logits ``(n,)`` and box offsets ``(n, 4)``."""
         x = functional.max_pool2d(self.prelu1(self.conv1(x)), 3, 2, ceil_mode=True)
         x = functional.max_pool2d(self.prelu2(self.conv2(x)), 3, 2)
         x = self.prelu3(self.conv3(x))
-        x = self.prelu4(self.dense(_flatten(x)))
-        return self.score(x).squeeze(-1), self.box(x)
+        x = self.heads(self.prelu4(self.dense(_flatten(x))))
+        return x[:, 0], x[:, 1:]
 
     def load(self, arrays: list[NDArray[np.float32]]) -> RNet:
         """Take the arrays of ``rnet.lz4``."""
@@ -117,9 +114,7 @@ class ONet(nn.Module):
         self.prelu4 = nn.PReLU(128)
         self.dense = nn.Linear(1152, 256)
         self.prelu5 = nn.PReLU(256)
-        self.box = nn.Linear(256, 4)
-        self.landmarks = nn.Linear(256, 10)
-        self.score = nn.Linear(256, 1)
+        self.heads = nn.Linear(256, 15)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """``(n, 3, 48, 48)`` to logits ``(n,)``, box offsets ``(n, 4)`` and landmarks ``(n, 10)``.
@@ -130,8 +125,8 @@ class ONet(nn.Module):
         x = functional.max_pool2d(self.prelu2(self.conv2(x)), 3, 2)
         x = functional.max_pool2d(self.prelu3(self.conv3(x)), 2, 2)
         x = self.prelu4(self.conv4(x))
-        x = self.prelu5(self.dense(_flatten(x)))
-        return self.score(x).squeeze(-1), self.box(x), self.landmarks(x)
+        x = self.heads(self.prelu5(self.dense(_flatten(x))))
+        return x[:, 0], x[:, 1:5], x[:, 5:]
 
     def load(self, arrays: list[NDArray[np.float32]]) -> ONet:
         """Take the arrays of ``onet.lz4``."""
@@ -159,8 +154,9 @@ def _flatten(x: Tensor) -> Tensor:
 def _load(network: nn.Module, arrays: list[NDArray[np.float32]]) -> None:
     """Copy Keras arrays, in order, into the layers of a network, in order.
 
-    The two outputs "no face" and "face" of the softmax become one logit, their difference:
-    the same probability, but one that does not saturate when boxes are ranked by it.
+    What is left for the last layer are its parts, the softmax at their end. Its two outputs
+    "no face" and "face" become one logit, which comes first, their difference: the same
+    probability, but one that does not saturate when boxes are ranked by it.
     """
     given = [torch.from_numpy(array) for array in arrays]
     state: dict[str, Tensor] = {}
@@ -169,11 +165,13 @@ def _load(network: nn.Module, arrays: list[NDArray[np.float32]]) -> None:
             kernel = given.pop(0).permute(3, 2, 0, 1)
             state[f"{name}.weight"] = kernel.flip(1) if layer.in_channels == 3 else kernel
             state[f"{name}.bias"] = given.pop(0)
-        elif isinstance(layer, nn.Linear):
-            weight, bias = given.pop(0).t(), given.pop(0)
-            if name == "score":
-                weight, bias = (weight[1] - weight[0])[None], (bias[1] - bias[0])[None]
-            state[f"{name}.weight"], state[f"{name}.bias"] = weight, bias
+        elif name == "dense":
+            state[f"{name}.weight"], state[f"{name}.bias"] = given.pop(0).t(), given.pop(0)
+        elif name == "heads":
+            weights = [part.flatten(0, -2).t() for part in given[::2]]
+            for kind, parts in (("weight", weights), ("bias", given[1::2])):
+                no_face, face = parts.pop()
+                state[f"{name}.{kind}"] = torch.cat([(face - no_face)[None], *parts])
         else:
             state[f"{name}.weight"] = given.pop(0).flatten()
     network.load_state_dict(state)

@@ -25,6 +25,7 @@ from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.network import Network
 from deepface.runtime.execution.streams import kept
 from deepface.runtime.execution.transfer import as_tensor, sent
+from deepface.runtime.execution.winograd import with_winograd
 from deepface.types import FacialAreaRegion
 
 #: Sides from which on anchors of stride 16 do, in pixels of the network's input: squares of 32 and
@@ -171,6 +172,8 @@ class RetinaFace(Detector, ABC):
         )
         self._suppression = Suppression()
         kind = self._network.device.type
+        if kind == "cpu" and self._network.dtype == torch.float32:
+            with_winograd(self._network.module)
         # Apple's GPUs have no float64.
         self.device_postprocessing = device_postprocessing and kind != "mps"
         elsewhere = kind != "cpu"

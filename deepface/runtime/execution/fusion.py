@@ -89,14 +89,14 @@ class FusedConv2d(nn.Module):
                 y = F.conv2d(x, weight, None, *places)
                 return biased_silu_(y, self.bias)  # type: ignore[no-any-return]
             y = F.conv2d(x, weight, self.bias, *places)
-            return self._activated(y if add is None else add.add_(y))
+            return self.activate_(y if add is None else add.add_(y))
         geometry = (self.padding, self.stride, self.dilation, self.groups)
         relu = "relu" if self.slope == 0 else None
         if add is not None and x.dtype == torch.float32:
             y = torch.ops.mkldnn._convolution_pointwise_.binary(
                 add, x, weight, self.bias, *geometry, "add", None, relu, [], ""
             )
-            return y if relu else self._activated(y)  # it has no leaky sum
+            return y if relu else self.activate_(y)  # it has no leaky sum
         unary = "swish" if self.silu else "leaky_relu" if self.slope else relu or "none"
         if add is not None:  # in bfloat16 it has no sum for every shape
             unary = "none"
@@ -104,9 +104,14 @@ class FusedConv2d(nn.Module):
         y = torch.ops.mkldnn._convolution_pointwise.default(
             x, weight, self.bias, *geometry, unary, slopes, ""
         )
-        return y if add is None else self._activated(add.add_(y))
+        return y if add is None else self.activate_(add.add_(y))
 
-    def _activated(self, y: Tensor) -> Tensor:
+    def unpacked(self) -> Tensor:
+        """The weight as it was given."""
+        return self._packed[0].to_dense() if self._packed else self.weight
+
+    def activate_(self, y: Tensor) -> Tensor:
+        """Apply the activation in place."""
         if self.silu:
             return F.silu(y, inplace=True)
         return y if self.slope is None else F.leaky_relu(y, self.slope, inplace=True)

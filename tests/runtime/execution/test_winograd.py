@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+import itertools
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from deepface.recognition.vgg_face import VggTrunk
 from deepface.runtime.execution import fusion
-from deepface.runtime.execution.winograd import WinogradConv2d, pays
+from deepface.runtime.execution.winograd import (
+    WinogradConv2d,
+    WinogradWhereItPays,
+    pays,
+    tiles,
+    with_winograd,
+)
 
 pytestmark = pytest.mark.skipif(
     not fusion.onednn_operators_exist(), reason="needs a PyTorch with oneDNN"
@@ -21,7 +30,7 @@ def test_a_layer(channels: int, outputs: int, size: tuple[int, int]) -> None:
     conv = nn.Conv2d(channels, outputs, 3, padding=1)
     assert conv.bias is not None
     x = torch.randn(3, channels, *size).to(memory_format=torch.channels_last)
-    layer = WinogradConv2d(conv.weight, conv.bias, *size)
+    layer = WinogradConv2d(conv.weight, conv.bias, tiles(size[0]) * tiles(size[1]))
     found = layer(x)
     expected = conv.double()(x.double()).relu()
     assert (found - expected).abs().max() <= 3e-5 * expected.abs().max()
@@ -30,16 +39,85 @@ def test_a_layer(channels: int, outputs: int, size: tuple[int, int]) -> None:
         assert torch.equal(layer(x[position : position + 1])[0], found[position])
 
 
+@pytest.mark.parametrize("block", [1, 5, 64, 703, 1000])
 @torch.inference_mode()
-def test_rows_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_and_rows_change_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor that the last rows overlap those before."""
     conv = nn.Conv2d(16, 16, 3, padding=1)
     assert conv.bias is not None
-    x = torch.randn(1, 16, 48, 48).to(memory_format=torch.channels_last)
-    whole = WinogradConv2d(conv.weight, conv.bias, 48, 48)
-    monkeypatch.setattr("deepface.runtime.execution.winograd._BUDGET", 1)
-    by_row = WinogradConv2d(conv.weight, conv.bias, 48, 48)
-    assert (whole.rows, by_row.rows) == (12, 1)
-    torch.testing.assert_close(by_row(x), whole(x), rtol=1e-5, atol=1e-6)
+    x = torch.randn(1, 16, 76, 148).to(memory_format=torch.channels_last)
+    layer = WinogradConv2d(conv.weight, conv.bias, block)
+    for budget in (1, 600_000, 2**30):
+        monkeypatch.setattr("deepface.runtime.execution.winograd._BUDGET", budget)
+        torch.testing.assert_close(layer(x), conv(x).relu(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [128, 512, 4096])
+@pytest.mark.parametrize("block", [64, 196])
+def test_rows_are_in_the_fewest_blocks(channels: int, block: int) -> None:
+    layer = WinogradConv2d(torch.zeros(1, channels, 3, 3), torch.zeros(1), block)
+    most = (8 << 20) // (36 * channels * 4)
+    for across, down in itertools.product(range(1, 90), range(1, 40)):
+        rows = layer.rows_at_a_time(down, across)
+        assert rows == 1 or rows * across <= most
+        blocks = {
+            some: math.ceil(down / some) * math.ceil(some * across / block)
+            for some in range(1, down + 1)
+            if some == 1 or some * across <= most
+        }
+        assert blocks[rows] == min(blocks.values())
+
+
+@torch.inference_mode()
+def test_another_number_of_threads() -> None:
+    conv = nn.Conv2d(32, 32, 3, padding=1)
+    assert conv.bias is not None
+    x = torch.randn(1, 32, 40, 40).to(memory_format=torch.channels_last)
+    layer = WinogradConv2d(conv.weight, conv.bias, 64)
+    expected, before = layer(x), torch.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            torch.testing.assert_close(layer(x), expected)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("slope", [None, 0.0, 0.1, "silu"])
+@pytest.mark.parametrize("packed", [False, True])
+@torch.inference_mode()
+def test_maps_of_any_size(slope: float | str | None, packed: bool) -> None:
+    """Those of few tiles, or that fill blocks badly, go through the convolution itself."""
+    torch.manual_seed(1)
+    conv = nn.Conv2d(160, 128, 3, padding=1)
+    silu = slope == "silu"
+    direct = fusion.fused(conv, slope=None if isinstance(slope, str) else slope, silu=silu)
+    layer = WinogradWhereItPays(direct.to(memory_format=torch.channels_last))
+    if packed:
+        direct.pack((1, 160, 40, 40))
+    for size in [(32, 32), (5, 130), (29, 33), (33, 33), (31, 7), (1, 300), (1, 1)]:
+        x = torch.randn(2, 160, *size).to(memory_format=torch.channels_last)
+        found, plain = layer(x), direct(x)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(found, plain, rtol=0, atol=3e-5 * float(plain.abs().max()))
+        assert torch.equal(layer(x[1:]), found[1:])
+        count = -(-size[0] // 4) * -(-size[1] // 4)
+        assert torch.equal(found, plain) is (count < 0.8 * 64 * math.ceil(count / 64))
+
+
+def test_which_convolutions_of_a_network_change() -> None:
+    steps = [
+        nn.Conv2d(128, 128, 3, padding=1),
+        nn.Conv2d(128, 128, 3),
+        nn.Conv2d(128, 128, 1),
+        nn.Conv2d(128, 64, 3, padding=1),
+        nn.Conv2d(192, 128, 3, padding=1),
+    ]
+    network = nn.Sequential(*(fusion.fused(conv, slope=0) for conv in steps))
+    with_winograd(network)
+    assert [isinstance(step, WinogradWhereItPays) for step in network] == [
+        *(True, False, False, False, True)
+    ]
 
 
 @pytest.mark.parametrize(
