@@ -18,7 +18,7 @@ Needs the extra ``ray``: ``pip install "deepface[ray]"``. How it grows: ``docs/d
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +64,7 @@ class FaceRows:
         """
         rows: list[dict[str, Any]] = []
         paths, pictures, errors = _columns(batch)
-        items = self._pipeline.stream(pictures, on_error="yield")
+        items = self._pipeline.items(open_batch(pictures), "yield")
         for path, error in zip(paths, errors, strict=True):
             if error is not None:
                 rows.append({"path": path, "error": error})
@@ -122,7 +122,7 @@ def _paths(batch: pa.Table) -> list[str]:
     return paths
 
 
-def _columns(batch: pa.Table) -> tuple[list[str], Iterator[Any], list[str | None]]:
+def _columns(batch: pa.Table) -> tuple[list[str], Iterable[Any], list[str | None]]:
     """The paths, the pictures that can be walked, and the errors of the others."""
     if not hasattr(batch, "column_names"):
         raise DataTypeError(
@@ -131,7 +131,7 @@ def _columns(batch: pa.Table) -> tuple[list[str], Iterator[Any], list[str | None
         )
     paths = _paths(batch)
     if "image" not in batch.column_names:
-        return paths, iter(paths), [None] * len(paths)
+        return paths, paths, [None] * len(paths)
     errors: list[str | None] = batch["error"].to_pylist()
     shapes = zip(batch["height"].to_pylist(), batch["width"].to_pylist(), strict=True)
     pictures = (

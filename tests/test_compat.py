@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,7 @@ def test_published_classes_build_their_models() -> None:
 def test_helpers(tmp_path: Path) -> None:
     """Their results on the right are those of 0.0.103."""
     from deepface.commons import backend_utils, embed_utils, image_utils, package_utils
+    from deepface.modules import normalization
 
     file = tmp_path / "a"
     file.write_bytes(b"a")
@@ -148,6 +150,15 @@ def test_helpers(tmp_path: Path) -> None:
     assert len(image_utils.find_image_hash(str(file))) == 40
     assert all(embed_utils.is_flat_embedding(value) for value in ([], [1.0], [1, 2]))
     assert not any(embed_utils.is_flat_embedding(value) for value in ([[1.0]], (1.0,)))
+    for vectors in ([3.0, 4.0], [[3.0, 4.0], [0.0, 0.0]], []):
+        for scaled in (
+            normalization.normalize_embedding_l2(vectors),
+            normalization.normalize_embedding_minmax("Facenet", vectors),
+            normalization.normalize_embedding_minmax("SFace", vectors),
+        ):
+            assert json.loads(json.dumps(scaled)) == scaled  # scripts store them
+    array = normalization.normalize_embedding_l2(np.array([3.0, 4.0]))
+    np.testing.assert_allclose(array, [0.6, 0.8], rtol=1e-9)
     assert backend_utils.get_backend_engine() == "pytorch" and backend_utils.is_pytorch()
     assert backend_utils.is_package_installed("numpy")
     assert not backend_utils.is_package_installed("no_such_package")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -88,6 +89,27 @@ def test_columns_do_not_depend_on_what_is_found() -> None:
         "path", "face", "x", "y", "w", "h", "confidence", "embedding", "error",
     ]  # fmt: skip
     assert (len(empty), len(failed)) == (0, 1)
+
+
+@pytest.mark.parametrize("decoded_before", [False, True])
+def test_whatever_a_path_names_has_rows_of_its_own_alone(
+    decoded_before: bool, tmp_path: Path
+) -> None:
+    """A folder and a video, which a stream opens up, are each one picture that cannot be read."""
+    video = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"mp4v"), 5.0, (64, 48))
+    for _ in range(3):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    (tmp_path / "folder").mkdir()
+    picture = str(package_pictures()[0])
+    for name in ("a.png", "b.png"):
+        (tmp_path / "folder" / name).symlink_to(picture)
+    names = [str(video), picture, str(tmp_path / "folder"), "", picture]
+    batch = pa.table({"path": names})
+    rows = FaceRows(detector_backend="skip")(decode(batch) if decoded_before else batch).to_pylist()
+    assert [row["path"] for row in rows] == names
+    assert [row["error"] is None for row in rows] == [False, True, False, False, True]
 
 
 def test_wrong_batches() -> None:

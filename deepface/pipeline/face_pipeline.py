@@ -67,7 +67,7 @@ class FacePipeline(Options):
             ValueError: base of all of them.
         """
         batch = open_batch(img_path)
-        results = [item.faces for item in self._stream(batch, "raise")]
+        results = [item.faces for item in self.items(batch)]
         return results[0] if batch.single else results
 
     def stream(
@@ -99,11 +99,12 @@ class FacePipeline(Options):
         """
         check_on_error(on_error)
         return_image = truth("return_image", return_image)
-        return self._stream(open_sources(sources, every), on_error, return_image)
+        return self.items(open_sources(sources, every), on_error, return_image)
 
-    def _stream(
-        self, batch: Batch, on_error: OnError, return_image: bool = False
+    def items(
+        self, batch: Batch, on_error: OnError = "raise", return_image: bool = False
     ) -> Iterator[StreamItem]:
+        """One item per picture of a batch, as :meth:`stream` gives them; nothing is opened up."""
         with closing(self.pictures(batch, "yield")) as pictures:
             describe = partial(self._item, single=batch.single, return_image=return_image)
             items = map(describe, pictures)
