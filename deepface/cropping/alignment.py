@@ -47,8 +47,7 @@ def align_img_wrt_eyes(
     rotation, angle = rotation_wrt_eyes((height, width), left_eye, right_eye)
     if rotation is None:
         return img, angle
-    source = np.ascontiguousarray(img)
-    return cv2.warpAffine(source, rotation, (width, height), flags=cv2.INTER_CUBIC), angle
+    return cv2.warpAffine(img, rotation, (width, height), flags=cv2.INTER_CUBIC), angle
 
 
 def rotation_wrt_eyes(

@@ -97,7 +97,7 @@ def _sample(
         corner = np.array([origin[0] + (shrink - 1) / 2, origin[1] + (shrink - 1) / 2])
         shift = transform[:, 2] + transform[:, :2] @ corner
         transform = np.column_stack([transform[:, :2] * shrink, shift])
-    return cv2.warpAffine(np.ascontiguousarray(source), transform, (width, height))
+    return cv2.warpAffine(source, transform, (width, height))
 
 
 def _shrunk(

@@ -166,7 +166,7 @@ def _gray(crop: NDArray[Any]) -> NDArray[Any]:
 
     # OpenCV does not know this of float64.
     narrow = crop if crop.dtype == np.uint8 else crop.astype(np.float32, copy=False)
-    gray = cv2.cvtColor(np.ascontiguousarray(narrow), cv2.COLOR_BGR2GRAY)
+    gray = cv2.cvtColor(narrow, cv2.COLOR_BGR2GRAY)
     return gray.astype(crop.dtype, copy=False)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import cv2
-import numpy as np
 from numpy.typing import NDArray
 
 from deepface.cropping.landmarks import Template
@@ -37,7 +36,7 @@ class Margin:
         for source, region in zip(sources, regions, strict=True):
             dx, dy = round(region.w * self.fraction / 2), round(region.h * self.fraction / 2)
             box = (region.x - dx, region.y - dy, region.w + 2 * dx, region.h + 2 * dy)
-            face = np.ascontiguousarray(cut(source, *box))
+            face = cut(source, *box)
             if face.size:
                 shrinks = cv2.INTER_AREA if region.w > width else cv2.INTER_LINEAR
                 face = cv2.resize(face, (width, height), interpolation=shrinks)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deepface.images.files import list_images, yield_images
+from deepface.images.files import list_images, named_as_images, yield_images
 from tests.images.pictures import encoded, picture
 
 JPEG, PNG = encoded(picture(), ".jpg"), encoded(picture(), ".png")
@@ -45,6 +45,18 @@ def test_paths_start_as_the_folder_was_written(
     monkeypatch.chdir(folder.parent)
     relative = os.path.join(".", folder.name)  # noqa: PTH118
     assert list_images(relative)[0] == os.path.join(relative, ".hidden.png")  # noqa: PTH118
+
+
+def test_a_folder_without_pictures_is_told_of_where_somebody_has_named_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for aloud in (False, True):
+        assert list(named_as_images(tmp_path, aloud=aloud)) == []
+        assert ("no picture" in caplog.text) is aloud
+    caplog.clear()
+    (tmp_path / "a.jpg").write_bytes(JPEG)
+    assert len(list(named_as_images(tmp_path, aloud=True))) == 1
+    assert not caplog.text
 
 
 def test_no_folder_no_pictures(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_the_chips_of_dlib(size: int, padding: float) -> None:
     assert template.size == (size, size)
     np.testing.assert_allclose(template.points, (unit + padding) / (1 + 2 * padding) * size)
     assert unit.mean(0) == pytest.approx((0.5, 0.5), abs=0.02)
+    assert nose.tolist() == [0.490127, 0.515625]  # the tip in dlib's mean face
     assert right_eye[1] == left_eye[1] and mouth_right[1] == mouth_left[1]
     for one, other in ((right_eye, left_eye), (mouth_right, mouth_left)):
         assert (one[0] + other[0]) / 2 == pytest.approx(nose[0], abs=1e-4)

@@ -96,7 +96,7 @@ class Pictures:
 def _gray_by_opencv(image: Image, out: Array | None = None) -> Array:
     if not image.size:
         return np.empty(image.shape[:2], np.uint8)
-    return cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_BGR2GRAY, dst=out)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY, dst=out)
 
 
 def _gray(image: Tensor) -> Tensor:

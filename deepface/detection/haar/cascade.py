@@ -113,7 +113,7 @@ class Cascade:
                 threads of an executor.
         """
         gray = cv2.copyMakeBorder(
-            cv2.cvtColor(np.ascontiguousarray(on_host(canvas.image)), cv2.COLOR_BGR2GRAY),
+            cv2.cvtColor(on_host(canvas.image), cv2.COLOR_BGR2GRAY),
             *(canvas.top, canvas.top, canvas.left, canvas.left),
             cv2.BORDER_CONSTANT,
             value=0,

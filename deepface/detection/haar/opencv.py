@@ -201,7 +201,7 @@ def _eyes_of(crop: Pixels) -> Eyes:
     if crop.size == 0:
         return None, None
     if _eye_cascade().compiled is None:
-        gray = cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_BGR2GRAY)
+        gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
         with _eye_cascade().classifier() as classifier:
             found = _by_size(np.asarray(classifier.detectMultiScale(gray, 1.1, 10)))
         if len(found) < 3 or _area(found[1]) != _area(found[2]):
