@@ -15,6 +15,7 @@ from deepface.runtime.execution import cuda_graphs
 from deepface.runtime.execution.batching import halving
 from deepface.runtime.execution.cuda_graphs import batch_size_of_a_pass
 from deepface.runtime.execution.cudnn import CudnnConvRelu
+from deepface.runtime.execution.device import runs_on_cpu
 from deepface.runtime.execution.fusion import fused
 from deepface.runtime.execution.network import Network
 from deepface.runtime.execution.tf32 import exact_float32
@@ -47,6 +48,10 @@ def outputs(network: Network, x: Tensor) -> list[Tensor]:
 def counted() -> bool:
     """A real GPU does not count."""
     return torch.cuda.get_device_name() == "stand-in"
+
+
+def test_what_runs_on_the_cpu(cuda: str) -> None:
+    assert [runs_on_cpu(name) for name in ("cpu", cuda, "cuda:0", "auto")] == [True] + [False] * 3
 
 
 def test_graphs_give_what_the_module_gives(cuda: str) -> None:

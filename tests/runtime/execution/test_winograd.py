@@ -174,3 +174,12 @@ def test_operators_that_changed_are_not_used(
         assert conv(torch.ones(1, 4, 6, 6)).shape == (1, 4, 6, 6)
     finally:
         fusion.onednn_operators_exist.cache_clear()
+
+
+def test_no_operators_without_onednn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    fusion.onednn_operators_exist.cache_clear()
+    try:
+        assert not fusion.onednn_operators_exist()
+    finally:
+        fusion.onednn_operators_exist.cache_clear()
