@@ -54,7 +54,7 @@ def sequence(draw: Draw, width: int, height: int) -> bytes:
         has_delays = put(1)
         for _ in range(put(5, draw(st.integers(0, 3))) + 1):
             put(12)
-            if put(5) > 7:
+            if put(5, draw(st.integers(6, 9) | st.integers(0, 31))) > 7:
                 put(1)
             if delay and put(1):
                 put(2 * delay + 1)
