@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -53,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--database",
         metavar="TYPE",
-        help="measure only this database_type (default: also the index alone, then sqlite)",
+        help="measure only this database_type, or the package lancedb, for which there is none "
+        "(default: the index alone, then sqlite)",
     )
     parser.add_argument(
         "--details", metavar="ADDRESS", help="of an empty database of that type; or a dict, as JSON"
@@ -74,7 +77,11 @@ def run(args: argparse.Namespace) -> int:
     if args.database is None:
         report.rows += in_fresh_process(_index, settings)
         report.save(args.out, args.tag)
-    report.rows += in_fresh_process(_database, {**settings, "details": args.details})
+    measured = _database
+    if args.database == "lancedb":
+        measured = _lancedb
+        report.note(f"lancedb {version('lancedb')}")
+    report.rows += in_fresh_process(measured, {**settings, "details": args.details})
     path = report.save(args.out, args.tag)
     print(f"{table(report.rows, COLUMNS)}\n\nwritten: {path}")
     return 0
@@ -181,22 +188,13 @@ def _index(settings: Row) -> list[Row]:
         }
     )
     exact, brute = _nearest(crowd, queries)
-    times, found = [], []
-    for query in queries:
+
+    def search(number: int) -> tuple[float, list[int]]:
         start = time.perf_counter()
-        found.append(index.search(query[None], _K)[0])
-        times.append(1000 * (time.perf_counter() - start))
-    hits = [len(set(own) & set(row.tolist())) for own, row in zip(found, exact, strict=True)]
-    first = [own[0] == row[0] for own, row in zip(found, exact, strict=True)]
-    rows.append(
-        {
-            "what": "index: one query",
-            **size,
-            "recall_at_10": round(sum(hits) / (_K * len(queries)), 4),
-            "recall_at_1": round(sum(first) / len(queries), 4),
-            **Spread.of(times).columns("ms"),
-        }
-    )
+        found = index.search(queries[number][None], _K)[0]
+        return 1000 * (time.perf_counter() - start), found
+
+    rows.append({"what": "index: one query", **size, **_asked(search, exact)})
     start = time.perf_counter()
     index.search(queries, _K)
     together = 1000 * (time.perf_counter() - start) / len(queries)
@@ -207,6 +205,8 @@ def _index(settings: Row) -> list[Row]:
 
 def _database(settings: Row) -> list[Row]:
     """``search`` of the public door, in a database; in a file where nothing else is said."""
+    import psutil
+
     from deepface import DeepFace
     from deepface.runtime.models import cached_models
     from deepface.search.database.base import Criteria, Record
@@ -218,6 +218,9 @@ def _database(settings: Row) -> list[Row]:
     cached_models.setdefault("facial_recognition", {})["Facenet512"] = _scripted(queries)
     kind, name = settings["database"] or "sqlite", settings["database"] or "database"
     rows: list[Row] = []
+    nearest, _ = _nearest(crowd, queries)
+    memory = psutil.Process().memory_info
+    before = memory().rss
 
     def timed(what: str, seconds: float) -> None:
         row = {"what": f"{name}: {what}", **size, "seconds": round(seconds, 1)}
@@ -247,9 +250,9 @@ def _database(settings: Row) -> list[Row]:
         DeepFace.build_index("Facenet512", "skip", **where)
         timed("build_index", time.perf_counter() - start)
 
-        def search(number: int, method: str) -> float:
+        def search(number: int, method: str) -> tuple[float, list[int]]:
             start = time.perf_counter()
-            DeepFace.search(
+            (found,) = DeepFace.search(
                 np.full((8, 8, 3), _FIRST + number, np.uint8),
                 "Facenet512",
                 "skip",
@@ -260,14 +263,74 @@ def _database(settings: Row) -> list[Row]:
                 return_type="dict",
                 **where,
             )
-            return 1000 * (time.perf_counter() - start)
+            ms = 1000 * (time.perf_counter() - start)
+            return ms, [int(row["img_name"]) for row in found]
 
-        first = search(0, "ann")
+        first, _ = search(0, "ann")
         rows.append({"what": f"{name}: first ann search (reads the index)", **size, "ms": first})
-        for method, count in (("ann", len(queries)), ("exact", min(10, len(queries)))):
-            times = [search(number, method) for number in range(count)]
+        for method, count in (("ann", len(queries)), ("exact", min(3, len(queries)))):
             row: Row = {"what": f"{name}: {method} search", **size}
-            rows.append(row | Spread.of(times).columns("ms"))
+            row |= _asked(lambda number, method=method: search(number, method), nearest[:count])
+            rows.append(row | {"memory_mb": round((memory().rss - before) / 1e6)})
+    return rows
+
+
+def _asked(search: Callable[[int], tuple[float, list[int]]], nearest: NDArray[np.int64]) -> Row:
+    """How long queries take, and how many of the nearest they find."""
+    times, found = zip(*(search(number) for number in range(len(nearest))), strict=True)
+    hits = [len(set(own) & set(row.tolist())) for own, row in zip(found, nearest, strict=True)]
+    first = [own[0] == row[0] for own, row in zip(found, nearest, strict=True)]
+    return {
+        "recall_at_10": round(sum(hits) / nearest.size, 4),
+        "recall_at_1": round(sum(first) / len(nearest), 4),
+        **Spread.of(times).columns("ms"),
+    }
+
+
+def _lancedb(settings: Row) -> list[Row]:
+    """The same faces in another embedded engine, for which there is no adapter."""
+    import psutil
+
+    lancedb, arrow = import_module("lancedb"), import_module("pyarrow")
+    crowd = Crowd(settings["stored"], settings["dimensions"], settings["cosine"])
+    size = {"vectors": crowd.count, "dimensions": crowd.dimensions}
+    queries = crowd.queries(settings["queries"])
+    nearest, _ = _nearest(crowd, queries)
+    memory = psutil.Process().memory_info
+    before, seconds = memory().rss, 0.0
+    vectors = arrow.list_(arrow.float32(), crowd.dimensions)
+    schema = arrow.schema([("id", arrow.int64()), ("vector", vectors)])
+    rows: list[Row] = []
+    with TemporaryDirectory(prefix="benchmarks-") as folder:
+        faces = lancedb.connect(folder).create_table("faces", schema=schema)
+
+        def timed(what: str, seconds: float) -> None:
+            stored = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+            row = {"what": f"lancedb: {what}", **size, "seconds": round(seconds, 1)}
+            row |= {"stored_mb": round(stored / 1e6)}
+            rows.append(row | {"memory_mb": round((memory().rss - before) / 1e6)})
+
+        for ids, chunk in crowd.chunks():
+            start = time.perf_counter()
+            made = arrow.FixedSizeListArray.from_arrays(chunk.ravel(), type=vectors)
+            faces.add(arrow.table([arrow.array(ids), made], schema=schema))
+            seconds += time.perf_counter() - start
+        timed("insert", seconds)
+        start = time.perf_counter()
+        faces.create_index(metric="l2")
+        timed("build_index (IVF_PQ)", time.perf_counter() - start)
+
+        def search(number: int, probes: int) -> tuple[float, list[int]]:
+            start = time.perf_counter()
+            asked = faces.search(queries[number]).nprobes(probes).refine_factor(30).limit(_K)
+            found = asked.to_arrow()["id"].to_pylist()
+            return 1000 * (time.perf_counter() - start), found
+
+        for probes in (50, 200):
+            what = f"lancedb: ann search, nprobes={probes}, refine_factor=30"
+            row: Row = {"what": what, **size}
+            row |= _asked(lambda number, probes=probes: search(number, probes), nearest)
+            rows.append(row | {"memory_mb": round((memory().rss - before) / 1e6)})
     return rows
 
 
