@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -59,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: the index alone, then sqlite)",
     )
     parser.add_argument(
-        "--details", metavar="ADDRESS", help="of an empty database of that type; or a dict, as JSON"
+        "--details",
+        metavar="ADDRESS",
+        help="of an empty database of that type, or of one that an earlier run has filled; or a "
+        "dict, as JSON",
     )
     parser.add_argument("--queries", type=positive, default=200, metavar="N", help="at most 200")
     parser.add_argument(
@@ -224,18 +228,18 @@ def _database(settings: Row) -> list[Row]:
 
     def timed(what: str, seconds: float) -> None:
         row = {"what": f"{name}: {what}", **size, "seconds": round(seconds, 1)}
-        if path.exists():
-            row["stored_mb"] = round(path.stat().st_size / 1e6)
+        if Path(str(details)).exists():
+            row["stored_mb"] = round(Path(details).stat().st_size / 1e6)
         rows.append(row)
 
     with TemporaryDirectory(prefix="benchmarks-") as folder:
-        path = Path(folder, "faces.db")
-        details = str(path) if settings["details"] is None else settings["details"]
+        details = settings["details"] or str(Path(folder, "faces.db"))
         details = json.loads(details) if details.startswith("{") else details
         criteria = Criteria("Facenet512", "skip", aligned=True, l2_normalized=False)
         seconds, number = 0.0, 0
         with open_database(kind, details) as database:
-            for ids, vectors in crowd.chunks():
+            is_full = database.dimensions(criteria) is not None
+            for ids, vectors in () if is_full else crowd.chunks():
                 records = [
                     Record(str(id_), np.full((1, 1, 3), id_, np.float32), vector.astype(np.float64))
                     for id_, vector in zip(ids, vectors, strict=True)
@@ -244,7 +248,8 @@ def _database(settings: Row) -> list[Row]:
                 for number in range(0, len(records), 100):
                     database.insert(criteria, records[number : number + 100])
                 seconds += time.perf_counter() - start
-        timed("insert", seconds)
+        if not is_full:
+            timed("insert", seconds)
         where: dict[str, Any] = {"database_type": kind, "connection_details": details}
         start = time.perf_counter()
         DeepFace.build_index("Facenet512", "skip", **where)
@@ -270,7 +275,7 @@ def _database(settings: Row) -> list[Row]:
         rows.append({"what": f"{name}: first ann search (reads the index)", **size, "ms": first})
         for method, count in (("ann", len(queries)), ("exact", min(3, len(queries)))):
             row: Row = {"what": f"{name}: {method} search", **size}
-            row |= _asked(lambda number, method=method: search(number, method), nearest[:count])
+            row |= _asked(partial(search, method=method), nearest[:count])
             rows.append(row | {"memory_mb": round((memory().rss - before) / 1e6)})
     return rows
 
@@ -329,7 +334,7 @@ def _lancedb(settings: Row) -> list[Row]:
         for probes in (50, 200):
             what = f"lancedb: ann search, nprobes={probes}, refine_factor=30"
             row: Row = {"what": what, **size}
-            row |= _asked(lambda number, probes=probes: search(number, probes), nearest)
+            row |= _asked(partial(search, probes=probes), nearest)
             rows.append(row | {"memory_mb": round((memory().rss - before) / 1e6)})
     return rows
 

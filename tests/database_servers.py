@@ -137,8 +137,8 @@ class ArcadeDB:
         self._labels.add(label)
         metric = "COSINE" if cosine else "EUCLIDEAN"
         options = json.dumps({"dimensions": dimensions, "similarity": metric})
-        self.command(f"CREATE VERTEX TYPE {label}")
-        self.command(f"CREATE PROPERTY {label}.embedding ARRAY_OF_FLOATS")
+        self.command(f"CREATE VERTEX TYPE {label} IF NOT EXISTS")
+        self.command(f"CREATE PROPERTY {label}.embedding IF NOT EXISTS ARRAY_OF_FLOATS")
         self.command(f"CREATE INDEX ON {label} (embedding) LSM_VECTOR METADATA {options}")
 
     def clear(self) -> None:

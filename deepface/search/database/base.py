@@ -36,6 +36,7 @@ PORTION = 500
 _HIGHEST_ID = 2**63 - 1
 #: Characters in the name of a table: PostgreSQL takes 63, also for an index with a longer name.
 _LONGEST_NAME = 61
+_told: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,8 @@ class Database(ABC):
     id_type: ClassVar[type] = int
     #: Whether a connection may serve one thread after the other, after a :meth:`ping`.
     reusable: ClassVar[bool] = False
+    #: What it was opened with, which :meth:`explain` may name.
+    given: Any = None
 
     @abstractmethod
     def __init__(self, details: Any, connection: Any = None) -> None: ...
@@ -264,7 +267,7 @@ class Database(ABC):
             try:
                 self.remove(criteria, ids[start : start + PORTION])
             except Exception:
-                why = self.explain(error, None) if isinstance(error, self.driver_errors) else error
+                why = self.reason(error) if isinstance(error, Exception) else error
                 stored = (
                     f"Of this call {len(ids) - start} faces stay stored, those with the ids "
                     f"{ids[start]} to {ids[-1]}; the others are not: delete them with unregister"
@@ -314,12 +317,40 @@ class Database(ABC):
     def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
         """Make :meth:`neighbours` fast for all records, reading ``size`` at a time.
 
+        Where the engine keeps an index itself, makes the one that is missing.
+
         Raises:
-            EmptyDatasource: there are none.
+            EmptyDatasource: there are none, where the index is made here.
         """
+        dimensions = self.dimensions(criteria)
+        if dimensions is not None:
+            with self.writing():
+                self.try_index(criteria, dimensions)
         get_logger().info(
-            "%s keeps its indexes itself: there is nothing to build", type(self).__name__
+            "%s keeps its indexes itself: there is nothing else to build", type(self).__name__
         )
+
+    def make_index(self, criteria: Criteria, dimensions: int) -> None:
+        """Make the engine's own index where it is missing; an error leaves nothing behind."""
+        return
+
+    def try_index(self, criteria: Criteria, dimensions: int) -> None:
+        """:meth:`make_index`; within :meth:`writing`. Faces are stored and found without one, too:
+        what keeps the server from making it is told.
+        """
+        expected: tuple[type[Exception], ...] = (DatabaseError, *self.driver_errors)
+        try:
+            self.make_index(criteria, dimensions)
+        except expected as error:
+            tell_once(
+                f"No index was made for {criteria}, so search_method='ann' compares with every "
+                f"record: {self.reason(error)}. Mend that, then call build_index"
+            )
+
+    def reason(self, error: Exception) -> str:
+        """What an error of the driver, or of ours, says to the user."""
+        known = isinstance(error, self.driver_errors)
+        return str(self.explain(error, self.given) if known else error).rstrip(".")
 
     def writing(self) -> AbstractContextManager[Any]:
         """One transaction, while which nobody else writes, where the engine has them."""
@@ -394,6 +425,13 @@ def portions(values: Sequence[Any]) -> Iterator[list[Any]]:
     """Some values at a time: :data:`PORTION`."""
     for start in range(0, len(values), PORTION):
         yield list(values[start : start + PORTION])
+
+
+def tell_once(text: str) -> None:
+    """Warn, but of the same thing only once per process."""
+    if text not in _told:
+        _told.add(text)
+        get_logger().warning("%s", text)
 
 
 def name_of(value: Any) -> str:

@@ -179,10 +179,13 @@ class DbApiDatabase(SqlDatabase):
         )
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
+        super().prepare(criteria, dimensions)
+        self.run(self.dialect.lock)
+
+    def make_tables(self, names: Sequence[str]) -> None:
         """See the base class. Others may make the same tables at the same moment."""
         try:
-            super().prepare(criteria, dimensions)
+            super().make_tables(names)
         except self.driver_errors:
-            if not all(map(self.has_table, self.tables)):
+            if not all(map(self.has_table, names)):
                 raise
-        self.run(self.dialect.lock)

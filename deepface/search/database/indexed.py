@@ -66,6 +66,12 @@ class IndexedDatabase(Database):
     def ids(self, criteria: Criteria) -> NDArray[np.int64]:
         """Ids of all records ``(n,)``."""
 
+    def prepare_index(self) -> None:
+        """Make what :meth:`set_index_data` and :meth:`store_index_part` need; within
+        :meth:`writing`. Who may not can still register and search.
+        """
+        return
+
     @abstractmethod
     def index_data(self, criteria: Criteria) -> bytes | None:
         """The value that stands for the index; of a long one, which is published, the beginning
@@ -196,6 +202,7 @@ class IndexedDatabase(Database):
             self.store_index_part(version, number, _digest(version, number, part) + part)
 
         with self.writing():
+            self.prepare_index()
             self.prepare(criteria, index.dimensions)
             before = self._version(criteria)
             index.write(store)

@@ -26,6 +26,8 @@ from deepface.search.database.base import (
 
 #: Seconds to wait for a server that does not answer.
 _PATIENCE = 10
+#: Code of a collection whose index somebody has dropped.
+_NO_INDEX = 700
 _FIELDS = ("id", "img_name", "embedding")
 # Of a file it says for each page that it has no clock, and takes its own.
 logging.getLogger("pymilvus.client.iterator.query_iterator").addFilter(
@@ -73,9 +75,20 @@ class Milvus(Database):
         """
         name = criteria.collection
         if name not in self._loaded and self._client.has_collection(name):
-            self._client.load_collection(name)
+            try:
+                self._client.load_collection(name)
+            except MilvusException as error:
+                if error.code != _NO_INDEX:
+                    raise
+                self._make_index(criteria)  # without one a server reads nothing
+                self._client.load_collection(name)
             self._loaded.add(name)
         return name in self._loaded
+
+    def _make_index(self, criteria: Criteria) -> None:
+        parameters = self._client.prepare_index_params()
+        parameters.add_index("embedding", index_type="AUTOINDEX", metric_type=_metric(criteria))
+        self._client.create_index(criteria.collection, parameters)
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
         if not self._has(criteria):
@@ -83,7 +96,7 @@ class Milvus(Database):
                 criteria.collection,
                 dimension=dimensions,
                 vector_field_name="embedding",
-                metric_type="COSINE" if criteria.l2_normalized else "L2",
+                metric_type=_metric(criteria),
                 auto_id=False,
                 consistency_level="Strong",
             )
@@ -150,6 +163,10 @@ class Milvus(Database):
             criteria.collection, queries.astype(np.float32).tolist(), limit=k
         )
         return [[hit["id"] for hit in hits] for hits in found]
+
+
+def _metric(criteria: Criteria) -> str:
+    return "COSINE" if criteria.l2_normalized else "L2"
 
 
 def _why_not(file: str | os.PathLike[str], text: object) -> str:

@@ -30,14 +30,15 @@ from deepface.search.database.base import (
     Stored,
     name_of,
     storable,
+    tell_once,
 )
 from deepface.search.database.indexed import LOCKED, IndexedDatabase, as_bytes, wait_for_turn
 
 #: Milliseconds to wait for a server that does not answer.
 _PATIENCE = 10_000
 _COLUMNS = dict.fromkeys(("sequence", "img_name", "embedding"), 1)
-#: Codes of a user who is not known, or may not do what is asked.
-_REFUSED = (13, 18, 8000)
+#: Codes of a user who is not known, and of one who may not do what is asked.
+_REFUSED, _FORBIDDEN = (18, 8000), 13
 
 
 class Mongo(IndexedDatabase):
@@ -75,8 +76,12 @@ class Mongo(IndexedDatabase):
     def explain(cls, error: Exception, details: Any) -> Exception:
         where = "connection_details or DEEPFACE_MONGO_URI"
         if isinstance(error, OperationFailure):
-            refused = f" Check user and password in {where}." if error.code in _REFUSED else ""
-            return DatabaseError(f"MongoDB refused: {error.args[0]}.{refused}")
+            what = ""
+            if error.code in _REFUSED:
+                what = f" Check user and password in {where}."
+            elif error.code == _FORBIDDEN:
+                what = f" The user may not do this: ask for the right, or check {where}."
+            return DatabaseError(f"MongoDB refused: {error.args[0]}.{what}")
         if isinstance(error, ConfigurationError):
             return DatabaseError(f"{where} is no MongoDB address: it is like mongodb://host:27017")
         return DatabaseError(
@@ -112,14 +117,25 @@ class Mongo(IndexedDatabase):
             raise DatabaseError(f"MongoDB did not answer for {LOCKED} seconds: try again")
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        self._faces.create_index(
-            [("face_hash", 1), ("embedding_hash", 1)], unique=True, name="uniq_face_embedding"
-        )
-        self._faces.create_index([(name, 1) for name in (*criteria.columns, "sequence")])
-        self._indexes.create_index(
-            [(name, 1) for name in _index_of(criteria)], unique=True, name="uniq_index_config"
-        )
-        self._parts.create_index([("version", 1), ("part", 1)], unique=True)
+        pair = ("face_hash", "embedding_hash")
+        self._order(self._faces, pair, unique=True, name="uniq_face_embedding")
+        self._order(self._faces, (*criteria.columns, "sequence"))
+
+    def prepare_index(self) -> None:
+        criteria = ("model_name", "detector_backend", "align", "l2_normalized")
+        self._order(self._indexes, criteria, unique=True, name="uniq_index_config")
+        self._order(self._parts, ("version", "part"), unique=True)
+
+    def _order(self, collection: Any, fields: Sequence[str], **options: Any) -> None:
+        """Have a collection indexed by fields. Who may not can write without: the lock keeps ours
+        unique.
+        """
+        try:
+            collection.create_index([(name, 1) for name in fields], **options)
+        except OperationFailure as error:
+            if error.code != _FORBIDDEN:
+                raise
+            tell_once(f"The collection {collection.name} is used as it is: {self.reason(error)}")
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
         """See the base class. A pair of hashes is held once, of whatever criteria, as published."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.errors import DimensionMismatchError
+from deepface.errors import DeepFaceError, DimensionMismatchError, EmptyDatasource
 from deepface.matching.distance import (
     find_angular_distance,
     find_cosine_distance,
@@ -22,6 +22,7 @@ from deepface.search.database.base import (
     Id,
     Vectors,
     nothing_registered,
+    tell_once,
 )
 
 #: Records that an exact search compares with at a time.
@@ -92,7 +93,11 @@ def find_approximately(
 ) -> list[list[Hit]]:
     """Compare with the neighbours that the index names; arguments as for :func:`find_exactly`.
 
-    Distances are exact. ``k`` is 20 when it is ``None``; where it is very large, all are compared.
+    Distances are exact. ``k`` is 20 when it is ``None``; where it is very large, all are compared,
+    and also where there is an index that cannot be asked, which is told.
+
+    Raises:
+        EmptyDatasource: there are no such records, or no index where it is the caller's to build.
     """
     if k is not None and k > _MOST:
         return find_exactly(database, criteria, probes, metric, limit, k)
@@ -100,7 +105,28 @@ def find_approximately(
     if dimensions is None:
         raise nothing_registered(criteria, "search")
     check_length(probes, dimensions)
-    wanted = asked = _NEIGHBOURS if k is None else k
+    wanted = _NEIGHBOURS if k is None else k
+    expected: tuple[type[Exception], ...] = (DeepFaceError, *database.driver_errors)
+    try:
+        return _find_by_index(database, criteria, probes, metric, limit, wanted)
+    except EmptyDatasource:
+        raise
+    except expected as error:
+        try:
+            found = find_exactly(database, criteria, probes, metric, limit, wanted)
+        except Exception:  # it is not the index that fails
+            raise error from None
+        tell_once(
+            f"The index for {criteria} cannot be asked, so search_method='ann' compared with every "
+            f"record: {database.reason(error)}. Mend that, or call build_index"
+        )
+        return found
+
+
+def _find_by_index(
+    database: Database, criteria: Criteria, probes: Vectors, metric: str, limit: float, wanted: int
+) -> list[list[Hit]]:
+    asked = wanted
     found: list[list[Hit]] = [[] for _ in probes]
     pending = list(range(len(probes))) if wanted else []
     rows: dict[Id, int] = {}
@@ -112,7 +138,7 @@ def find_approximately(
         for number, own in zip(pending, named, strict=True):
             kept = [rows[id_] for id_ in own if id_ in rows][:wanted]
             records = ((page.ids[row], page.names[row], page.embeddings[row]) for row in kept)
-            found[number] = _closest(_hits(probes[number], records, metric, limit), k)
+            found[number] = _closest(_hits(probes[number], records, metric, limit), wanted)
             # The index may name records that were deleted since: there are others to ask for.
             if len(kept) < wanted and len(own) == asked:
                 again.append(number)

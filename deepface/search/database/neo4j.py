@@ -30,6 +30,7 @@ from deepface.search.database.base import (
     Vectors,
     name_of,
     storable,
+    tell_once,
 )
 
 #: Seconds to wait for a server that does not answer.
@@ -115,27 +116,37 @@ class Neo4j(Database):
                 self._transaction = None
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        """See the base class. The schema changes in a transaction of its own."""
-        label = _label(criteria)
-        with self._driver.session(database=self._database) as session:
-            for statement in self.schema(label, criteria, dimensions):
-                session.run(statement).consume()
-
-    @staticmethod
-    def schema(label: str, criteria: Criteria, dimensions: int) -> list[str]:
-        """Statements that make what is missing, under the published names; the last makes the index
-        of vectors.
+        """See the base class; the published names. An account that may not change the schema can
+        use what there is.
         """
-        metric = "cosine" if criteria.l2_normalized else "euclidean"
-        return [
-            f"CREATE CONSTRAINT {label}_unique IF NOT EXISTS FOR (n:{label}) "
-            "REQUIRE (n.face_hash, n.embedding_hash) IS UNIQUE",
-            f"CREATE CONSTRAINT {label}_face_key IF NOT EXISTS FOR (n:{label}) "
-            "REQUIRE n.face_key IS UNIQUE",
+        label = _label(criteria)
+        try:
+            self._change_schema(
+                f"CREATE CONSTRAINT {label}_unique IF NOT EXISTS FOR (n:{label}) "
+                "REQUIRE (n.face_hash, n.embedding_hash) IS UNIQUE",
+                f"CREATE CONSTRAINT {label}_face_key IF NOT EXISTS FOR (n:{label}) "
+                "REQUIRE n.face_key IS UNIQUE",
+            )
+        except Forbidden as error:
+            tell_once(
+                f"Without the constraint {label}_face_key two processes that register a face at "
+                f"the same moment store it twice: {self.reason(error)}"
+            )
+        self.try_index(criteria, dimensions)
+
+    def make_index(self, criteria: Criteria, dimensions: int) -> None:
+        label, metric = _label(criteria), "cosine" if criteria.l2_normalized else "euclidean"
+        self._change_schema(
             f"CREATE VECTOR INDEX {label}_embedding_idx IF NOT EXISTS FOR (n:{label}) "
             f"ON (n.embedding) OPTIONS {{indexConfig: {{`vector.dimensions`: {dimensions}, "
             f"`vector.similarity_function`: '{metric}'}}}}",
-        ]
+        )
+
+    def _change_schema(self, *statements: str) -> None:
+        """In transactions of their own, as it must be."""
+        with self._driver.session(database=self._database) as session:
+            for statement in statements:
+                session.run(statement).consume()
 
     @staticmethod
     def index_name(label: str) -> str:

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 from packaging.version import Version
+from psycopg.errors import InsufficientPrivilege
 
-from deepface.logger import get_logger
+from deepface.errors import DatabaseError
 from deepface.matching.ranking import ROUNDING, key_limit
-from deepface.search.database.base import PAGE, Criteria, Id, Page, Vectors
+from deepface.search.database.base import PAGE, Criteria, Database, Id, Page, Vectors
 from deepface.search.database.postgres import Postgres
 from deepface.search.database.sql import CRITERIA, values_of
 from deepface.search.index import SEARCH_EFFORT
@@ -65,19 +66,25 @@ class PgVector(Postgres):
                 UNIQUE (face_hash, embedding_hash)
             )"""
         )
-        self._make_index(criteria, dimensions)
+        self.try_index(criteria, dimensions)
 
-    def _make_index(self, criteria: Criteria, dimensions: int) -> None:
+    def make_index(self, criteria: Criteria, dimensions: int) -> None:
         expression = self._indexed(dimensions)
         if expression is None:
-            return
+            raise DatabaseError(
+                f"vectors of {dimensions:,} numbers need pgvector 0.7, but the server has "
+                f"{self._extension()}: ALTER EXTENSION vector UPDATE"
+            )
         table = self.table(criteria)
         name, operators = ("cosine", "cosine") if criteria.l2_normalized else ("euclidean", "l2")
         kind = "vector" if expression == "embedding" else "halfvec"
-        self.run(
-            f"CREATE INDEX IF NOT EXISTS {table}_{name}_idx ON {table} "
-            f"USING hnsw (({expression}) {kind}_{operators}_ops)"
-        )
+        if self.has_table(f"{table}_{name}_idx"):
+            return  # before asking for the right
+        with self._connection.transaction():  # a part of the one that is open
+            self.run(
+                f"CREATE INDEX {table}_{name}_idx ON {table} "
+                f"USING hnsw (({expression}) {kind}_{operators}_ops)"
+            )
 
     def _indexed(self, dimensions: int, vector: str = "embedding") -> str | None:
         """What of a vector is indexed; ``None`` where that cannot be."""
@@ -181,19 +188,20 @@ class PgVector(Postgres):
         return self._pages_where(criteria, size, condition=condition, values=values)
 
     def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
-        """See the base class: makes the index that tables of earlier versions lack."""
-        page = next(self.pages(criteria, 1), None)
-        if page is not None:
-            with self.writing():
-                self._make_index(criteria, page.embeddings.shape[1])
-        get_logger().info("pgvector keeps its indexes itself: there is nothing else to build")
+        """See the base class of all: unlike its own, this index is the server's."""
+        Database.build_index(self, criteria, max_neighbors_per_node, size)
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
         found = super().explain(error, details)
-        if '"vector"' in str(error) and "extension" in str(error):
-            return type(found)(
-                f"the server lacks the extension pgvector: install it there (e.g. the package "
-                f"postgresql-17-pgvector), or use database_type='postgres'. ({error})"
+        if '"vector"' not in str(error) or "extension" not in str(error):
+            return found
+        if isinstance(error, InsufficientPrivilege):
+            return DatabaseError(
+                "the PostgreSQL user may not add the extension pgvector to this database: let an "
+                f"administrator run CREATE EXTENSION vector in it, once. ({found})"
             )
-        return found
+        return DatabaseError(
+            "the server lacks the extension pgvector: install it there (e.g. the package "
+            f"postgresql-17-pgvector), or use database_type='postgres'. ({found})"
+        )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from psycopg import pq
 from psycopg.adapt import Dumper, Loader
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import tuple_row
 
 from deepface.errors import DatabaseError
@@ -120,6 +121,10 @@ class Postgres(SqlDatabase):
             return DatabaseError(
                 f"PostgreSQL refused the user or the password. Check connection_details or "
                 f"DEEPFACE_POSTGRES_URI. ({text})"
+            )
+        if isinstance(error, InsufficientPrivilege):
+            return DatabaseError(
+                f"PostgreSQL: the user may not do this; ask for the right. ({text})"
             )
         if isinstance(error, psycopg.OperationalError):
             return DatabaseError(

@@ -56,6 +56,8 @@ class Redis(IndexedDatabase):
         where = "connection_details or DEEPFACE_REDIS_URI"
         if isinstance(error, redis.AuthenticationError):
             return DatabaseError(f"Redis refused the user or the password. Check {where}.")
+        if isinstance(error, redis.exceptions.NoPermissionError):
+            return DatabaseError(f"Redis: the user may not do this; ask for the right. ({error})")
         if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
             return DatabaseError(
                 f"Redis cannot be reached: is the server running, and is the address in {where} "

@@ -113,13 +113,14 @@ def open_database(
     if connection is None and details is not None:
         _check_details(details)
     adapter = _adapter(database_type)
+    given = details if connection is None else connection
     database: Database | None = None
     try:
         database = _opened(database_type, adapter, details, connection)
+        database.given = given
         yield database
     except adapter.driver_errors as error:
-        place = details if connection is None else connection
-        raise adapter.explain(error, place) from None
+        raise adapter.explain(error, given) from None
     except OSError as error:
         raise DatabaseError(
             f"the database {database_type!r} cannot be used: {error.filename or 'its place'}: "

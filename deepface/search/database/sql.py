@@ -84,10 +84,16 @@ class SqlDatabase(IndexedDatabase):
         return "embeddings"
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        """See the base class. An account that may not create tables can use those there are."""
-        for name, statement in self.tables.items():
+        self.make_tables(["embeddings"])
+
+    def prepare_index(self) -> None:
+        self.make_tables(list(self.tables))
+
+    def make_tables(self, names: Sequence[str]) -> None:
+        """Make those that are missing: an account that may make none can use what there is."""
+        for name in names:
             if not self.has_table(name):
-                self.run(statement)
+                self.run(self.tables[name])
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         for record in records:

@@ -21,8 +21,8 @@ from deepface.search.database.sql import SqlDatabase
 
 #: Seconds to wait for another process that writes.
 _PATIENCE = 60
-_TABLES = (
-    """CREATE TABLE IF NOT EXISTS embeddings (
+_TABLES = {
+    "embeddings": """CREATE TABLE embeddings (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         img_name TEXT NOT NULL,
         model_name TEXT NOT NULL,
@@ -37,7 +37,7 @@ _TABLES = (
         face BLOB NOT NULL,
         UNIQUE (face_hash, embedding_hash)
     )""",
-    """CREATE TABLE IF NOT EXISTS embeddings_index (
+    "embeddings_index": """CREATE TABLE embeddings_index (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         model_name TEXT,
         detector_backend TEXT,
@@ -48,15 +48,15 @@ _TABLES = (
         updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
         UNIQUE (model_name, detector_backend, align, l2_normalized)
     )""",
-    """CREATE TABLE IF NOT EXISTS embeddings_index_parts (
+    "embeddings_index_parts": """CREATE TABLE embeddings_index_parts (
         version TEXT NOT NULL,
         part INTEGER NOT NULL,
         data BLOB NOT NULL,
         PRIMARY KEY (version, part)
     )""",
-    """CREATE INDEX IF NOT EXISTS embeddings_criteria
-        ON embeddings (model_name, detector_backend, aligned, l2_normalized)""",
-)
+}
+_INDEX = """CREATE INDEX IF NOT EXISTS embeddings_criteria
+    ON embeddings (model_name, detector_backend, aligned, l2_normalized)"""
 _told: set[str] = set()
 
 
@@ -74,6 +74,7 @@ class SQLite(SqlDatabase):
         connection: a ``sqlite3.Connection`` of the caller's.
     """
 
+    tables: ClassVar[dict[str, str]] = _TABLES
     driver_errors: ClassVar[tuple[type[Exception], ...]] = (sqlite3.Error,)
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
@@ -132,8 +133,8 @@ class SQLite(SqlDatabase):
         )
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        for statement in _TABLES:
-            self.run(statement)
+        super().prepare(criteria, dimensions)
+        self.run(_INDEX)
 
     def place(self) -> str:
         return str(self.run("PRAGMA database_list")[0][2])

@@ -25,7 +25,6 @@ from weaviate.exceptions import (
 )
 
 from deepface.errors import DatabaseError
-from deepface.logger import get_logger
 from deepface.search.database.base import (
     PAGE,
     Criteria,
@@ -256,9 +255,6 @@ class Weaviate(Database):
             for query in queries
         ]
         return [[str(found.uuid) for found in answer.objects] for answer in answers]
-
-    def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
-        get_logger().info("Weaviate keeps its indexes itself: there is nothing to build")
 
 
 def _name(criteria: Criteria) -> str:

@@ -86,15 +86,12 @@ def neo4j_server(arcadedb: ArcadeDB, monkeypatch: pytest.MonkeyPatch) -> str:
 
     But for the statement that makes an index of vectors: that is its own.
     """
-    from deepface.search.database.neo4j import Neo4j
+    from deepface.search.database.neo4j import Neo4j, _label
 
-    published = Neo4j.schema
+    def make_index(_: Neo4j, criteria: Criteria, dimensions: int) -> None:
+        arcadedb.make_index(_label(criteria), dimensions, cosine=criteria.l2_normalized)
 
-    def schema(label: str, criteria: Criteria, dimensions: int) -> list[str]:
-        arcadedb.make_index(label, dimensions, cosine=criteria.l2_normalized)
-        return published(label, criteria, dimensions)[:-1]
-
-    monkeypatch.setattr(Neo4j, "schema", staticmethod(schema))
+    monkeypatch.setattr(Neo4j, "make_index", make_index)
     monkeypatch.setattr(Neo4j, "index_name", "{}[embedding]".format)
     arcadedb.clear()
     return arcadedb.address

@@ -210,6 +210,7 @@ def test_the_largest_part_of_an_index_is_stored(indexed_opener: Opener) -> None:
         database.insert(CRITERIA, records(1))
         for version in ("first", "second"):
             with database.writing():
+                database.prepare_index()
                 database.store_index_part(version, 0, part)
                 database.store_index_part(version, 1, b"x")
                 database.set_index_data(CRITERIA, PARTS + version.encode())
