@@ -182,10 +182,10 @@ class DbApiDatabase(SqlDatabase):
         super().prepare(criteria, dimensions)
         self.run(self.dialect.lock)
 
-    def make_tables(self, names: Sequence[str]) -> None:
+    def make_tables(self) -> None:
         """See the base class. Others may make the same tables at the same moment."""
         try:
-            super().make_tables(names)
+            super().make_tables()
         except self.driver_errors:
-            if not all(map(self.has_table, names)):
+            if not all(map(self.has_table, self.tables)):
                 raise

@@ -155,8 +155,8 @@ class MySQL(SqlDatabase):
             )
         )
 
-    def make_tables(self, names: Sequence[str]) -> None:
-        missing = [name for name in names if not self.has_table(name)]
+    def make_tables(self) -> None:
+        missing = [name for name in self.tables if not self.has_table(name)]
         if missing and not self._commits:
             raise DatabaseError(
                 f"the tables {', '.join(missing)} are missing, and to make them would end the "

@@ -84,16 +84,18 @@ class SqlDatabase(IndexedDatabase):
         return "embeddings"
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        self.make_tables(["embeddings"])
+        """See the base class. An account that may make no tables can use those there are."""
+        if not self.has_table("embeddings"):
+            self.make_tables()
 
     def prepare_index(self) -> None:
-        self.make_tables(list(self.tables))
+        self.make_tables()
 
-    def make_tables(self, names: Sequence[str]) -> None:
-        """Make those that are missing: an account that may make none can use what there is."""
-        for name in names:
+    def make_tables(self) -> None:
+        """Make those that are missing."""
+        for name, statement in self.tables.items():
             if not self.has_table(name):
-                self.run(self.tables[name])
+                self.run(statement)
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         for record in records:

@@ -187,6 +187,7 @@ def test_users_of_postgres_who_may_make_nothing(
     uri = details_of(kind, request, tmp_path)
     with open_database(kind, uri) as database:
         database.insert(CRITERIA, records(30))
+        database.run("DROP TABLE IF EXISTS embeddings_index_parts")  # type: ignore[attr-defined]
     schema, grants = f"test_{kind}", []
     for what in ("ALL TABLES", "ALL SEQUENCES"):
         grants.append(f"GRANT ALL ON {what} IN SCHEMA {schema} TO limited")
@@ -221,6 +222,7 @@ def test_a_user_of_mysql_who_may_make_nothing(
     uri = details_of("mysql", request, tmp_path)
     with open_database("mysql", uri) as database:
         database.insert(CRITERIA, records(30))
+        database.run("DROP TABLE embeddings_index_parts")  # type: ignore[attr-defined]
         database.run("CREATE OR REPLACE USER limited@'%%' IDENTIFIED BY 'limited'")  # type: ignore[attr-defined]
         database.run("GRANT SELECT, INSERT, UPDATE, DELETE ON test.* TO limited@'%%'")  # type: ignore[attr-defined]
     limited = uri.replace(uri.split("://")[1].split("@")[0], "limited:limited")
