@@ -36,29 +36,34 @@ def sequence(draw: Draw, width: int, height: int) -> bytes:
         bits += f"{value:0{count}b}"
         return value
 
+    all_of_it = draw(st.booleans())
+
+    def flag() -> int:
+        return put(1, 1 if all_of_it else None)
+
     put(4)
-    if put(1):
+    if put(1, 0 if all_of_it else None):
         put(5)
     else:
         delay = 0
-        if put(1):
+        if flag():
             put(64)
-            if put(1):
+            if flag():
                 zeros = draw(st.integers(0, 31))
                 put(zeros + 1, 1)
                 if zeros:
                     put(zeros)
-            if put(1):
+            if flag():
                 delay = put(5) + 1
                 put(42)
-        has_delays = put(1)
+        has_delays = flag()
         for _ in range(put(5, draw(st.integers(0, 3))) + 1):
             put(12)
             if put(5, draw(st.integers(6, 9) | st.integers(0, 31))) > 7:
                 put(1)
-            if delay and put(1):
+            if delay and flag():
                 put(2 * delay + 1)
-            if has_delays and put(1):
+            if has_delays and flag():
                 put(4)
     lengths = [draw(st.integers(side.bit_length(), 16)) for side in (width, height)]
     for length in lengths:
