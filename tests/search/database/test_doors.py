@@ -58,7 +58,7 @@ def test_names_through_every_door(place: dict[str, Any]) -> None:
         assert told == {"inserted": len(pictures)}
         with client_of(**place) as client:
             if door == "commands":
-                (rows,) = lines(run("list-faces", *words))
+                rows: list[dict[str, Any]] = json.loads(run("list-faces", *words).stdout)
                 assert sorted(row["img_name"] for row in rows) == listed()
             elif door == "service":
                 rows = client.get("/faces", params=SAME).json()["results"]
