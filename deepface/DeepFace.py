@@ -134,8 +134,8 @@ def extract_faces(
         border: width of the black border that ``align=True`` puts around a picture before
             detection, as a fraction of its height and width. 0.5 gives the published library's
             boxes; 0 finds small faces better and is faster.
-        min_face_size: faces smaller than this many pixels are not needed; detectors that have
-            this option then do less work.
+        min_face_size: faces smaller than this many pixels are not needed, which saves RetinaFace's
+            detectors work. The other detectors refuse it.
         batch_size: most pictures per step; by default 32, and on CUDA what fits. It changes speed
             and memory, never the result.
         decode: ``"device"`` decodes JPEG files on the device and leaves the pictures there;

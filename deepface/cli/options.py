@@ -123,7 +123,7 @@ _OPTIONS: dict[str, tuple[click.ParamType[Any], str]] = {
         "Width of the black border around a picture before detection, as a fraction of its size; "
         "0 is faster and finds small faces better. [default: 0.5]",
     ),
-    "min_face_size": (_INTEGER, "Faces below so many pixels are not needed."),
+    "min_face_size": (_INTEGER, "Faces below so many pixels are not needed (RetinaFace)."),
     "max_faces": (_POSITIVE, "Only so many faces per picture, the largest first."),
     "anti_spoofing": (Switch(), "Judge whether each face is real. [default: false]"),
     "color_face": (Maybe(click.Choice(["rgb", "bgr", "gray"])), "gray: cut out faces in grey."),

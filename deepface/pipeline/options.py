@@ -60,7 +60,7 @@ class Options:
         expand_percentage: enlarge each box by so many percent.
         border: width of the black border that alignment puts around a picture before detection,
             as a fraction of its height and width.
-        min_face_size: faces below so many pixels are not needed.
+        min_face_size: faces below so many pixels are not needed; taken by RetinaFace's detectors.
         max_faces: only so many faces per picture, the largest first.
         normalization: how pixel values are scaled for the recognition model.
         l2_normalize: scale each vector to length 1.
