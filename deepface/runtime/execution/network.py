@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,10 @@ from deepface.runtime.execution.tf32 import exact_float32, tensor_float32
 
 #: Just below the largest block that glibc's allocator adapts to.
 _LARGEST_KEPT = 32 * 2**20 - 2**16
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    # A forked child has none of its parent's threads, and OpenMP would wait for them for ever.
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -139,3 +140,22 @@ def test_large_maps_are_not_mapped_anew_at_every_call() -> None:
         [sys.executable, "-c", _WHERE], capture_output=True, check=True, text=True
     )
     assert found.stdout.strip() == "True"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked on Windows")
+def test_a_forked_child_does_not_wait_for_its_parents_threads() -> None:
+    """As ``multiprocessing`` does it on Linux, after the parent has run networks."""
+    script = """
+import os, signal
+import torch
+from deepface.runtime.execution.network import Network
+torch.set_num_threads(2)
+network = Network(torch.nn.Conv2d(16, 16, 3), "cpu")
+pictures = torch.ones(4, 16, 64, 64)
+expected = network(pictures)
+if (child := os.fork()) == 0:
+    signal.alarm(60)  # which ends it where it waits
+    os._exit(0 if torch.allclose(network(pictures), expected, atol=1e-5) else 1)
+raise SystemExit(os.waitpid(child, 0)[1])
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=240).returncode == 0
