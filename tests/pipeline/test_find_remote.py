@@ -224,6 +224,15 @@ def test_passwords_are_not_kept(store: Store, tmp_path: Path) -> None:
     assert "wrong123" not in str(caught.value)
 
 
+def test_a_wrong_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: StandIn) -> None:
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path / "home"))
+    ftp = Ftp(tmp_path / "ftp", monkeypatch)
+    monkeypatch.setenv("DEEPFACE_FTP_PASSWORD", "wrong")
+    with pytest.raises(PathNotFound, match=r"530.*Check .*DEEPFACE_FTP_PASSWORD"):
+        find(picture(0), ftp.url)
+    ftp.close()
+
+
 def test_an_address_of_a_file(store: Store) -> None:
     with pytest.raises(DeepFaceError, match=r"0\.png is a file"):
         find(picture(0), f"{store.url}/0.png")

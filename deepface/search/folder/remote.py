@@ -134,9 +134,13 @@ class RemoteFolder:
         return RemoteFile(files, root + identity.removeprefix(self.name))
 
     def _unreachable(self, error: Exception) -> DeepFaceError:
+        rights = "those that the store's own tools take"
+        if self._scheme == "ftp":
+            rights = "DEEPFACE_FTP_USER and DEEPFACE_FTP_PASSWORD"
         return PathNotFound(
-            f"Passed path {self.name} does not exist or cannot be reached: {reason_of(error)}. "
-            "Nothing of what is known of it is lost."
+            f"Passed path {self.name} does not exist or cannot be reached: "
+            f"{reason_of(error).rstrip('.')}. Nothing of what is known of it is lost. Check the "
+            f"address, and user and password: {rights}."
         )
 
 
