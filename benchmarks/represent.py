@@ -58,7 +58,7 @@ MODELS = (
 )
 ENGINES = ("onnx", "pytorch", "tensorflow")
 OUR_PYTORCH, OUR_ONNX = "ours, PyTorch", "ours, ONNX Runtime"
-OUR_ENGINES = {OUR_PYTORCH: "pytorch", OUR_ONNX: "onnx"}
+OUR_ENGINES = {OUR_PYTORCH: "pytorch", OUR_ONNX: None}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
             if args.stand_ins:
                 weights = Path(home, ".deepface", "weights")
                 weights.mkdir(parents=True)
-                onnx = args.both_engines or (bool(args.published) and "onnx" in args.engines)
+                onnx = bool(args.published) and "onnx" in args.engines
                 write_recognition(args.stand_ins, model, weights, onnx)
                 os.environ["DEEPFACE_HOME"] = home
                 report.note(f"{model}: stand-in weights")
@@ -183,8 +183,10 @@ def _prepare(
             arguments["precision"] = precisions[name]
         # The published library finds faces picture by picture in a list, too.
         loops = job["function"] == "represent" and name.startswith("published")
-        batch = None if loops else job["batch"]
-        worker.send("prepare", **(job | {"batch": batch}), arguments=arguments, warmup=1)
+        asked = job | {"batch": None if loops else job["batch"]}
+        if name == OUR_ONNX:  # the network as it is exported, not a published file
+            asked["exported"] = model
+        worker.send("prepare", **asked, arguments=arguments, warmup=1)
     for name in list(workers):
         try:
             workers[name].answer()

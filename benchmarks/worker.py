@@ -170,6 +170,7 @@ class Job:
             ``"forward"`` maybe this library's ``precision``.
         warmup: how many of the pictures are run through beforehand.
         clock: take the networks' time of a stream; the device is waited for around each step then.
+        exported: a model of this library that runs in ONNX Runtime, whatever its table says.
     """
 
     def __init__(
@@ -181,7 +182,12 @@ class Job:
         arguments: dict[str, Any],
         warmup: int,
         clock: bool = True,
+        exported: str | None = None,
     ) -> None:
+        if exported is not None:
+            from deepface.runtime.execution.engine_table import ENGINES
+
+            ENGINES[exported] = "onnxruntime"
         self.batch = batch
         self.clock: NetworkClock | None = None
         self.find: Callable[[list[Any]], int]
