@@ -104,7 +104,10 @@ class FacePipeline(Options):
     def items(
         self, batch: Batch, on_error: OnError = "raise", return_image: bool = False
     ) -> Iterator[StreamItem]:
-        """One item per picture of a batch, as :meth:`stream` gives them; nothing is opened up."""
+        """One item per picture of ``open_batch``, in its order, as :meth:`stream` gives them.
+
+        A path that names a folder or a video is a picture that cannot be read.
+        """
         with closing(self.pictures(batch, "yield")) as pictures:
             describe = partial(self._item, single=batch.single, return_image=return_image)
             items = map(describe, pictures)

@@ -21,6 +21,8 @@ from deepface.runtime.execution.fusion import fused
 from deepface.runtime.execution.winograd import WinogradConv2d, pays, tiles
 from deepface.types import Pixels
 
+#: Tiles of a map that are multiplied at a time: of the largest a quarter, of all others all.
+_BLOCK = 196
 #: Height and width of a face.
 _SIDE = 224
 #: Channels and depth of the five groups of 3x3 convolutions; each ends in a 2x2 max pooling.
@@ -80,7 +82,8 @@ class VggTrunk(nn.Module):
                 assert isinstance(conv, nn.Conv2d) and conv.bias is not None
                 step: nn.Module
                 if pays(conv, side, side):
-                    step = WinogradConv2d(conv.weight, conv.bias, min(tiles(side) ** 2, 196))
+                    block = min(tiles(side) ** 2, _BLOCK)
+                    step = WinogradConv2d(conv.weight, conv.bias, block)
                 else:
                     step = fused(conv, slope=0).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
                     step.pack((1, conv.in_channels, side, side))

@@ -10,6 +10,7 @@ float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -199,16 +200,17 @@ class WinogradWhereItPays(nn.Module):
     def __init__(self, direct: FusedConv2d) -> None:
         super().__init__()
         self.direct = direct
-        self._winograd: WinogradConv2d | None = None
+
+    @cached_property  # a module that is set as an attribute is not there for a moment
+    def _winograd(self) -> WinogradConv2d:
+        conv = self.direct
+        return WinogradConv2d(conv.unpacked(), conv.bias, BLOCK, conv.activate_)
 
     def forward(self, x: Tensor) -> Tensor:
         """What the convolution gives for ``x``."""
         count = tiles(x.shape[2]) * tiles(x.shape[3])
         if -count % BLOCK > _EMPTY * (count + -count % BLOCK):
             return self.direct(x)  # type: ignore[no-any-return]
-        if self._winograd is None:
-            conv = self.direct
-            self._winograd = WinogradConv2d(conv.unpacked(), conv.bias, BLOCK, conv.activate_)
         return self._winograd(x)  # type: ignore[no-any-return]
 
 

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -36,7 +36,6 @@ PORTION = 500
 _HIGHEST_ID = 2**63 - 1
 #: Characters in the name of a table: PostgreSQL takes 63, also for an index with a longer name.
 _LONGEST_NAME = 61
-_told: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -427,11 +426,10 @@ def portions(values: Sequence[Any]) -> Iterator[list[Any]]:
         yield list(values[start : start + PORTION])
 
 
+@lru_cache(maxsize=256)
 def tell_once(text: str) -> None:
     """Warn, but of the same thing only once per process."""
-    if text not in _told:
-        _told.add(text)
-        get_logger().warning("%s", text)
+    get_logger().warning("%s", text)
 
 
 def name_of(value: Any) -> str:

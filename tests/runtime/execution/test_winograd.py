@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from deepface.recognition.vgg_face import VggTrunk
-from deepface.runtime.execution import fusion
+from deepface.runtime.execution import fusion, winograd
 from deepface.runtime.execution.winograd import (
     WinogradConv2d,
     WinogradWhereItPays,
@@ -16,6 +16,7 @@ from deepface.runtime.execution.winograd import (
     tiles,
     with_winograd,
 )
+from tests.interleaved import at_once
 
 pytestmark = pytest.mark.skipif(
     not fusion.onednn_operators_exist(), reason="needs a PyTorch with oneDNN"
@@ -103,6 +104,19 @@ def test_maps_of_any_size(slope: float | str | None, packed: bool) -> None:
         assert torch.equal(layer(x[1:]), found[1:])
         count = -(-size[0] // 4) * -(-size[1] // 4)
         assert torch.equal(found, plain) is (count < 0.8 * 64 * math.ceil(count / 64))
+
+
+def test_the_first_large_maps_of_threads_at_once() -> None:
+    layer = WinogradWhereItPays(fusion.fused(nn.Conv2d(128, 128, 3, padding=1), slope=0))
+    x = torch.randn(1, 128, 32, 32).to(memory_format=torch.channels_last)
+    found: dict[int, torch.Tensor] = {}
+
+    def run(number: int) -> None:
+        with torch.inference_mode():
+            found[number] = layer(x)
+
+    at_once(run, winograd, torch.nn.modules.module, threads=4)
+    assert all(torch.equal(one, found[0]) for one in found.values())
 
 
 def test_which_convolutions_of_a_network_change() -> None:

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from deepface.errors import DatabaseError, DimensionMismatchError, MissingPackageError
-from deepface.search.database import base
-from deepface.search.database.base import Criteria, Database
+from deepface.search.database.base import Criteria, Database, tell_once
 from deepface.search.database.indexed import IndexedDatabase
 from deepface.search.database.nearest import Hit, find_approximately, find_exactly
 from deepface.search.database.pgvector import PgVector
@@ -29,9 +28,9 @@ QUERIES = np.array([record.embedding for record in records(3, seed=9)])
 
 
 @pytest.fixture(autouse=True)
-def told(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Any:
+def told(caplog: pytest.LogCaptureFixture) -> Any:
     """What was told in this test."""
-    monkeypatch.setattr(base, "_told", set())
+    tell_once.cache_clear()
     return lambda: [line.getMessage() for line in caplog.records if line.levelname == "WARNING"]
 
 
@@ -64,7 +63,7 @@ def test_an_index_that_cannot_be_asked(
     with opener() as database:
         database.insert(CRITERIA, records(30))
         for error in failures(database):
-            monkeypatch.setattr(base, "_told", set())
+            tell_once.cache_clear()
             before = len(told())
             monkeypatch.setattr(database, "neighbours", failing(error))
             assert by_index(database) == by_index(database) == exactly(database)
