@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest import mock
 
 from benchmarks.arguments import (
     add_output,
@@ -111,12 +112,17 @@ def _trace(detector: Any, images: list[Any], rounds: int, device: str) -> list[d
 
 @contextmanager
 def network_ranges() -> Iterator[None]:
-    """Mark each forward pass in the trace; modules inside a module belong to its pass."""
+    """Mark each forward pass in the trace; modules inside a module belong to its pass.
+
+    So do CUDA graphs, which are replayed without a call of a module.
+    """
     from torch.nn.modules.module import (
         register_module_forward_hook,
         register_module_forward_pre_hook,
     )
     from torch.profiler import record_function
+
+    from deepface.runtime.execution.cuda_graphs import Passes
 
     running: list[ExitStack] = []  # the outermost module first; only it is marked
 
@@ -128,7 +134,16 @@ def network_ranges() -> Iterator[None]:
     def leave(*_: Any) -> None:
         running.pop().close()
 
+    def marked(passes: Passes, x: Any) -> Any:
+        enter()
+        try:
+            return passed(passes, x)
+        finally:
+            leave()
+
+    passed = Passes.__call__
     with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(Passes, "__call__", marked))
         stack.callback(register_module_forward_pre_hook(enter).remove)
         stack.callback(register_module_forward_hook(leave).remove)
         yield

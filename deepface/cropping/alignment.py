@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.detection.canvas import cut
+from deepface.images.turn import turned_part
 from deepface.types import FacialAreaRegion, Point
 
 Array = NDArray[Any]
@@ -142,7 +143,11 @@ def aligned_crop(img: Array, region: FacialAreaRegion) -> Array:
     """
     box = (region.x, region.y, region.w, region.h)
     sub, relative_x, relative_y = extract_sub_image(img, box)
-    rotated, angle = align_img_wrt_eyes(sub, region.left_eye, region.right_eye)
+    size = (sub.shape[0], sub.shape[1])
+    rotation, angle = rotation_wrt_eyes(size, region.left_eye, region.right_eye)
     corners = (relative_x, relative_y, relative_x + region.w, relative_y + region.h)
-    x1, y1, x2, y2 = project_facial_area(corners, angle, (sub.shape[0], sub.shape[1]))
-    return rotated[y1:y2, x1:x2]
+    x1, y1, x2, y2 = project_facial_area(corners, angle, size)
+    if rotation is None:
+        return sub[y1:y2, x1:x2]
+    # The sub-image has four times the pixels: of turning one with all of it most would be wasted.
+    return turned_part(sub, rotation, x1, y1, x2, y2)

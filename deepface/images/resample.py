@@ -21,6 +21,7 @@ from torch._utils import _flatten_dense_tensors
 
 from deepface.images import operators
 from deepface.images.operators import CUBIC_ONE, OUTSIDE, PLACES
+from deepface.images.turn import inverse
 from deepface.runtime.execution.kernels import tried
 from deepface.runtime.execution.streams import kept
 from deepface.runtime.execution.transfer import uploaded
@@ -277,7 +278,7 @@ def _turn_tables(
     facts, matrices, counts = uploaded(
         [
             _facts(pixels, turns, areas.cumsum() - areas),
-            *(np.array([_inverse(turn.matrix) for turn in turns]), areas),
+            *(np.array([inverse(turn.matrix) for turn in turns]), areas),
         ],
         pixels.device,
     )
@@ -307,15 +308,6 @@ def _facts(
             )
         )
     return np.array(rows, np.int64)
-
-
-def _inverse(matrix: NDArray[np.float64]) -> list[float]:
-    """From the result to the picture, step by step as OpenCV inverts."""
-    (a, b, x), (c, d, y) = matrix.tolist()
-    scale = a * d - b * c
-    scale = 1 / scale if scale else 0.0
-    a, b, c, d = d * scale, b * -scale, c * -scale, a * scale
-    return [a, b, -a * x - b * y, c, d, -c * x - d * y]
 
 
 @cache

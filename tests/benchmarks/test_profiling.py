@@ -1,6 +1,11 @@
 from typing import Any
 
-from benchmarks.profiling import shares
+import pytest
+import torch
+from torch import nn
+
+from benchmarks.profiling import network_ranges, shares
+from deepface.runtime.execution.cuda_graphs import Passes
 
 
 def event(cat: str, name: str, ts: float, dur: float, **args: Any) -> dict[str, Any]:
@@ -48,3 +53,14 @@ def test_without_a_gpu_the_forward_passes_count() -> None:
     found = shares(trace)
     assert found["wall_ms"] == 1.0
     assert found["network_of_wall"] == 0.75
+
+
+def test_a_pass_is_marked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a graph no module is called, of another pass one is, inside it."""
+    monkeypatch.setenv("DEEPFACE_CUDA_GRAPHS", "0")
+    passes = Passes(nn.Sequential(nn.Conv2d(1, 2, 3)), torch.contiguous_format, torch.float32)
+    with torch.profiler.profile() as profiler, network_ranges():
+        passes(torch.zeros(1, 1, 5, 5))
+        nn.Conv2d(1, 2, 3)(torch.zeros(1, 1, 5, 5))
+    names = [event.name for event in profiler.events() or []]
+    assert names.count("benchmarks: network") == 2

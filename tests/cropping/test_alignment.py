@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from deepface.cropping import alignment
 from deepface.cropping.faces import extract_face
 from deepface.detection.canvas import cut
-from deepface.types import FacialAreaRegion
+from deepface.types import FacialAreaRegion, Point
 from tests.data import golden
 
 PICTURE = np.random.default_rng(7).integers(1, 256, (60, 80, 3)).astype(np.uint8)
@@ -125,3 +125,27 @@ def test_rotation_levels_the_eyes() -> None:
     right = np.argwhere(rotated[:, :, 1] > 128).mean(0)
     assert angle > 0
     assert left[0] == pytest.approx(right[0], abs=0.5)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@given(
+    box=st.tuples(*[st.integers(-40, 90)] * 2, *[st.integers(0, 70)] * 2),
+    eyes=st.tuples(*[st.tuples(st.integers(-20, 100), st.integers(-20, 100))] * 2),
+    channels=st.sampled_from([1, 3]),
+)
+def test_a_crop_is_cut_out_of_the_whole_turned_part(
+    dtype: type, box: tuple[int, ...], eyes: tuple[Point, Point], channels: int
+) -> None:
+    """Bit for bit, although only the crop's own pixels are turned."""
+    x, y, w, h = box
+    picture: Any = PICTURE[..., :channels].astype(dtype)
+    region = FacialAreaRegion(x, y, w, h, left_eye=eyes[0], right_eye=eyes[1])
+    found = alignment.aligned_crop(picture, region)
+    sub, rx, ry = alignment.extract_sub_image(picture, (x, y, w, h))
+    rotated, angle = alignment.align_img_wrt_eyes(sub, region.left_eye, region.right_eye)
+    x1, y1, x2, y2 = alignment.project_facial_area(
+        (rx, ry, rx + w, ry + h), angle, (sub.shape[0], sub.shape[1])
+    )
+    expected = rotated[y1:y2, x1:x2]
+    assert found.shape[:2] == expected.shape[:2]
+    np.testing.assert_array_equal(found.ravel(), expected.ravel())
