@@ -19,6 +19,7 @@ from deepface.cli.outcome import (
     LOG,
     Failure,
     debug_option,
+    name_stdout,
     one_line,
 )
 from deepface.logger import get_logger, printable
@@ -105,6 +106,7 @@ class App(click.Group):
         except Exception as error:
             if ctx.meta.get(DEBUG):
                 raise
+            name_stdout(error)
             raise Failure(error) from error
 
 
@@ -174,4 +176,5 @@ def main() -> None:
     try:
         app.main(prog_name="deepface")
     except OSError as error:  # of the help, which is written before any command runs
+        name_stdout(error)
         raise SystemExit(f"Error: {one_line(error)}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections import Counter
@@ -27,6 +28,7 @@ from deepface.cli.options import (
     output_file,
     written,
 )
+from deepface.images.paths import is_folder
 
 if TYPE_CHECKING:
     from deepface.cli.run import Run
@@ -93,7 +95,9 @@ def extract(**values: Any) -> None:
 
 
 def _names_a_folder(name: str) -> bool:
-    return is_folder_name(name) or Path(name).is_dir() or not Path(name).suffix
+    if is_folder_name(name) or is_folder(name):
+        return True
+    return not Path(name).suffix and not os.path.lexists(name)  # as /dev/null is
 
 
 @click.command(

@@ -26,7 +26,14 @@ from filelock import Timeout
 from deepface.cli.entries import ResultLine
 from deepface.cli.formats import format_of
 from deepface.cli.outcome import WrongUse, one_line
-from deepface.runtime.safe_files import create, locked, open_existing, open_to_append, replacing
+from deepface.runtime.safe_files import (
+    create,
+    locked,
+    naming,
+    open_existing,
+    open_to_append,
+    replacing,
+)
 
 #: Entries with the number of the run that made them.
 _Runs: TypeAlias = Iterator[tuple[int, ResultLine]]
@@ -166,10 +173,11 @@ class RunJournal:
 
     def write(self, entry: ResultLine) -> None:
         """Append an entry; it is on its way to the disk when this returns."""
-        if self._file is None:
-            self._file = self._started()
-        self._file.write(entry.to_json().encode() + b"\n")
-        self._file.flush()
+        with naming(self.path):
+            if self._file is None:
+                self._file = self._started()
+            self._file.write(entry.to_json().encode() + b"\n")
+            self._file.flush()
 
     def _started(self) -> IO[bytes]:
         file: IO[bytes]
@@ -204,9 +212,9 @@ class RunJournal:
 
     def close(self) -> None:
         """Leave everything for ``--resume``."""
-        if self._file is not None:
-            self._file.close()
-        self._held.close()
+        with self._held, naming(self.path):
+            if self._file is not None:
+                self._file.close()
 
     def _remember(self, header: _Header) -> None:
         with replacing(self._record) as record:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+
 import click
 
-from deepface.errors import DataTypeError, InvalidArgument, PathNotFound, UnimplementedError
+from deepface.errors import (
+    DataTypeError,
+    InvalidArgument,
+    PathNotFound,
+    UnimplementedError,
+    reason_of,
+)
 from deepface.logger import printable
 
 #: Ctrl-C, and a reader (``| head``) that has seen enough: as other programs, 128 + the signal.
@@ -12,6 +20,8 @@ INTERRUPTED, BROKEN_PIPE = 130, 141
 #: What a command's context has under these names: whether tracebacks are shown, and the
 #: :class:`deepface.cli.app.StderrHandler`.
 DEBUG, LOG = "deepface.debug", "deepface.log"
+#: What the system says where nothing more can be written.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 #: Errors for which the command line is to blame, and not a picture or the machine.
 _WRONG_USE = (UnimplementedError, InvalidArgument, PathNotFound, DataTypeError)
 
@@ -30,6 +40,12 @@ class Failure(click.ClickException):
         self.exit_code = 2 if isinstance(error, _WRONG_USE) else 1  # type: ignore[misc]
 
 
+def name_stdout(error: BaseException) -> None:
+    """Give the error of a disk that is full a name: what is written elsewhere has one."""
+    if isinstance(error, OSError) and error.filename is None and error.errno in _FULL:
+        error.filename = "stdout"
+
+
 def one_line(error: BaseException) -> str:
     """What went wrong, and the reason behind it where the message does not hold it."""
     text = str(error) or type(error).__name__
@@ -38,7 +54,7 @@ def one_line(error: BaseException) -> str:
     elif not isinstance(error, ValueError):
         text = f"{type(error).__name__}: {text}" if str(error) else text
     cause = error.__cause__
-    if cause is not None and str(cause) and str(cause) not in text:
+    if cause is not None and str(cause) and reason_of(cause) not in text:
         text += f": {cause}"
     return printable(text)
 

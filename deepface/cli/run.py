@@ -20,6 +20,7 @@ from deepface.cli.outcome import INTERRUPTED
 from deepface.cli.printed import printer_for
 from deepface.cli.sheet import ContactSheet
 from deepface.logger import printable
+from deepface.runtime.progress import progress_bar
 
 T = TypeVar("T")
 
@@ -88,16 +89,13 @@ class Run:
 
     def drive(self, entries: Iterator[ResultLine], total: int | None) -> int:
         """Take all entries; the exit code is the result."""
-        from tqdm import tqdm
-
         before = self.count
         self._start = time.perf_counter()
-        bar: Any = tqdm(
+        bar = progress_bar(
+            self.shows_progress,
             total=total,
             initial=before,
             unit=self._unit if self._unit != "picture" else "image",
-            disable=not self.shows_progress,
-            leave=False,
             dynamic_ncols=True,
         )
         try:
@@ -109,6 +107,12 @@ class Run:
                     self.write(entry)
                     bar.update()
             return self._finish(self.count - before)
+        except BrokenPipeError:  # whoever reads has seen enough
+            raise
+        except Exception:  # a disk that is full, say
+            if self.journal is not None:
+                self._say_how_to_resume()
+            raise
         except KeyboardInterrupt:
             self._say_how_to_resume()
             raise click.exceptions.Exit(INTERRUPTED) from None

@@ -96,12 +96,14 @@ def project_facial_area(facial_area: Box, angle: float, size: tuple[int, int]) -
     )
 
 
-def is_valid_landmark(coord: Point | None, width: int, height: int) -> bool:
-    """Whether a landmark exists and lies inside an image of that size."""
-    if coord is None:
+def is_valid_landmark(coord: object, width: int, height: int) -> bool:
+    """Whether a landmark is a pair of numbers inside an image of that size."""
+    if isinstance(coord, np.ndarray):
+        coord = coord.tolist()
+    if not isinstance(coord, (tuple, list)) or len(coord) != 2:
         return False
     x, y = coord
-    return 0 <= x < width and 0 <= y < height
+    return bool(0 <= x < width and 0 <= y < height)
 
 
 def expand_box(box: Box, percentage: int, width: int, height: int) -> Box:

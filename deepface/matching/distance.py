@@ -29,7 +29,7 @@ def l2_normalize(x: ArrayLike, axis: int | None = None, epsilon: float = 1e-10) 
 
 
 def find_cosine_distance(source_representation: ArrayLike, test_representation: ArrayLike) -> Any:
-    """``1 - cos`` of the angle between embeddings.
+    """``1 - cos`` of the angle between embeddings; not less than 0, whatever rounding makes of it.
 
     Args:
         source_representation: one embedding ``(d,)``, or ``(N, d)``.
@@ -40,8 +40,10 @@ def find_cosine_distance(source_representation: ArrayLike, test_representation: 
     """
     a, b = _pair(source_representation, test_representation)
     if a.ndim == 1:
-        return 1 - np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
-    return 1 - l2_normalize(b, axis=1) @ l2_normalize(a, axis=1).T
+        cosine = np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
+    else:
+        cosine = l2_normalize(b, axis=1) @ l2_normalize(a, axis=1).T
+    return np.maximum(1 - cosine, 0)
 
 
 def find_angular_distance(source_representation: ArrayLike, test_representation: ArrayLike) -> Any:

@@ -214,7 +214,7 @@ def _distances(probe: NDArray[np.float64], vectors: NDArray[Any], metric: str) -
     with np.errstate(invalid="ignore"):  # a vector of zeros has no direction: far from all
         cosine = np.nan_to_num(vectors @ probe / (norms * norm), nan=-np.inf)
     if metric == "cosine":
-        return np.round(1 - cosine, _DIGITS)
+        return np.round(np.maximum(1 - cosine, 0), _DIGITS)
     return np.round(np.arccos(np.clip(cosine, -1, 1)) / np.pi, _DIGITS)
 
 

@@ -18,6 +18,7 @@ from deepface.pipeline.plan import Lane, Plan, Step
 from deepface.runtime.concurrency.prefetch import ahead
 from deepface.runtime.concurrency.stage import Stage, stages
 from deepface.runtime.execution.batching import halving
+from deepface.runtime.progress import progress_bar
 
 T = TypeVar("T")
 
@@ -183,13 +184,8 @@ def _counted(seen: list[Seen], bar: Any) -> list[Seen]:
 
 
 def _progress_bar(batch: Batch, progress: bool) -> AbstractContextManager[Any]:
-    from tqdm.auto import tqdm
-
-    bar: AbstractContextManager[Any] = tqdm(
-        total=batch.total,
-        desc="Images",
-        unit="image",
-        disable=batch.single or not progress or sys.stderr is None,  # a program without a console
-        leave=False,
+    shown = progress and not batch.single and sys.stderr is not None  # else it has no console
+    bar: AbstractContextManager[Any] = progress_bar(
+        shown, total=batch.total, desc="Images", unit="image"
     )
     return bar

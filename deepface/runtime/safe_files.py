@@ -27,6 +27,19 @@ _NEW = os.O_CREAT | os.O_EXCL | _SAFELY
 _EXISTING = {"rb": os.O_RDONLY, "r+b": os.O_RDWR, "ab": os.O_WRONLY | os.O_APPEND}
 
 
+@contextlib.contextmanager
+def naming(path: Path | str) -> Iterator[None]:
+    """Give an ``OSError`` of the block the name of the file: that of a write, to a disk that is
+    full, say, has none.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
 def create(path: Path) -> IO[bytes]:
     """Open a new file to write and read; the file or link that has its name is removed.
 
@@ -58,7 +71,7 @@ def replacing_by_name(path: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
     """The file of :func:`replacing_by_name`, open to write and read."""
-    with replacing_by_name(path) as scratch, create(scratch) as file:
+    with naming(path), replacing_by_name(path) as scratch, create(scratch) as file:
         yield file
 
 

@@ -104,9 +104,16 @@ def test_a_box_is_expanded_about_its_centre(w: int, h: int, percentage: int) -> 
 
 @pytest.mark.parametrize(
     ("point", "expected"),
-    [(None, False), ((0, 0), True), ((79, 59), True), ((80, 10), False), ((10, -1), False)],
+    [
+        *[(None, False), ((0, 0), True), ((79, 59), True), ((80, 10), False), ((10, -1), False)],
+        *[([1.5, 2], True), (np.array([1, 2]), True), ((np.nan, 1), False)],
+        *[
+            (odd, False)
+            for odd in ((), (1,), (1, 2, 3), "12", 5, {1: 2}, np.array(5), np.ones((1, 2)))
+        ],
+    ],
 )
-def test_valid_landmark(point: tuple[int, int] | None, expected: bool) -> None:
+def test_valid_landmark(point: object, expected: bool) -> None:
     assert alignment.is_valid_landmark(point, 80, 60) is expected
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from deepface.errors import InvalidEmbeddingsShapeError
 from deepface.matching import distance
 from deepface.matching.confidence import find_confidence
+from deepface.matching.ranking import Ranking
 from deepface.matching.thresholds import THRESHOLDS, find_threshold
 from tests.data import golden
 
@@ -89,3 +90,16 @@ def test_landmark_alignment_has_a_calibration_of_its_own(metric: str) -> None:
     ]
     assert confidences == sorted(confidences, reverse=True)
     assert min(confidences[:3]) >= 51 > 49 >= max(confidences[3:])
+
+
+@pytest.mark.parametrize("metric", distance.METRICS)
+@given(st.integers(2, 600), st.integers(0, 1000), st.floats(1e-3, 1e3))
+def test_no_distance_is_negative(metric: str, d: int, seed: int, scale: float) -> None:
+    """Rounding would make some of equal directions so, by a last bit or as -0.0."""
+    x = np.random.default_rng(seed).normal(size=d)
+    exact = distance.find_cosine_distance(x, scale * x)
+    stacked = distance.find_cosine_distance([x, x], [scale * x])
+    [(_, ranked)] = Ranking(x[None], np.ones(1, bool)).closest(scale * x[None], metric)
+    rounded = distance.find_distance(x, scale * x, metric)
+    for found in (exact, *stacked.ravel(), *ranked, rounded):
+        assert not np.signbit(found)

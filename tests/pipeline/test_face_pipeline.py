@@ -434,3 +434,16 @@ def test_a_program_without_a_console_has_no_progress_bar(monkeypatch: pytest.Mon
     assert len(FacePipeline("skip", progress=True)(pictures)) == 3
     with pytest.raises(DataTypeError, match="item 1"):
         FacePipeline("skip", progress=True)([pictures[0], None])
+
+
+def test_a_bar_that_is_off_starts_no_thread() -> None:
+    """Tqdm would start one that looks after its bars."""
+    script = (
+        "import threading, numpy as np; from deepface.pipeline import FacePipeline\n"
+        "FacePipeline('skip')([np.zeros((9, 9, 3), np.uint8)] * 3)\n"
+        "print([type(thread).__name__ for thread in threading.enumerate()])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "MainThread" in done.stdout and "TMonitor" not in done.stdout

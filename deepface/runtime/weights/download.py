@@ -15,9 +15,9 @@ from typing import IO
 from urllib.parse import parse_qs, urlsplit
 
 import requests
-from tqdm import tqdm
 
 from deepface.runtime import safe_files
+from deepface.runtime.progress import progress_bar
 from deepface.runtime.weights.table import Archive
 
 #: Seconds to connect, and seconds without a byte before giving up.
@@ -83,10 +83,8 @@ def _copy(
     received = 0
     if total is not None and total > limit:
         raise DownloadError(f"it gives {total} bytes instead of at most {limit}")
-    hidden = None if sys.stderr else True  # None: unless that is a terminal
-    with tqdm(
-        total=total, desc=label, unit="B", unit_scale=True, disable=hidden, leave=False
-    ) as bar:
+    shown = sys.stderr is not None and sys.stderr.isatty()
+    with progress_bar(shown, total=total, desc=label, unit="B", unit_scale=True) as bar:
         for chunk in response.iter_content(_CHUNK):
             if stop.is_set():
                 raise KeyboardInterrupt

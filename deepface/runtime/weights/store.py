@@ -382,16 +382,16 @@ def _checked(file: WeightFile, complete: Path) -> Path:
 
 def _failure(file: WeightFile, path: Path, reasons: Iterable[str]) -> WeightsError:
     urls = file.urls[0] if len(file.urls) == 1 else list(file.urls)
-    lines = [f"An exception occurred while downloading {file.name} from {urls}:"]
+    why = list(reasons)
     with suppress(OSError):
         size = path.stat().st_size
-        lines.append(
-            f"  {path} is there, but incomplete: {size} of {file.size or '?'} bytes (if it is a "
-            f"file of your own, set DEEPFACE_ALLOW_UNKNOWN_WEIGHTS={file.name})"
+        why.insert(
+            0,
+            f"{path} is there, but incomplete: {size} of {file.size or '?'} bytes (if it is a "
+            f"file of your own, set DEEPFACE_ALLOW_UNKNOWN_WEIGHTS={file.name})",
         )
-    lines += [f"  {reason}" for reason in reasons]
     unpacked = f", unpack the {file.archive}," if file.archive else ""
-    lines.append(
-        f"To put it there by hand: download one of these URLs{unpacked} and save it as {path}"
+    return WeightsError(
+        f"An exception occurred while downloading {file.name} from {urls}: {'; '.join(why)}. To put "
+        f"it there by hand: download one of these URLs{unpacked} and save it as {path}"
     )
-    return WeightsError("\n".join(lines))
