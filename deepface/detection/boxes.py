@@ -183,12 +183,13 @@ def _overlapping(
     if len(boxes) > rows:
         starts = torch.searchsorted(groups, groups[::rows].contiguous()).tolist()
     areas = area(boxes, extra)
-    for row, column in zip(range(0, len(boxes), rows), starts, strict=True):
+    boxes = boxes.t().contiguous()  # a CPU's inner loops go along the pairs, not along x and y
+    for row, column in zip(range(0, len(areas), rows), starts, strict=True):
         mine, theirs = slice(row, row + rows), slice(column, row + rows)
-        corner = torch.maximum(boxes[mine, None, :2], boxes[None, theirs, :2])
-        other = torch.minimum(boxes[mine, None, 2:], boxes[None, theirs, 2:])
+        corner = torch.maximum(boxes[:2, mine, None], boxes[:2, None, theirs])
+        other = torch.minimum(boxes[2:, mine, None], boxes[2:, None, theirs])
         sides = (other - corner + extra).clamp(min=0)
-        shared = sides[..., 0] * sides[..., 1]
+        shared = sides[0] * sides[1]
         a, b = areas[mine, None], areas[None, theirs]
         overlap = shared / (torch.minimum(a, b) if of_smaller else a + b - shared)
         hit = (overlap > threshold) & (groups[mine, None] == groups[None, theirs])

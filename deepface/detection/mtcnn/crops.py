@@ -34,9 +34,7 @@ class Crops(ABC):
     _more = 0
 
     def __init__(self, pictures: Sequence[Tensor], facts: Tensor) -> None:
-        tables = [self._table(picture) for picture in pictures]
-        black = tables[0].new_zeros((1, 3))  # what an index of 0 finds
-        self._flat = torch.cat([black, *(table.flatten(0, 1) for table in tables)])
+        self._flat = self._tables(pictures)
         self.canvas, self._start, self._size = facts[:, 0:2], facts[:, 2:4], facts[:, 4:6]
         self._stride, self._base = facts[:, 6], facts[:, 7]
 
@@ -52,8 +50,8 @@ class Crops(ABC):
         return np.array(rows, np.int64)
 
     @abstractmethod
-    def _table(self, picture: Tensor) -> Tensor:
-        """What of a picture is looked up, ``(rows, columns, 3)``."""
+    def _tables(self, pictures: Sequence[Tensor]) -> Tensor:
+        """What of the pictures is looked up, ``(n, 3)``: first zeros, then the rows of each."""
 
     @abstractmethod
     def cut(self, image: Tensor, boxes: Tensor, size: int) -> Tensor:
@@ -86,8 +84,8 @@ class BilinearCrops(Crops):
     pixels; points outside it are 0 after scaling, a middle grey.
     """
 
-    def _table(self, picture: Tensor) -> Tensor:
-        return picture
+    def _tables(self, pictures: Sequence[Tensor]) -> Tensor:
+        return torch.cat([pictures[0].new_zeros((1, 3)), *(p.flatten(0, 1) for p in pictures)])
 
     def cut(self, image: Tensor, boxes: Tensor, size: int) -> Tensor:
         """See :meth:`Crops.cut`."""
@@ -125,11 +123,19 @@ class AreaCrops(Crops):
 
     _more = 1
 
-    def _table(self, picture: Tensor) -> Tensor:
-        if picture.device.type == "cpu":
-            return torch.from_numpy(cv2.integral(picture.numpy()))
-        sums = picture.cumsum(0, dtype=torch.int32).cumsum(1, dtype=torch.int32)
-        return torch.nn.functional.pad(sums, (0, 0, 1, 0, 1, 0))
+    def _tables(self, pictures: Sequence[Tensor]) -> Tensor:
+        shapes = [(picture.shape[0] + 1, picture.shape[1] + 1, 3) for picture in pictures]
+        areas = [height * width for height, width, _ in shapes]
+        flat = torch.zeros((1 + sum(areas), 3), dtype=torch.int32, device=pictures[0].device)
+        places = torch.split(flat[1:], areas)
+        for picture, place, shape in zip(pictures, places, shapes, strict=True):
+            table = place.view(shape)
+            if picture.device.type == "cpu":
+                cv2.integral(picture.numpy(), sum=table.numpy())
+            else:
+                sums = picture.cumsum(0, dtype=torch.int32)
+                table[1:, 1:] = sums.cumsum(1, dtype=torch.int32)
+        return flat
 
     def cut(self, image: Tensor, boxes: Tensor, size: int) -> Tensor:
         """See :meth:`Crops.cut`."""

@@ -82,8 +82,9 @@ class _Cascade(Detector, ABC):
         )
         self._pnet = Network(pnet, device, precision, chunk_size=2**16, channels_last=True)
         cpu = self._pnet.device.type == "cpu"
-        self._rnet = Network(rnet, device, precision, chunk_size=512 if cpu else 2**14)
-        self._onet = Network(onet, device, precision, chunk_size=256 if cpu else 2**12)
+        # A CPU's maps take some 15 MB: memory of larger ones is given back, and zeroed, each time.
+        self._rnet = Network(rnet, device, precision, chunk_size=256 if cpu else 2**14)
+        self._onet = Network(onet, device, precision, chunk_size=64 if cpu else 2**12)
         self._least = [math.log(p / (1 - p)) for p in self.thresholds]
         # Pixels of pictures, and of a level, that are worked on together: on a CPU what bounds
         # its memory, on a GPU what fills it.

@@ -7,14 +7,15 @@ border that the published library uses.
 
 Averages are separable and local. Along one axis they are a short weighted sum of rows for each row
 of the result: ``embedding_bag``, which is exactly this, is several times faster than other ways
-of resizing with these weights, and runs on every device.
+of resizing with these weights, and runs on every device; on CUDA kernels of our own do it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from types import ModuleType
 from typing import Any
 
 import cv2
@@ -25,6 +26,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from deepface.detection.mtcnn.networks import STRIDE, WINDOW
+from deepface.runtime.execution.kernels import tried
+from deepface.runtime.execution.transfer import sent
+
+#: What PNet sees of a pixel is ``SCALE * pixel - MEAN``; the scale, a power of two, is exact.
+SCALE, MEAN = 1 / 128, 127.5 / 128
 
 
 @dataclass(frozen=True)
@@ -91,12 +97,12 @@ def _cut(low: NDArray[Any], high: NDArray[Any], start: int, size: int) -> Axis:
 
 def transposed(images: Tensor) -> Tensor:
     """``(B, h, w, 3)`` to ``(B, w, h, 3)``, contiguous."""
-    if images.device.type != "cpu":
+    if images.device.type != "cpu" or images.dtype != torch.uint8:
         return images.transpose(1, 2).contiguous()
     batch, height, width, channels = images.shape
     turned = images.new_empty((batch, width, height, channels))
     for image, result in zip(images.numpy(), turned.numpy(), strict=True):
-        cv2.transpose(image, dst=result)  # several times faster than a strided copy
+        cv2.transpose(image, dst=result)  # of bytes, several times faster than a strided copy
     return turned
 
 
@@ -107,8 +113,8 @@ class AveragedRows:
     Attributes:
         index: of rows of all images, one image after the other.
         weight: of each.
-        bags: where what belongs to each row of the result begins; of every image as many rows,
-            those beyond its own axis black.
+        bags: where what belongs to each row of the result begins, and the end of all; of every
+            image as many rows, those beyond its own axis black.
     """
 
     index: Any
@@ -116,12 +122,13 @@ class AveragedRows:
     bags: Any
 
     @classmethod
-    def of(cls, axes: Sequence[Axis | None], height: int) -> AveragedRows:
+    def of(cls, axes: Sequence[Axis | None], height: int, scale: float = 1.0) -> AveragedRows:
         """For an axis per image, or ``None`` for one that is not wanted.
 
         Args:
             axes: of each image.
             height: rows of an image in the stack.
+            scale: of the averages.
         """
         length = max(len(axis.bags) for axis in axes if axis is not None)
         index, weight, bags, count = [], [], [], 0
@@ -129,11 +136,12 @@ class AveragedRows:
             row = np.full(length, count, np.int64)
             if axis is not None:
                 index.append(axis.index + number * height)
-                weight.append(axis.weight)
+                weight.append(axis.weight * np.float32(scale))
                 row[: len(axis.bags)] += axis.bags
                 count += len(axis.index)
                 row[len(axis.bags) :] = count
             bags.append(row)
+        bags.append(np.array([count]))
         return cls(*(np.concatenate(part) for part in (index, weight, bags)))
 
 
@@ -156,5 +164,50 @@ def averaged(images: Tensor, axis: Axis | AveragedRows) -> Tensor:
         axis.bags,
         mode="sum",
         per_sample_weights=axis.weight,
+        include_last_offset=True,
     )
     return found.view(batch, -1, width, channels)
+
+
+def shrunk(pictures: Tensor, axes: Iterable[tuple[AveragedRows, AveragedRows]]) -> Iterator[Tensor]:
+    """Levels as PNet sees them, ``(B, h, w, 3)`` float32.
+
+    Args:
+        pictures: a stack ``(B, H, W, 3)``, uint8.
+        axes: of each level how columns and how rows are averaged, the rows by :data:`SCALE`; on
+            the pictures' device.
+    """
+    kernels = _kernels(pictures.device)
+    if kernels is not None:
+        yield from (kernels.level(pictures, *both, MEAN) for both in axes)
+        return
+    columns = transposed(pictures).float()
+    for across, down in axes:
+        yield averaged(transposed(averaged(columns, across)), down).sub_(MEAN)
+
+
+@cache
+def _kernels(device: torch.device) -> ModuleType | None:
+    """Kernels of our own for :func:`shrunk`, where they run and are right."""
+
+    def load() -> ModuleType:
+        from deepface.detection.mtcnn import kernels
+
+        random = np.random.default_rng(0)
+        stack = random.integers(0, 256, (2, 71, 90, 3), dtype=np.uint8)
+        axes = [
+            AveragedRows.of([axis(side + 20, 10, side, side // part), short], side, scale)
+            for axis, part in ((exact_axis, 2), (whole_axis, 3))
+            for side, scale, short in ((90, 1.0, None), (71, SCALE, exact_axis(50, 0, 50, 20)))
+        ]
+        arrays = [part for axis in axes for part in vars(axis).values()]
+        pictures, *parts = sent([stack, *arrays], device)
+        there = [AveragedRows(*parts[start : start + 3]) for start in range(0, len(parts), 3)]
+        for both in zip(there[::2], there[1::2], strict=True):
+            columns = averaged(transposed(pictures).float(), both[0])
+            expected = averaged(transposed(columns), both[1]).sub_(MEAN)
+            found = kernels.level(pictures, *both, MEAN)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+        return kernels
+
+    return tried(load, device, "MTCNN's pyramid")

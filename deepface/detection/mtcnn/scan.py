@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepface.detection.mtcnn.networks import STRIDE, WINDOW
-from deepface.detection.mtcnn.pyramid import AveragedRows, Axis, averaged, transposed, windows_of
+from deepface.detection.mtcnn.pyramid import SCALE, AveragedRows, Axis, shrunk, windows_of
 from deepface.detection.ragged import ALONE, Bin, Edges, RaggedEdges, Size, cells_beyond
 from deepface.runtime.execution.network import Network
 
@@ -105,10 +105,14 @@ class Scan:
             for number, level in enumerate(levels)
             for strip in _strips(number, level.shape, max(1, pixels // len(bin_.members)))
         ]
+        height, width = bin_.shape
         rows = [
-            AveragedRows.of(axes, side)
+            axis
             for level in levels
-            for axes, side in zip((level.across, level.down), bin_.shape[::-1], strict=True)
+            for axis in (
+                AveragedRows.of(level.across, width),
+                AveragedRows.of(level.down, height, SCALE),
+            )
         ]
         self._uneven = any(size != level.shape for level in levels for size in level.sizes)
         beyond = [_beyond(levels[s.level], s) for s in self._strips if self._uneven]
@@ -135,21 +139,23 @@ class Scan:
         members, table, corners, scales, *others = arrays
         there = iter(others)
         axes = [
-            [AveragedRows(*(next(there) for _ in range(3))) for _ in "xy"] for _ in self._levels
+            (
+                AveragedRows(*(next(there) for _ in range(3))),
+                AveragedRows(*(next(there) for _ in range(3))),
+            )
+            for _ in self._levels
         ]
-        columns = transposed(_stacked(self._bin, pictures)).float()
+        made = shrunk(_stacked(self._bin, pictures), axes)
         scored, at = [], -1
         for strip in self._strips:
             if strip.level != at:
-                at = strip.level
-                across, down = axes[at]
-                level = averaged(transposed(averaged(columns, across)), down)
+                at, level = strip.level, next(made)
             edges: Edges = ALONE
             if self._uneven:
                 sizes, shape = _in_strip(self._levels[at], strip)
                 edges = RaggedEdges(sizes, shape, {1: next(there)})
             part = level[:, strip.rows].permute(0, 3, 1, 2)
-            scored.append(pnet(part, _normalised, edges=edges).flatten(0, 2))
+            scored.append(pnet(part, edges=edges).flatten(0, 2))
         flat = torch.cat(scored)
         hit = (flat[:, 0] > least).nonzero()[:, 0]
         start, height, width, number, first = table[
@@ -225,10 +231,6 @@ def _stacked(bin_: Bin, pictures: Sequence[Tensor]) -> Tensor:
     for place, picture in zip(stack, mine, strict=True):
         place[: picture.shape[0], : picture.shape[1]] = picture
     return stack
-
-
-def _normalised(pixels: Tensor) -> Tensor:
-    return (pixels - 127.5) / 128
 
 
 def levels_of(

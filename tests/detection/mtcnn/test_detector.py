@@ -21,12 +21,18 @@ from torch.nn import functional
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
+from deepface.detection.mtcnn import pyramid
 from deepface.detection.mtcnn.crops import AreaCrops, BilinearCrops
 from deepface.detection.mtcnn.detector import FastMtcnnDetector, MtcnnDetector, _Found
 from deepface.detection.mtcnn.networks import WINDOW, PNet, _ArrayListReader, read_weights
 from deepface.detection.mtcnn.pyramid import (
+    MEAN,
+    SCALE,
+    AveragedRows,
+    Axis,
     averaged,
     exact_axis,
+    shrunk,
     transposed,
     whole_axis,
     windows_of,
@@ -35,6 +41,7 @@ from deepface.detection.ragged import RaggedEdges, cells_beyond
 from deepface.errors import MissingPackageError
 from deepface.types import FacialAreaRegion, Image
 from tests.data import DATA, data, golden, package_pictures, photo, read
+from tests.interpreted import interpreted
 
 BOTH = pytest.mark.parametrize("name", ["mtcnn", "fastmtcnn"])
 
@@ -140,6 +147,36 @@ def test_a_cut_is_part_of_the_level(axis: Any, size: int, level: int) -> None:
     light = whole[0].amax((1, 2)).nonzero()
     assert part.first == 0 or light.min() >= part.first + WINDOW - 2
     assert end == level or light.max() < end - WINDOW + 2
+
+
+def rows(arrays: AveragedRows) -> AveragedRows:
+    return AveragedRows(*map(torch.from_numpy, vars(arrays).values()))
+
+
+@pytest.mark.parametrize("axis", [exact_axis, whole_axis])
+def test_levels_by_kernels(axis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the operators'; bit for bit where no sum is rounded: of pairs and of fours."""
+    kernels = interpreted("deepface.detection.mtcnn.kernels", monkeypatch)
+    stack = torch.randint(0, 256, (3, 48, 96, 3), generator=torch.Generator().manual_seed(1))
+    stack = stack.to(torch.uint8)
+    sizes = [(48, 96), (37, 64), (20, 31)]
+    axes: list[tuple[list[Axis | None], list[Axis | None]]] = [
+        (
+            [axis(2 * w, w // 2, w, int(1.2 * w)) for _, w in sizes],
+            [axis(h, 0, h, h // 2 + 3) for h, _ in sizes],
+        ),
+        ([axis(96, 0, 96, 48), None, None], [axis(48, 0, 48, 12), None, None]),
+    ]
+    both = [
+        (rows(AveragedRows.of(across, 96)), rows(AveragedRows.of(down, 48, SCALE)))
+        for across, down in axes
+    ]
+    expected = list(shrunk(stack, both))
+    monkeypatch.setattr(pyramid, "_kernels", lambda device: kernels)
+    found = list(shrunk(stack, both))
+    torch.testing.assert_close(found[0], expected[0], atol=1e-6, rtol=0)
+    assert torch.equal(found[1], expected[1])
+    assert (found[1][1:] == -MEAN).all()
 
 
 @BOTH
