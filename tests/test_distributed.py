@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.data import package_pictures
 
 pa = pytest.importorskip("pyarrow", reason="needs pyarrow: pip install deepface[ray]")
 
-OPTIONS: dict[str, Any] = {"detector_backend": "dlib", "model_name": "Dlib"}
+OPTIONS: dict[str, Any] = {"detector_backend": "mtcnn", "model_name": "Dlib"}
 #: Set in the process that the cluster's test has for itself.
 ALONE = "DEEPFACE_TEST_ALONE"
 #: No words home, no package manager, one thread per worker.
@@ -45,10 +46,9 @@ def paths() -> list[str]:
     return [*map(str, package_pictures()), "no/such.jpg"]
 
 
+@cache
 def expected_rows() -> list[tuple[str, int, Embedding]]:
-    found = DeepFace.represent(
-        paths()[:-1], "Dlib", detector_backend="dlib", enforce_detection="empty"
-    )
+    found = DeepFace.represent(paths()[:-1], **OPTIONS, enforce_detection="empty")
     return [
         (path, n, face)
         for path, faces in zip(paths(), found, strict=False)
@@ -189,7 +189,16 @@ def test_the_example(tmp_path: Path) -> None:
     (photos / "bad.jpg").write_bytes(b"\xff\xd8\xff but no picture")
     example = Path(__file__).parents[1] / "examples" / "folder_to_parquet.py"
     output = tmp_path / "faces"
-    arguments = [str(photos), str(output), "--detector", "dlib", "--model", "Dlib", "--actors", "1"]
+    arguments = [
+        str(photos),
+        str(output),
+        "--detector",
+        "mtcnn",
+        "--model",
+        "Dlib",
+        "--actors",
+        "1",
+    ]
     result = subprocess.run(
         [sys.executable, str(example), *arguments],
         env={**os.environ, **QUIET},

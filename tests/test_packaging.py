@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -10,12 +11,13 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import deepface
 from tests.data import WEIGHTS, package_pictures
@@ -139,13 +141,31 @@ def test_the_sdist_installs_and_finds_a_face(python: Path, tmp_path: Path) -> No
     assert deepface.__version__ in run(command, "--version", cwd=tmp_path)
 
 
-def freeze(python: Path, folder: Path, *excluded: str) -> Path:
+def freeze(python: Path, folder: Path, excluded: Iterable[str]) -> Path:
     """The script as a program of its own."""
     (folder / "program.py").write_text(SCRIPT)
     options = [option for name in excluded for option in ("--exclude-module", name)]
     make = ("-m", "PyInstaller", "--noconfirm", "--log-level", "WARN")
     run(python, *make, *options, "program.py", cwd=folder)
     return folder / "dist" / "program" / "program"
+
+
+def needless(*left_out: str) -> list[str]:
+    """Modules installed here that the package can do without, and those ``left_out``."""
+    left, needed = (ROOT / "requirements.txt").read_text("utf-8").split(), set()
+    while left:
+        requirement = Requirement(left.pop())
+        name = canonicalize_name(requirement.name)
+        is_meant = requirement.marker is None or requirement.marker.evaluate()
+        if is_meant and name not in needed and name not in left_out:
+            needed.add(name)
+            left += importlib.metadata.requires(name) or []
+    return sorted(
+        module
+        for module, owners in importlib.metadata.packages_distributions().items()
+        if module.isidentifier() and module != "deepface"
+        if needed.isdisjoint(map(canonicalize_name, owners))
+    )
 
 
 def detected(*command: str | Path, cwd: Path) -> list[Any]:
@@ -159,23 +179,7 @@ def test_a_frozen_program_without_torch(python: Path, tmp_path: Path) -> None:
     if (WEIGHTS / "face_detection_yunet_2023mar.onnx").is_file():
         detectors = ("yunet", "opencv")
     # What is installed beside this package for the tests would make the program larger.
-    program = freeze(
-        python,
-        tmp_path,
-        *(
-            "torch",
-            "torchvision",
-            "triton",
-            "face_recognition_models",
-            "setuptools",
-            "pandas",
-            "pyarrow",
-            "scipy",
-            "matplotlib",
-            "ultralytics",
-        ),
-        *("mediapipe", "dlib", "onnxruntime", "psycopg", "pymilvus", "qdrant_client", "faiss"),
-    )
+    program = freeze(python, tmp_path, needless("torch", "torchvision"))
     arguments = (str(package_pictures()[0]), *detectors)
     expected = detected(python, "-c", SCRIPT, *arguments, cwd=tmp_path)
     assert detected(program, *arguments, cwd=tmp_path) == expected

@@ -112,7 +112,8 @@ def _write(name: str, folder: Path, ending: str = ".pth") -> None:
 
         test_engines.write(name, ending, folder)
     elif issubclass(cls, NetworkModel):
-        reference.write_pth(name, folder / cls.card.files[0][0].name)
+        layers = reference.keras_weights(name, quick=True)
+        reference.write_pth(name, folder / cls.card.files[0][0].name, layers)
     elif issubclass(cls, OnnxModel):
         pytest.importorskip("onnx")
         from tests.recognition.test_onnx_models import write

@@ -23,12 +23,14 @@ STEMS = {
 VGG = ("Age", "Gender", "Race")
 
 
-def write_weights(name: str, home: Path, ending: str = ".pth") -> Path:
+def write_weights(
+    name: str, home: Path, ending: str = ".pth", layers: reference.Layers | None = None
+) -> Path:
     """The stand-in weights of a network where the library looks for them."""
     path = home / ".deepface" / "weights" / f"{STEMS[name]}{ending}"
     path.parent.mkdir(parents=True, exist_ok=True)
     write = {".pth": reference.write_pth, ".h5": reference.write_h5}[ending]
-    write(name, path)
+    write(name, path, layers)
     return path
 
 

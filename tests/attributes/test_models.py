@@ -33,12 +33,20 @@ def emotion(home: Path) -> FacialAttribute:
     return ATTRIBUTES.build("Emotion")
 
 
+@pytest.fixture(scope="module")
+def layers(name: str) -> reference.Layers:
+    """The numbers of a network, made once for both of its files."""
+    return reference.keras_weights(name)
+
+
 @pytest.mark.parametrize("ending", [".pth", ".h5"])
 @pytest.mark.parametrize(
-    "name", ["Emotion", *(pytest.param(n, marks=pytest.mark.heavy) for n in VGG)]
+    "name",
+    ["Emotion", *(pytest.param(n, marks=pytest.mark.heavy) for n in VGG)],
+    scope="module",
 )
-def test_golden_outputs(home: Path, name: str, ending: str) -> None:
-    path = write_weights(name, home, ending)
+def test_golden_outputs(home: Path, name: str, layers: reference.Layers, ending: str) -> None:
+    path = write_weights(name, home, ending, layers)
     inputs, (expected,) = reference.golden(name)
     model = ATTRIBUTES.build(name)
     path.unlink()

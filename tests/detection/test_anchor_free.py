@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -19,7 +23,7 @@ from deepface.detection.anchor_free import AnchorFree
 from deepface.detection.canvas import Canvas
 from deepface.detection.centerface import CenterFaceDetector, CenterFaceNet, CenterFaceNetwork
 from deepface.detection.detector import Detector
-from deepface.detection.ragged import Edges, RaggedEdges, bins, cells_beyond
+from deepface.detection.ragged import Edges, RaggedEdges, Size, bins, cells_beyond
 from deepface.detection.yunet import YuNetDetector
 from deepface.detection.yunet_network import YuNet, YuNetNet
 from deepface.types import FacialAreaRegion, Image
@@ -243,6 +247,40 @@ def test_bins() -> None:
             assert len(bin_.members) == 1 or len(bin_.members) * height * width <= most
             assert all(sizes[i % 6][0] <= height and sizes[i % 6][1] <= width for i in bin_.members)
     assert bins([], 5, 5) == []
+
+
+@given(
+    sizes=st.lists(
+        st.tuples(st.sampled_from([64, 128, 320]), st.sampled_from([64, 192])),
+        min_size=1,
+        max_size=9,
+    ),
+    step=st.sampled_from([0, 1, 20_000, 200_000]),
+    pixels=st.sampled_from([1, 40_960, 163_840, 10**7]),
+)
+def test_no_other_partition_costs_less(
+    sizes: list[tuple[int, int]], step: int, pixels: int
+) -> None:
+    """Of the kinds, in order, into runs that are one kind or one batch each."""
+    kinds = sorted(set(sizes))
+    costs = [
+        sum(run_cost(sizes, kinds[a:b], step, pixels) for a, b in pairwise([0, *cuts, len(kinds)]))
+        for count in range(len(kinds))
+        for cuts in combinations(range(1, len(kinds)), count)
+    ]
+    found = bins(sizes, step, pixels)
+    spent = sum(len(one.members) * math.prod(one.shape) for one in found)
+    spent += step * len({frozenset(sizes[i] for i in one.members) for one in found})
+    assert spent == min(costs)
+    for one in found:
+        assert one.ragged == any(sizes[i] != one.shape for i in one.members)
+
+
+def run_cost(sizes: list[Size], run: list[Size], step: int, pixels: int) -> float:
+    """What it costs that these kinds go together."""
+    area = max(height for height, _ in run) * max(width for _, width in run)
+    area *= sum(size in run for size in sizes)
+    return math.inf if len(run) > 1 and (step == 0 or area > pixels) else area + step
 
 
 def test_opencv_runs_yunet_only_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,13 +23,18 @@ _OUTPUTS = _HERE / "outputs.json"
 LAYOUTS: dict[str, Any] = json.loads((_HERE / "layouts.json").read_text())
 #: Scale of the weights, chosen so that outputs still depend on inputs.
 _GAIN = {"OpenFace": 6.0, "GhostFaceNet": 2.3, "retinaface": 1.0}
+#: Numbers of a tensor that are made anew where it is to be quick; a prime, so that no two rows of a
+#: tensor are equal.
+_BLOCK = 1_000_003
 #: Values of a picture's output that are kept.
 _KEPT = 128
 
 Array = NDArray[Any]
+#: Layers of a Keras file: name, and its weights' names and values.
+Layers = list[tuple[str, list[tuple[str, Array]]]]
 
 
-def tensor(model: str, layer: int, name: str, shape: list[int]) -> Array:
+def tensor(model: str, layer: int, name: str, shape: list[int], quick: bool = False) -> Array:
     """One tensor in Keras' layout; ``layer`` counts those that have weights."""
     rng = np.random.default_rng(zlib.crc32(f"{model}/{layer}/{name}".encode()))
     kind = name.split("/")[-1].split(":")[0]
@@ -52,24 +57,34 @@ def tensor(model: str, layer: int, name: str, shape: list[int]) -> Array:
             fan_in = shape[1]
         else:
             fan_in = int(np.prod(shape[:-1]))
-        value = rng.normal(0, np.sqrt(_GAIN.get(model, 1.8) / fan_in), shape)
+        scale = np.sqrt(_GAIN.get(model, 1.8) / fan_in)
+        if quick and np.prod(shape) > _BLOCK:
+            return np.resize(rng.normal(0, scale, _BLOCK).astype(np.float32), shape)
+        value = rng.normal(0, scale, shape)
     return value.astype(np.float32)
 
 
-def keras_weights(model: str) -> list[tuple[str, list[tuple[str, Array]]]]:
-    """``[(layer name, [(weight name, array), ...]), ...]`` in the order of the file."""
+def keras_weights(model: str, quick: bool = False) -> Layers:
+    """``[(layer name, [(weight name, array), ...]), ...]`` in the order of the file.
+
+    ``quick`` is for tests that compare with no golden: the numbers of large tensors repeat.
+    """
     return [
-        (layer["name"], [(n, tensor(model, i, n, shape)) for n, shape in layer["weights"]])
+        (layer["name"], [(n, tensor(model, i, n, shape, quick)) for n, shape in layer["weights"]])
         for i, layer in enumerate(LAYOUTS[model]["layers"])
     ]
 
 
-def write_h5(model: str, path: str | Path) -> Path:
-    """Write the layout of Keras: attributes at the root, a group per layer."""
+def write_h5(model: str, path: str | Path, layers: Layers | None = None) -> Path:
+    """Write the layout of Keras: attributes at the root, a group per layer.
+
+    ``layers`` are the :func:`keras_weights`, where they have been made before: of large networks
+    that takes seconds.
+    """
     import h5py
 
+    layers = layers or keras_weights(model)
     with h5py.File(path, "w") as file:
-        layers = keras_weights(model)
         file.attrs["layer_names"] = np.array([n.encode() for n, _ in layers])
         file.attrs["backend"] = b"tensorflow"
         file.attrs["keras_version"] = b"2.15.0"
@@ -82,10 +97,11 @@ def write_h5(model: str, path: str | Path) -> Path:
     return Path(path)
 
 
-def state_dict(model: str) -> dict[str, Array]:
+def state_dict(model: str, layers: Layers | None = None) -> dict[str, Array]:
     """The same numbers under the names and in the shapes of the published ``.pth``."""
     out: dict[str, Array] = {}
-    for layer, (_, weights) in zip(LAYOUTS[model]["layers"], keras_weights(model), strict=True):
+    layers = layers or keras_weights(model)
+    for layer, (_, weights) in zip(LAYOUTS[model]["layers"], layers, strict=True):
         values = {n.split("/")[-1].split(":")[0]: v for n, v in weights}
         prefix, kind = layer["pth"], layer["kind"]
         if prefix is None:
@@ -120,11 +136,11 @@ def state_dict(model: str) -> dict[str, Array]:
     return {k: np.array(v, order="C") for k, v in out.items()}
 
 
-def write_pth(model: str, path: str | Path) -> Path:
-    """Write the layout of PyTorch: a state dict."""
+def write_pth(model: str, path: str | Path, layers: Layers | None = None) -> Path:
+    """Write the layout of PyTorch: a state dict. For ``layers`` see :func:`write_h5`."""
     import torch
 
-    torch.save({k: torch.from_numpy(v.copy()) for k, v in state_dict(model).items()}, path)
+    torch.save({k: torch.from_numpy(v) for k, v in state_dict(model, layers).items()}, path)
     return Path(path)
 
 

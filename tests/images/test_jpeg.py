@@ -12,9 +12,9 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+import torchvision
 
 from deepface.errors import DeepFaceError, UnimplementedError
-from deepface.images import jpeg
 from deepface.images.batch import EncodedImage, FailedImage, LoadedImage, open_batch
 from deepface.images.containers.jpeg import is_plain_jpeg
 from deepface.images.jpeg import DeviceImage, check_decoder, decoded
@@ -87,6 +87,14 @@ def test_the_batch_leaves_jpeg_files_and_loads_the_rest(tmp_path: Path) -> None:
     assert isinstance(attempts(PLAIN["baseline"])[0], EncodedImage)
 
 
+@pytest.mark.parametrize("names", [(), ("PNG",), ("CMYK", "nothing", "PNG"), ("nothing",)])
+def test_a_batch_of_which_nothing_is_left_to_the_device(names: tuple[str, ...]) -> None:
+    found = decode([OTHERS[name] for name in names])
+    wanted = [FailedImage if name == "nothing" else LoadedImage for name in names]
+    assert [type(image) for image in found] == wanted
+    assert decoded([], CPU, False) == []
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_pixels_are_those_of_the_cpu(name: str) -> None:
     [image] = decode([PLAIN[name]])
@@ -124,13 +132,13 @@ class Picky:
     def __init__(self, refused: Sequence[bytes]) -> None:
         self.refused = refused
         self.calls: list[int] = []
-        self.real = jpeg._torchvision
+        self.real = torchvision.io.decode_jpeg
 
-    def __call__(self, files: Sequence[bytes], device: torch.device) -> Any:
+    def __call__(self, files: Sequence[torch.Tensor], **options: Any) -> Any:
         self.calls.append(len(files))
-        if any(file in self.refused for file in files):
+        if any(bytes(file.numpy()) in self.refused for file in files):
             raise RuntimeError("nvjpegDecode failed: 4")
-        return self.real(files, device)
+        return self.real(files, **options)
 
 
 def test_a_refused_file_is_decoded_by_the_cpu_and_costs_no_other(
@@ -138,7 +146,7 @@ def test_a_refused_file_is_decoded_by_the_cpu_and_costs_no_other(
 ) -> None:
     files = [encoded(picture(30, 30 + n, seed=n), ".jpg") for n in range(8)]
     decoder = Picky([files[5]])
-    monkeypatch.setattr(jpeg, "_torchvision", decoder)
+    monkeypatch.setattr("torchvision.io.decode_jpeg", decoder)
     images = decode(files)
     assert [type(image) for image in images] == [DeviceImage] * 5 + [LoadedImage] + [
         DeviceImage
@@ -153,7 +161,7 @@ def test_a_file_that_nobody_can_decode_is_its_own_error(monkeypatch: pytest.Monk
     at = broken.index(b"\xff\xda")  # where the pixels begin: none of them is left
     broken = broken[: at + 2] + b"\x00\x02\xff\xd9"
     assert is_plain_jpeg(broken)
-    monkeypatch.setattr(jpeg, "_torchvision", Picky([broken]))
+    monkeypatch.setattr("torchvision.io.decode_jpeg", Picky([broken]))
     good, bad = decode([PLAIN["baseline"], broken])
     assert isinstance(good, DeviceImage)
     if isinstance(bad, FailedImage):
@@ -165,14 +173,12 @@ def test_a_file_that_nobody_can_decode_is_its_own_error(monkeypatch: pytest.Monk
 def test_a_decoder_that_is_not_there_is_told_before_the_first_picture(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def missing(files: Any, device: Any) -> Any:
+    def missing(files: Any, **options: Any) -> Any:
         raise RuntimeError("decode_jpegs_cuda: torchvision not compiled with nvJPEG support")
 
-    jpeg._missing.cache_clear()
-    monkeypatch.setattr(jpeg, "_torchvision", missing)
+    monkeypatch.setattr("torchvision.io.decode_jpeg", missing)
     with pytest.raises(UnimplementedError, match=r"nvJPEG support.*leave decode out"):
-        check_decoder(CPU)
-    jpeg._missing.cache_clear()
+        check_decoder(torch.device("cuda", 63))
     with pytest.raises(UnimplementedError, match="needs a CUDA device, not 'mps'"):
         check_decoder(torch.device("mps"))
 

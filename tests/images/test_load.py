@@ -361,6 +361,28 @@ def test_limits(monkeypatch: pytest.MonkeyPatch, img: Any, variable: str, limit:
     load_image(img)
 
 
+@pytest.mark.parametrize("way", [bytes, io.BytesIO, OnlyRead, data_uri])
+def test_the_limit_of_bytes_is_the_size_of_the_file(
+    monkeypatch: pytest.MonkeyPatch, way: Callable[[bytes], Any]
+) -> None:
+    """However it comes, and whatever base64 is filled up with."""
+    for content in (PNG + bytes(more) for more in range(4)):
+        monkeypatch.setenv("DEEPFACE_MAX_IMAGE_BYTES", str(len(content)))
+        load_image(way(content))
+        monkeypatch.setenv("DEEPFACE_MAX_IMAGE_BYTES", str(len(content) - 1))
+        with pytest.raises(ImageTooLarge):
+            load_image(way(content))
+
+
+def test_a_long_text_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPFACE_MAX_IMAGE_BYTES", "300")
+    with pytest.raises(DataTypeError):  # of 300 bytes, none of which is base64
+        load_image("data:image/png;base64," + "!" * 400)
+    for text in ("!" * 402, "!" * 403 + "=", "!" * 404 + "=="):
+        with pytest.raises(ImageTooLarge):
+            load_image(f"data:image/png;base64,{text}")
+
+
 def test_a_large_file_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -234,40 +234,34 @@ def test_names(doors: Doors, tmp_path: Path) -> None:
         doors.register(face(20), img_name=["x"])
 
 
-def test_duplicates(
-    doors: Doors, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("deepface.pipeline.database._CHUNK", 3)
+def test_duplicates(doors: Doors, caplog: pytest.LogCaptureFixture) -> None:
+    """Also in a call of more faces than are stored at a time, which are a hundred."""
     assert doors.register(face(0)) == {"inserted": 1}
     assert doors.register(face(0)) == {"inserted": 0}  # a warning only
     assert "is registered already" in caplog.text
     assert doors.register([face(0)]) == {"inserted": 0}
-    for numbers in ((1, 2, 3, 4, 5, 0, 6), (1, 2, 3, 4, 5, 1)):  # of before, of the same call
+    for known in (0, 1):  # of before, of the same call
         with pytest.raises(DuplicateEntryError, match="is registered already"):
-            doors.register([face(n) for n in numbers])
+            doors.register([*map(face, range(1, 104)), face(known), face(104)])
         assert len(doors.list_faces()) == 1
-    assert doors.register([face(n) for n in range(1, 9)]) == {"inserted": 8}
-    (rows,) = doors.search(face(1), similarity_search=True)
-    assert len(rows) == 9
+    assert doors.register([face(n) for n in range(1, 105)]) == {"inserted": 104}
+    assert len(doors.list_faces()) == 105
     assert doors.register([]) == {"inserted": 0}
     with pytest.raises(DuplicateEntryError, match="twin"):
         doors.register([face(17), face(17)], img_name="twin")
 
 
-def test_a_duplicate_is_told_before_all_others_are_embedded(
-    filled: Doors, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("deepface.pipeline.database._CHUNK", 3)
+def test_a_duplicate_is_told_before_all_others_are_embedded(filled: Doors) -> None:
     taken = 0
 
     def pictures() -> Iterator[NDArray[np.uint8]]:
         nonlocal taken
-        for taken in range(1, 201):
+        for taken in range(1, 1001):
             yield face(5 if taken == 2 else 1000 + taken)
 
     with pytest.raises(DuplicateEntryError, match="is registered already"):
         filled.register(pictures(), batch_size=3)
-    assert taken < 100
+    assert taken < 500
     assert len(filled.list_faces()) == 12
 
 
@@ -450,25 +444,20 @@ def test_names_that_are_none(doors: Doors, names: Any) -> None:
     assert doors.list_faces() == []
 
 
-def test_a_bad_picture_leaves_nothing_of_its_call(
-    doors: Doors, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("deepface.pipeline.database._CHUNK", 2)
-    pictures: list[Any] = [face(0), face(1), face(2), face(3), face(4), "nowhere.jpg"]
-    with pytest.raises(ValueError, match=r"item 5 "):
+def test_a_bad_picture_leaves_nothing_of_its_call(doors: Doors) -> None:
+    pictures: list[Any] = [*map(face, range(105)), "nowhere.jpg"]
+    with pytest.raises(ValueError, match=r"item 105 "):
         doors.register(pictures, batch_size=1)
     assert doors.list_faces() == []
 
 
 def test_no_room_for_the_faces_of_a_call(doors: Doors, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepface.pipeline.database._CHUNK", 2)
-
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("deepface.search.database.spool.pickle.dump", full)
     with pytest.raises(MachineError, match=r"No space left .*TMPDIR"):
-        doors.register([face(n) for n in range(5)])
+        doors.register([face(n) for n in range(105)])
     assert doors.list_faces() == []
 
 
@@ -501,6 +490,14 @@ def test_wrong_arguments(
     blank = np.zeros((60, 60, 3), np.uint8)
     with pytest.raises(error, match=text):
         filled.search(blank, **arguments)
+
+
+@pytest.mark.parametrize("metric", ["foo", "Cosine", "", None, 3, len])
+def test_a_metric_that_databases_do_not_know(filled: Doors, metric: Any) -> None:
+    """Whoever compares with it is told, not answered by a threshold of no metric."""
+    for ask in (filled.search, partial(filled.identify, identity_id="nobody")):
+        with pytest.raises(UnimplementedError, match="unknown distance_metric"):
+            ask(face(0), distance_metric=metric)
 
 
 def test_a_bad_picture_is_named(doors: Doors) -> None:

@@ -54,10 +54,16 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def write(name: str, ending: str, folder: Path) -> Path:
+def write(name: str, ending: str, folder: Path, layers: reference.Layers | None = None) -> Path:
     (file,) = [f.name for f in class_of(name).card.files[0] if f.name.endswith(ending)]
     writer = {"pth": reference.write_pth, "h5": reference.write_h5}[ending]
-    return Path(writer(name, folder / file))
+    return Path(writer(name, folder / file, layers))
+
+
+@pytest.fixture(scope="module")
+def layers(name: str) -> reference.Layers:
+    """The numbers of a network, made once for all tests of it."""
+    return reference.keras_weights(name)
 
 
 def expected(name: str) -> tuple[Any, Any]:
@@ -112,9 +118,11 @@ def test_names_and_shapes_are_those_of_the_pth(name: str) -> None:
     assert own == published
 
 
-@pytest.mark.parametrize("name", [*SMALL, *HEAVY])
-def test_the_pth_gives_the_published_vectors(name: str, weights: Path) -> None:
-    file = write(name, "pth", weights)
+@pytest.mark.parametrize("name", [*SMALL, *HEAVY], scope="module")
+def test_the_pth_gives_the_published_vectors(
+    name: str, layers: reference.Layers, weights: Path
+) -> None:
+    file = write(name, "pth", weights, layers)
     model = class_of(name)(device="cpu")
     file.unlink()
     faces, vectors = expected(name)
@@ -135,9 +143,11 @@ def test_the_pth_gives_the_published_vectors(name: str, weights: Path) -> None:
     assert model.embed(faces[:0]).shape == (0, model.output_shape)
 
 
-@pytest.mark.parametrize("name", [*SMALL, *HEAVY])
-def test_the_h5_gives_the_published_vectors(name: str, weights: Path) -> None:
-    file = write(name, "h5", weights)
+@pytest.mark.parametrize("name", [*SMALL, *HEAVY], scope="module")
+def test_the_h5_gives_the_published_vectors(
+    name: str, layers: reference.Layers, weights: Path
+) -> None:
+    file = write(name, "h5", weights, layers)
     model = class_of(name)(device="cpu")
     file.unlink()
     faces, vectors = expected(name)
@@ -145,9 +155,11 @@ def test_the_h5_gives_the_published_vectors(name: str, weights: Path) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("name", ["Facenet", "ArcFace", "OpenFace", "GhostFaceNet"])
-def test_half_the_bits_keep_the_direction(name: str, weights: Path) -> None:
-    write(name, "pth", weights)
+@pytest.mark.parametrize("name", ["Facenet", "ArcFace", "OpenFace", "GhostFaceNet"], scope="module")
+def test_half_the_bits_keep_the_direction(
+    name: str, layers: reference.Layers, weights: Path
+) -> None:
+    write(name, "pth", weights, layers)
     faces, vectors = expected(name)
     found = reference.kept(class_of(name)(device="cpu", precision="bf16").embed(faces))
     assert found.dtype == np.float32

@@ -20,7 +20,7 @@ from deepface.recognition.model import FacialRecognition
 from deepface.recognition.network_model import NetworkModel
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.runtime.models import cached_models
-from tests.attributes.networks import STEMS, small_model, write_weights
+from tests.attributes.networks import small_model, write_weights
 from tests.data import weight
 from tests.goldens import networks as reference
 from tests.standin import Standin, patches, streams
@@ -67,7 +67,8 @@ def close(found: Any, expected: Any, tolerance: float) -> None:
     "name", [pytest.param(n, marks=[pytest.mark.heavy] * (n in HEAVY)) for n in NETWORKS]
 )
 def test_models(name: str, weights: Path, cuda: str) -> None:
-    reference.write_pth(name, weights / RECOGNIZERS.entry(name).files[0][0].name)
+    file = weights / RECOGNIZERS.entry(name).files[0][0].name
+    reference.write_pth(name, file, reference.keras_weights(name, quick=True))
     here, there = RECOGNIZERS.build(name, "cpu"), RECOGNIZERS.build(name, cuda)
     batch = inputs(here)
     close(there.embed(batch), here.embed(batch), 1e-5)
@@ -79,15 +80,10 @@ def test_models(name: str, weights: Path, cuda: str) -> None:
         close(half.embed(batch), here.embed(batch), tolerance)
 
 
-@pytest.mark.parametrize(
-    "name",
-    # Gender and Race are the network of Age, with other numbers of results.
-    ["Emotion", pytest.param("Age", marks=pytest.mark.heavy)],
-)
-def test_attributes(name: str, weights: Path, cuda: str) -> None:
-    write_weights(name, weights.parents[1])
-    assert name in STEMS
-    here, there = ATTRIBUTES.build(name, "cpu"), ATTRIBUTES.build(name, cuda)
+def test_attributes(weights: Path, cuda: str) -> None:
+    """The others are the network of VGG-Face, with other numbers of results."""
+    write_weights("Emotion", weights.parents[1])
+    here, there = ATTRIBUTES.build("Emotion", "cpu"), ATTRIBUTES.build("Emotion", cuda)
     faces = np.random.default_rng(1).random((3, 224, 224, 3), dtype=np.float32)
     np.testing.assert_allclose(there.probabilities(faces), here.probabilities(faces), atol=1e-5)
 
@@ -240,8 +236,8 @@ def test_out_of_memory_on_one_device_is_its_own_affair(described: Any, device: S
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    paths = [tmp_path / f"{i}.jpg" for i in range(6)]
-    for path, image in zip(paths, pictures_of_several(), strict=True):
+    paths = [tmp_path / f"{i}.jpg" for i in range(4)]
+    for path, image in zip(paths, pictures_of_several(), strict=False):
         cv2.imwrite(str(path), image)
     return paths
 

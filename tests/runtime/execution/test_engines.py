@@ -49,7 +49,12 @@ MODELS = {
 for alone in ("Dlib", "SFace", "Buffalo_L"):  # whose files are of one kind
     del MODELS[alone]
 HEAVY = {*MODELS} - {"OpenFace", "DeepID", "GhostFaceNet", "Emotion", "Fasnet"}
-SOME = [pytest.param(name, marks=[pytest.mark.heavy] * (name in HEAVY)) for name in MODELS]
+#: Each network once: Age and Gender are that of Race with other numbers of results.
+SOME = [
+    pytest.param(name, marks=[pytest.mark.heavy] * (name in HEAVY))
+    for name in MODELS
+    if name not in ("Age", "Gender")
+]
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +73,7 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(name: str, ending: str, folder: Path) -> list[Path]:
-    """The files of a model of one ending, with the numbers of the goldens."""
+    """The files of a model of one ending; of the goldens' numbers where no tensor is large."""
     task, references = MODELS[name]
     paths = []
     for group, model in zip(TASKS[task].own[name].files, references, strict=True):
@@ -78,7 +83,7 @@ def write(name: str, ending: str, folder: Path) -> list[Path]:
             shutil.copyfile(_exported(name, model), paths[-1])
         else:
             write_one = {".pth": reference.write_pth, ".h5": reference.write_h5}[ending]
-            write_one(model, paths[-1])
+            write_one(model, paths[-1], reference.keras_weights(model, quick=True))
     return paths
 
 
@@ -87,7 +92,7 @@ def _exported(name: str, model: str) -> Path:
     """The network of the ``.pth`` as an ONNX file that takes what the published one takes."""
     published = _published(name, model)
     path = weights_folder() / published.files[0].name
-    reference.write_pth(model, path)
+    reference.write_pth(model, path, reference.keras_weights(model, quick=True))
     made = _shelf() / model
     made.write_bytes(exported.onnx_bytes(published.load([published.files[0]]), published.shape))
     path.unlink()
@@ -181,7 +186,7 @@ def test_a_published_onnx_file_is_run_where_it_lies(name: str, weights: Path) ->
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", [some for some in SOME if some.values != ("Race",)])  # VGG-Face's
 def test_a_batch_is_its_items_to_the_last_bit(name: str, threads: int, weights: Path) -> None:
     """In ONNX Runtime, alone, in any batch, in another order, and from several threads."""
     write(name, ".onnx", weights)
@@ -206,8 +211,10 @@ def test_a_batch_is_its_items_to_the_last_bit(name: str, threads: int, weights: 
     for some, wanted in zip(backwards, whole, strict=True):
         np.testing.assert_array_equal(some[::-1], wanted)
     answers: list[Any] = []
+    some_items = [batch[:3] for batch in items]
     pool = [
-        threading.Thread(target=lambda: answers.append(run(name, model, items))) for _ in range(3)
+        threading.Thread(target=lambda: answers.append(run(name, model, some_items)))
+        for _ in range(3)
     ]
     for thread in pool:
         thread.start()
@@ -216,7 +223,7 @@ def test_a_batch_is_its_items_to_the_last_bit(name: str, threads: int, weights: 
     assert len(answers) == len(pool)
     for answer in answers:
         for some, wanted in zip(answer, whole, strict=True):
-            np.testing.assert_array_equal(some, wanted)
+            np.testing.assert_array_equal(some, wanted[:3])
 
 
 @pytest.mark.parametrize(
