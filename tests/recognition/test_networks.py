@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from deepface.errors import InvalidEmbeddingsShapeError, UnimplementedError, WeightsError
 from deepface.recognition.network_model import NetworkModel
@@ -116,6 +117,31 @@ def test_names_and_shapes_are_those_of_the_pth(name: str) -> None:
         if not key.startswith(tuple(model.ignore))
     }
     assert own == published
+
+
+@pytest.mark.parametrize("name", [*SMALL, *LARGE, *HUGE])
+def test_maps_fit_together(name: str) -> None:
+    """From pictures to vectors, without weights: kernels, strides and paddings of all layers."""
+    model = unloaded(name)
+    width, height = model.input_shape
+    with torch.device("meta"):
+        vectors = model.network().eval()(torch.zeros(2, 3, height, width))
+    assert vectors.shape == (2, model.output_shape)
+
+
+#: What Keras' layers add to a variance; it shows in no name and no shape.
+EPSILONS = {
+    **{"Facenet": 1e-3, "Facenet512": 1e-3, "GhostFaceNet": 1e-3},
+    **{"OpenFace": 1e-5, "ArcFace": 2e-5},
+}
+
+
+@pytest.mark.parametrize("name", [*SMALL, *LARGE, *HUGE])
+def test_every_batch_norm_has_the_published_epsilon(name: str) -> None:
+    with torch.device("meta"):
+        modules = [*unloaded(name).network().modules()]
+    found = {one.eps for one in modules if isinstance(one, (nn.BatchNorm1d, nn.BatchNorm2d))}
+    assert found == ({EPSILONS[name]} if name in EPSILONS else set())
 
 
 @pytest.mark.parametrize("name", [*SMALL, *HEAVY], scope="module")
