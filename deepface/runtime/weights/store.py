@@ -392,6 +392,6 @@ def _failure(file: WeightFile, path: Path, reasons: Iterable[str]) -> WeightsErr
         )
     unpacked = f", unpack the {file.archive}," if file.archive else ""
     return WeightsError(
-        f"An exception occurred while downloading {file.name} from {urls}: {'; '.join(why)}. To put "
-        f"it there by hand: download one of these URLs{unpacked} and save it as {path}"
+        f"An exception occurred while downloading {file.name} from {urls}: {'; '.join(why)}. To "
+        f"put it there by hand: download one of these URLs{unpacked} and save it as {path}"
     )
