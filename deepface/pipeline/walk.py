@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from contextlib import AbstractContextManager, ExitStack, closing
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -15,6 +15,7 @@ from deepface.images.batch import Attempt, Batch
 from deepface.images.jpeg import decoded, on_device
 from deepface.pipeline.faces import Seen
 from deepface.pipeline.plan import Lane, Plan, Step
+from deepface.runtime.concurrency.kept_threads import kept_threads
 from deepface.runtime.concurrency.prefetch import ahead
 from deepface.runtime.concurrency.stage import Stage, stages
 from deepface.runtime.execution.batching import halving
@@ -69,10 +70,10 @@ def _one_lane(
     later = partial(_taken, steps=lane.later, single=single)
     seen: Iterator[Any] = map(partial(loading.first, load), chunks)
     if plan.loads_ahead:
-        seen = stack.enter_context(closing(ahead(seen)))
+        seen = stack.enter_context(closing(ahead(seen, kind="load" if lane.is_cuda else None)))
     seen = map(partial(finding.take, find), seen)
     if plan.finds_ahead:
-        seen = stack.enter_context(closing(ahead(seen)))
+        seen = stack.enter_context(closing(ahead(seen, kind="find" if lane.is_cuda else None)))
     return map(partial(rest.last, later), seen)
 
 
@@ -97,12 +98,16 @@ def _several_lanes(
         finally:
             free.put((lane, place))
 
+    running: set[Future[list[Seen]]] = set()
+
     def begin(chunk: list[Attempt]) -> Future[list[Seen]]:
-        return pool.submit(work, chunk)
+        future = kept_threads("device").submit(partial(work, chunk))
+        running.add(future)
+        future.add_done_callback(running.discard)
+        return future
 
     limit = _AT_ONCE * len(plan.lanes)
-    pool = ThreadPoolExecutor(limit, thread_name_prefix="deepface-device")
-    stack.callback(pool.shutdown, cancel_futures=True)
+    stack.callback(lambda: wait([*running]))
     # Besides those that wait, one has just been begun, and one is the caller's.
     begun = stack.enter_context(closing(ahead(map(begin, chunks), limit - 2)))
     return map(Future.result, begun)

@@ -13,6 +13,7 @@ import torchvision.io
 
 from deepface.detection.registry import DETECTORS
 from deepface.runtime.concurrency import stage
+from deepface.runtime.concurrency.kept_threads import kept_threads
 from deepface.runtime.execution.cuda_graphs import give_memory_back
 from deepface.runtime.models import cached_models
 from tests.standin import graphs, streams
@@ -105,6 +106,8 @@ class Standin(contextlib.ExitStack):
                 run(thread)
 
         self.enter_context(mock.patch.object(threading.Thread, "run", run_with_modes))
+        kept_threads.cache_clear()  # those that run already are without modes
+        self.callback(kept_threads.cache_clear)
 
 
 def _nvjpeg(decode: Any) -> Any:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
+
+from deepface.runtime.concurrency.kept_threads import kept_threads
 
 T = TypeVar("T")
 
@@ -17,14 +19,16 @@ _Ready: TypeAlias = "queue.Queue[tuple[Any, BaseException | None]]"
 PATIENCE = 0.01
 
 
-def ahead(items: Iterator[T], depth: int = 1) -> Generator[T, None, None]:
+def ahead(items: Iterator[T], depth: int = 1, kind: str | None = None) -> Generator[T, None, None]:
     """``items``, made in a thread while the caller works on those before.
+
+    The thread is one that stays for other ``items`` of a ``kind``, where that is given.
 
     At most ``depth`` items wait, besides the one in the making and the caller's. What ``items``
     raises is raised here in its turn. Closing this generator ends the thread: it comes back when
     the item in the making is finished.
     """
-    with _filled(items, depth) as ready:
+    with _filled(items, depth, kind=kind) as ready:
         while True:
             item, error = ready.get()
             if error is not None:
@@ -57,7 +61,9 @@ def as_they_come(items: Iterator[T], size: int) -> Generator[list[T], None, None
 
 
 @contextmanager
-def _filled(items: Iterator[Any], depth: int, patience: float | None = None) -> Iterator[_Ready]:
+def _filled(
+    items: Iterator[Any], depth: int, patience: float | None = None, kind: str | None = None
+) -> Iterator[_Ready]:
     """A queue of ``depth`` that a thread fills; the thread is waited for at the end."""
     ready: _Ready = queue.Queue(depth)
     stop = threading.Event()
@@ -86,10 +92,15 @@ def _filled(items: Iterator[Any], depth: int, patience: float | None = None) -> 
             if close is not None:
                 close()
 
-    thread = threading.Thread(target=work, name="deepface-ahead", daemon=True)
-    thread.start()
+    wait: Callable[[float | None], object]
+    if kind is None:
+        thread = threading.Thread(target=work, name="deepface-ahead", daemon=True)
+        thread.start()
+        wait = thread.join
+    else:
+        wait = kept_threads(kind).start(work).wait
     try:
         yield ready
     finally:
         stop.set()
-        thread.join(patience)
+        wait(patience)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import select
+import signal
 import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from deepface.runtime.concurrency.kept_threads import KeptThreads
 from deepface.runtime.concurrency.prefetch import ahead, as_they_come
 
 
@@ -115,3 +120,68 @@ def test_lists_of_a_source_that_blocks_can_be_left() -> None:
     assert next(lists) == [1]
     lists.close()
     go_on.set()
+
+
+def test_a_thread_stays_for_items_of_its_kind() -> None:
+    """What PyTorch keeps for a thread serves the next walk; two at once have two threads."""
+
+    def names(kind: str | None) -> Iterator[int]:
+        return ahead(iter(threading.get_ident, None), 1, kind)
+
+    first, second = names("tested"), names("tested")
+    of_first, of_second = next(first), next(second)
+    assert of_first != of_second
+    second.close()  # type: ignore[attr-defined]
+    third = names("tested")
+    assert next(third) == of_second
+    for walk in (first, third):
+        walk.close()  # type: ignore[attr-defined]
+    other = names("tested otherwise")
+    assert next(other) not in (of_first, of_second)
+    other.close()  # type: ignore[attr-defined]
+    assert list(ahead(iter(range(9)), 1, "tested")) == list(range(9))
+    assert not threads()
+
+
+def test_an_error_leaves_the_thread_for_others() -> None:
+    def items() -> Iterator[int]:
+        yield threading.get_ident()
+        raise KeyError("gone")
+
+    used = []
+    for _ in range(3):
+        with pytest.raises(KeyError, match="gone"):
+            for item in ahead(items(), 1, "failing"):
+                used.append(item)
+    assert len(set(used)) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    assert list(ahead(iter(range(3)), 1, "forked")) == [0, 1, 2]
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, bytes(list(ahead(iter(range(3)), 1, "forked"))))
+        os._exit(0)
+    os.close(writer)
+    ready, _, _ = select.select([reader], [], [], 60)
+    found = os.read(reader, 10) if ready else b"it hangs"
+    os.close(reader)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert found == bytes(range(3))
+
+
+def test_kept_threads_end_with_what_keeps_them() -> None:
+    kept = KeptThreads("short-lived")
+    assert [kept.submit(threading.get_ident).result(60) for _ in range(3)]
+    error = kept.submit(lambda: 1 // 0).exception(60)
+    assert isinstance(error, ZeroDivisionError)
+    mine = [thread for thread in threading.enumerate() if thread.name == "short-lived"]
+    del kept, error
+    gc.collect()
+    for thread in mine:
+        thread.join(60)
+        assert not thread.is_alive()
+    assert mine
