@@ -31,6 +31,7 @@ from benchmarks import (
     memory,
     pipeline,
     plots,
+    precision,
     profiling,
     represent,
     retinaface,
@@ -41,6 +42,8 @@ from benchmarks.report import RESULTS, Row, table, validate
 
 HELP = "run the suites that this machine can run, and write one page with tables and plots"
 PAGE = "README.md"
+#: Ends of the names of results that only stand beside others: of what was before, or without.
+COMPARISONS = ("-before", "-first", "-no-graphs")
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ SECTIONS = (
     Section(
         "Detection: throughput against batch size",
         "detect",
-        detect.COLUMNS,
+        {"function": "function", **detect.COLUMNS},
         ("detector", "sizes", "function"),
         "*× loop*: against the same detector one by one; *× published*: against the published "
         "library's loop on the same files. Random weights find no faces: only their timing counts.",
@@ -140,6 +143,13 @@ SECTIONS = (
     Section("Verification on LFW pairs", "lfw", lfw.COLUMNS, ("detector", "model")),
     Section("Import", "import", imports.COLUMNS),
     Section("Share of the networks in the device's time", "profile", profiling.COLUMNS),
+    Section(
+        "What lower precision does to boxes",
+        "precision",
+        precision.COLUMNS,
+        ("detector", "precision"),
+        "Against float32 on the same machine.",
+    ),
 )
 
 
@@ -216,9 +226,11 @@ def _run_suites(args: argparse.Namespace) -> list[str]:
 
 
 def read_documents(folder: Path) -> list[Row]:
-    """The results in a folder, newest first."""
+    """The results in a folder, newest first, without comparisons."""
     found = []
     for path in folder.glob("*.json"):
+        if path.stem.endswith(COMPARISONS):
+            continue
         document = json.loads(path.read_text())
         validate(document)
         found.append(document)
