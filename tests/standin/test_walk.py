@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from tests.attributes.networks import small_model, write_weights
 from tests.data import weight
 from tests.goldens import networks as reference
 from tests.standin import Standin, patches, streams
-from tests.standin.pictures import mixed, portrait
+from tests.standin.pictures import mixed, portrait, resized
 
 NETWORKS = [
     name for name, entry in RECOGNIZERS.entries.items() if issubclass(entry.load(), NetworkModel)
@@ -300,3 +301,30 @@ def test_verify(described: Any, cuda: str) -> None:
     )
     assert found["distance"] == pytest.approx(expected["distance"], abs=1e-4)
     assert found["facial_areas"] == expected["facial_areas"]
+
+
+def test_later_calls_run_in_the_threads_of_the_first(weights: Path, cuda: str) -> None:
+    """PyTorch keeps cuDNN's plans for each thread by itself: new threads would make them anew."""
+    (weights / "face_detection_yunet_2023mar.onnx").symlink_to(
+        weight("face_detection_yunet_2023mar.onnx")
+    )
+    reference.write_pth(
+        "OpenFace",
+        weights / RECOGNIZERS.entry("OpenFace").files[0][0].name,
+        reference.keras_weights("OpenFace", quick=True),
+    )
+    pipeline = FacePipeline(
+        "yunet", model_name="OpenFace", enforce_detection=False, batch_size=1, device=cuda
+    )
+    pictures = [resized(portrait(), side, side) for side in (128, 96)]
+
+    def kept() -> set[int | None]:
+        return {t.ident for t in threading.enumerate() if t.name.startswith("deepface-kept")}
+
+    before = kept()
+    pipeline(pictures)
+    first = kept() - before
+    assert first
+    pipeline(pictures)
+    list(pipeline.stream(pictures))
+    assert kept() - before == first
