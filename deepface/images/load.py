@@ -19,7 +19,7 @@ from deepface.errors import DataTypeError, DeepFaceError, InvalidImage, as_ours
 from deepface.images.decode import Encoded
 from deepface.images.header import detect_image_format
 from deepface.images.limits import check_bytes, read_limited
-from deepface.images.paths import DATA_URI, descriptor, path_name
+from deepface.images.paths import DATA_URI, descriptor, path_name, path_of
 from deepface.images.pil import is_pil_image, pil_to_bgr
 from deepface.images.video import BrokenVideo, Frame
 from deepface.types import Image
@@ -87,8 +87,7 @@ def item_name(img: Any) -> str:
         return "numpy array"
     if isinstance(img, Encoded):
         return img.name
-    if isinstance(img, (str, os.PathLike)):
-        text = os.fsdecode(img)
+    if (text := path_of(img)) is not None:
         return _BASE64_NAME if text.startswith(DATA_URI) else path_name(text)
     if isinstance(img, (bytes, bytearray, memoryview)):
         return "encoded bytes"
@@ -107,8 +106,7 @@ def read_item(img: Any, name: str) -> Encoded | NDArray[Any]:
     """
     if isinstance(img, (np.ndarray, Encoded)):
         return img
-    if isinstance(img, (str, os.PathLike)):
-        text = os.fsdecode(img)
+    if (text := path_of(img)) is not None:
         if _is_url(text):
             return _read_url(text, name)
         if text.startswith(DATA_URI):
@@ -133,7 +131,7 @@ def read_item(img: Any, name: str) -> Encoded | NDArray[Any]:
 
 def reads_from_elsewhere(img: Any) -> bool:
     """Whether reading an image waits for a disk or a network: a path, a URL (or a data URI)."""
-    return isinstance(img, (str, os.PathLike))
+    return path_of(img) is not None
 
 
 def _is_url(text: str) -> bool:

@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import stat
+from contextlib import suppress
 from io import FileIO
 
 from deepface.errors import DeepFaceError, ImgNotFound, as_ours
@@ -39,11 +40,20 @@ def path_name(path: str) -> str:
     return path if len(path) <= _LONGEST_NAME else f"{path[:_BEGINNING]}..."
 
 
+def path_of(item: object) -> str | None:
+    """A string, or what a path object says; ``None`` for anything else, also one that fails."""
+    if isinstance(item, os.PathLike):
+        with suppress(Exception):  # whatever a class of somebody's does
+            return os.fsdecode(item)
+    return item if isinstance(item, str) else None
+
+
 def is_folder(item: object) -> bool:
     """Whether a string or path names a folder; whatever cannot be looked up does not."""
-    if not isinstance(item, (str, os.PathLike)) or len(os.fspath(item)) > LONGEST_PATH:
+    path = path_of(item)
+    if path is None or len(path) > LONGEST_PATH:
         return False
-    return os.path.isdir(item)  # noqa: PTH112 - Path("") is ".", and raises what the system says
+    return os.path.isdir(path)  # noqa: PTH112 - Path("") is ".", and raises what the system says
 
 
 def not_a_file(mode: int) -> str | None:

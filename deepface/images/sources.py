@@ -12,7 +12,7 @@ from deepface.arguments import whole
 from deepface.errors import as_ours
 from deepface.images.batch import Batch, holds_its_items, open_batch
 from deepface.images.files import has_suffix_of_picture, named_as_images
-from deepface.images.paths import is_folder, path_name
+from deepface.images.paths import is_folder, path_name, path_of
 from deepface.images.video import BrokenVideo, is_video, iter_frames
 
 
@@ -53,8 +53,8 @@ def _holds_many(item: object) -> bool:
 
 def _is_folder(item: object) -> bool:
     # A picture's name needs no look at the disk: of 100,000 on a network each takes its time.
-    is_picture = isinstance(item, (str, os.PathLike)) and has_suffix_of_picture(item)
-    return not is_picture and is_folder(item)
+    path = path_of(item)
+    return path is not None and not has_suffix_of_picture(path) and is_folder(path)
 
 
 def pictures_of(items: Iterable[Any], every: int = 1) -> Iterator[Any]:

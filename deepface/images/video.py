@@ -12,7 +12,7 @@ from deepface._opencv import path_for_opencv
 from deepface.arguments import whole
 from deepface.errors import DeepFaceError, as_ours
 from deepface.images.limits import check_pixels
-from deepface.images.paths import LONGEST_PATH, open_file, path_name
+from deepface.images.paths import LONGEST_PATH, open_file, path_name, path_of
 from deepface.logger import get_logger
 from deepface.types import Image
 
@@ -52,10 +52,8 @@ class BrokenVideo:
 
 def is_video(source: object) -> bool:
     """Whether ``source`` is a path whose suffix is that of a video file."""
-    if not isinstance(source, (str, os.PathLike)):
-        return False
-    path = os.fsdecode(source)
-    return len(path) <= LONGEST_PATH and path.lower().endswith(_SUFFIXES)
+    path = path_of(source)
+    return path is not None and len(path) <= LONGEST_PATH and path.lower().endswith(_SUFFIXES)
 
 
 def iter_frames(path: str | os.PathLike[str], every: int = 1) -> Iterator[Frame]:

@@ -10,10 +10,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from deepface import DeepFace
-from deepface.errors import DeepFaceError
+from deepface.errors import DataTypeError, DeepFaceError
 from deepface.images.files import list_images, named_as_images
 from deepface.images.load import load_image
 from deepface.images.paths import open_file
@@ -196,3 +197,18 @@ def test_names_are_kept_and_shown_on_one_line(
     assert sorted(os.fsencode(item.source) for item in items) == sorted(paths)
     assert len(caplog.records) == 3  # they are truncated
     assert all(record.getMessage().isprintable() for record in caplog.records)
+
+
+@pytest.mark.parametrize("says", [5, None, RuntimeError("broken")])
+def test_a_path_object_that_cannot_say_it_costs_one_item(says: object) -> None:
+    class Odd:
+        def __fspath__(self) -> object:
+            if isinstance(says, Exception):
+                raise says
+            return says
+
+    black = np.zeros((9, 9, 3), np.uint8)
+    with pytest.raises(DataTypeError, match=r"item 1 \(Odd\): img must be"):
+        DeepFace.extract_faces([black, Odd()], "skip")
+    errors = [item.error for item in FacePipeline("skip").stream([black, Odd()], on_error="yield")]
+    assert [type(error) for error in errors] == [type(None), DataTypeError]
