@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, ClassVar
 
 from qdrant_client import QdrantClient, models
@@ -24,6 +26,10 @@ from deepface.search.database.base import (
     storable,
 )
 from deepface.search.index import SEARCH_EFFORT
+
+#: Seconds to wait for another thread that has the folder.
+_PATIENCE = 60
+_folders: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
 
 class Qdrant(Database):
@@ -44,10 +50,14 @@ class Qdrant(Database):
     id_type: ClassVar[type] = str
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
-        self._client: QdrantClient = connection or _connect(details)
+        self._client: QdrantClient
+        with ExitStack() as held:
+            self._client = connection or _connect(details, held)
+            self._held = held.pop_all()
 
     def close(self) -> None:
-        self._client.close()
+        with self._held:
+            self._client.close()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
@@ -159,20 +169,24 @@ class Qdrant(Database):
         return [[str(point.id) for point in answer.points] for answer in answers]
 
 
-def _connect(details: Any) -> QdrantClient:
+def _connect(details: Any, held: ExitStack) -> QdrantClient:
+    """A client; ``held`` is what others wait for until it is closed."""
     if isinstance(details, dict):
         options = dict(details)
     else:
         text = os.fspath(details)
         key = "url" if "://" in text else "location" if text == ":memory:" else "path"
         options = {key: text}
-    if not options.pop("allow_pickle", False) and options.get("path") is not None:
+    folder = options.get("path")
+    if not options.pop("allow_pickle", False) and folder is not None:
         raise DatabaseError(
-            f"the folder {options['path']} is not opened: qdrant-client keeps points in folders as "
+            f"the folder {folder} is not opened: qdrant-client keeps points in folders as "
             "pickles, so that whoever can change a file there can run any program as you. Use a "
             "Qdrant server, or database_type='sqlite' or 'milvus' for a file. If nobody else can "
             "write to the folder, say so: connection_details={'path': ..., 'allow_pickle': True}"
         )
+    if folder is not None:
+        _wait_for(str(folder), held)
     options.setdefault("check_compatibility", False)  # which warns instead of raising an error
     try:
         client = QdrantClient(**options)
@@ -183,6 +197,14 @@ def _connect(details: Any) -> QdrantClient:
         ) from error
     client.get_collections()  # connects
     return client
+
+
+def _wait_for(folder: str, held: ExitStack) -> None:
+    """A client has a folder for itself: the threads of a program take turns."""
+    lock = _folders[os.path.realpath(folder)]
+    if not lock.acquire(timeout=_PATIENCE):
+        raise DatabaseError(f"another thread has used the Qdrant folder for {_PATIENCE} seconds")
+    held.callback(lock.release)
 
 
 def _ids(record: Record) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,7 +112,7 @@ def open_database(
                 f"set {entry.variable}"
             )
     if connection is None and details is not None:
-        _check_details(details)
+        details = _checked(details)
     adapter = _adapter(database_type)
     given = details if connection is None else connection
     database: Database | None = None
@@ -131,7 +132,13 @@ def open_database(
             database.close()
 
 
-def _check_details(details: Any) -> None:
+def _checked(details: Any) -> Any:
+    """The same, or the dict whose JSON text it is: a variable and a service have no dicts."""
+    if isinstance(details, str) and details.lstrip().startswith("{"):
+        try:
+            details = json.loads(details)
+        except (ValueError, RecursionError) as error:
+            raise DatabaseError(f"connection_details is no JSON: {error}") from None
     if isinstance(details, dict):
         is_some = all(isinstance(key, str) for key in details)
     else:
@@ -143,6 +150,7 @@ def _check_details(details: Any) -> None:
         )
     if not details:
         raise DatabaseError("connection_details is empty: say where the database is")
+    return details
 
 
 def _opened(database_type: str, adapter: type[Database], details: Any, connection: Any) -> Database:

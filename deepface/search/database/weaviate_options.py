@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass, fields
@@ -60,8 +59,7 @@ class Options:
             DatabaseError: there are others, or values that cannot be.
         """
         if not isinstance(details, dict):
-            text = str(details)
-            details = _parsed(text) if text.lstrip().startswith("{") else {"url": text}
+            details = {"url": str(details)}
         known = [field.name for field in fields(cls)]
         if unknown := sorted(set(details) - set(known)):
             raise DatabaseError(
@@ -193,13 +191,6 @@ def _config(options: Options) -> AdditionalConfig:
     if options.grpc_config is not None:  # which old clients lack
         values["grpc_config"] = options.grpc_config
     return AdditionalConfig(**values)
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise DatabaseError(f"connection_details is no JSON: {error}") from error
 
 
 def _is_true(text: str) -> bool:

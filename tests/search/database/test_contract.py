@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +19,13 @@ from deepface.errors import DatabaseError, DimensionMismatchError, DuplicateEntr
 from deepface.search import index
 from deepface.search.database.base import Record
 from deepface.search.database.indexed import PARTS, IndexedDatabase
+from deepface.search.database.registry import open_database
 from tests.search.database import sql_imitations
 from tests.search.database.conftest import (
     CRITERIA,
     UNIT,
     Opener,
+    details_of,
     opener_of,
     records,
     stored_names,
@@ -253,6 +259,61 @@ def test_threads_that_register_the_same_faces(shared_opener: Opener) -> None:
     with shared_opener() as database:
         assert stored_names(database) == sorted(record.img_name for record in many)
     assert len(told) == 3 * len(many)
+
+
+#: Registers twelve faces one by one once it is told to, and says how many were there.
+_REGISTER = """
+import json, sys
+from dataclasses import replace
+from deepface.errors import DuplicateEntryError
+from deepface.search.database.registry import open_database
+from tests.search.database.conftest import CRITERIA, records
+kind, details, number = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+told = 0
+with open_database(kind, details) as database:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for record in records(12):
+        vector = record.embedding + number * 1e-7
+        try:
+            database.insert(CRITERIA, [replace(record, embedding=vector)])
+        except DuplicateEntryError:
+            told += 1
+print(told)
+"""
+
+
+@pytest.mark.parametrize("kind", ["postgres", "pgvector", "mysql", "redis"])
+def test_processes_that_register_the_same_faces(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """At once, into a database without tables: each face is stored once, and the other is told."""
+    details = details_of(kind, request, tmp_path)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", _REGISTER, kind, json.dumps(details), str(number)],
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for number in range(2)
+        ]
+        for process in processes:
+            assert process.stdout is not None and "ready\n" in iter(process.stdout.readline, "")
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        told = [int(process.communicate()[0]) for process in processes]
+    many = records(12)
+    with open_database(kind, details) as database:
+        assert stored_names(database) == sorted(record.img_name for record in many)
+    assert sum(told) == len(many)
 
 
 def test_two_that_register_a_face_at_the_same_moment(

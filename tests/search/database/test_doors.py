@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from tests.search.database.test_hostile import NAMES
 from tests.server.conftest import client_of
 from tests.stand_ins import ColorModel, cached
 
-#: Without Qdrant, whose folders need a dict: the service takes an address.
 KINDS = ("sqlite", "postgres", "pgvector", "mysql", "redis", "milvus")
 SAME: dict[str, Any] = {"model_name": "SFace", "detector_backend": "skip"}
 
@@ -35,13 +35,21 @@ def png(number: int) -> bytes:
     return cv2.imencode(".png", face(number))[1].tobytes()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, Any]]:
     details = details_of(request.param, request, tmp_path)
     with cached("facial_recognition", "SFace", ColorModel()):
         yield {"database_type": request.param, "connection_details": details}
 
 
+def service(place: dict[str, Any]) -> AbstractContextManager[Any]:
+    """A client of a service, whose settings are text: a dict is given as JSON."""
+    details = place["connection_details"]
+    text = json.dumps(details) if isinstance(details, dict) else details
+    return client_of(**{**place, "connection_details": text})
+
+
+@pytest.mark.parametrize("place", KINDS, indirect=True)
 def test_names_through_every_door(place: dict[str, Any]) -> None:
     names = [storable(name) for name in NAMES if name]
     kept = [f"kept {number}" for number in range(2)]
@@ -56,7 +64,7 @@ def test_names_through_every_door(place: dict[str, Any]) -> None:
         pictures = [face(number) for number in range(len(names) + 2)]
         told = DeepFace.register(pictures, img_name=[*names, *kept], **options)
         assert told == {"inserted": len(pictures)}
-        with client_of(**place) as client:
+        with service(place) as client:
             if door == "commands":
                 rows: list[dict[str, Any]] = json.loads(run("list-faces", *words).stdout)
                 assert sorted(row["img_name"] for row in rows) == listed()
@@ -77,6 +85,7 @@ def test_names_through_every_door(place: dict[str, Any]) -> None:
         assert DeepFace.unregister(img=pictures[-2:], **options) == {"deleted": 2}
 
 
+@pytest.mark.parametrize("place", [*KINDS, "qdrant"], indirect=True)
 def test_a_life_through_every_door(place: dict[str, Any], tmp_path: Path) -> None:
     """One, many, a face twice, a picture that is none; search; delete by id, name and picture."""
     options: dict[str, Any] = {**SAME, **place}
@@ -89,7 +98,7 @@ def test_a_life_through_every_door(place: dict[str, Any], tmp_path: Path) -> Non
 
     assert DeepFace.register(face(10), img_name="ten", **options) == {"inserted": 1}
     assert lines(run("register", str(files[0]), "--img_name", "nil", *words)) == [{"inserted": 1}]
-    with client_of(**place) as client:
+    with service(place) as client:
         sent = [("img", png(20)), ("img", png(21))]
         asked = {**SAME, "img_name": ["twenty", "more"]}
         assert client.post("/register", files=sent, data=asked).json() == {"inserted": 2}

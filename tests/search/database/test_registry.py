@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,22 @@ def test_details_that_are_none(database_type: str) -> None:
             open_database(database_type, details),
         ):
             pass
+
+
+def test_details_as_json_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables and settings of the service have no dicts."""
+    file = tmp_path / "faces.db"
+    text = json.dumps({"database": str(file)})
+    with open_database("sqlite", f"  {text} "):
+        assert file.exists()
+    file.unlink()
+    monkeypatch.setenv("DEEPFACE_SQLITE_PATH", text)
+    with open_database("sqlite"):
+        assert file.exists()
+    for broken in (text[:-1], "{", '{"a":' * 100_000, '{"password": "pass123"'):
+        with pytest.raises(DatabaseError, match="is no JSON") as told, open_database("db2", broken):
+            pass
+        assert "pass123" not in str(told.value)
 
 
 @pytest.mark.parametrize("database_type", list(DATABASES))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 import pytest
 
 from deepface.errors import DatabaseError, DuplicateEntryError
-from deepface.search.database.base import Database
+from deepface.search.database.base import Database, Record
 from deepface.search.database.registry import _adapter, open_database
 from tests.search.database.conftest import (
     CRITERIA,
@@ -346,6 +347,21 @@ def test_qdrant_folder_in_use(tmp_path: Path) -> None:
         open_database("qdrant", details),
     ):
         pass
+
+
+def test_threads_take_turns_at_a_qdrant_folder(tmp_path: Path) -> None:
+    pytest.importorskip("qdrant_client")
+    details = {"path": str(tmp_path), "allow_pickle": True}
+
+    def register(record: Record) -> None:
+        with open_database("qdrant", details) as database:
+            database.insert(CRITERIA, [record])
+
+    many = records(6)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(register, many))
+    with open_database("qdrant", details) as database:
+        assert stored_names(database) == [record.img_name for record in many]
 
 
 def test_qdrant_client_of_the_caller() -> None:
