@@ -91,14 +91,17 @@ def looked_at(atlas: Atlas, norms: Tensor, passes_first: Tensor, passed: Tensor)
         passed: whether it passes all stages that were looked at.
     """
     columns = norms.shape[1]
-    numbers = torch.arange(passes_first.numel(), dtype=torch.int32, device=passes_first.device)
-    last_passing = numbers.masked_fill_(~passes_first.view(-1), -1).cummax(0).values
+    # By rows: along all windows at once, CUDA would use one multiprocessor.
+    numbers = torch.arange(1, columns + 1, dtype=torch.int32, device=passes_first.device)
+    passing = torch.zeros_like(norms, dtype=torch.int32)
+    passing[:, 1:] = torch.where(passes_first, numbers, 0)[:, :-1]
+    before = passing.cummax(1).values.view(-1)
     at = passed.view(-1).nonzero()[:, 0]
-    before = torch.where(at > 0, last_passing[(at - 1).clamp_(min=0)], -1)
-    y, x = at // columns * atlas.step, at % columns * atlas.step
+    line, number = at // columns, at % columns
+    y, x = line * atlas.step, number * atlas.step
     place = atlas.places[atlas.blocks[y, atlas.strips[x]].long()]
     row, column = ((y - place[:, 2]) // atlas.step, (x - place[:, 3]) // atlas.step)
     inside = (row < place[:, 0]) & (column < place[:, 1])
-    failing = torch.minimum(at - before - 1, column)
+    failing = torch.minimum(number - before[at], column)
     kept = (inside & (failing % 2 == 0)).nonzero()[:, 0]
     return Windows(y[kept], x[kept], norms.view(-1)[at[kept]])

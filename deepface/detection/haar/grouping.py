@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 GROUP_EPS = 0.2
 #: A face is where more windows than this agree (the published library's ``minNeighbors``).
 MIN_NEIGHBORS = 10
+#: So many boxes are compared with one another at once; of more, some with all others.
+_TABLE = 1 << 11
+#: Pairs whose numbers stay in a processor's cache.
+_CACHED = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -88,23 +92,42 @@ def scan_order(boxes: Any) -> Any:
 
 def _components(boxes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Indices of the boxes that are similar, directly or through others."""
-    rest = np.arange(len(boxes))
-    while len(rest):
-        frontier, rest = rest[:1], rest[1:]
+    x, y, w, h = boxes.T
+    reach = np.floor(GROUP_EPS * np.minimum(w, h))
+    sides = np.stack([x, y, x + w, y + h, reach]).astype(np.int32)
+    similar = _similar(sides, sides) if len(boxes) <= _TABLE else None
+    unseen = np.ones(len(boxes), np.bool_)
+    for first in range(len(boxes)):
+        if not unseen[first]:
+            continue
+        unseen[first] = False
+        frontier = np.array([first])
         members = [frontier]
-        while len(frontier) and len(rest):
-            similar = _similar(boxes[frontier, None], boxes[None, rest]).any(axis=0)
-            frontier, rest = rest[similar], rest[~similar]
-            members.append(frontier)
+        while len(frontier):
+            some, frontier = frontier[:_TABLE], frontier[_TABLE:]
+            near = _similar(sides[:, some], sides) if similar is None else similar[some]
+            found = (near.any(axis=0) & unseen).nonzero()[0]
+            unseen[found] = False
+            members.append(found)
+            frontier = np.concatenate([frontier, found])
         yield np.concatenate(members)
 
 
-def _similar(a: NDArray[np.int64], b: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether all four sides of two squares (x, y, w, h) are close, element by element."""
-    delta = GROUP_EPS * np.minimum(a[..., 2:], b[..., 2:])
-    near = np.abs(a[..., :2] - b[..., :2]) <= delta
-    far = np.abs(a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) <= delta
-    return (near & far).all(axis=-1)  # type: ignore[no-any-return]
+def _similar(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Whether all four sides of two squares are close, for every two of them.
+
+    Args:
+        a: left, upper, right, lower side and how far those of a similar one are at most, ``(5, n)``.
+        b: likewise ``(5, m)``.
+    """
+    similar = np.ones((a.shape[1], b.shape[1]), np.bool_)
+    step = max(1, _CACHED // max(1, b.shape[1]))
+    for start in range(0, a.shape[1], step):
+        some, here = a[:, start : start + step, None], similar[start : start + step]
+        reach = np.minimum(some[4], b[4])
+        for side in range(4):
+            here &= np.abs(some[side] - b[side]) <= reach
+    return similar
 
 
 def _inside_stronger(boxes: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.bool_]:
