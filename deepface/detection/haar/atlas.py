@@ -10,7 +10,7 @@ within one block.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -26,6 +26,7 @@ from deepface.runtime.execution.transfer import as_tensor, uploaded
 from deepface.types import Image
 
 Array: TypeAlias = NDArray[Any]
+Resampling: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 #: Greatest height of an atlas. Column sums run down every column at once, so wide and low is fast.
 _ATLAS_HEIGHT = 1024
@@ -130,7 +131,9 @@ class Atlas:
     scales: Tensor
 
 
-def atlases(pictures: Pictures, views: Sequence[View], window: int, pixels: int) -> Iterator[Atlas]:
+def atlases(
+    pictures: Pictures, views: Sequence[View], window: int, pixels: int, resample: Resampling
+) -> Iterator[Atlas]:
     """All sizes of all views that a cascade searches, as far as they show their picture.
 
     Args:
@@ -138,12 +141,13 @@ def atlases(pictures: Pictures, views: Sequence[View], window: int, pixels: int)
         views: of it.
         window: side of the cascade's window.
         pixels: of an atlas, about; a single strip of it may have more.
+        resample: :func:`resampled` or what is equal to it.
     """
     seen = np.array([(v.picture, v.x, v.y, v.width, v.height) for v in views], np.int64)
     blocks = _blocks(pictures, views, window)
     for step in (2, 1):
         for pieces, layout in _packed(blocks[blocks["step"] == step], step, window, pixels):
-            yield _atlas(pictures, seen, pieces, layout, step)
+            yield _atlas(pictures, seen, pieces, layout, step, resample)
 
 
 #: A size of a view, or a piece of one. ``y`` and ``x``: where it begins in its level;
@@ -256,7 +260,14 @@ def _laid_out(
     return cut, _Layout(y, begins[strip], strip, begins, int((y + cut["height"]).max()), width)
 
 
-def _atlas(pictures: Pictures, seen: Array, blocks: Array, layout: _Layout, step: int) -> Atlas:
+def _atlas(
+    pictures: Pictures,
+    seen: Array,
+    blocks: Array,
+    layout: _Layout,
+    step: int,
+    resample: Resampling,
+) -> Atlas:
     """Tell each pixel of an atlas where it comes from, and take it from there.
 
     Args:
@@ -265,6 +276,7 @@ def _atlas(pictures: Pictures, seen: Array, blocks: Array, layout: _Layout, step
         blocks: what lies in the atlas.
         layout: where.
         step: between windows.
+        resample: see :func:`atlases`.
     """
     device, count = pictures.pixels.device, len(blocks)
     picture, view_x, view_y, view_width, view_height = seen[blocks["view"]].T
@@ -313,7 +325,7 @@ def _atlas(pictures: Pictures, seen: Array, blocks: Array, layout: _Layout, step
     strips, offsets = _each(sizes, layout.width)
     places = torch.stack([rows, columns, at_y, at_x, y, x], 1)
     return Atlas(
-        pixels=resampled(pictures.pixels, lines, taps, strips.int(), offsets.int()),
+        pixels=resample(pictures.pixels, lines, taps, strips.int(), offsets.int()),
         step=step,
         strips=strips,
         blocks=lines[0],

@@ -117,7 +117,7 @@ def _similar(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.bool_]:
     """Whether all four sides of two squares are close, for every two of them.
 
     Args:
-        a: left, upper, right, lower side and how far those of a similar one are at most, ``(5, n)``.
+        a: left, upper, right, lower side, and how far a similar one's may be, ``(5, n)``.
         b: likewise ``(5, m)``.
     """
     similar = np.ones((a.shape[1], b.shape[1]), np.bool_)

@@ -15,18 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from deepface.detection.haar.atlas import Atlas, Pictures, View, atlases
 from deepface.detection.haar.cascade import cascade_path
-from deepface.detection.haar.cascade_file import read_cascade
-from deepface.detection.haar.grid import integrals, looked_at
+from deepface.detection.haar.cascade_file import HaarCascade, read_cascade
 from deepface.detection.haar.grouping import Hits, group_each, scan_order
 from deepface.detection.haar.stages import Stages
 from deepface.logger import get_logger
+from deepface.runtime.execution.kernels import tried
+
+if TYPE_CHECKING:
+    from deepface.detection.haar.kernels import Kernels
 
 #: Pixels of an atlas: a search holds some 110 bytes for each. Every atlas costs some 700 operations
 #: on the device, so the fewer there are the better; more than the most hardly save time.
@@ -46,7 +51,7 @@ class HaarSearch:
         cascade = read_cascade(cascade_path(file))
         self.device = device
         self.window = cascade.window
-        self._stages = Stages(cascade, device)
+        self._steps = _steps(cascade, device)
         self._atlas_pixels = _fitting(device)
 
     @torch.inference_mode()
@@ -81,7 +86,7 @@ class HaarSearch:
         self, pictures: Pictures, views: Sequence[View], pixels: int, in_scan_order: bool
     ) -> list[Hits]:
         windows = [torch.zeros((0, 6), dtype=torch.float64, device=self.device)]
-        for atlas in atlases(pictures, views, self.window, pixels):
+        for atlas in atlases(pictures, views, self.window, pixels, self._steps.resampled):
             windows.append(self._search(atlas))
         # One copy; whole numbers below 2**53 are exact in float64.
         found = torch.cat(windows).cpu().numpy()
@@ -91,16 +96,57 @@ class HaarSearch:
 
     def _search(self, atlas: Atlas) -> Tensor:
         """Of the windows that pass all stages view, x, y, width, height, weight: ``(n, 6)``."""
-        sums, squares = integrals(atlas.pixels)
-        windows = looked_at(atlas, *self._stages.grid(sums, squares, atlas.step))
-        windows, weights = self._stages.later(atlas.pixels, windows)
-        block = atlas.blocks[windows.y, atlas.strips[windows.x]].long()
+        window_y, window_x, votes = self._steps.passing(atlas)
+        block = atlas.blocks[window_y, atlas.strips[window_x]].long()
         place, scale = atlas.places[block], atlas.scales[block]
-        x = windows.x - place[:, 3] + place[:, 5]
-        y = windows.y - place[:, 2] + place[:, 4]
+        x = window_x - place[:, 3] + place[:, 5]
+        y = window_y - place[:, 2] + place[:, 4]
         size = torch.full_like(x, self.window)
         boxes = (torch.stack([x, y, size, size], 1).float() * scale[:, None]).round()
-        return torch.cat([atlas.views[block, None].double(), boxes.double(), weights[:, None]], 1)
+        return torch.cat([atlas.views[block, None].double(), boxes.double(), votes[:, None]], 1)
+
+
+def _steps(cascade: HaarCascade, device: torch.device) -> Stages | Kernels:
+    """Kernels of our own where they run and are right, or operators."""
+
+    def load() -> Kernels:
+        from deepface.detection.haar.kernels import Kernels
+
+        with torch.inference_mode():
+            for stages in (3, 8, len(cascade.stages)):
+                some = HaarCascade(cascade.window, cascade.stages[:stages])
+                compare(Stages(some, device), Kernels(some, device), cascade.window, device)
+        return Kernels(cascade, device)
+
+    return tried(load, device, "cascades") or Stages(cascade, device)
+
+
+def compare(
+    operators: Stages | Kernels, kernels: Stages | Kernels, window: int, device: torch.device
+) -> None:
+    """Raise ``RuntimeError`` unless both find the same in made pictures.
+
+    One is blurred noise, partly constant, and one is white: its sums of squares overflow.
+    """
+    noise = np.random.default_rng(0).integers(0, 256, (12, 15, 3)).astype(np.uint8)
+    cloudy = cv2.resize(noise, (97, 75), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
+    cloudy[20:60, 10:45] = 99
+    pictures = Pictures([cloudy, np.full((190, 180, 3), 255, np.uint8)], device)
+    views = [View(0, -9, -8, 115, 91), View(1, 0, 0, 180, 190), View(0, 3, 2, 90, 70)]
+    found = [
+        [
+            torch.cat([atlas.pixels.view(-1), *_ordered(*steps.passing(atlas))])
+            for atlas in atlases(pictures, views, window, 1 << 16, steps.resampled)
+        ]
+        for steps in (operators, kernels)
+    ]
+    if not all(map(torch.equal, *found)):
+        raise RuntimeError("they find other windows than the operators")
+
+
+def _ordered(y: Tensor, x: Tensor, votes: Tensor) -> tuple[Tensor, ...]:
+    order = torch.argsort(y * (x.max() + 1 if len(x) else 1) + x)
+    return y[order], x[order], votes[order]
 
 
 def _fitting(device: torch.device) -> int:

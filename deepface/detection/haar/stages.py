@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from deepface.detection.haar.atlas import Atlas, resampled
 from deepface.detection.haar.cascade_file import HaarCascade, Stage
-from deepface.detection.haar.grid import GridStage, Windows
+from deepface.detection.haar.grid import GridStage, Windows, integrals, looked_at
 
 #: Stages that are computed for every window, and after which the windows that are left are gathered
 #: anew. A stage lets half of them pass in the beginning, and most in the end; each gathering makes
@@ -41,6 +42,15 @@ class Stages:
         ends = [*(end for end in wanted if end < count), count]
         self._first = [GridStage.of(stage) for stage in cascade.stages[: ends[0]]]
         self._groups = [_Group.of(cascade.stages[a:b], device) for a, b in pairwise(ends)]
+
+    resampled = staticmethod(resampled)
+
+    def passing(self, atlas: Atlas) -> tuple[Tensor, Tensor, Tensor]:
+        """The windows of an atlas that pass all stages: y, x and votes of the last, ``(n,)``."""
+        sums, squares = integrals(atlas.pixels)
+        windows = looked_at(atlas, *self.grid(sums, squares, atlas.step))
+        windows, votes = self.later(atlas.pixels, windows)
+        return windows.y, windows.x, votes
 
     def grid(self, sums: Tensor, squares: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """The first two stages for every window.

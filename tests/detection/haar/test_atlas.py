@@ -12,7 +12,7 @@ import torch
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.haar import atlas as haar_atlas
-from deepface.detection.haar.atlas import Pictures, View, atlases
+from deepface.detection.haar.atlas import Pictures, View, atlases, resampled
 from deepface.detection.haar.cascade import pyramid
 from deepface.types import Image
 from tests.detection.haar.test_search import CPU, pictures, whole
@@ -54,7 +54,7 @@ def test_atlas_holds_the_sizes_that_opencv_makes(low: bool, monkeypatch: Any) ->
     views.append(View(0, 60, 70, 131, 132))  # partly outside
     grays = [cv2.cvtColor(seen(images[v.picture], v), cv2.COLOR_BGR2GRAY) for v in views]
     windows: Counter[tuple[int, float]] = Counter()
-    for atlas in atlases(Pictures(images, CPU), views, 24, 30_000 if low else 1 << 24):
+    for atlas in atlases(Pictures(images, CPU), views, 24, 30_000 if low else 1 << 24, resampled):
         for place, view, scale in zip(
             atlas.places.tolist(), atlas.views.tolist(), atlas.scales.numpy(), strict=False
         ):

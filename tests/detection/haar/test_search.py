@@ -128,7 +128,7 @@ def test_out_of_memory_halves_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 200)
     monkeypatch.setattr(haar, "_LEAST_PIXELS", 40_000)
     monkeypatch.setattr(small, "_atlas_pixels", 640_000)
-    monkeypatch.setattr(haar_atlas, "resampled", full)
+    monkeypatch.setattr(small._steps, "resampled", full)
     for _ in range(2):
         for found, wanted in zip(small.find(held, whole(pictures())), expected, strict=True):
             assert_equal(found, wanted)
