@@ -115,15 +115,13 @@ def _steps(cascade: HaarCascade, device: torch.device) -> Stages | Kernels:
         with torch.inference_mode():
             for stages in (3, 8, len(cascade.stages)):
                 some = HaarCascade(cascade.window, cascade.stages[:stages])
-                compare(Stages(some, device), Kernels(some, device), cascade.window, device)
+                compare(Kernels(some, device), Stages(some, device), device)
         return Kernels(cascade, device)
 
     return tried(load, device, "cascades") or Stages(cascade, device)
 
 
-def compare(
-    operators: Stages | Kernels, kernels: Stages | Kernels, window: int, device: torch.device
-) -> None:
+def compare(kernels: Stages | Kernels, operators: Stages | Kernels, device: torch.device) -> None:
     """Raise ``RuntimeError`` unless both find the same in made pictures.
 
     One is blurred noise, partly constant, and one is white: its sums of squares overflow.
@@ -136,9 +134,9 @@ def compare(
     found = [
         [
             torch.cat([atlas.pixels.view(-1), *_ordered(*steps.passing(atlas))])
-            for atlas in atlases(pictures, views, window, 1 << 16, steps.resampled)
+            for atlas in atlases(pictures, views, operators.window, 1 << 16, steps.resampled)
         ]
-        for steps in (operators, kernels)
+        for steps in (kernels, operators)
     ]
     if not all(map(torch.equal, *found)):
         raise RuntimeError("they find other windows than the operators")

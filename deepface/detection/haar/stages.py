@@ -36,7 +36,7 @@ class Stages:
     """The stages of a cascade on a device."""
 
     def __init__(self, cascade: HaarCascade, device: torch.device) -> None:
-        self._window = cascade.window
+        self.window = cascade.window
         count = len(cascade.stages)
         wanted = _CUDA_GROUP_ENDS if device.type == "cuda" else _GROUP_ENDS
         ends = [*(end for end in wanted if end < count), count]
@@ -64,11 +64,11 @@ class Stages:
             For each window ``(rows, columns)`` its norm; whether it is constant or passes the first
             stage; whether it passes both.
         """
-        return _grid(sums, squares, self._first, self._window, step)
+        return _grid(sums, squares, self._first, self.window, step)
 
     def later(self, pixels: Tensor, windows: Windows) -> tuple[Windows, Tensor]:
         """Those of the windows that pass all other stages, and the votes of the last, float64."""
-        patches = pixels.float().unfold(0, self._window, 1).unfold(1, self._window, 1)
+        patches = pixels.float().unfold(0, self.window, 1).unfold(1, self.window, 1)
         weights = windows.norms.double()
         for group in self._groups:
             votes = self._votes(patches, windows, group)

@@ -1,0 +1,116 @@
+"""The cascades' kernels, run by Triton's interpreter: equal to the operators and to OpenCV."""
+
+from __future__ import annotations
+
+import logging
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from deepface.detection.canvas import Canvas
+from deepface.detection.haar import atlas as haar_atlas
+from deepface.detection.haar import search as haar
+from deepface.detection.haar.atlas import Pictures, View, atlases
+from deepface.detection.haar.cascade import Cascade, cascade_path
+from deepface.detection.haar.cascade_file import HaarCascade, read_cascade
+from deepface.detection.haar.grid import integrals
+from deepface.detection.haar.search import HaarSearch
+from deepface.detection.haar.stages import Stages
+from deepface.types import Image
+from tests.data import package_pictures
+from tests.detection.haar.test_opencv import shrunk
+from tests.detection.haar.test_search import CPU, EYES, FACES
+from tests.interpreted import interpreted
+
+
+@pytest.fixture
+def kernels(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A program of the interpreter takes long, however much it does: few of them."""
+    monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 60)
+    module = interpreted("deepface.detection.haar.kernels", monkeypatch)
+    monkeypatch.setattr(module, "_PROGRAMS", 2)
+    return module
+
+
+def faces_and_none() -> list[Image]:
+    """A small face, clouds, one that is constant, one that is too small."""
+    face = shrunk(package_pictures()[0], 151)[:70, 30:110]
+    noise = np.random.default_rng(0).integers(0, 256, (8, 9, 3)).astype(np.uint8)
+    clouds = cv2.resize(noise, (43, 37), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    clouds[5:35, 20:] = 90
+    return [face, clouds, np.full((30, 31, 3), 7, np.uint8), np.zeros((9, 60, 3), np.uint8)]
+
+
+@pytest.mark.parametrize(("height", "width", "value"), [(37, 150, None), (230, 190, 255)])
+def test_sums(kernels: ModuleType, height: int, width: int, value: int | None) -> None:
+    """They overflow where all is white."""
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width)).astype(np.uint8)
+    if value is not None:
+        pixels[:] = value
+    tensor = torch.from_numpy(pixels)
+    for found, expected in zip(kernels.integrals(tensor), integrals(tensor), strict=True):
+        assert torch.equal(found[:, : width + 1], expected)
+
+
+@pytest.mark.parametrize("file", [FACES, EYES])
+@pytest.mark.parametrize("block", [64, 512])
+def test_windows_are_those_of_opencv(
+    kernels: ModuleType, file: str, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "_BLOCK", block)
+    monkeypatch.setattr(kernels, "_ROW_BLOCK", 2 * block)
+    canvases = [
+        Canvas.with_border(image, border) for image, border in zip(faces_and_none(), [0.1, 0, 0, 0])
+    ]
+    views = [View(i, -c.left, -c.top, c.width, c.height) for i, c in enumerate(canvases)]
+    monkeypatch.setattr(haar, "group_each", lambda owners, found, shapes: (owners, found))
+    search, cascade = HaarSearch(file, CPU), Cascade(file)
+    search._steps = kernels.Kernels(read_cascade(cascade_path(file)), CPU)
+    owners, found = search.find(Pictures([c.image for c in canvases], CPU), views)
+    rows = np.column_stack([owners, found.boxes, found.weights])
+    wanted = []
+    for i, canvas in enumerate(canvases):
+        hits = cascade.search(canvas)
+        wanted.append(np.column_stack([np.full(len(hits.boxes), i), hits.boxes, hits.weights]))
+    expected = np.concatenate(wanted)
+    assert len(expected) > 0
+    np.testing.assert_array_equal(*(table[np.lexsort(table.T)] for table in (rows, expected)))
+
+
+def test_none_are_left_and_no_windows(kernels: ModuleType) -> None:
+    cascade = read_cascade(cascade_path(EYES))
+    steps = kernels.Kernels(cascade, CPU)
+    images = faces_and_none()
+    (atlas,) = atlases(Pictures(images, CPU), [View(2, 0, 0, 31, 30)], 20, 9999, steps.resampled)
+    assert [len(part) for part in steps.passing(atlas)] == [0, 0, 0]
+
+
+def test_comparing_sees_what_is_wrong() -> None:
+    cascade = read_cascade(cascade_path(EYES))
+    some = HaarCascade(cascade.window, cascade.stages[:4])
+    fewer = HaarCascade(cascade.window, cascade.stages[:3])
+    haar.compare(Stages(some, CPU), Stages(some, CPU), CPU)
+    with pytest.raises(RuntimeError, match="other windows"):
+        haar.compare(Stages(some, CPU), Stages(fewer, CPU), CPU)
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_operators_where_kernels_do_not_run_or_are_wrong(
+    wrong: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``compare`` has its own tests; here Triton has no device, or what it gives is other."""
+    cascade = read_cascade(cascade_path(EYES))
+    monkeypatch.setattr(haar, "Stages", lambda cascade, device: "operators")
+    monkeypatch.delenv("DEEPFACE_TRITON", raising=False)
+
+    def compare(*_: object) -> None:
+        raise RuntimeError("they find other windows than the operators" if wrong else "no driver")
+
+    monkeypatch.setattr(haar, "compare", compare)
+    with caplog.at_level(logging.INFO, "deepface"):
+        assert haar._steps(cascade, torch.device("cuda", 0)) == "operators"
+    assert "no Triton kernels for cascades on cuda:0: RuntimeError" in caplog.text
+    assert haar._steps(cascade, CPU) == "operators"
