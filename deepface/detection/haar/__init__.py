@@ -13,13 +13,13 @@ What is found must equal OpenCV's ``detectMultiScale3`` to the last bit, and two
 * on a device PyTorch (``search.py``): all sizes of all pictures of a batch lie side by side in one
   large picture, the atlas (``atlas.py``); the first stages run over sums of rectangles for every
   window at once (``grid.py``), the later ones over the pixels of the windows that are left
-  (``stages.py``, with the file as arrays from ``cascade_file.py``). Every number on the way is a
+  (``stages.py``, with the file as arrays from ``cascade_file.py``). On CUDA kernels of our own do
+  all that in a few launches (``kernels.py``), where Triton runs. Every number on the way is a
   whole one that floats hold exactly, or is rounded once as OpenCV does, so that neither a device
   nor the order of a sum matters.
 
 Both give windows, which ``grouping.py`` makes faces of, once for both. ``opencv.py`` is the
 detector and the eye search; ``choice.py`` decides who searches, by measuring: the device wins where
 there is much to search at a time. On a GPU an atlas costs a number of launches that hardly depends
-on the batch, and waits for the host where windows are gathered: that is why it is few large steps.
-Kernels of its own in Triton were tried and taken out again: no GPU has shown them twice as fast.
+on the batch, and the host waits where windows are gathered: that is why it is few large steps.
 """

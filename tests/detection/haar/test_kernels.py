@@ -29,19 +29,19 @@ from tests.interpreted import interpreted
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A program of the interpreter takes long, however much it does: few of them."""
-    monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 60)
+    monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 40)
     module = interpreted("deepface.detection.haar.kernels", monkeypatch)
     monkeypatch.setattr(module, "_PROGRAMS", 2)
     return module
 
 
-def faces_and_none() -> list[Image]:
-    """A small face, clouds, one that is constant, one that is too small."""
-    face = shrunk(package_pictures()[0], 151)[:70, 30:110]
+def eye_and_none() -> list[Image]:
+    """An eye, clouds, one that is constant, one that is too small."""
+    eye = shrunk(package_pictures()[0], 301)[44:76, 96:136]
     noise = np.random.default_rng(0).integers(0, 256, (8, 9, 3)).astype(np.uint8)
     clouds = cv2.resize(noise, (43, 37), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
     clouds[5:35, 20:] = 90
-    return [face, clouds, np.full((30, 31, 3), 7, np.uint8), np.zeros((9, 60, 3), np.uint8)]
+    return [eye, clouds, np.full((24, 25, 3), 7, np.uint8), np.zeros((9, 60, 3), np.uint8)]
 
 
 @pytest.mark.parametrize(("height", "width", "value"), [(37, 150, None), (230, 190, 255)])
@@ -55,36 +55,42 @@ def test_sums(kernels: ModuleType, height: int, width: int, value: int | None) -
         assert torch.equal(found[:, : width + 1], expected)
 
 
-@pytest.mark.parametrize("file", [FACES, EYES])
-@pytest.mark.parametrize("block", [64, 512])
-def test_windows_are_those_of_opencv(
-    kernels: ModuleType, file: str, block: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kernels, "_BLOCK", block)
-    monkeypatch.setattr(kernels, "_ROW_BLOCK", 2 * block)
-    canvases = [
-        Canvas.with_border(image, border) for image, border in zip(faces_and_none(), [0.1, 0, 0, 0])
-    ]
-    views = [View(i, -c.left, -c.top, c.width, c.height) for i, c in enumerate(canvases)]
+def test_windows_are_those_of_opencv(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(haar, "group_each", lambda owners, found, shapes: (owners, found))
-    search, cascade = HaarSearch(file, CPU), Cascade(file)
-    search._steps = kernels.Kernels(read_cascade(cascade_path(file)), CPU)
-    owners, found = search.find(Pictures([c.image for c in canvases], CPU), views)
-    rows = np.column_stack([owners, found.boxes, found.weights])
-    wanted = []
-    for i, canvas in enumerate(canvases):
-        hits = cascade.search(canvas)
-        wanted.append(np.column_stack([np.full(len(hits.boxes), i), hits.boxes, hits.weights]))
-    expected = np.concatenate(wanted)
-    assert len(expected) > 0
+    search, cascade = HaarSearch(EYES, CPU), Cascade(EYES)
+    search._steps = kernels.Kernels(read_cascade(cascade_path(EYES)), CPU)
+    canvas = Canvas(eye_and_none()[0])
+    view = View(0, 0, 0, canvas.width, canvas.height)
+    _, found = search.find(Pictures([canvas.image], CPU), [view])
+    eye = cascade.search(canvas)
+    assert len(eye.boxes) > 9
+    rows, expected = (np.column_stack([hits.boxes, hits.weights]) for hits in (found, eye))
     np.testing.assert_array_equal(*(table[np.lexsort(table.T)] for table in (rows, expected)))
+
+
+def test_many_programs_share_the_windows(
+    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "_BLOCK", 64)
+    monkeypatch.setattr(kernels, "_ROW_BLOCK", 64)
+    cascade = read_cascade(cascade_path(FACES))
+    some = HaarCascade(cascade.window, cascade.stages[:3])
+    ours, operators = kernels.Kernels(some, CPU), Stages(some, CPU)
+    views = [View(1, -3, 5, 49, 34), View(1, 11, -9, 40, 41)]
+    counts = []
+    for atlas in atlases(Pictures(eye_and_none(), CPU), views, some.window, 9999, ours.resampled):
+        found, expected = (haar._ordered(*steps.passing(atlas)) for steps in (ours, operators))
+        for part, wanted in zip(found, expected, strict=True):
+            assert torch.equal(part, wanted)
+        counts.append(len(found[0]))
+    assert len(counts) > 1 and max(counts) > 0
 
 
 def test_none_are_left_and_no_windows(kernels: ModuleType) -> None:
     cascade = read_cascade(cascade_path(EYES))
     steps = kernels.Kernels(cascade, CPU)
-    images = faces_and_none()
-    (atlas,) = atlases(Pictures(images, CPU), [View(2, 0, 0, 31, 30)], 20, 9999, steps.resampled)
+    images = eye_and_none()
+    (atlas,) = atlases(Pictures(images, CPU), [View(2, 0, 0, 25, 24)], 20, 9999, steps.resampled)
     assert [len(part) for part in steps.passing(atlas)] == [0, 0, 0]
 
 
