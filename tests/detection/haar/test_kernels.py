@@ -65,7 +65,8 @@ def test_windows_are_those_of_opencv(kernels: ModuleType, monkeypatch: pytest.Mo
     eye = cascade.search(canvas)
     assert len(eye.boxes) > 9
     rows, expected = (np.column_stack([hits.boxes, hits.weights]) for hits in (found, eye))
-    np.testing.assert_array_equal(*(table[np.lexsort(table.T)] for table in (rows, expected)))
+    rows, expected = (table[np.lexsort(table.T)] for table in (rows, expected))
+    np.testing.assert_array_equal(rows, expected)
 
 
 def test_many_programs_share_the_windows(
@@ -109,7 +110,8 @@ def test_operators_where_kernels_do_not_run_or_are_wrong(
 ) -> None:
     """``compare`` has its own tests; here Triton has no device, or what it gives is other."""
     cascade = read_cascade(cascade_path(EYES))
-    monkeypatch.setattr(haar, "Stages", lambda cascade, device: "operators")
+    operators = Stages(cascade, CPU)
+    monkeypatch.setattr(haar, "Stages", lambda cascade, device: operators)
     monkeypatch.delenv("DEEPFACE_TRITON", raising=False)
 
     def compare(*_: object) -> None:
@@ -117,6 +119,6 @@ def test_operators_where_kernels_do_not_run_or_are_wrong(
 
     monkeypatch.setattr(haar, "compare", compare)
     with caplog.at_level(logging.INFO, "deepface"):
-        assert haar._steps(cascade, torch.device("cuda", 0)) == "operators"
+        assert haar._steps(cascade, torch.device("cuda", 0)) is operators
     assert "no Triton kernels for cascades on cuda:0: RuntimeError" in caplog.text
-    assert haar._steps(cascade, CPU) == "operators"
+    assert haar._steps(cascade, CPU) is operators
