@@ -269,12 +269,15 @@ def test_no_pictures_and_two_threads(forced: OpenCvDetector) -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("border", [0.0, 0.5])
 def test_crowds(forced: OpenCvDetector, border: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    images = [shrunk(path, 511) for path in sorted(data("images", "crowd").glob("*.jpg"))]
+    files = sorted(data("images", "crowd").glob("*.jpg"))
+    if border:  # more of the same for a long time
+        files = files[::3]
+    images = [shrunk(path, 511) for path in files]
     canvases = [Canvas.with_border(image, border) for image in images]
     found = [rows(faces) for faces in forced.detect_canvases(canvases)]
     monkeypatch.setenv("DEEPFACE_HAAR", "opencv")
     assert found == [rows(faces) for faces in forced.detect_canvases(canvases)]
-    assert sum(map(len, found)) > 30
+    assert sum(map(len, found)) > 1.7 * len(images)
 
 
 @pytest.mark.gpu

@@ -147,6 +147,22 @@ def write(path: Path, arrays: Any = ARRAYS, group: str = "/", **attributes: Any)
     return path
 
 
+@pytest.mark.parametrize("kind", ["<f2", "<f4", "<f8", ">f4", "<i4", "u1"])
+def test_kinds_of_numbers(tmp_path: Path, kind: str) -> None:
+    """Floats of any size, in the order of bytes of ordinary machines; no others."""
+    path, values = write(tmp_path / "net.h5"), np.arange(5).astype(kind)
+    with h5py.File(path, "r+") as file:
+        del file["e/e_1/bias:0"]
+        file["e/e_1/bias:0"] = values
+    if kind not in ("<f2", "<f4", "<f8"):
+        with pytest.raises(WeightsError, match="floats"):
+            load_keras_weights(network(), path, ORDER, FLATTEN)
+        return
+    net = network()
+    load_keras_weights(net, path, ORDER, FLATTEN)
+    assert net.get_parameter("fc.bias").tolist() == values.tolist()
+
+
 @pytest.mark.parametrize("group", ["/", "model_weights"])
 @pytest.mark.parametrize("device", ["cpu", "meta"])
 def test_layouts_root_and_saved_models(tmp_path: Path, group: str, device: str) -> None:

@@ -1,0 +1,42 @@
+"""What other packages add by entry points: each name once, and what is wrong is told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from deepface.runtime.additions import additions
+
+MODULE = """
+from types import SimpleNamespace as Thing
+
+ONE, TWO, NAMED, TEXT = Thing(), Thing(name="two"), Thing(name="another"), "no thing"
+"""
+#: Of two packages.
+POINTS = (
+    "one = some_things:ONE\ntaken = some_things:ONE\ntext = some_things:TEXT\n",
+    "one = some_things:ONE\ntwo = some_things:TWO\nnamed = some_things:NAMED\nabsent = nowhere:X\n",
+)
+
+
+def test_each_name_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "some_things.py").write_text(MODULE)
+    for number, points in enumerate(POINTS):
+        metadata = tmp_path / f"things{number}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: things{number}\nVersion: 1.0\n"
+        )
+        (metadata / "entry_points.txt").write_text(f"[deepface.things]\n{points}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = additions("deepface.things", SimpleNamespace, {"taken"})
+    assert sorted(found) == ["one", "two"]
+    assert found["two"].name == "two"
+    told = re.findall(r"entry point (\w+) = ", caplog.text)
+    assert sorted(told) == ["absent", "named", "one", "taken", "text"]
+    assert additions("deepface.nobody", SimpleNamespace, ()) == {}
