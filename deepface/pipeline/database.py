@@ -16,6 +16,7 @@ from deepface.arguments import whole
 from deepface.cropping.faces import LANDMARKS_ALIGNMENT
 from deepface.errors import (
     DataTypeError,
+    DeepFaceError,
     DuplicateEntryError,
     FaceNotDetected,
     InvalidArgument,
@@ -250,7 +251,7 @@ def identify(
     with opened() as database:
         stored = database.get(criteria, identity_id)
         if stored is None:
-            raise ValueError(
+            raise DeepFaceError(
                 f"No embedding found in the database for identity_id={identity_id} ({criteria})"
             )
         _check_comparable(identity_id, stored.criteria, criteria)
@@ -290,7 +291,7 @@ def _check_comparable(identity_id: Any, stored: Criteria, asked: Criteria) -> No
         ("l2_normalize", stored.l2_normalized, asked.l2_normalized),
     ):
         if theirs != ours:
-            raise ValueError(
+            raise DeepFaceError(
                 f"Embedding of identity_id={identity_id} was registered with {name}={theirs} while "
                 f"{ours} is requested: their vectors cannot be compared"
             )

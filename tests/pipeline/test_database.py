@@ -552,9 +552,10 @@ def test_identify(filled: Doors) -> None:
 
 
 def test_identify_refuses(filled: Doors, caplog: pytest.LogCaptureFixture) -> None:
-    for unknown in (999, "x", None):
-        with pytest.raises(ValueError, match="No embedding found in the database for identity_id"):
+    for unknown in (999, "x", None, "line\nend\0"):
+        with pytest.raises(ValueError, match="in the database for identity_id") as told:
             filled.identify(face(0), unknown)
+        assert str(told.value).isprintable()
     with pytest.raises(ValueError, match="registered with l2_normalize=False"):
         filled.identify(face(0), 1, l2_normalize=True)
     cached_models["facial_recognition"]["Facenet512"] = StandIn()

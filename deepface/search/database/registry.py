@@ -75,7 +75,9 @@ def known_databases() -> dict[str, Entry]:
 
 
 def _entry(database_type: str) -> Entry:
-    entry = DATABASES.get(database_type) or known_databases().get(database_type)
+    entry: Entry | None = None
+    if isinstance(database_type, str):
+        entry = DATABASES.get(database_type) or known_databases().get(database_type)
     if entry is None:
         raise UnimplementedError(
             f"Unsupported database type: {database_type}. Databases: {', '.join(known_databases())}"

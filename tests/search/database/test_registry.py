@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,10 @@ PACKAGES = {
 NO_DETAILS: list[Any] = [5, 1.5, True, [], ["x"], {5: 6}, object(), b"x", {}, ""]
 
 
-def test_unknown_type() -> None:
-    with (
-        pytest.raises(UnimplementedError, match=r"Unsupported database type: foo\. .*, mysql, "),
-        open_database("foo"),
-    ):
+@pytest.mark.parametrize("odd", ["foo", "", None, 5, ["sqlite"], {"sqlite": 1}])
+def test_unknown_type(odd: Any) -> None:
+    said = rf"Unsupported database type: {re.escape(str(odd))}\. .*, mysql, "
+    with pytest.raises(UnimplementedError, match=said), open_database(odd):
         pass
 
 
