@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 #: Rows per step of a pairwise comparison, on a CPU and elsewhere: bounds its memory.
-_ROWS = (512, 4096)
+_ROWS = (64, 4096)
 #: Suppression sees coordinates in such fractions of a pixel,
 _GRID = 2**20
 #: and up to so many of them; of 2 ** 14 groups all coordinates have less than 53 bits.

@@ -66,14 +66,17 @@ class Crops(ABC):
             ``(n, 3, size, size)`` float32, BGR, ``(value - 127.5) / 128``.
         """
 
-    def _look_up(self, image: Tensor, rows: Tensor, columns: Tensor, known: Tensor) -> Tensor:
+    def _look_up(
+        self, image: Tensor, rows: Tensor, columns: Tensor, known: Tensor | None = None
+    ) -> Tensor:
         """Entries at all pairs of ``rows`` and ``columns``, zero where not ``known``.
 
         ``(n, size, 2)`` twice and ``(n, size, 2, size, 2)`` to ``(n, size, 2, size, 2, 3)``.
         """
         start = self._base[image][:, None, None] + rows * self._stride[image][:, None, None]
         index = start[:, :, :, None, None] + columns[:, None, None]
-        index = torch.where(known, index, 0)
+        if known is not None:
+            index = torch.where(known, index, 0)
         return self._flat.index_select(0, index.flatten()).view(*index.shape, 3)
 
 
@@ -123,6 +126,24 @@ class AreaCrops(Crops):
 
     _more = 1
 
+    def __init__(self, pictures: Sequence[Tensor], facts: Tensor) -> None:
+        self._pictures, self._facts = pictures, facts
+        # A CPU makes a table at a time, which stays in its cache: memory for those of a whole batch
+        # would have to be zeroed each time.
+        self._apart = len(pictures) > 1 and pictures[0].device.type == "cpu"
+        self._last: tuple[int, AreaCrops] | None = None
+        if not self._apart:
+            super().__init__(pictures, facts)
+
+    def _only(self, number: int) -> AreaCrops:
+        """Of one of the pictures."""
+        if self._last is None or self._last[0] != number:
+            self._last = None  # its memory is the next one's
+            facts = self._facts[number : number + 1].clone()
+            facts[:, 7] = 1
+            self._last = number, AreaCrops([self._pictures[number]], facts)
+        return self._last[1]
+
     def _tables(self, pictures: Sequence[Tensor]) -> Tensor:
         shapes = [(picture.shape[0] + 1, picture.shape[1] + 1, 3) for picture in pictures]
         areas = [height * width for height, width, _ in shapes]
@@ -139,6 +160,13 @@ class AreaCrops(Crops):
 
     def cut(self, image: Tensor, boxes: Tensor, size: int) -> Tensor:
         """See :meth:`Crops.cut`."""
+        if self._apart:
+            found = boxes.new_empty((len(boxes), size, size, 3), dtype=torch.float32)
+            for number in sorted(set(image.tolist())):
+                mine = (image == number).nonzero()[:, 0]
+                part = self._only(number).cut(torch.zeros_like(mine), boxes[mine], size)
+                found[mine] = part.permute(0, 2, 3, 1)
+            return found.permute(0, 3, 1, 2)
         canvas = self.canvas[image]
         whole = boxes.long()
         corner = (whole[:, :2].flip(1).clamp(min=1) - 1).minimum(canvas - 1)[..., None]
@@ -149,7 +177,7 @@ class AreaCrops(Crops):
         count = (edges[..., 1] - edges[..., 0]).float()
         edges = edges + (corner - self._start[image][..., None])[..., None]
         edges = edges.clamp(min=0).minimum(self._size[image][:, :, None, None])
-        sums = self._look_up(image, edges[:, 0], edges[:, 1], edges.new_ones((), dtype=torch.bool))
+        sums = self._look_up(image, edges[:, 0], edges[:, 1])
         sums = sums[:, :, 1] - sums[:, :, 0]
         mean = (sums[:, :, :, 1] - sums[:, :, :, 0]).float()
         mean /= (count[:, 0, :, None] * count[:, 1, None])[..., None]

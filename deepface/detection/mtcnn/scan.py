@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -156,8 +157,12 @@ class Scan:
                 edges = RaggedEdges(sizes, shape, {1: next(there)})
             part = level[:, strip.rows].permute(0, 3, 1, 2)
             scored.append(pnet(part, edges=edges).flatten(0, 2))
-        flat = torch.cat(scored)
-        hit = (flat[:, 0] > least).nonzero()[:, 0]
+        if members.device.type != "cpu":  # where to ask how many pass is to wait
+            scored = [torch.cat(scored)]
+        hits = [(scores[:, 0] > least).nonzero()[:, 0] for scores in scored]
+        passed = torch.cat([scores[hit] for scores, hit in zip(scored, hits, strict=True)])
+        starts = accumulate(map(len, scored), initial=0)
+        hit = torch.cat([hit + start for hit, start in zip(hits, starts, strict=False)])
         start, height, width, number, first = table[
             torch.searchsorted(table[:, 0].contiguous(), hit, right=True) - 1
         ].unbind(1)
@@ -168,14 +173,14 @@ class Scan:
         if self._uneven:
             inside = ((y < corner[:, 2]) & (x < corner[:, 3])).nonzero()[:, 0]
             hit, image, number, corner = hit[inside], image[inside], number[inside], corner[inside]
-            y, x = y[inside], x[inside]
+            y, x, passed = y[inside], x[inside], passed[inside]
         return Proposals(
             members[image],
             number,
             torch.stack([x, y], 1) * STRIDE + corner[:, :2],
             scales[number][:, None],
-            flat[hit, 0],
-            flat[hit, 1:],
+            passed[:, 0],
+            passed[:, 1:],
         )
 
 
