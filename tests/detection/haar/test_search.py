@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.haar import atlas as haar_atlas
-from deepface.detection.haar import cascade, opencv
+from deepface.detection.haar import cascade, grouping, opencv
 from deepface.detection.haar import search as haar
 from deepface.detection.haar import stages as haar_plain
 from deepface.detection.haar.atlas import Pictures, View, resampled
@@ -177,6 +177,26 @@ def test_grouping(seed: int) -> None:
         assert_equal(candidates, group(Hits(boxes[mine], weights[mine]), shape))
     assert sum(len(candidates.boxes) for candidates in found) > 3
     assert len(found[3].boxes) == 0
+
+
+@pytest.mark.parametrize("together", [2048, 7])
+def test_components(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the definition says, one pair after the other, in 64-bit floats."""
+    monkeypatch.setattr(grouping, "_TABLE", together)
+    monkeypatch.setattr(grouping, "_CACHED", 3 * together)
+    generator = np.random.default_rng(1)
+    places = generator.integers(0, 90, (6, 3))[generator.integers(0, 6, 120)]
+    x, y, size = (places + generator.integers(-9, 10, (120, 3))).T
+    boxes = np.stack([x, y, *(abs(size) + 5,) * 2], axis=1)
+    labels = list(range(120))
+    for i, a in enumerate(boxes.tolist()):
+        for j, b in enumerate(boxes[:i].tolist()):
+            ends = [(a[k] - b[k], a[k] + a[k + 2] - b[k] - b[k + 2]) for k in (0, 1)]
+            if max(abs(n) for pair in ends for n in pair) <= 0.2 * min(a[2], b[2]):
+                labels = [labels[j] if label == labels[i] else label for label in labels]
+    found = [set(members.tolist()) for members in grouping._components(boxes)]
+    expected = [{i for i in range(120) if labels[i] == label} for label in dict.fromkeys(labels)]
+    assert found == expected and 1 < len(found) < 120
 
 
 @pytest.fixture(params=["torch", "numba"])
