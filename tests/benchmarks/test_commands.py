@@ -106,10 +106,10 @@ def test_gpu_round_runs_commands_that_exist(fake_python: Path) -> None:
         "detect",
         "detect",
         "pipeline",
-        "precision",
-        "profile",
-        "retinaface",
         "haar",
+        "profile",
+        "precision",
+        "retinaface",
         "detect",
     ]
     assert [args.function for args in parsed[:2]] == ["detect_faces", "extract_faces"]
