@@ -31,18 +31,19 @@ def turned_part(
     ``cv2.remap``, but for all of the picture.
 
     Args:
-        img: ``(H, W)`` or ``(H, W, C)``, of a dtype and size that OpenCV takes.
+        img: ``(H, W)`` or ``(H, W, C)``, of a dtype and size that OpenCV takes. The part has its
+            dtype; it has no axis of channels where there is one channel.
         matrix: ``(2, 3)``.
         x1: of the part, which lies inside, and turned back not beyond 16 bits; likewise the others.
     """
     if x1 >= x2 or y1 >= y2:
         return img[y1:y2, x1:x2]
-    down_columns, down_rows = np.arange(x1, x2), np.arange(y1, y2)
+    columns, rows = np.arange(x1, x2), np.arange(y1, y2)
     a, b, c, d, e, f = inverse(matrix)
     places = []
     for of_x, of_y, shift in ((a, b, c), (d, e, f)):
-        along = np.rint(of_x * down_columns * _ONE).astype(np.int32)
-        down = np.rint((of_y * down_rows + shift) * _ONE).astype(np.int32) + _HALF_A_PLACE
+        along = np.rint(of_x * columns * _ONE).astype(np.int32)
+        down = np.rint((of_y * rows + shift) * _ONE).astype(np.int32) + _HALF_A_PLACE
         places.append((down[:, None] + along) >> 5)  # 32nds of a pixel
     x, y = places
     pixels = np.empty((*x.shape, 2), np.int16)
