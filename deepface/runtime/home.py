@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from deepface.errors import InvalidArgument
+
 
 def get_deepface_home() -> str:
     """``$DEEPFACE_HOME``, or the user's home directory. The variable is read at each call.
 
     A ``~`` that no shell has replaced (in a service's file, say) means the home directory.
+
+    Raises:
+        InvalidArgument: the user has none: without an account, as in some containers, and ``HOME``.
     """
-    return path_from_env("DEEPFACE_HOME") or str(Path.home())
+    home = path_from_env("DEEPFACE_HOME") or os.path.expanduser("~")  # noqa: PTH111
+    if Path(home).parts[0] == "~":
+        raise InvalidArgument("this user has no home directory: set DEEPFACE_HOME to a folder")
+    return home
 
 
 def path_from_env(variable: str) -> str | None:

@@ -15,6 +15,7 @@ cut to the windows that touch the picture. What is found is equal to the last bi
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ _SCALE_FACTOR = 1.1
 _BAND_PIXELS = 1 << 18
 #: A pixel of the picture can colour so many pixels of a smaller size beyond its own place.
 _BLUR = 2
+#: Who imports a module while another thread's import of it fails may get half of it.
+_compiling = threading.Lock()
 
 
 class Cascade:
@@ -92,7 +95,8 @@ class Cascade:
         """
         if not may_use_numba():
             return None
-        found = _compiled(self._path)
+        with _compiling:
+            found = _compiled(self._path)
         if found is None and must_use_numba():
             raise MissingPackageError(
                 "DEEPFACE_HAAR=numba needs the package numba, and a folder for what it compiles: "
@@ -155,7 +159,10 @@ def _compiled(path: Path) -> CompiledCascade | None:
     try:
         from deepface.detection.haar.compiled import CompiledCascade
 
-        return CompiledCascade(read_cascade(path))
+        compiled = CompiledCascade(read_cascade(path))
+        side = compiled.window
+        compiled.windows(np.zeros((side, side), np.uint8), 1)  # compiles, and writes its cache
+        return compiled
     except Exception as error:  # not installed, no place for its cache, an unknown kind of feature
         get_logger().debug("OpenCV searches with %s: %s", path.name, error)
         return None

@@ -30,7 +30,7 @@ class CompiledCascade:
 
     def __init__(self, cascade: HaarCascade) -> None:
         counts = [len(stage.splits) for stage in cascade.stages]
-        self._window = cascade.window
+        self.window = cascade.window
         self._features = (
             np.concatenate([stage.rectangles for stage in cascade.stages]),
             np.concatenate([stage.splits for stage in cascade.stages]),
@@ -55,7 +55,7 @@ class CompiledCascade:
             Their corners as x, y ``(n, 2)`` and weights, the votes of the last stage, ``(n,)``.
         """
         gray = np.ascontiguousarray(gray)
-        x, y, votes = _search(gray, self._window, step, *self._features, *self._stages)
+        x, y, votes = _search(gray, self.window, step, *self._features, *self._stages)
         return np.stack([x, y], axis=1).astype(np.int64) * step, votes
 
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -239,6 +244,46 @@ def test_without_numba_opencv_searches(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DEEPFACE_HAAR", "numba")  # who asks for it is told
         with pytest.raises(MissingPackageError, match="pip install"):
             OpenCvDetector("cpu").detect_faces(shrunk(package_pictures()[0], 301))
+    finally:
+        cascade._compiled.cache_clear()
+
+
+@pytest.mark.parametrize("fails", ["at import", "when called"])
+def test_opencv_searches_for_every_thread_where_numba_has_no_cache(
+    fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No folder that it may write to, as in containers, or a full disk."""
+    numba = pytest.importorskip("numba", reason='needs pip install "deepface[haar]"')
+
+    def njit(**_: Any) -> Any:
+        def refuse(*_: Any) -> Any:
+            time.sleep(0.05)  # the other threads are here by now
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        return refuse if fails == "at import" else lambda function: refuse
+
+    name = "deepface.detection.haar.compiled"
+    monkeypatch.setattr(numba, "njit", njit)
+    monkeypatch.setattr(sys.modules["deepface.detection.haar"], "compiled", None, raising=False)
+    monkeypatch.setitem(sys.modules, name, None)
+    del sys.modules[name]
+    monkeypatch.delenv("DEEPFACE_HAAR", raising=False)
+    cascade._compiled.cache_clear()
+    canvas = Canvas.with_border(shrunk(package_pictures()[0], 301), 0.5)
+    together = threading.Barrier(4)
+
+    def search(_: int) -> Any:
+        together.wait()
+        hits = Cascade(FACES).search(canvas)
+        return hits.boxes.tolist(), hits.weights.tolist()
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(search, range(4)))
+        monkeypatch.setenv("DEEPFACE_HAAR", "opencv")
+        expected = Cascade(FACES).search(canvas)
+        assert len(expected.boxes)
+        assert found == [(expected.boxes.tolist(), expected.weights.tolist())] * 4
     finally:
         cascade._compiled.cache_clear()
 
