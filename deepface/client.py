@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import uuid
 from typing import Any
 
 import cv2
@@ -24,6 +25,7 @@ from deepface.errors import DeepFaceError, MissingPackageError
 from deepface.images.arrays import to_bgr
 from deepface.images.batch import open_batch
 from deepface.images.decode import Encoded
+from deepface.images.files import has_suffix_of_picture
 from deepface.images.header import detect_image_format
 from deepface.images.load import item_name, read_item
 
@@ -41,7 +43,8 @@ class Client:
 
     Every function takes the fields of its route, which are listed under ``/docs``, as keywords. A
     picture is what the library takes for one, floats rounded to 8 bits; a URL goes to the server,
-    which may not take it. Where the function takes many, so does this.
+    which may not take it. Where the function takes many, so does this. A field that the route does
+    not have is an ``InvalidArgument``.
 
     Args:
         url: where the server is.
@@ -52,7 +55,10 @@ class Client:
     def __init__(
         self, url: str = "http://127.0.0.1:5005", token: str | None = None, timeout: float = 60
     ) -> None:
-        headers: dict[str, str | bytes] = {"X-Request-Timeout": str(timeout)}
+        headers: dict[str, str | bytes] = {
+            "X-Request-Timeout": str(timeout),
+            "Prefer": "handling=strict",  # RFC 7240; here: a field that the route lacks is an error
+        }
         if token is not None:
             headers["Authorization"] = f"Bearer {token}".encode()
         # The server says when the time is up; the connection is patient a little longer.
@@ -101,8 +107,16 @@ class Client:
         return self._results("/find", img=picture(img_path), gallery=gallery, **options)
 
     def register(self, img: Any, **options: Any) -> dict[str, int]:
-        """As :func:`deepface.DeepFace.register`."""
-        return self._ask("POST", "/register", img=picture(img), **options)
+        """As :func:`deepface.DeepFace.register`, also in what records are called by default."""
+        batch = open_batch(img)
+        items = list(batch)
+        if options.get("img_name") is None:
+            names = [item_name(item) for item in items]
+            names = [n if has_suffix_of_picture(n) else str(uuid.uuid4()) for n in names]
+            options["img_name"] = names[0] if batch.single else names
+        return self._ask(
+            "POST", "/register", img=picture(items[0] if batch.single else items), **options
+        )
 
     def search(self, img: Any, **options: Any) -> list[Any]:
         """As :func:`deepface.DeepFace.search`; ``img`` may be an embedding."""

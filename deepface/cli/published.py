@@ -118,10 +118,14 @@ def call(function: Callable[..., Any], arguments: Sequence[str]) -> Any:
         else:
             named[flag] = True
     try:
-        signature.bind(*positional, **named)
+        bound = signature.bind(*positional, **named)
     except TypeError as error:
         raise WrongUse(f"{function.__name__}{signature}: {error}") from error
-    return function(*positional, **named)
+    for name, value in bound.arguments.items():
+        is_flag = isinstance(signature.parameters[name].default, bool)
+        if is_flag and value in ("true", "false"):  # as the other commands have it
+            bound.arguments[name] = value == "true"
+    return function(*bound.args, **bound.kwargs)
 
 
 def literal(text: str) -> Any:

@@ -23,6 +23,7 @@ from deepface.errors import (
     UnimplementedError,
 )
 from deepface.images.batch import Batch, open_batch
+from deepface.images.files import has_suffix_of_picture
 from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
 from deepface.matching.distance import find_distance
@@ -46,8 +47,6 @@ from deepface.search.table import FACES, SEARCH, table
 
 #: Faces that are stored at a time.
 _CHUNK = 100
-#: Endings of names that become the name of a record.
-_PICTURES = (".jpg", ".jpeg", ".png")
 
 
 #: Opens the database, for a ``with`` block.
@@ -152,7 +151,7 @@ def _name(item: Seen, img_name: str | Sequence[str] | None) -> str:
         return img_name
     if img_name is not None:
         return img_name[item.index]
-    return item.name if item.name.lower().endswith(_PICTURES) else str(uuid.uuid4())
+    return item.name if has_suffix_of_picture(item.name) else str(uuid.uuid4())
 
 
 def _records(item: Seen, name: str) -> Iterator[Record]:

@@ -120,6 +120,7 @@ class _Server:
                     body = await self._bodies.read(request)
                 else:
                     body = Body(dict(request.query_params))
+                body.strict = "handling=strict" in request.headers.get("prefer", "")
                 work = partial(_work, route, self._service, call, body, _wants_msgpack(request))
                 answer = await self._until_gone(request, call, work)
                 request.scope["deepface.queued"] = call.queued
@@ -206,9 +207,9 @@ class _Server:
 
 def _work(route: Route, service: Service, call: Call, body: Body, packed: bool) -> Response:
     """A request's work and the writing of its answer, in its thread."""
-    if packed:
+    if packed and "vectors" in route.parameters.model_fields:
         body.fields.setdefault("vectors", "binary")
-    elif body.fields.get("vectors") == "binary":
+    if not packed and body.fields.get("vectors") == "binary":
         raise Refused(400, f"vectors: binary needs the header Accept: {_MSGPACK}")
     answer = route.perform(service, call, body)
     return _packed(answer) if packed else _json(answer)

@@ -29,6 +29,10 @@ def _flag(value: Any) -> Any:
     raise ValueError("must be true or false")
 
 
+def _enforced(value: Any) -> Any:
+    return "empty" if value == "empty" else _flag(value)
+
+
 def _whole(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError("must be a whole number")
@@ -88,6 +92,18 @@ Flag = Annotated[
         }
     ),
 ]
+Enforced = Annotated[
+    bool | Literal["empty"],
+    BeforeValidator(_enforced),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "boolean"},
+                {"enum": ["true", "false", "1", "0", "yes", "no", "empty"]},
+            ],
+        }
+    ),
+]
 Picture = Annotated[Any, WithJsonSchema(_PICTURE)]
 PictureOrVector = Annotated[Any, WithJsonSchema({"anyOf": [*_PICTURE["anyOf"], _VECTOR]})]
 Count = Annotated[int | None, BeforeValidator(_whole)]
@@ -126,11 +142,14 @@ class Parameters(BaseModel):
 
     @classmethod
     def _takes_null(cls, key: str) -> bool:
-        return key in cls.model_fields and cls.model_fields[key].annotation is bool
+        return key in cls.model_fields and isinstance(cls.model_fields[key].default, bool)
 
 
 class _Detection(Parameters):
-    enforce_detection: Flag = Field(True, description="A picture without a face is an error.")
+    enforce_detection: Enforced = Field(
+        True,
+        description="A picture without a face is an error; `false`: a face; `empty`: neither.",
+    )
     anti_spoofing: Flag = Field(False, description="Judge whether faces are real.")
     expand_percentage: Percent = Field(0, description="Enlarge boxes by so many percent.")
     max_faces: Count = Field(None, ge=1, description="Only so many faces, the largest first.")
@@ -249,5 +268,5 @@ class Find(_Recognition):
     distance_metric: Metric = "cosine"
     threshold: float | None = None
     similarity_search: Flag = False
-    k: Count = Field(None, ge=0)
+    k: Count = Field(None, ge=0, description="At most so many rows per face; 0 for all.")
     refresh_database: Flag = Field(False, description="Look for changes in the folder first.")

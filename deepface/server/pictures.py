@@ -29,10 +29,14 @@ class Upload:
 
 @dataclass
 class Body:
-    """The fields of a request. Where files were sent, pictures must be among them, as published."""
+    """The fields of a request. Where files were sent, pictures must be among them, as published.
+
+    Fields that a route does not have are ignored, as published, unless it is ``strict``.
+    """
 
     fields: Fields = field(default_factory=dict)
     has_files: bool = False
+    strict: bool = False
 
     def picture(self, name: str) -> Any:
         """A picture's field, as it came.

@@ -34,20 +34,26 @@ class Route:
             Exception: what :func:`deepface.server.failures.refusal` makes a status of.
         """
         current_call.set(call)
+        known = self.parameters.model_fields
+        if body.strict and (unknown := [name for name in body.fields if name not in known]):
+            text = f"{self.path} has no field {unknown[0]!r}, but {', '.join(known)}"
+            raise Refused(400, text, code="invalid_argument")
         try:
             asked = self.parameters.model_validate(body.fields)
         except ValidationError as error:
-            raise Refused(400, _first(error)) from None
+            raise _first(error) from None
         return self.function(service, asked, body)
 
 
-def _first(error: ValidationError) -> str:
-    """What is wrong with which field."""
+def _first(error: ValidationError) -> Refused:
+    """What is wrong with which field; its code is that of the library's error."""
     problem = error.errors(include_url=False, include_context=False)[0]
     field = str(problem["loc"][0]) if problem["loc"] else "request"
     text = problem["msg"].removeprefix("Value error, ")
     given = "" if problem["type"] == "missing" else f"; it is {str(problem['input'])[:100]!r}"
-    return f"{field}: {text}{given}"
+    is_name = problem["type"] == "literal_error"
+    code = "unimplemented_error" if is_name else "invalid_argument"
+    return Refused(400, f"{field}: {text}{given}", code=code)
 
 
 ROUTES = (

@@ -244,6 +244,7 @@ def sample(path: str, align: bool = True, k: Any = None, *, border: float = 0.5)
         (["a.jpg"], ["a.jpg", True, None, 0.5]),
         (["--path", "a.jpg", "--noalign"], ["a.jpg", False, None, 0.5]),
         (["--path=a.jpg", "--align=False", "--k", "3"], ["a.jpg", False, 3, 0.5]),
+        (["--path=true", "--align=false", "--k", "true"], ["true", False, "true", 0.5]),
         (["a.jpg", "False", "[1, 2]", "--border=0.1"], ["a.jpg", False, [1, 2], 0.1]),
         (["--align", "--path", "a.jpg", "--k", "None"], ["a.jpg", True, None, 0.5]),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,13 @@ from PIL import Image
 
 from deepface import DeepFace
 from deepface.client import Client
-from deepface.errors import DeepFaceError, FaceNotDetected, ImgNotFound
+from deepface.errors import (
+    DeepFaceError,
+    FaceNotDetected,
+    ImgNotFound,
+    InvalidArgument,
+    UnimplementedError,
+)
 from tests.data import read, weight
 from tests.server.conftest import live
 from tests.server.stand_ins import FixedAge, cached_attributes
@@ -124,6 +131,85 @@ def test_fields_are_of_any_type(pictures: Path, tmp_path: Path, model: None) -> 
             client.represent(path, align=object(), **SFACE)
         with pytest.raises(ValueError, match="float"):
             client.verify(path, path, threshold=float("nan"), **SFACE)
+
+
+def test_options_mean_what_they_mean_in_the_library(pictures: Path, tmp_path: Path) -> None:
+    """The same result, or an error of the same class: none is left out of account."""
+    faces, noface = pictures / "a.jpg", pictures / "noface.png"
+    weight("face_detection_yunet_2023mar.onnx")
+    details: dict[str, Any] = {
+        "database_type": "sqlite",
+        "connection_details": str(tmp_path / "there.db"),
+    }
+    here = {**details, "connection_details": str(tmp_path / "here.db")}
+    model: dict[str, Any] = {"model_name": "SFace", "detector_backend": "yunet"}
+    options: list[dict[str, Any]] = [
+        {"enforce_detection": "empty"}, {"enforce_detection": False}, {"enforce_detection": True},
+        {"enforce_detection": "some"}, {"expand_percentage": 10}, {"expand_percentage": "x"},
+        {"align": False}, {"align": "sideways"}, {"detector_backend": "nope"}, {"no_option": 1},
+    ]  # fmt: skip
+    with (
+        cached("facial_recognition", "SFace", ColorModel()),
+        live(**details) as (url, _),
+        Client(url) as client,
+    ):
+        for image in (noface, [noface, faces]):
+            alone = str(image) if isinstance(image, Path) else [str(item) for item in image]
+            for option in [*options, {"max_faces": 0}, {"normalization": "nope"}]:
+                asked = {**model, **option}
+                both(client.represent, DeepFace.represent, image, alone, asked)
+            for option in [*options, {"border": 0.25}, {"max_faces": 0}]:
+                asked = {"detector_backend": "yunet", **option}
+                both(client.extract_faces, DeepFace.extract_faces, image, alone, asked)
+        for option in [*options, {"distance_metric": "nope"}, {"threshold": "x"}]:
+            for other in (faces, noface):
+                asked = {**model, **option}
+                both(
+                    partial(client.verify, faces),
+                    partial(DeepFace.verify, str(faces), silent=True),
+                    *(other, str(other), asked),
+                )
+        for option in [{}, *options]:
+            asked = {**model, **option}
+            both(client.register, partial(DeepFace.register, **here), faces, str(faces), asked)
+        found = partial(DeepFace.search, return_type="dict", **here)
+        for option in [{}, *options, {"distance_metric": "nope"}, {"k": -1}, {"k": "x"}]:
+            asked = {**model, **option}
+            both(client.search, found, faces, str(faces), asked)
+            both(client.search, found, noface, str(noface), asked)
+        assert client.search(faces, **model)[0][0]["img_name"] == str(faces)
+
+
+def both(there: Any, here: Any, image: Any, alone: Any, options: dict[str, Any]) -> None:
+    """What the library does is done, or there is no field of this name, which is said."""
+    try:
+        answer = there(image, **options)
+    except DeepFaceError as error:
+        answer = error
+    try:
+        expected = here(alone, **options)
+    except (ValueError, TypeError) as error:
+        cause = error.__cause__ if type(error) is ValueError else error  # verify's "img1_path"
+        expected = InvalidArgument() if isinstance(cause, TypeError) else cause
+    if isinstance(answer, InvalidArgument) and "has no field" in str(answer):
+        return
+    if isinstance(expected, Exception) or isinstance(answer, Exception):
+        wrong = (InvalidArgument, UnimplementedError)
+        kinds = {wrong[0] if isinstance(x, wrong) else type(x) for x in (answer, expected)}
+        assert len(kinds) == 1, (options, answer, expected)
+        return
+    for entry in [answer, expected]:
+        for face in _dicts(entry):
+            face.pop("face", None)
+    same(answer, expected)
+
+
+def _dicts(entry: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(entry, dict):
+        yield entry
+    elif isinstance(entry, list):
+        for item in entry:
+            yield from _dicts(item)
 
 
 def test_what_is_no_answer_is_an_error_of_the_library(pictures: Path) -> None:

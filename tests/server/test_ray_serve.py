@@ -30,7 +30,7 @@ import httpx, ray
 from ray import serve
 
 port, picture = int(sys.argv[1]), open(sys.argv[2], "rb").read()
-ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
 serve.start(http_options={"host": "127.0.0.1", "port": port})
 from examples.ray_serve import app
 serve.run(app)
