@@ -12,6 +12,19 @@ from types import FrameType, ModuleType
 from typing import Any
 
 
+class OneAtATime:
+    """Called where there may be one thread only: fails where another one is there, too."""
+
+    def __init__(self) -> None:
+        self._inside: list[int] = []
+
+    def __call__(self) -> None:
+        self._inside.append(threading.get_ident())
+        time.sleep(1e-3)
+        assert self._inside == [threading.get_ident()]
+        self._inside.clear()
+
+
 @contextmanager
 def interleaved(*modules: ModuleType) -> Iterator[None]:
     """Threads that are started in the block let others run between lines of these modules."""

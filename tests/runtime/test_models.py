@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 
+from deepface.runtime import models
 from deepface.runtime.card import Card
 from deepface.runtime.execution.device import resolve_device
 from deepface.runtime.models import Registry, cached_models
+from tests.interleaved import at_once
 from tests.standin import Standin
 
 
@@ -63,6 +65,15 @@ def _any_device_has_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
         assert registry.build("a") is models[name], "what the environment says now"
         assert registry.build("a", "cuda:1") is models["cuda:1"], "an argument is stronger"
     cached_models.pop("test-task", None)
+
+
+def test_threads_share_what_the_first_builds(
+    registry: Registry[Model, Card], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built: list[Model] = []
+    monkeypatch.setattr(Model, "__init__", lambda self, **_: built.append(self))
+    at_once(lambda _: registry.build("a", "cpu"), models)
+    assert built == [registry.build("a", "cpu")]
 
 
 def test_torch_is_not_imported_for_the_key() -> None:

@@ -85,6 +85,54 @@ def test_a_file_that_is_no_haar_cascade(tmp_path: Path) -> None:
         read_cascade(path)
 
 
+def made_cascade(path: Path) -> str:
+    """Stages whose features vote one or nothing, and whose threshold is two votes exactly."""
+    draw = np.random.default_rng(0)
+    features, stages = "", ""
+    for stage in range(3):
+        trees = ""
+        for feature in range(4 * stage, 4 * stage + 4):
+            x, y, half, height = draw.integers(1, [8, 8, 6, 12]).tolist()
+            rects = f"<_>{x} {y} {2 * half} {height} -1.</_><_>{x} {y} {half} {height} 2.</_>"
+            features += f"<_><rects>{rects}</rects><tilted>0</tilted></_>"
+            node = f"<internalNodes>0 -1 {feature} 0.</internalNodes>"
+            trees += f"<_>{node}<leafValues>1. 0.</leafValues></_>"
+        # From this threshold OpenCV takes 1e-5 away, in 32 bits.
+        stages += (
+            "<_><maxWeakCount>4</maxWeakCount><stageThreshold>2.00001001</stageThreshold>"
+            f"<weakClassifiers>{trees}</weakClassifiers></_>"
+        )
+    path.write_text(
+        '<?xml version="1.0"?><opencv_storage><cascade type_id="opencv-cascade-classifier">'
+        "<stageType>BOOST</stageType><featureType>HAAR</featureType><height>20</height>"
+        "<width>20</width><stageParams><maxWeakCount>4</maxWeakCount></stageParams>"
+        "<featureParams><maxCatCount>0</maxCatCount></featureParams><stageNum>3</stageNum>"
+        f"<stages>{stages}</stages><features>{features}</features></cascade></opencv_storage>"
+    )
+    return str(path)
+
+
+def test_votes_that_are_exactly_a_threshold_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each stage, in OpenCV, in numba and in PyTorch."""
+    monkeypatch.setattr(cascade, "check_by_trial", lambda *_: None)  # a process of its own
+    file = made_cascade(tmp_path / "made.xml")
+    assert {stage.threshold for stage in read_cascade(Path(file)).stages} == {2.0}
+    image = pictures()[2][20:100, 30:120]
+    canvas = Canvas.with_border(image, 0)
+    monkeypatch.setenv("DEEPFACE_HAAR", "opencv")
+    expected = Cascade(file).search(canvas)
+    assert (expected.weights == 2).sum() > 100 < (expected.weights > 2).sum()
+    (found,) = HaarSearch(file, CPU).find(Pictures([image], CPU), whole([image]))
+    assert_equal(found, group(expected, canvas.shape))
+    assert len(found.boxes)
+    pytest.importorskip("numba", reason='needs pip install "deepface[haar]"')
+    monkeypatch.setenv("DEEPFACE_HAAR", "numba")
+    compiled = Cascade(file).search(canvas)
+    assert_equal(compiled, expected)
+
+
 @pytest.mark.parametrize("border", [0.0, 0.07, 0.5])
 def test_equal_to_opencv(border: float) -> None:
     canvases = [Canvas.with_border(image, border) for image in pictures()]

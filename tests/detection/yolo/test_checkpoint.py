@@ -10,18 +10,22 @@ import sys
 import textwrap
 import zipfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from deepface.detection.yolo import ultralytics_import
 from deepface.detection.yolo.checkpoint import load_checkpoint
 from deepface.detection.yolo.ultralytics_import import import_ultralytics
 from deepface.errors import MissingPackageError, WeightsError
 from tests.detection.yolo.checkpoints import SIZE, save, write_random
+from tests.interleaved import at_once
 from tests.runtime.weights.mutations import mutations
 
 
@@ -331,3 +335,25 @@ def test_nothing_is_written_asked_or_changed(good: Path, tmp_path: Path) -> None
     assert outside == []
     assert list(home.iterdir()) == []
     assert list(temporary.iterdir()) == []
+
+
+def test_threads_import_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["ultralytics", "ultralytics.nn", "ultralytics.nn.tasks"]
+    entered: list[str] = []
+
+    @contextmanager
+    def unchanged(folder: str) -> Iterator[None]:
+        entered.append(folder)
+        for name in names:
+            sys.modules[name] = ModuleType(name)
+        yield
+
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(ultralytics_import, "_unchanged", unchanged)
+    try:
+        at_once(lambda _: import_ultralytics(), ultralytics_import, threads=4)
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)  # what was there comes back
+    assert len(entered) == 1

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,7 @@ from deepface.runtime.weights.store import download_all
 from deepface.runtime.weights.table import WEIGHT_FILES
 from deepface.spoofing.fasnet import FasNet
 from tests.goldens import networks as reference
+from tests.interleaved import OneAtATime, at_once
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -604,6 +606,14 @@ def test_damaged_weights_are_named_not_passed_over(weights: Path) -> None:
     reference.write_pth("Emotion", weights / "deepid_weights.pth")
     with pytest.raises(WeightsError, match="another network"):
         build("DeepID")
+
+
+def test_one_export_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exporter and the filters of warnings are the whole process's."""
+    before, alone = list(warnings.filters), OneAtATime()
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: alone())
+    at_once(lambda _: exported.onnx_bytes(torch.nn.Identity(), (1, 1, 1)), exported, threads=4)
+    assert warnings.filters == before
 
 
 MEMORY = """

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 
 from deepface.runtime.execution.fastest import Fastest
+from tests.interleaved import OneAtATime, at_once
 
 
 class Machine:
@@ -128,3 +129,25 @@ def test_threads() -> None:
     for thread in threads:
         thread.join()
     assert sorted(used) == ["device"] + ["host"] * 3
+
+
+def test_one_thread_at_a_time_counts() -> None:
+    """Before the run, when ways are looked up, and after it, when they are compared."""
+    alone = OneAtATime()
+
+    class Way:
+        def __eq__(self, other: object) -> bool:
+            alone()
+            return self is other
+
+        def __hash__(self) -> int:
+            alone()
+            return 0
+
+    chooser, way = Fastest(60.0), Way()
+
+    def work(_: int) -> None:
+        with chooser.choose("", 1.0, [way]):
+            pass
+
+    at_once(work, threads=4)

@@ -383,6 +383,21 @@ def test_keras_files_that_are_made_for_it(tmp_path: Path, change: Callable[[Any]
     assert peak < MEMORY
 
 
+@pytest.mark.parametrize(
+    ("mark", "at"),
+    [(mark, at) for mark in (b"\x89HDF", b"TREE", b"SNOD", b"HEAP") for at in range(4)]
+    + [(b"TREE", 4)],  # the kind of the tree: of names, or of the chunks of an array
+)
+def test_parts_of_a_keras_file_that_are_of_another_kind(
+    tmp_path: Path, mark: bytes, at: int
+) -> None:
+    path = write(tmp_path / "net.h5")
+    content = bytearray(path.read_bytes())
+    content[content.index(mark) + at] ^= 1  # of the root
+    path.write_bytes(content)
+    assert outcome(_keras_read, path) == "error"
+
+
 # --- ONNX -----------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,6 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -37,6 +36,7 @@ from deepface.runtime.weights.store import (
 )
 from deepface.runtime.weights.table import WEIGHT_FILES, WeightFile
 from tests.data import weight
+from tests.interleaved import at_once, interleaved
 
 
 def checkpoint(seed: int) -> bytes:
@@ -582,11 +582,11 @@ def test_interrupted_download_all_does_not_wait(
 
 
 def test_threads_download_once(folder: Path, add: Add, site: Site) -> None:
-    add("/slow")
-    with ThreadPoolExecutor(8) as pool:
-        paths = set(pool.map(lambda _: ensure_weight(NAME), range(8)))
-    assert paths == {folder / NAME}
-    assert site.requests == {"/slow": 1}
+    add("/ok")
+    paths: list[Path] = []
+    at_once(lambda _: paths.append(ensure_weight(NAME)), weights, threads=3)
+    assert paths == [folder / NAME] * 3
+    assert site.requests == {"/ok": 1}
 
 
 CHILD = """
@@ -730,7 +730,8 @@ def test_threads_pin_all_that_they_download(folder: Path, add: Add) -> None:
     names = [f"{letter}.pth" for letter in "abcdef"]
     for name in names:
         add("/ok", name=name, known=False)
-    download_all(names)
+    with interleaved(pins):
+        download_all(names)
     assert list(pins.pins()) == names
 
 
