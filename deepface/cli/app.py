@@ -23,6 +23,7 @@ from deepface.cli.outcome import (
     one_line,
 )
 from deepface.logger import get_logger, printable
+from deepface.runtime.sigterm import sigterm_interrupts
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,8 @@ def main() -> None:
     if sys.stderr is None:  # whoever started the command closed it, and wants to hear nothing
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
-        app.main(prog_name="deepface")
+        with sigterm_interrupts():
+            app.main(prog_name="deepface")
     except OSError as error:  # of the help, which is written before any command runs
         name_stdout(error)
         raise SystemExit(f"Error: {one_line(error)}") from None

@@ -24,7 +24,7 @@ from deepface.images.decode import Encoded
 from deepface.images.load import item_name, read_item, reads_from_elsewhere
 from deepface.images.pil import is_pil_image
 from deepface.images.video import Frame
-from deepface.runtime.concurrency.prefetch import PATIENCE
+from deepface.runtime.concurrency.prefetch import PATIENCE, ending_before_python
 from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
 from deepface.types import Image
 
@@ -462,8 +462,10 @@ class _LiveReadAhead(_ReadAhead):
         self._feeder.join(PATIENCE)
 
     def _feed(self) -> None:
-        while not self._ended:
-            self._feed_one()  # a function of its own, which keeps no image while the source blocks
+        with ending_before_python(self.interrupt):
+            while not self._ended:
+                # A function of its own, which keeps no image while the source blocks.
+                self._feed_one()
 
     def _feed_one(self) -> None:
         with self._changed:

