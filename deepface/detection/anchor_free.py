@@ -84,10 +84,10 @@ class AnchorFree(ABC):
     overlap = 0.3
 
     def __init__(self, module: nn.Module, device: str | None, precision: str | None = None) -> None:
-        self._network = Network(module, device, precision, chunk_size=2**16, channels_last=True)
+        self.network = Network(module, device, precision, chunk_size=2**16, channels_last=True)
         self._suppression = Suppression()
-        elsewhere = self._network.device.type != "cpu"
-        self._most, self._step, self._kept = _MOST[elsewhere], _STEP[elsewhere], _KEPT[elsewhere]
+        elsewhere = self.network.device.type != "cpu"
+        self.most, self.step, self.kept = _MOST[elsewhere], _STEP[elsewhere], _KEPT[elsewhere]
 
     @abstractmethod
     def fit(self, canvas: Canvas) -> Fit:
@@ -112,7 +112,7 @@ class AnchorFree(ABC):
         """The faces of each canvas whose score is above ``threshold``, the surest first."""
         fits = [self.fit(canvas) for canvas in canvases]
         found: list[list[Row]] = [[] for _ in canvases]
-        for group in steps(bins([fit.shape for fit in fits], self._step, self._most), self._kept):
+        for group in steps(bins([fit.shape for fit in fits], self.step, self.most), self.kept):
             members = [member for bin_ in group for member in bin_.members]
             rows, image, cells, shapes = self._maps(canvases, fits, group)
             scores = self.scores(rows)
@@ -146,7 +146,7 @@ class AnchorFree(ABC):
                 sizes = [fits[member].shape for member in bin_.members]
                 there = dict(zip(self.inner_strides, outside, strict=True))
                 edges = RaggedEdges(sizes, bin_.shape, there)
-            maps = self._network(batch, _channels_first, edges=edges)
+            maps = self.network(batch, _channels_first, edges=edges)
             rows += [map_.permute(0, 2, 3, 1).flatten(1, 2) for map_ in maps]
             for stride in self.strides:
                 grid = _grid(bin_.shape, stride, batch.device)
@@ -184,7 +184,7 @@ class AnchorFree(ABC):
                 for bin_, (batch, *_) in zip(group, facts[1:], strict=True)
                 for member, place in zip(bin_.members, batch, strict=True)
             )
-        flat = iter(sent([array for part in facts for array in part], self._network.device))
+        flat = iter(sent([array for part in facts for array in part], self.network.device))
         parts = [[next(flat) for _ in part] for part in facts]
         if there:
             for bin_, part in zip(group, parts[1:], strict=True):

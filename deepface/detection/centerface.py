@@ -47,13 +47,13 @@ class CenterFaceDetector(Detector):
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         super().__init__(device)
         net = CenterFaceNet(ensure_weight(CARD.files[0][0]))
-        self._network = CenterFaceNetwork(net, device, precision)
+        self.network = CenterFaceNetwork(net, device, precision)
 
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
-        found = self._network.detect(canvases, threshold_from_env("CENTERFACE_THRESHOLD", 0.35))
+        found = self.network.detect(canvases, threshold_from_env("CENTERFACE_THRESHOLD", 0.35))
         faces = []
         for canvas, rows in zip(canvases, found, strict=True):
-            height, width = self._network.fit(canvas).shape
+            height, width = self.network.fit(canvas).shape
             zoom = torch.tensor([width / canvas.width, height / canvas.height])
             faces.append([_region(row, zoom) for row in rows])
         return faces

@@ -42,12 +42,13 @@ class DlibDetector(Detector):
         with self._detectors.borrow() as detector:
             boxes, scores, _ = detector.run(image, 1)
         return [
-            _region(box, self._shape_model(image, box), score, canvas)
+            region(box, self._shape_model(image, box), score, canvas)
             for box, score in zip(boxes, scores, strict=True)
         ]
 
 
-def _region(box: Any, shape: Any, score: float, canvas: Canvas) -> FacialAreaRegion:
+def region(box: Any, shape: Any, score: float, canvas: Canvas) -> FacialAreaRegion:
+    """A face from the package's rectangle, its five points and its score."""
     left, top = max(0, box.left()), max(0, box.top())
     return FacialAreaRegion(
         x=left,

@@ -81,14 +81,14 @@ class SsdDetector(Detector):
         super().__init__(device)
         net = _load()
         priors = net.priors.clone()  # which stay what they are in any precision
-        self._network = Network(net, device, precision, chunk_size=32)
-        self._priors = priors.to(self._network.device)
+        self.network = Network(net, device, precision, chunk_size=32)
+        self.priors = priors.to(self.network.device)
         self._suppression = Suppression()
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
         batch: Tensor | Image
-        where = self._network.device
+        where = self.network.device
         if canvases[0].on_device or where.type == "cuda":
             whole = [Rectangle(-c.top, -c.left, c.height, c.width) for c in canvases]
             target = Rectangle(0, 0, _SIZE, _SIZE)
@@ -99,10 +99,10 @@ class SsdDetector(Detector):
             batch = mixed(pixels, tables)
         else:
             batch = np.stack([cv2.resize(canvas.pixels(), (_SIZE, _SIZE)) for canvas in canvases])
-        rows: Tensor = self._network(batch, lambda pixels: pixels.permute(0, 3, 1, 2))
+        rows: Tensor = self.network(batch, lambda pixels: pixels.permute(0, 3, 1, 2))
         if rows.device.type == "mps":  # which has no float64
             rows = rows.cpu()
-        found = detections(rows, self._priors.to(rows.device), _THRESHOLD, self._suppression)
+        found = detections(rows, self.priors.to(rows.device), _THRESHOLD, self._suppression)
         faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
         for image, confidence, *corners in found.tolist():
             canvas = canvases[int(image)]

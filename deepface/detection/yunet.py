@@ -52,7 +52,7 @@ class YuNetDetector(Detector):
         super().__init__(device)
         file = CARD.files[0][0]
         path = ensure_weight(file)
-        self._network: YuNet | None = None
+        self.network: YuNet | None = None
         if runs_on_cpu(device) and precision in (None, "fp32", "tf32"):
             check_by_trial(path, file, "import cv2, numpy", _TRIAL)
             with reading(path, "YuNet network"):
@@ -60,12 +60,12 @@ class YuNetDetector(Detector):
         else:
             from deepface.detection.yunet_network import YuNet
 
-            self._network = YuNet(path, device, precision)
+            self.network = YuNet(path, device, precision)
 
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
         threshold = threshold_from_env("yunet_score_threshold", 0.9)
-        if self._network is not None:
-            found = self._network.detect(canvases, threshold)
+        if self.network is not None:
+            found = self.network.detect(canvases, threshold)
         elif len(canvases) == 1:
             found = [self._by_opencv(canvases[0], threshold)]
         else:

@@ -152,12 +152,12 @@ class InTorch(Detector):
     def __init__(self, detector: Detector, network: AnchorFree, ragged: bool) -> None:
         super().__init__("cpu")
         self.detector = detector
-        detector._network = network  # type: ignore[attr-defined]
+        detector.network = network  # type: ignore[attr-defined]
         if ragged:
-            network._most, network._step, network._kept = 2**24, 2**22, 2**26
+            network.most, network.step, network.kept = 2**24, 2**22, 2**26
 
     def _detect_batch(self, canvases: Any) -> list[list[FacialAreaRegion]]:
-        return self.detector._detect_batch(canvases)
+        return self.detector.detect_canvases(canvases)
 
 
 def in_torch(file: str, ragged: bool = True) -> InTorch:
@@ -285,9 +285,9 @@ def run_cost(sizes: list[Size], run: list[Size], step: int, pixels: int) -> floa
 
 def test_opencv_runs_yunet_only_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     weight(YUNET)
-    assert YuNetDetector("cpu")._network is None
+    assert YuNetDetector("cpu").network is None
     monkeypatch.setattr(yunet, "runs_on_cpu", lambda device: False)
-    assert isinstance(YuNetDetector("cpu")._network, YuNet)
+    assert isinstance(YuNetDetector("cpu").network, YuNet)
 
 
 def test_memory_that_is_too_small_for_a_ragged_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,7 +296,7 @@ def test_memory_that_is_too_small_for_a_ragged_batch(monkeypatch: pytest.MonkeyP
     images = [of_size(97 + 32 * n, 257 - 32 * n) for n in range(5)]
     expected = detector.detect_faces(images)
     assert sum(map(len, expected)) > 2
-    module = detector.detector._network._network.module  # type: ignore[attr-defined]
+    module = detector.detector.network.network.module  # type: ignore[attr-defined]
     forward, tried = module.forward, []
 
     def limited(x: Tensor, **arguments: Any) -> Any:

@@ -43,11 +43,11 @@ def test_box_is_clipped_to_the_canvas() -> None:
     points = [SimpleNamespace(x=x, y=y) for x, y in ((30, 10), (25, 11), (5, 10), (10, 13))]
     shape = SimpleNamespace(part=points.__getitem__)
     canvas = Canvas(np.zeros((20, 40, 3), np.uint8))
-    face = module._region(box, shape, 1.4, canvas)
+    face = module.region(box, shape, 1.4, canvas)
     assert (face.x, face.y, face.w, face.h) == (0, 0, 40, 20)
     assert (face.left_eye, face.right_eye) == ((27, 10), (7, 11))
     assert face.confidence == 1.0
-    assert module._region(box, shape, -0.2, canvas).confidence == 0.0
+    assert module.region(box, shape, -0.2, canvas).confidence == 0.0
 
 
 def test_shape_model_is_downloaded_without_the_package(

@@ -18,14 +18,14 @@ HALF = [name for name in NETWORKS if name != "opencv"]
 def dtypes(name: str, monkeypatch: pytest.MonkeyPatch, **options: Any) -> set[torch.dtype]:
     """Of what goes into the network of a detector on the CPU while a face is found."""
     seen: set[torch.dtype] = set()
-    forward = runner.Network._forward
+    forward = runner.Network.__call__
 
-    def spy(self: Any, *arguments: Any) -> Any:
+    def spy(self: Any, *arguments: Any, **others: Any) -> Any:
         seen.add(self.dtype)
-        return forward(self, *arguments)
+        return forward(self, *arguments, **others)
 
     with monkeypatch.context() as patch:
-        patch.setattr(runner.Network, "_forward", spy)
+        patch.setattr(runner.Network, "__call__", spy)
         faces: Any = DeepFace.extract_faces(portrait(), name, device="cpu", **options)
     box = max(faces, key=lambda face: face["confidence"])["facial_area"]
     assert 30 < box["x"] + box["w"] / 2 < 120, "the face in the middle"

@@ -48,17 +48,17 @@ def test_the_network_is_opencvs(detector: SsdDetector, opencv: Any, pictures: li
         boxes, confidences, priors, found = opencv.forward(
             ["mbox_loc", "mbox_conf_flatten", "mbox_priorbox", "detection_out"]
         )
-        rows = detector._network(torch.from_numpy(blob))
+        rows = detector.network(torch.from_numpy(blob))
         assert rows.shape == (1, 8732, 5)
         np.testing.assert_allclose(rows[0, :, 1:], boxes.reshape(-1, 4), atol=1e-4)
         logits = rows[0, :, 0]
         np.testing.assert_allclose(logits.sigmoid(), confidences.reshape(-1, 2)[:, 1], atol=1e-5)
-        centre, half = detector._priors[:, :2], detector._priors[:, 2:] / 2
+        centre, half = detector.priors[:, :2], detector.priors[:, 2:] / 2
         corners = torch.cat([centre - half, centre + half], 1)
         np.testing.assert_allclose(corners, priors[0, 0].reshape(-1, 4), atol=1e-6)
         # OpenCV lets the 400 best compete, and shows from a confidence of 0.01 on.
         best = logits.argsort(descending=True)[:400]
-        ours = detections(rows[:, best], detector._priors[best], 0.01, Suppression())
+        ours = detections(rows[:, best], detector.priors[best], 0.01, Suppression())
         expected = found[0, 0][found[0, 0, :, 2] > 0]
         assert len(expected) > 50
         np.testing.assert_allclose(ours[:200, 1], expected[:, 2], atol=1e-5)

@@ -210,7 +210,7 @@ def retinaface_maps(originals: Originals, pictures: Sequence[Path]) -> Compariso
         bgr = torch.from_numpy(np.ascontiguousarray(tensor[..., ::-1])).permute(0, 3, 1, 2)
         frame = Placement.none((height, width))
         with torch.inference_mode():
-            found = detector._network.module(bgr, frame, True)
+            found = detector.network.module(bgr, frame, True)
         start = 0
         for classes, boxes, points in reversed(list(zip(*[iter(maps)] * 3, strict=True))):
             _, rows, columns, _ = classes.shape

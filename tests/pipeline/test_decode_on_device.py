@@ -217,13 +217,14 @@ def test_pictures_are_decoded_on_the_device_indeed(
     files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[type] = []
-    real = DETECTORS.build("mtcnn", "cpu")._detect_batch
+    detector = DETECTORS.build("mtcnn", "cpu")
+    real = detector.detect_canvases
 
     def spy(canvases: list[Canvas]) -> Any:
         seen.extend(type(canvas.image) for canvas in canvases)
         return real(canvases)
 
-    monkeypatch.setattr(DETECTORS.build("mtcnn", "cpu"), "_detect_batch", spy)
+    monkeypatch.setattr(detector, "detect_canvases", spy)
     images = [files[0], read(files[1])]
     FacePipeline("mtcnn", decode="device", device="cpu")(images)
     assert seen == [torch.Tensor, np.ndarray]

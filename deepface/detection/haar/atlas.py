@@ -28,11 +28,8 @@ from deepface.types import Image
 Array: TypeAlias = NDArray[Any]
 Resampling: TypeAlias = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
-#: Greatest height of an atlas. Column sums run down every column at once, so wide and low is fast.
-_ATLAS_HEIGHT = 1024
-#: A piece cut off a block has so many rows of windows at least: each cut costs pixels that both
-#: pieces hold.
-_LEAST_ROWS = 32
+#: Of an atlas. Column sums run down every column at once, so wide and low is fast.
+GREATEST_HEIGHT = 1024
 #: Weights of the interpolation are in 256ths.
 _ONE = 256
 #: What blue, green and red weigh in grey, in 32768ths.
@@ -132,7 +129,13 @@ class Atlas:
 
 
 def atlases(
-    pictures: Pictures, views: Sequence[View], window: int, pixels: int, resample: Resampling
+    pictures: Pictures,
+    views: Sequence[View],
+    window: int,
+    pixels: int,
+    resample: Resampling,
+    height: int = GREATEST_HEIGHT,
+    least_rows: int = 32,
 ) -> Iterator[Atlas]:
     """All sizes of all views that a cascade searches, as far as they show their picture.
 
@@ -142,11 +145,14 @@ def atlases(
         window: side of the cascade's window.
         pixels: of an atlas, about; a single strip of it may have more.
         resample: :func:`resampled` or what is equal to it.
+        height: of an atlas, at most.
+        least_rows: of windows in a piece cut off a block; both pieces hold the pixels of a cut.
     """
     seen = np.array([(v.picture, v.x, v.y, v.width, v.height) for v in views], np.int64)
     blocks = _blocks(pictures, views, window)
     for step in (2, 1):
-        for pieces, layout in _packed(blocks[blocks["step"] == step], step, window, pixels):
+        some = blocks[blocks["step"] == step]
+        for pieces, layout in _packed(some, step, window, pixels, height, least_rows):
             yield _atlas(pictures, seen, pieces, layout, step, resample)
 
 
@@ -208,7 +214,9 @@ class _Layout:
     width: int
 
 
-def _packed(blocks: Array, step: int, window: int, pixels: int) -> Iterator[tuple[Array, _Layout]]:
+def _packed(
+    blocks: Array, step: int, window: int, pixels: int, height: int, least_rows: int
+) -> Iterator[tuple[Array, _Layout]]:
     """Fill strips as wide as their widest block, from the widest block to the narrowest.
 
     A block that is higher than what is left of its strip goes on in the next one: pieces of blocks
@@ -226,9 +234,9 @@ def _packed(blocks: Array, step: int, window: int, pixels: int) -> Iterator[tupl
     ):
         done = 0
         while done < rows:
-            room = (_ATLAS_HEIGHT - y - window) // step + 1
-            if not strips or (y and room < min(rows - done, _LEAST_ROWS)):
-                if strips and (right + width) * _ATLAS_HEIGHT > pixels:
+            room = (height - y - window) // step + 1
+            if not strips or (y and room < min(rows - done, least_rows)):
+                if strips and (right + width) * height > pixels:
                     yield _laid_out(blocks, pieces, strips, right, step, window)
                     pieces, strips, right = [], [], 0
                 strips.append(right)

@@ -96,7 +96,7 @@ class Cascade:
         if not may_use_numba():
             return None
         with _compiling:
-            found = _compiled(self._path)
+            found = compiled_cascade(self._path)
         if found is None and must_use_numba():
             raise MissingPackageError(
                 "DEEPFACE_HAAR=numba needs the package numba, and a folder for what it compiles: "
@@ -155,7 +155,8 @@ class Cascade:
 
 
 @cache
-def _compiled(path: Path) -> CompiledCascade | None:
+def compiled_cascade(path: Path) -> CompiledCascade | None:
+    """A file's search by numba, where it works."""
     try:
         from deepface.detection.haar.compiled import CompiledCascade
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
 from deepface.errors import UnimplementedError
@@ -24,59 +25,73 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: To start with a device takes seconds: PyTorch, CUDA, the first run of each kernel.
-_FASTEST = Fastest(patience=2.0)
-#: Where CUDA runs already, a network's detector say, it is the device that is used first.
-_AT_HAND = Fastest(patience=2.0)
-#: Devices on which a search failed for another reason than memory; they are not asked again.
-_FAILED: set[torch.device] = set()
 
-
-def search(
-    kind: str,
-    images: Sequence[Pixels],
-    device: str | None,
-    by_opencv: Callable[[], T],
-    on_device: Callable[[torch.device], T],
-) -> T:
-    """The result of one of two functions that give the same.
+class Searchers:
+    """OpenCV and the devices of a process, and how fast each of them was.
 
     Args:
-        kind: of pictures: how much there is to find in a pixel.
-        images: ``(H, W, 3)``, what is searched.
-        device: see :func:`deepface.runtime.execution.device.resolve_device`.
-        by_opencv: searches on the CPU.
-        on_device: searches there. Where it raises and nobody asked for it, it is OpenCV's turn.
-
-    Raises:
-        UnimplementedError: ``DEEPFACE_HAAR`` is set to something else than it can be.
+        patience: seconds that it takes to start with a device: PyTorch, CUDA, each kernel's first
+            run.
+        clock: gives seconds.
     """
-    choice = _choice()
-    if choice == "torch":
-        return on_device(resolve_device(device))
-    if choice in ("opencv", "numba") or device == "cpu" or not may_have_cuda():
-        return by_opencv()
-    ways: list[torch.device | None] = [None]
-    running = _cuda_is_running()
-    fastest = _AT_HAND if running else _FASTEST
-    if running or fastest.tries_others:
-        resolved = resolve_device(device)
-        if resolved.type == "cuda" and resolved not in _FAILED:
-            ways = [resolved, None] if running else [None, resolved]
-    pixels = sum(image.shape[0] * image.shape[1] for image in images)
-    with fastest.choose((kind, device, pixels.bit_length()), max(1, pixels), ways) as way:
-        if way is not None:
-            try:
-                return on_device(way)
-            except RuntimeError as error:
-                if is_out_of_memory(error):
-                    get_logger().info("out of memory on %s: OpenCV searches instead", way)
-                else:
-                    _FAILED.add(way)
-                    get_logger().warning(
-                        "the search on %s failed, OpenCV goes on instead: %s", way, error
-                    )
-        return by_opencv()
+
+    def __init__(self, patience: float = 2.0, clock: Callable[[], float] = perf_counter) -> None:
+        self._fastest = Fastest(patience, clock)
+        #: Where CUDA runs already, a network's detector say, it is the device that is used first.
+        self._at_hand = Fastest(patience, clock)
+        #: On which a search failed for another reason than memory; they are not asked again.
+        self._failed: set[torch.device] = set()
+
+    def search(
+        self,
+        kind: str,
+        images: Sequence[Pixels],
+        device: str | None,
+        by_opencv: Callable[[], T],
+        on_device: Callable[[torch.device], T],
+    ) -> T:
+        """The result of one of two functions that give the same.
+
+        Args:
+            kind: of pictures: how much there is to find in a pixel.
+            images: ``(H, W, 3)``, what is searched.
+            device: see :func:`deepface.runtime.execution.device.resolve_device`.
+            by_opencv: searches on the CPU.
+            on_device: searches there. Where it raises and nobody asked for it, it is OpenCV's turn.
+
+        Raises:
+            UnimplementedError: ``DEEPFACE_HAAR`` is set to something else than it can be.
+        """
+        choice = _choice()
+        if choice == "torch":
+            return on_device(resolve_device(device))
+        if choice in ("opencv", "numba") or device == "cpu" or not may_have_cuda():
+            return by_opencv()
+        ways: list[torch.device | None] = [None]
+        running = _cuda_is_running()
+        fastest = self._at_hand if running else self._fastest
+        if running or fastest.tries_others:
+            resolved = resolve_device(device)
+            if resolved.type == "cuda" and resolved not in self._failed:
+                ways = [resolved, None] if running else [None, resolved]
+        pixels = sum(image.shape[0] * image.shape[1] for image in images)
+        with fastest.choose((kind, device, pixels.bit_length()), max(1, pixels), ways) as way:
+            if way is not None:
+                try:
+                    return on_device(way)
+                except RuntimeError as error:
+                    if is_out_of_memory(error):
+                        get_logger().info("out of memory on %s: OpenCV searches instead", way)
+                    else:
+                        self._failed.add(way)
+                        get_logger().warning(
+                            "the search on %s failed, OpenCV goes on instead: %s", way, error
+                        )
+            return by_opencv()
+
+
+#: What all detectors share.
+search = Searchers().search
 
 
 def may_use_numba() -> bool:

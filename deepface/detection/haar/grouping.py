@@ -13,10 +13,6 @@ from numpy.typing import NDArray
 GROUP_EPS = 0.2
 #: A face is where more windows than this agree (the published library's ``minNeighbors``).
 MIN_NEIGHBORS = 10
-#: So many boxes are compared with one another at once; of more, some with all others.
-_TABLE = 1 << 11
-#: Pairs whose numbers stay in a processor's cache.
-_CACHED = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ def group(found: Hits, shape: tuple[int, int]) -> Hits:
 
     The surest face comes first; of equally sure ones the larger, then the upper, then the left.
     """
-    groups = [members for members in _components(found.boxes) if len(members) > MIN_NEIGHBORS]
+    groups = [members for members in components(found.boxes) if len(members) > MIN_NEIGHBORS]
     if not groups:
         return Hits(np.empty((0, 4), np.int64), np.empty(0))
     sums = np.array([found.boxes[members].sum(axis=0) for members in groups])
@@ -90,12 +86,18 @@ def scan_order(boxes: Any) -> Any:
     return -((boxes[:, 2] << 36) + (boxes[:, 1] << 18) + boxes[:, 0])
 
 
-def _components(boxes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Indices of the boxes that are similar, directly or through others."""
+def components(
+    boxes: NDArray[np.int64], table: int = 1 << 11, cached: int = 1 << 16
+) -> Iterator[NDArray[np.int64]]:
+    """Indices of the boxes that are similar, directly or through others.
+
+    So many as a ``table`` holds are compared with one another at once; of more, some with all
+    others. The numbers of ``cached`` pairs stay in a processor's cache.
+    """
     x, y, w, h = boxes.T
     reach = np.floor(GROUP_EPS * np.minimum(w, h))
     sides = np.stack([x, y, x + w, y + h, reach]).astype(np.int32)
-    similar = _similar(sides, sides) if len(boxes) <= _TABLE else None
+    similar = _similar(sides, sides, cached) if len(boxes) <= table else None
     unseen = np.ones(len(boxes), np.bool_)
     for first in range(len(boxes)):
         if not unseen[first]:
@@ -104,8 +106,8 @@ def _components(boxes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         frontier = np.array([first])
         members = [frontier]
         while len(frontier):
-            some, frontier = frontier[:_TABLE], frontier[_TABLE:]
-            near = _similar(sides[:, some], sides) if similar is None else similar[some]
+            some, frontier = frontier[:table], frontier[table:]
+            near = _similar(sides[:, some], sides, cached) if similar is None else similar[some]
             found = (near.any(axis=0) & unseen).nonzero()[0]
             unseen[found] = False
             members.append(found)
@@ -113,7 +115,7 @@ def _components(boxes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         yield np.concatenate(members)
 
 
-def _similar(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.bool_]:
+def _similar(a: NDArray[np.int32], b: NDArray[np.int32], cached: int) -> NDArray[np.bool_]:
     """Whether all four sides of two squares are close, for every two of them.
 
     Args:
@@ -121,7 +123,7 @@ def _similar(a: NDArray[np.int32], b: NDArray[np.int32]) -> NDArray[np.bool_]:
         b: likewise ``(5, m)``.
     """
     similar = np.ones((a.shape[1], b.shape[1]), np.bool_)
-    step = max(1, _CACHED // max(1, b.shape[1]))
+    step = max(1, cached // max(1, b.shape[1]))
     for start in range(0, a.shape[1], step):
         some, here = a[:, start : start + step, None], similar[start : start + step]
         reach = np.minimum(some[4], b[4])

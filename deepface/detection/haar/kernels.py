@@ -24,12 +24,10 @@ from deepface.detection.haar.grid import GridStage
 
 #: Stages after which the windows that are left are gathered anew; the first ones run for all.
 _ENDS = (2, 4, 7, 11)
-#: Windows of a row that a program looks at, and of those that are left; pixels likewise.
-_ROW_BLOCK, _BLOCK, _PIXEL_BLOCK = 512, 128, 512
+#: Pixels of a row that a program makes.
+_PIXEL_BLOCK = 512
 #: Features of so many corners are looked at apart from those of more.
 _FEW = tl.constexpr(6)
-#: Programs for each multiprocessor that share the windows that are left.
-_PROGRAMS = 16
 #: Columns and rows of a part of a table of sums.
 _SUM_COLUMNS, _SUM_ROWS, _SUM_BLOCK = 128, 32, 1024
 
@@ -42,9 +40,19 @@ class Kernels:
     worth than right, ``(f, 2)``; of each stage the sum of right votes and the threshold, ``(s,
     2)``: float64, which holds them exactly. The features of a stage that have few corners come
     first: ``parts`` ``(s + 1, 2)`` int32 says where each stage begins, and where those of many do.
+
+    A program looks at ``row_block`` windows of a row; those that are left, ``block`` at a time, are
+    shared by so many ``programs`` of each multiprocessor.
     """
 
-    def __init__(self, cascade: HaarCascade, device: torch.device) -> None:
+    def __init__(
+        self,
+        cascade: HaarCascade,
+        device: torch.device,
+        row_block: int = 512,
+        block: int = 128,
+        programs: int = 16,
+    ) -> None:
         stages = [GridStage.of(stage) for stage in cascade.stages]
         self.window = cascade.window
         self._device = device
@@ -76,7 +84,8 @@ class Kernels:
         processors = 1
         if device.type == "cuda":
             processors = torch.cuda.get_device_properties(device).multi_processor_count
-        self._programs = _PROGRAMS * processors
+        self._programs = programs * processors
+        self._row_block, self._block = row_block, block
 
     @staticmethod
     def resampled(
@@ -104,9 +113,9 @@ class Kernels:
             return none, none, none.double()
         with _on(self._device):
             sums, squares = integrals(atlas.pixels)
-            blocks = triton.cdiv(columns, _ROW_BLOCK)
+            blocks = triton.cdiv(columns, self._row_block)
             new = partial(torch.empty, dtype=torch.int32, device=self._device)
-            passes = new((rows, blocks * _ROW_BLOCK // 32))
+            passes = new((rows, blocks * self._row_block // 32))
             left, after = new(rows * columns), new(rows * columns)
             votes = new(rows * columns, dtype=torch.float64)
             counts = torch.zeros(len(self._ends), dtype=torch.int32, device=self._device)
@@ -117,12 +126,12 @@ class Kernels:
             )
             sizes = {"width": self._tables[0].shape[1], "enable_fp_fusion": False}
             _first[(blocks, rows)](
-                *(*given, left, counts, self._ends[0], *facts), block=_ROW_BLOCK, **sizes
+                *(*given, left, counts, self._ends[0], *facts), block=self._row_block, **sizes
             )
             for number, ends in enumerate(pairwise(self._ends)):
                 _later[(self._programs,)](
                     *(*given, left, after, votes, counts, number, *ends, self._ends[-1], *facts),
-                    block=_BLOCK,
+                    block=self._block,
                     **sizes,
                 )
                 left, after = after, left
@@ -276,28 +285,10 @@ def _place(blocks, strips, places, y, x, strip_count, wanted):
     do_not_specialize=["end", "stride", "words", "strip_count", "columns", "step", "window"]
 )
 def _first(
-    sums,
-    squares,
-    blocks,
-    strips,
-    places,
-    corners,
-    numbers,
-    parts,
-    stages,
-    passes,
-    left,
-    counts,
-    end,
-    stride,
-    words,
-    strip_count,
-    columns,
-    step,
-    window,
-    width: tl.constexpr,
-    block: tl.constexpr,
-):
+    sums, squares, blocks, strips, places, corners, numbers, parts, stages, passes,
+    left, counts, end,
+    stride, words, strip_count, columns, step, window, width: tl.constexpr, block: tl.constexpr,
+):  # fmt: skip
     """The first stages for every window of a row.
 
     Into ``passes``, 32 windows a word, goes whether a window is constant or passes the first one;
@@ -361,33 +352,10 @@ def _looked_at(passes, blocks, strips, places, row, column, step, words, strip_c
     ]
 )
 def _later(
-    sums,
-    squares,
-    blocks,
-    strips,
-    places,
-    corners,
-    numbers,
-    parts,
-    stages,
-    passes,
-    left,
-    after,
-    weights,
-    counts,
-    number,
-    begin,
-    end,
-    last,
-    stride,
-    words,
-    strip_count,
-    columns,
-    step,
-    window,
-    width: tl.constexpr,
-    block: tl.constexpr,
-):
+    sums, squares, blocks, strips, places, corners, numbers, parts, stages, passes,
+    left, after, weights, counts, number, begin, end, last,
+    stride, words, strip_count, columns, step, window, width: tl.constexpr, block: tl.constexpr,
+):  # fmt: skip
     """Some more stages for the windows that are ``left``; those that pass go to ``after``."""
     total = tl.load(counts + number)
     for start in range(tl.program_id(0) * block, total, tl.num_programs(0) * block):

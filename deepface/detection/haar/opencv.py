@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 Eyes = tuple[Point, Point] | tuple[None, None]
 
 _FACES, _EYES = "haarcascade_frontalface_default.xml", "haarcascade_eye.xml"
-#: Grey pixels that are on the device at a time: bounds its memory.
-_DEVICE_PIXELS = 1 << 28
 
 
 class OpenCvDetector(Detector):
@@ -115,7 +113,7 @@ def _detect_on_device(
 
     search_faces = haar_search(_FACES, device)
     results: list[list[FacialAreaRegion]] = []
-    for part in _runs([canvas.image.shape for canvas in canvases]):
+    for part in runs([canvas.image.shape for canvas in canvases]):
         batch = canvases[part]
         pictures = Pictures([canvas.image for canvas in batch], device)
         views = [View(i, -c.left, -c.top, c.width, c.height) for i, c in enumerate(batch)]
@@ -162,11 +160,11 @@ def _find_eyes_by_opencv(crops: Sequence[Pixels]) -> list[Eyes]:
         return list(pool.map(_eyes_of, crops))
 
 
-def _runs(shapes: Sequence[tuple[int, ...]]) -> Iterator[slice]:
-    """Consecutive pictures ``(height, width, ...)`` that are on the device together."""
+def runs(shapes: Sequence[tuple[int, ...]], pixels: int = 1 << 28) -> Iterator[slice]:
+    """Consecutive pictures ``(height, width, ...)`` on the device together: bounds its memory."""
     start = held = 0
     for position, (height, width, *_) in enumerate(shapes):
-        if held and held + height * width > _DEVICE_PIXELS:
+        if held and held + height * width > pixels:
             yield slice(start, position)
             start, held = position, 0
         held += height * width
@@ -177,7 +175,7 @@ def _find_eyes_on_device(crops: Sequence[Pixels], device: torch.device) -> list[
     from deepface.detection.haar.atlas import Pictures, View
 
     eyes: list[Eyes] = []
-    for part in _runs([crop.shape for crop in crops]):
+    for part in runs([crop.shape for crop in crops]):
         batch = crops[part]
         views = [View(i, 0, 0, crop.shape[1], crop.shape[0]) for i, crop in enumerate(batch)]
         eyes += _eyes_on_device(Pictures(batch, device), views, device)

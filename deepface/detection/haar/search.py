@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from deepface.detection.haar.atlas import Atlas, Pictures, View, atlases
+from deepface.detection.haar.atlas import GREATEST_HEIGHT, Atlas, Pictures, View, atlases
 from deepface.detection.haar.cascade import cascade_path
 from deepface.detection.haar.cascade_file import HaarCascade, read_cascade
 from deepface.detection.haar.grouping import Hits, group_each, scan_order
@@ -47,12 +47,15 @@ class HaarSearch:
         device: where it runs; it needs 64-bit floats.
     """
 
+    #: Of an atlas: its greatest height, and its pixels where memory is short.
+    height, least_pixels = GREATEST_HEIGHT, _LEAST_PIXELS
+
     def __init__(self, file: str, device: torch.device) -> None:
         cascade = read_cascade(cascade_path(file))
         self.device = device
         self.window = cascade.window
-        self._steps = _steps(cascade, device)
-        self._atlas_pixels = _fitting(device)
+        self._steps = fastest_steps(cascade, device)
+        self.pixels = pixels_that_fit(device)
 
     @torch.inference_mode()
     def find(
@@ -69,14 +72,14 @@ class HaarSearch:
             torch.OutOfMemoryError: there is too little memory for the smallest ones.
         """
         while True:
-            pixels = self._atlas_pixels
+            pixels = self.pixels
             try:
                 return self._find(pictures, views, pixels, in_scan_order)
             except torch.OutOfMemoryError:
-                if pixels <= _LEAST_PIXELS:
+                if pixels <= self.least_pixels:
                     raise
             # Not before here are the tensors of what failed gone, which the error held.
-            self._atlas_pixels = pixels // 2
+            self.pixels = pixels // 2
             torch.cuda.empty_cache()
             get_logger().info(
                 "out of memory on %s; going on with atlases of %d pixels", self.device, pixels // 2
@@ -86,7 +89,8 @@ class HaarSearch:
         self, pictures: Pictures, views: Sequence[View], pixels: int, in_scan_order: bool
     ) -> list[Hits]:
         windows = [torch.zeros((0, 6), dtype=torch.float64, device=self.device)]
-        for atlas in atlases(pictures, views, self.window, pixels, self._steps.resampled):
+        resample = self._steps.resampled
+        for atlas in atlases(pictures, views, self.window, pixels, resample, self.height):
             windows.append(self._search(atlas))
         # One copy; whole numbers below 2**53 are exact in float64.
         found = torch.cat(windows).cpu().numpy()
@@ -106,7 +110,7 @@ class HaarSearch:
         return torch.cat([atlas.views[block, None].double(), boxes.double(), votes[:, None]], 1)
 
 
-def _steps(cascade: HaarCascade, device: torch.device) -> Stages | Kernels:
+def fastest_steps(cascade: HaarCascade, device: torch.device) -> Stages | Kernels:
     """Kernels of our own where they run and are right, or operators."""
 
     def load() -> Kernels:
@@ -134,7 +138,7 @@ def compare(kernels: Stages | Kernels, operators: Stages | Kernels, device: torc
     views += [View(1, 0, 0, 72, 72)] * 2
     found = [
         [
-            torch.cat([atlas.pixels.view(-1), *_ordered(*steps.passing(atlas))])
+            torch.cat([atlas.pixels.view(-1), *ordered(*steps.passing(atlas))])
             for atlas in atlases(pictures, views, operators.window, 1 << 16, steps.resampled)
         ]
         for steps in (kernels, operators)
@@ -143,12 +147,13 @@ def compare(kernels: Stages | Kernels, operators: Stages | Kernels, device: torc
         raise RuntimeError("they find other windows than the operators")
 
 
-def _ordered(y: Tensor, x: Tensor, votes: Tensor) -> tuple[Tensor, ...]:
+def ordered(y: Tensor, x: Tensor, votes: Tensor) -> tuple[Tensor, ...]:
+    """Windows as they are read."""
     order = torch.argsort(y * (x.max() + 1 if len(x) else 1) + x)
     return y[order], x[order], votes[order]
 
 
-def _fitting(device: torch.device) -> int:
+def pixels_that_fit(device: torch.device) -> int:
     """Pixels of an atlas that take a quarter of the memory that is free."""
     if device.type != "cuda":
         return _USUAL_PIXELS

@@ -25,18 +25,20 @@ from deepface.detection.haar.grid import GridStage, Windows, integrals, looked_a
 _GROUP_ENDS = (2, 3, 4, 5, 6, 7, 8, 10, 13, 17)
 #: Likewise on CUDA, where arithmetic is cheap and waiting is not.
 _CUDA_GROUP_ENDS = (2, 4, 9)
-#: Bytes that the windows which a stage looks at together take, about: so many, or in a large atlas
-#: so many per pixel of it.
-_STAGE_BYTES, _STAGE_BYTES_PER_PIXEL = 1 << 28, 16
+#: Bytes per pixel of a large atlas that the windows which a stage looks at together take, about.
+_STAGE_BYTES_PER_PIXEL = 16
 #: OpenCV takes a window for constant when the inverse of its deviation is larger.
 _FLAT = 0.1
 
 
 class Stages:
-    """The stages of a cascade on a device."""
+    """The stages of a cascade on a device; windows are looked at together in ``stage_bytes``."""
 
-    def __init__(self, cascade: HaarCascade, device: torch.device) -> None:
+    def __init__(
+        self, cascade: HaarCascade, device: torch.device, stage_bytes: int = 1 << 28
+    ) -> None:
         self.window = cascade.window
+        self._stage_bytes = stage_bytes
         count = len(cascade.stages)
         wanted = _CUDA_GROUP_ENDS if device.type == "cuda" else _GROUP_ENDS
         ends = [*(end for end in wanted if end < count), count]
@@ -78,7 +80,7 @@ class Stages:
 
     def _votes(self, patches: Tensor, windows: Windows, group: _Group) -> Tensor:
         pixels = patches.shape[0] * patches.shape[1]
-        room = max(_STAGE_BYTES, _STAGE_BYTES_PER_PIXEL * pixels)
+        room = max(self._stage_bytes, _STAGE_BYTES_PER_PIXEL * pixels)
         return torch.cat(
             [
                 group.votes_on(patches[part.y, part.x].flatten(1), part.norms)

@@ -40,7 +40,7 @@ _LEVELS = 64
 
 
 @dataclass
-class _Found:
+class Found:
     """``n`` boxes, of all pictures of a batch."""
 
     image: Tensor  #: (n,) position of the picture in the batch
@@ -48,17 +48,17 @@ class _Found:
     logits: Tensor  #: (n,) how likely a face
     offsets: Tensor  #: (n, 4) corrections in box sizes; (n, 14) from ONet, with the landmarks
 
-    def __getitem__(self, rows: Tensor) -> _Found:
-        return _Found(self.image[rows], self.boxes[rows], self.logits[rows], self.offsets[rows])
+    def __getitem__(self, rows: Tensor) -> Found:
+        return Found(self.image[rows], self.boxes[rows], self.logits[rows], self.offsets[rows])
 
-    def brought(self, passes: Tensor) -> _Found:
+    def brought(self, passes: Tensor) -> Found:
         """Those that pass, on the host, by one copy."""
         wide = torch.float32 if self.boxes.device.type == "mps" else torch.float64
         columns = [passes[:, None], self.image[:, None], self.logits[:, None]]
         table = torch.cat([c.to(wide) for c in (*columns, self.boxes, self.offsets)], 1).cpu()
         table, real = table[table[:, 0] > 0], self.boxes.dtype
         boxes, offsets = table[:, 3:7].to(real), table[:, 7:].to(real)
-        return _Found(table[:, 1].long(), boxes, table[:, 2].float(), offsets)
+        return Found(table[:, 1].long(), boxes, table[:, 2].float(), offsets)
 
 
 class _Cascade(Detector, ABC):
@@ -88,10 +88,10 @@ class _Cascade(Detector, ABC):
         self._least = [math.log(p / (1 - p)) for p in self.thresholds]
         # Pixels of pictures, and of a level, that are worked on together: on a CPU what bounds
         # its memory, on a GPU what fills it.
-        self._picture_pixels, self._level_pixels = (2**21, 2**18) if cpu else (2**26, 2**25)
+        self._picture_pixels, self.level_pixels = (2**21, 2**18) if cpu else (2**26, 2**25)
         # The pixels of pictures that are worked on while levels are launched, see
         # deepface.detection.ragged.bins; on a CPU only pictures of one size go together.
-        self._launches = 0 if cpu else 2**24
+        self.launches = 0 if cpu else 2**24
         # Apple's GPUs have no float64.
         self._real = torch.float32 if self._pnet.device.type == "mps" else self.real
 
@@ -110,13 +110,13 @@ class _Cascade(Detector, ABC):
         crops = self.crops(pictures, facts)
         found = self._refine(*self._judge(self._rnet, 24, self._least[1], crops, found))
         # Few are left: what is done with them costs less here than to wait for it there.
-        found = _Found.brought(*self._judge(self._onet, 48, self._least[2], crops, found))
+        found = Found.brought(*self._judge(self._onet, 48, self._least[2], crops, found))
 
         size = found.boxes[:, 2:] - found.boxes[:, :2] + 1
         shares = found.offsets[:, 4:].view(-1, 2, 5)
         points = found.boxes[:, :2, None] + shares * size[:, :, None] - 1
         found.boxes = regress(found.boxes, found.offsets[:, :4], 1)
-        order = self._rank(found)
+        order = self.rank(found)
         shapes = torch.tensor([canvas.shape for canvas in canvases])
         boxes = self._bounded(found.boxes, shapes[found.image])
         columns = [
@@ -135,29 +135,29 @@ class _Cascade(Detector, ABC):
 
     def _scans(self, canvases: Sequence[Canvas]) -> list[Scan]:
         shapes = [(canvas.image.shape[0], canvas.image.shape[1]) for canvas in canvases]
-        together = bins(shapes, self._launches, self._picture_pixels)
+        together = bins(shapes, self.launches, self._picture_pixels)
         levels = [self._levels([canvases[member] for member in b.members]) for b in together]
         return [
-            Scan(bin_, mine, self._level_pixels)
+            Scan(bin_, mine, self.level_pixels)
             for bin_, mine in zip(together, levels, strict=True)
             if mine
         ]
 
     def _propose(
         self, pictures: Sequence[Tensor], scans: Sequence[Scan], known: Sequence[Sequence[Tensor]]
-    ) -> _Found:
+    ) -> Found:
         """PNet's candidates in all pictures, as squares."""
         none = torch.zeros((0, 4), dtype=self._real, device=self._pnet.device)
-        found = [_Found(none[:, 0].long(), none, none[:, 0].float(), none)]
+        found = [Found(none[:, 0].long(), none, none[:, 0].float(), none)]
         groups = [found[0].image]
         for scan, arrays in zip(scans, known, strict=True):
             seen = scan.windows(self._pnet, pictures, arrays, self._least[0])
             offsets = seen.offsets.to(self._real)
             boxes = self._box(seen.first, offsets, seen.scale)
-            found.append(_Found(seen.image, boxes, seen.logits, offsets))
+            found.append(Found(seen.image, boxes, seen.logits, offsets))
             groups.append(seen.image * _LEVELS + seen.level)
         fields = zip(*((f.image, f.boxes, f.logits, f.offsets) for f in found), strict=True)
-        return self._merge(_Found(*map(torch.cat, fields)), torch.cat(groups))
+        return self._merge(Found(*map(torch.cat, fields)), torch.cat(groups))
 
     def _levels(self, canvases: Sequence[Canvas]) -> list[Level]:
         def axes(number: int, scale: float) -> tuple[Axis, Axis]:
@@ -171,14 +171,14 @@ class _Cascade(Detector, ABC):
         return levels_of([self._scales(min(canvas.shape)) for canvas in canvases], axes)
 
     def _judge(
-        self, network: Network, size: int, least: float, crops: Crops, found: _Found
-    ) -> tuple[_Found, Tensor]:
+        self, network: Network, size: int, least: float, crops: Crops, found: Found
+    ) -> tuple[Found, Tensor]:
         """What ``network`` thinks of the candidates, and which of them it takes for faces."""
         rows = torch.cat([found.image[:, None].to(found.boxes), found.boxes], 1)
         logits, *offsets = network(
             rows, prepare=lambda part: crops.cut(part[:, 0].long(), part[:, 1:], size)
         )
-        found = _Found(found.image, found.boxes, logits, torch.cat(offsets, 1).to(found.boxes))
+        found = Found(found.image, found.boxes, logits, torch.cat(offsets, 1).to(found.boxes))
         return found, logits > least
 
     @abstractmethod
@@ -201,15 +201,15 @@ class _Cascade(Detector, ABC):
         """
 
     @abstractmethod
-    def _merge(self, found: _Found, level: Tensor) -> _Found:
+    def _merge(self, found: Found, level: Tensor) -> Found:
         """Fewer and square boxes from PNet's; ``level`` differs for each level and picture."""
 
     @abstractmethod
-    def _refine(self, found: _Found, passes: Tensor) -> _Found:
+    def _refine(self, found: Found, passes: Tensor) -> Found:
         """Corrected, fewer and square boxes from those of RNet's that pass."""
 
     @abstractmethod
-    def _rank(self, found: _Found) -> Tensor:
+    def rank(self, found: Found) -> Tensor:
         """Which of ONet's boxes are faces, in the order in which they are to be given."""
 
     @abstractmethod
@@ -245,27 +245,28 @@ class MtcnnDetector(_Cascade):
         corner = (first + 1).to(offsets)
         return regress(torch.cat([corner, corner + WINDOW - 1], 1), offsets) / scale.to(offsets)
 
-    def _merge(self, found: _Found, level: Tensor) -> _Found:
+    def _merge(self, found: Found, level: Tensor) -> Found:
         order, stays = self._suppressed(found, level, 0.5)
         return self._fewer(found[order], stays)
 
-    def _refine(self, found: _Found, passes: Tensor) -> _Found:
+    def _refine(self, found: Found, passes: Tensor) -> Found:
         found.boxes = regress(found.boxes, found.offsets, 1)
         return self._fewer(found, passes)
 
-    def _fewer(self, found: _Found, passes: Tensor) -> _Found:
+    def _fewer(self, found: Found, passes: Tensor) -> Found:
         order, stays = self._suppressed(found, found.image, 0.7, passes)
         found = found[order[stays]]
         found.boxes = squared(found.boxes)
         return found
 
-    def _rank(self, found: _Found) -> Tensor:
+    def rank(self, found: Found) -> Tensor:
+        """As in the base."""
         order, stays = self._suppressed(found, found.image, 0.7, of_smaller=True)
         return order[stays]
 
     def _suppressed(
         self,
-        found: _Found,
+        found: Found,
         groups: Tensor,
         threshold: float,
         passes: Tensor | None = None,
@@ -327,19 +328,20 @@ class FastMtcnnDetector(_Cascade):
         corners = torch.cat([first + 1, first + WINDOW], 1).float()
         return (corners / scale.float()).floor().to(offsets)
 
-    def _merge(self, found: _Found, level: Tensor) -> _Found:
+    def _merge(self, found: Found, level: Tensor) -> Found:
         found = found[nms(found.boxes, found.logits, level, 0.5)]
         found = found[nms(found.boxes, found.logits, found.image, 0.7)]
         found.boxes = squared(regress(found.boxes, found.offsets))
         return found
 
-    def _refine(self, found: _Found, passes: Tensor) -> _Found:
+    def _refine(self, found: Found, passes: Tensor) -> Found:
         found = found[passes.nonzero()[:, 0]]
         found = found[nms(found.boxes, found.logits, found.image, 0.7)]
         found.boxes = squared(regress(found.boxes, found.offsets, 1))
         return found
 
-    def _rank(self, found: _Found) -> Tensor:
+    def rank(self, found: Found) -> Tensor:
+        """As in the base."""
         order = torch.argsort(found.logits, descending=True, stable=True)
         order = order[torch.argsort(found.image[order], stable=True)]
         boxes, image = found.boxes[order], found.image[order]

@@ -206,7 +206,7 @@ def read_weights(name: str) -> list[NDArray[np.float32]]:
             f"{file.name} cannot be read because the package lz4 is not installed: pip install lz4"
         ) from None
     try:
-        arrays = _ArrayListReader(BytesIO(lz4.frame.decompress(file.read_bytes()))).load()
+        arrays = ArrayListReader(BytesIO(lz4.frame.decompress(file.read_bytes()))).load()
         return [array.values for array in arrays]
     except Exception as error:
         raise WeightsError(
@@ -231,7 +231,7 @@ class _Array:
         self.values = np.frombuffer(content, dtype).reshape(shape).copy()
 
 
-class _ArrayListReader(pickle._Unpickler):
+class ArrayListReader(pickle._Unpickler):
     """Reads a joblib file of float32 arrays; anything else in it is refused, nothing is run.
 
     Python's own unpickler reads ahead less than the C one: the arrays in between need that.
@@ -246,6 +246,7 @@ class _ArrayListReader(pickle._Unpickler):
         }
 
     def find_class(self, module: str, name: str) -> Any:
+        """What stands in for a class in the file."""
         try:
             return self._allowed[f"{module}.{name}"]
         except KeyError:

@@ -179,7 +179,7 @@ def shrunk(pictures: Tensor, axes: Iterable[tuple[AveragedRows, AveragedRows]]) 
         axes: of each level how columns and how rows are averaged, the rows by :data:`SCALE`; on
             the pictures' device.
     """
-    kernels = _kernels(pictures.device)
+    kernels = level_kernels(pictures.device)
     if kernels is not None:
         yield from (kernels.level(pictures, *both, MEAN) for both in axes)
         return
@@ -189,7 +189,7 @@ def shrunk(pictures: Tensor, axes: Iterable[tuple[AveragedRows, AveragedRows]]) 
 
 
 @cache
-def _kernels(device: torch.device) -> ModuleType | None:
+def level_kernels(device: torch.device) -> ModuleType | None:
     """Kernels of our own for :func:`shrunk`, where they run and are right."""
 
     def load() -> ModuleType:

@@ -77,9 +77,7 @@ _cached_anchor_grid = kept(64)(anchor_grid)
 
 
 @kept(64)
-def _cell_corners(
-    levels: Sequence[Anchors], shape: tuple[int, int], device: torch.device
-) -> Tensor:
+def cell_corners(levels: Sequence[Anchors], shape: tuple[int, int], device: torch.device) -> Tensor:
     """Row and column of the pixel at which each anchor's cell begins, ``(n, 2)``."""
     corners = []
     for level in levels:
@@ -147,7 +145,7 @@ class RetinaFace(Detector, ABC):
     #: Whether the network takes batches of different sizes, see :mod:`deepface.detection.ragged`.
     ragged: ClassVar[bool] = False
     #: Pixels of input per batch on a CPU, and elsewhere.
-    step: ClassVar[tuple[int, int]] = (2**20, 2**24)
+    steps: ClassVar[tuple[int, int]] = (2**20, 2**24)
 
     def __init__(
         self,
@@ -166,18 +164,18 @@ class RetinaFace(Detector, ABC):
             number("min_face_size", min_face_size, above=0)
         self.threshold, self.min_face_size = threshold, min_face_size
         self.device_preprocessing = device_preprocessing
-        self._anchors = _cached_anchor_grid if cache_anchors else anchor_grid
-        self._network = Network(
+        self.cache_anchors = cache_anchors
+        self.network = Network(
             self._build(), device, precision, chunk_size=2**16, channels_last=True
         )
         self._suppression = Suppression()
-        kind = self._network.device.type
-        if kind == "cpu" and self._network.dtype == torch.float32:
-            with_winograd(self._network.module)
+        kind = self.network.device.type
+        if kind == "cpu" and self.network.dtype == torch.float32:
+            with_winograd(self.network.module)
         # Apple's GPUs have no float64.
         self.device_postprocessing = device_postprocessing and kind != "mps"
         elsewhere = kind != "cpu"
-        self._step, self._launches = self.step[elsewhere], _LAUNCHES[elsewhere]
+        self.step, self.launches = self.steps[elsewhere], _LAUNCHES[elsewhere]
         self._kept = _KEPT[elsewhere]
 
     @abstractmethod
@@ -194,23 +192,23 @@ class RetinaFace(Detector, ABC):
         """Height, width and scale of the network's input."""
 
     @abstractmethod
-    def _host_input(self, canvas: Canvas, view: InputView) -> NDArray[Any]:
+    def host_input(self, canvas: Canvas, view: InputView) -> NDArray[Any]:
         """What is in the frame of the input, ``(h, w, 3)``."""
 
     @abstractmethod
-    def _device_input(
+    def device_input(
         self, pictures: Tensor, canvas: Canvas, view: InputView, tables: Sequence[Tensor]
     ) -> Tensor:
         """What is in the frame of inputs, ``(N, 3, h, w)``, for pictures ``(N, h, w, 3)`` uint8.
 
-        ``tables`` are those of :meth:`_tables`, for as many pictures or more.
+        ``tables`` are those of :meth:`tables`, for as many pictures or more.
         """
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
-        views = [self._view(canvas) for canvas in canvases]
+        views = [self.view(canvas) for canvas in canvases]
         faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
-        for step in steps(self._plan(canvases, views), self._kept):
+        for step in steps(self.plan(canvases, views), self._kept):
             seen = [_Seen(bin_, [views[member] for member in bin_.members]) for bin_ in step]
             rows, facts = self._numbers(canvases, seen, self._facts(seen))
             if not self.device_postprocessing:
@@ -220,7 +218,7 @@ class RetinaFace(Detector, ABC):
                 faces[member] = found
         return faces
 
-    def _plan(self, canvases: Sequence[Canvas], views: Sequence[InputView]) -> list[Bin]:
+    def plan(self, canvases: Sequence[Canvas], views: Sequence[InputView]) -> list[Bin]:
         """Which canvases run together."""
         keys = [(canvas.image.shape, canvas.top, canvas.left) for canvas in canvases]
         alike = []
@@ -228,13 +226,13 @@ class RetinaFace(Detector, ABC):
             height, width = views[members[0]].shape
             if min(height, width) < 1:  # a line of pixels that scaling leaves nothing of
                 continue
-            count = max(1, self._step // (height * width))
+            count = max(1, self.step // (height * width))
             alike += [Bin(list(part), (height, width), False) for part in chunks(members, count)]
-        if not self.ragged or len(alike) < 2 or self._launches == 0:
+        if not self.ragged or len(alike) < 2 or self.launches == 0:
             return alike
-        together = bins([view.shape for view in views], self._launches, self._step)
-        framed = sum(_FRAMED_LAUNCHES * self._launches + _FRAMED_PIXELS * b.pixels for b in alike)
-        plain = sum(self._launches + bin_.pixels for bin_ in together)
+        together = bins([view.shape for view in views], self.launches, self.step)
+        framed = sum(_FRAMED_LAUNCHES * self.launches + _FRAMED_PIXELS * b.pixels for b in alike)
+        plain = sum(self.launches + bin_.pixels for bin_ in together)
         return together if plain < framed or not any(c.top or c.left for c in canvases) else alike
 
     def _numbers(
@@ -242,7 +240,7 @@ class RetinaFace(Detector, ABC):
     ) -> tuple[list[Tensor], list[Tensor]]:
         """The network's numbers for each batch, ``(N, anchors, 15)``; and facts on the device."""
         chosen = [[canvases[member] for member in batch.bin.members] for batch in seen]
-        device, on_device = self._network.device, chosen[0][0].on_device
+        device, on_device = self.network.device, chosen[0][0].on_device
         brings = on_device or (device.type == "cuda" and self.device_preprocessing)
         parts = [[*facts], *(self._beside(*pair) for pair in zip(chosen, seen, strict=True))]
         if brings:
@@ -268,10 +266,10 @@ class RetinaFace(Detector, ABC):
                 inputs = as_tensor(stacked(mine)) if brings else beside.pop()
             prepare: Callable[[Tensor], Tensor] = _channels_first
             if edges is None and (brings or self.device_preprocessing):
-                prepare = partial(self._device_input, canvas=mine[0], view=view, tables=beside)
+                prepare = partial(self.device_input, canvas=mine[0], view=view, tables=beside)
             arguments = {} if edges is None else {"edges": edges}
             rows.append(
-                self._network(inputs, prepare, frame=frame, smallest=view.smallest, **arguments)
+                self.network(inputs, prepare, frame=frame, smallest=view.smallest, **arguments)
             )
         return rows, known
 
@@ -282,10 +280,10 @@ class RetinaFace(Detector, ABC):
             return [cells_beyond(sizes, batch.bin.shape, stride) for stride in _STRIDES]
         if not (self.device_preprocessing or canvases[0].on_device):
             return []
-        return self._tables(canvases[0], batch.views[0], len(canvases))
+        return self.tables(canvases[0], batch.views[0], len(canvases))
 
-    def _tables(self, canvas: Canvas, view: InputView, count: int) -> list[NDArray[Any]]:
-        """What :meth:`_device_input` must know of ``count`` canvases."""
+    def tables(self, canvas: Canvas, view: InputView, count: int) -> list[NDArray[Any]]:
+        """What :meth:`device_input` must know of ``count`` canvases."""
         return []
 
     def _host_batch(self, canvases: Sequence[Canvas], batch: _Seen) -> NDArray[Any]:
@@ -296,9 +294,10 @@ class RetinaFace(Detector, ABC):
             return drawn
         if self.device_preprocessing:
             return np.stack([canvas.image for canvas in canvases])
-        return np.stack([self._host_input(canvas, batch.views[0]) for canvas in canvases])
+        return np.stack([self.host_input(canvas, batch.views[0]) for canvas in canvases])
 
-    def _view(self, canvas: Canvas) -> InputView:
+    def view(self, canvas: Canvas) -> InputView:
+        """How a canvas reaches the network."""
         height, width, scale = self._shape(canvas)
         # Interpolation spreads the picture by half a pixel of the canvas.
         spread = 0 if scale == 1 else scale / 2 + 2
@@ -312,15 +311,6 @@ class RetinaFace(Detector, ABC):
         frame = Placement((height, width), slice(*rows), slice(*columns))
         small = self.min_face_size is None or self.min_face_size * scale < _WITHOUT_SMALLEST
         return InputView((height, width), scale, frame, small)
-
-    def _rows(self, canvases: Sequence[Canvas], view: InputView) -> Tensor:
-        """The network's numbers for canvases of one view, ``(N, anchors, 15)``."""
-        return self._numbers(canvases, [_of_one_view(view, len(canvases))])[0][0]
-
-    def _faces(self, rows: Tensor, view: InputView) -> list[list[FacialAreaRegion]]:
-        """Faces from the network's numbers for canvases of one view, best first."""
-        seen = [_of_one_view(view, len(rows))]
-        return self._decoded([rows], seen, sent(self._facts(seen), rows.device))
 
     def _levels(self, seen: Sequence[_Seen]) -> tuple[Anchors, ...]:
         return self.anchors if seen[0].views[0].smallest else self.anchors[1:]
@@ -361,10 +351,11 @@ class RetinaFace(Detector, ABC):
         flat = _joined([part.flatten(0, 1) for part in rows])
         confidences = flat[:, 0].sigmoid()
         pictures = sum(len(batch.views) for batch in seen)
-        anchors = _joined([self._anchors(levels, size, flat.device) for size in shapes])
+        grid = _cached_anchor_grid if self.cache_anchors else anchor_grid
+        anchors = _joined([grid(levels, size, flat.device) for size in shapes])
         corners = None
         if any(batch.bin.ragged for batch in seen):
-            corners = _joined([_cell_corners(levels, size, flat.device) for size in shapes])
+            corners = _joined([cell_corners(levels, size, flat.device) for size in shapes])
 
         def known(at: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             numbers = flat[at].double()
@@ -416,10 +407,6 @@ class _Seen:
 
     bin: Bin
     views: Sequence[InputView]
-
-
-def _of_one_view(view: InputView, count: int) -> _Seen:
-    return _Seen(Bin(list(range(count)), view.shape, False), [view] * count)
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:

@@ -88,7 +88,8 @@ class RetinaFaceDetector(RetinaFace):
         height, width = (max(1, round(side * scale)) for side in canvas.shape)
         return height, width, scale
 
-    def _host_input(self, canvas: Canvas, view: InputView) -> NDArray[Any]:
+    def host_input(self, canvas: Canvas, view: InputView) -> NDArray[Any]:
+        """As in the base."""
         pixels = canvas.pixels()
         if view.scale != 1:
             # By the scale, as published, unless that leaves nothing of the shorter side.
@@ -96,7 +97,8 @@ class RetinaFaceDetector(RetinaFace):
             pixels = cv2.resize(pixels, size, fx=view.scale, fy=view.scale)  # type: ignore[assignment]
         return pixels[view.frame.rows, view.frame.columns]
 
-    def _tables(self, canvas: Canvas, view: InputView, count: int) -> list[NDArray[Any]]:
+    def tables(self, canvas: Canvas, view: InputView, count: int) -> list[NDArray[Any]]:
+        """As in the base."""
         if view.scale == 1:
             return []
         frame = view.frame
@@ -106,9 +108,10 @@ class RetinaFaceDetector(RetinaFace):
         shapes = [canvas.image.shape] * count
         return resizing(shapes, [whole] * count, [target] * count, size, view.scale)
 
-    def _device_input(
+    def device_input(
         self, pictures: Tensor, canvas: Canvas, view: InputView, tables: Sequence[Tensor]
     ) -> Tensor:
+        """As in the base."""
         frame, count = view.frame, len(pictures)
         if view.scale == 1:
             return padded(pictures, canvas, frame.rows, frame.columns).permute(0, 3, 1, 2)

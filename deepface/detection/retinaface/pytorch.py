@@ -59,10 +59,10 @@ class _PyTorchRetinaFace(RetinaFace):
     def _shape(self, canvas: Canvas) -> tuple[int, int, float]:
         return canvas.height, canvas.width, 1.0
 
-    def _host_input(self, canvas: Canvas, view: InputView) -> NDArray[Any]:
+    def host_input(self, canvas: Canvas, view: InputView) -> NDArray[Any]:
         return canvas.pixels()[view.frame.rows, view.frame.columns].astype(np.float32)
 
-    def _device_input(
+    def device_input(
         self, pictures: Tensor, canvas: Canvas, view: InputView, tables: Sequence[Tensor]
     ) -> Tensor:
         return padded(pictures, canvas, view.frame.rows, view.frame.columns).permute(0, 3, 1, 2)
@@ -78,7 +78,7 @@ class RetinaFaceMobileNetDetector(_PyTorchRetinaFace):
 
     card = MOBILENET
     ragged = True
-    step = (2**20, 2**26)  # it takes little memory
+    steps = (2**20, 2**26)  # it takes little memory
 
     def _layers(self) -> Layers:
         return MobileNetLayers()

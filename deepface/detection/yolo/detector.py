@@ -73,7 +73,7 @@ class YoloDetector(Detector):
         self._yolo.fused(packed=where.type == "cpu" and exact)
         # On a CPU more pictures at a time only leave the cache: 64 were half as fast as one by one.
         chunk_size = 8 if where.type == "cpu" else 64
-        self._network = Network(self._yolo, where, precision, chunk_size)
+        self.network = Network(self._yolo, where, precision, chunk_size)
 
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
@@ -81,17 +81,17 @@ class YoloDetector(Detector):
         if not canvases:
             return []
         fits = [Letterbox(*canvas.shape, self._size) for canvas in canvases]
-        where = self._network.device
+        where = self.network.device
         there = canvases[0].on_device or where.type == "cuda"
         runs = [
             chunk
             for group in group_indices([fit.rectangle for fit in fits]).values()
-            for chunk in chunks(group, self._network.chunk_size)
+            for chunk in chunks(group, self.network.chunk_size)
         ]
         batches: Iterator[Image | Tensor] = (
             _fitted_there(canvases, fits, runs, where) if there else _fitted(canvases, fits, runs)
         )
-        outputs = [self._network(batch, _as_input) for batch in batches]
+        outputs = [self.network(batch, _as_input) for batch in batches]
         found = self._yolo.decode(outputs, [fits[run[0]].rectangle for run in runs], threshold)
         order = [position for run in runs for position in run]
         faces = {

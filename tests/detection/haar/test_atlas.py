@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from deepface.detection.canvas import Canvas
-from deepface.detection.haar import atlas as haar_atlas
-from deepface.detection.haar.atlas import Pictures, View, atlases, resampled
+from deepface.detection.haar.atlas import Atlas, Pictures, View, atlases, resampled
 from deepface.detection.haar.cascade import pyramid
 from deepface.types import Image
 from tests.detection.haar.test_search import CPU, pictures, whole
@@ -28,9 +27,10 @@ def seen(image: Image, view: View) -> Image:
 
 def test_grey_of_every_colour() -> None:
     channels = np.meshgrid(*[np.arange(256, dtype=np.uint8)] * 3, indexing="ij")
-    colours = np.stack(channels, axis=-1).reshape(-1, 3)
-    expected = cv2.cvtColor(colours.reshape(4096, 4096, 3), cv2.COLOR_BGR2GRAY).ravel()
-    np.testing.assert_array_equal(haar_atlas._gray(torch.from_numpy(colours)).numpy(), expected)
+    colours = np.stack(channels, axis=-1).reshape(4096, 4096, 3)
+    framed = Pictures([torch.from_numpy(colours)], CPU).pixels.view(4098, 4098).numpy()
+    expected = cv2.cvtColor(colours, cv2.COLOR_BGR2GRAY)
+    np.testing.assert_array_equal(framed[1:-1, 1:-1], expected)
 
 
 @pytest.mark.parametrize("tensors", [{0, 1, 2, 3}, {1, 3}])
@@ -45,16 +45,16 @@ def test_pictures_that_are_on_the_device(tensors: set[int]) -> None:
 
 
 @pytest.mark.parametrize("low", [False, True])
-def test_atlas_holds_the_sizes_that_opencv_makes(low: bool, monkeypatch: Any) -> None:
-    if low:  # many atlases, and sizes cut into pieces
-        monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 60)
-        monkeypatch.setattr(haar_atlas, "_LEAST_ROWS", 3)
+def test_atlas_holds_the_sizes_that_opencv_makes(low: bool) -> None:
+    # many atlases, and sizes cut into pieces
+    limits = {"height": 60, "least_rows": 3} if low else {}
     images = [pictures()[0], pictures()[1][:90]]
     views = [*whole(images), View(0, -75, -70, 301, 282), View(1, 20, 30, 77, 80)]
     views.append(View(0, 60, 70, 131, 132))  # partly outside
     grays = [cv2.cvtColor(seen(images[v.picture], v), cv2.COLOR_BGR2GRAY) for v in views]
     windows: Counter[tuple[int, float]] = Counter()
-    for atlas in atlases(Pictures(images, CPU), views, 24, 30_000 if low else 1 << 24, resampled):
+    pixels = 30_000 if low else 1 << 24
+    for atlas in atlases(Pictures(images, CPU), views, 24, pixels, resampled, **limits):
         for place, view, scale in zip(
             atlas.places.tolist(), atlas.views.tolist(), atlas.scales.numpy(), strict=False
         ):
@@ -74,28 +74,31 @@ def test_atlas_holds_the_sizes_that_opencv_makes(low: bool, monkeypatch: Any) ->
             assert windows[i, float(level_.scale)] == expected
 
 
+def layouts(image: Image, views: list[View]) -> list[Atlas]:
+    """Atlases of one picture, without pixels."""
+
+    def blank(gray: Any, rows: Any, columns: Any, strips: Any, offsets: Any) -> torch.Tensor:
+        return torch.zeros(1).expand(rows.shape[1], len(strips))
+
+    return list(atlases(Pictures([image], CPU), views, 24, 1 << 24, blank))
+
+
 def test_atlases_are_full() -> None:
     image = np.zeros((720, 1280, 3), np.uint8)
     canvas = Canvas.with_border(image, 0.5)
     bordered = View(0, -canvas.left, -canvas.top, canvas.width, canvas.height)
-    blocks = haar_atlas._blocks(Pictures([image], CPU), [bordered] * 64, 24)
-    areas = [
-        layout.height * layout.width
-        for step in (2, 1)
-        for _, layout in haar_atlas._packed(blocks[blocks["step"] == step], step, 24, 1 << 26)
-    ]
-    assert len(areas) == 7
-    assert sum(areas) < 1.04 * (blocks["height"] * blocks["width"]).sum()
+    found = layouts(image, [bordered] * 16)
+    used = [((a.places[:, :2] - 1) * a.step + 24).prod(1)[:-1].sum() for a in found]
+    assert len(found) == 7
+    assert sum(a.pixels.numel() for a in found) < 1.04 * sum(used)
 
 
 def test_black_is_not_searched() -> None:
     image = np.zeros((720, 1280, 3), np.uint8)
     canvas = Canvas.with_border(image, 0.5)
-    held = Pictures([image], CPU)
     bordered = View(0, -canvas.left, -canvas.top, canvas.width, canvas.height)
     windows = []
     for view in (whole([image])[0], bordered):
-        blocks = haar_atlas._blocks(held, [view], 24)
-        windows.append((blocks["rows"] * blocks["columns"]).sum())
+        windows.append(sum(a.places[:, :2].prod(1).sum() for a in layouts(image, [view])))
     # Of a canvas with four times the pixels: those windows only that touch the picture.
     assert windows[1] < 1.35 * windows[0]

@@ -10,9 +10,10 @@ import torch
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.haar import choice as haar_choice
+from deepface.detection.haar import opencv
+from deepface.detection.haar.choice import Searchers
 from deepface.detection.haar.opencv import OpenCvDetector
 from deepface.errors import UnimplementedError
-from deepface.runtime.execution.fastest import Fastest
 from tests.data import package_pictures
 from tests.detection.haar.test_opencv import rows, shrunk
 
@@ -28,8 +29,7 @@ class Machine:
         monkeypatch.delenv("DEEPFACE_HAAR", raising=False)
         monkeypatch.setattr(haar_choice, "may_have_cuda", lambda: True)
         monkeypatch.setattr(haar_choice, "resolve_device", lambda name: torch.device(name or CUDA))
-        monkeypatch.setattr(haar_choice, "_FASTEST", Fastest(2.0, lambda: self.now))
-        monkeypatch.setattr(haar_choice, "_FAILED", set())
+        self.searchers = Searchers(clock=lambda: self.now)
 
     def search(self, count: int, device: str | None = None) -> str:
         """Eight megapixels take OpenCV a second; the device half a second more than a tenth."""
@@ -45,7 +45,7 @@ class Machine:
             return str(device)
 
         images = [np.broadcast_to(np.uint8(0), (1000, 1000, 3))] * count
-        return haar_choice.search("faces", images, device, by_opencv, on_device)
+        return self.searchers.search("faces", images, device, by_opencv, on_device)
 
 
 @pytest.fixture
@@ -97,14 +97,13 @@ def test_opencv_goes_on_where_a_device_fails(
         raise RuntimeError("not implemented for 'Byte'")
 
     machine.search(64)
-    assert {haar_choice.search("faces", [], None, lambda: "opencv", broken) for _ in range(9)} == {
-        "opencv"
-    }
+    search = machine.searchers.search
+    assert {search("faces", [], None, lambda: "opencv", broken) for _ in range(9)} == {"opencv"}
     assert len(calls) == 1, "it is not asked again"
     assert "the search on cuda:0 failed, OpenCV goes on instead: not implemented" in caplog.text
     monkeypatch.setenv("DEEPFACE_HAAR", "torch")
     with pytest.raises(RuntimeError, match="not implemented"):
-        haar_choice.search("faces", [], None, str, broken)
+        search("faces", [], None, str, broken)
 
 
 def test_what_is_asked_for(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,8 +127,7 @@ def test_what_is_asked_for(machine: Machine, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_device_is_first_where_cuda_runs_already(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(haar_choice, "_AT_HAND", Fastest(2.0, lambda: machine.now))
-    monkeypatch.setattr(haar_choice, "_cuda_is_running", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     assert [machine.search(1) for _ in range(3)] == ["cuda:0"] * 3, "no two seconds of OpenCV"
     for _ in range(9):
         machine.search(1)
@@ -140,7 +138,7 @@ def test_the_device_is_first_where_cuda_runs_already(
 @pytest.mark.gpu
 def test_on_a_gpu_both_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEEPFACE_HAAR", raising=False)
-    monkeypatch.setattr(haar_choice, "_FASTEST", Fastest(0.0))
+    monkeypatch.setattr(opencv, "search", Searchers(patience=0.0).search)
     detector = OpenCvDetector("cuda")
     canvases = [Canvas.with_border(shrunk(path, 320), 0.5) for path in package_pictures()]
     found = [[rows(faces) for faces in detector.detect_canvases(canvases)] for _ in range(8)]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-from deepface.detection.haar import atlas as haar_atlas
 from deepface.detection.haar import search as haar
 from deepface.detection.haar.atlas import Pictures, View, atlases
 from deepface.detection.haar.cascade import cascade_path
@@ -26,12 +25,9 @@ from tests.interpreted import interpreted
 
 @pytest.fixture
 def kernels(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A program of the interpreter takes long, however much it does: few of them."""
+    """A program of the interpreter takes long, however much it does: let there be few of them."""
     pytest.importorskip("triton", minversion="3.8", reason="3.6 cannot count, with numpy 2.4")
-    monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 40)
-    module = interpreted("deepface.detection.haar.kernels", monkeypatch)
-    monkeypatch.setattr(module, "_PROGRAMS", 2)
-    return module
+    return interpreted("deepface.detection.haar.kernels", monkeypatch)
 
 
 def eye_and_none() -> list[Image]:
@@ -58,28 +54,25 @@ def test_an_eye_is_found(kernels: ModuleType) -> None:
     """By half of the stages; all of them would take the interpreter a minute."""
     cascade = read_cascade(cascade_path(EYES))
     some = HaarCascade(cascade.window, cascade.stages[:12])
-    ours, operators = kernels.Kernels(some, CPU), Stages(some, CPU)
+    ours, operators = kernels.Kernels(some, CPU, programs=2), Stages(some, CPU)
     eye = eye_and_none()[0]
     views = [View(0, 0, 0, eye.shape[1], eye.shape[0])]
-    (atlas,) = atlases(Pictures([eye], CPU), views, some.window, 9999, ours.resampled)
-    found, expected = (haar._ordered(*steps.passing(atlas)) for steps in (ours, operators))
+    (atlas,) = atlases(Pictures([eye], CPU), views, some.window, 9999, ours.resampled, 40)
+    found, expected = (haar.ordered(*steps.passing(atlas)) for steps in (ours, operators))
     for part, wanted in zip(found, expected, strict=True):
         assert torch.equal(part, wanted)
     assert len(found[0]) > 9
 
 
-def test_many_programs_share_the_windows(
-    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(kernels, "_BLOCK", 64)
-    monkeypatch.setattr(kernels, "_ROW_BLOCK", 128)
+def test_many_programs_share_the_windows(kernels: ModuleType) -> None:
     cascade = read_cascade(cascade_path(FACES))
     some = HaarCascade(cascade.window, cascade.stages[:3])
-    ours, operators = kernels.Kernels(some, CPU), Stages(some, CPU)
+    ours = kernels.Kernels(some, CPU, row_block=128, block=64, programs=2)
+    operators, held = Stages(some, CPU), Pictures(eye_and_none(), CPU)
     views = [View(1, -3, 5, 49, 34), View(1, 11, -9, 40, 41)]
     counts = []
-    for atlas in atlases(Pictures(eye_and_none(), CPU), views, some.window, 9999, ours.resampled):
-        found, expected = (haar._ordered(*steps.passing(atlas)) for steps in (ours, operators))
+    for atlas in atlases(held, views, some.window, 9999, ours.resampled, 40):
+        found, expected = (haar.ordered(*steps.passing(atlas)) for steps in (ours, operators))
         for part, wanted in zip(found, expected, strict=True):
             assert torch.equal(part, wanted)
         counts.append(len(found[0]))
@@ -88,9 +81,10 @@ def test_many_programs_share_the_windows(
 
 def test_none_are_left_and_no_windows(kernels: ModuleType) -> None:
     cascade = read_cascade(cascade_path(EYES))
-    steps = kernels.Kernels(cascade, CPU)
+    steps = kernels.Kernels(cascade, CPU, programs=2)
     images = eye_and_none()
-    (atlas,) = atlases(Pictures(images, CPU), [View(2, 0, 0, 25, 24)], 20, 9999, steps.resampled)
+    held, view = Pictures(images, CPU), View(2, 0, 0, 25, 24)
+    (atlas,) = atlases(held, [view], 20, 9999, steps.resampled, 40)
     assert [len(part) for part in steps.passing(atlas)] == [0, 0, 0]
 
 
@@ -118,6 +112,6 @@ def test_operators_where_kernels_do_not_run_or_are_wrong(
 
     monkeypatch.setattr(haar, "compare", compare)
     with caplog.at_level(logging.INFO, "deepface"):
-        assert haar._steps(cascade, torch.device("cuda", 0)) is operators
+        assert haar.fastest_steps(cascade, torch.device("cuda", 0)) is operators
     assert "no Triton kernels for cascades on cuda:0: RuntimeError" in caplog.text
-    assert haar._steps(cascade, CPU) is operators
+    assert haar.fastest_steps(cascade, CPU) is operators

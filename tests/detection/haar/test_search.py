@@ -18,16 +18,14 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from deepface.detection.canvas import Canvas
-from deepface.detection.haar import atlas as haar_atlas
-from deepface.detection.haar import cascade, grouping, opencv
 from deepface.detection.haar import search as haar
-from deepface.detection.haar import stages as haar_plain
-from deepface.detection.haar.atlas import Pictures, View, resampled
-from deepface.detection.haar.cascade import Cascade, cascade_path
+from deepface.detection.haar.atlas import Pictures, View, atlases, resampled
+from deepface.detection.haar.cascade import Cascade, cascade_path, compiled_cascade
 from deepface.detection.haar.cascade_file import read_cascade
-from deepface.detection.haar.grouping import Hits, group, group_each
-from deepface.detection.haar.opencv import OpenCvDetector, find_eyes
+from deepface.detection.haar.grouping import Hits, components, group, group_each
+from deepface.detection.haar.opencv import OpenCvDetector, find_eyes, runs
 from deepface.detection.haar.search import HaarSearch
+from deepface.detection.haar.stages import Stages
 from deepface.errors import MissingPackageError, WeightsError
 from deepface.types import Image
 from tests import laws
@@ -144,21 +142,19 @@ def test_equal_to_opencv(border: float) -> None:
     assert sum(len(candidates.boxes) for candidates in found) >= 2
 
 
-def test_memory_limits_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_limits_change_nothing() -> None:
     held = Pictures(pictures(), CPU)
     expected = search(FACES).find(held, whole(pictures()))
     small = HaarSearch(FACES, CPU)
-    monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 100)
-    monkeypatch.setattr(small, "_atlas_pixels", 40_000)
-    monkeypatch.setattr(haar_plain, "_STAGE_BYTES", 1 << 18)
+    small.pixels, small.height = 40_000, 100
     for found, wanted in zip(small.find(held, whole(pictures())), expected, strict=True):
         assert_equal(found, wanted)
-    monkeypatch.setattr(opencv, "_DEVICE_PIXELS", 20_000)
-    assert list(opencv._runs([(100, 100, 3), (100, 100, 3), (1, 1, 3), (300, 300, 3)])) == [
-        slice(0, 2),
-        slice(2, 3),
-        slice(3, 4),
-    ]
+    cascade = read_cascade(cascade_path(FACES))
+    atlas = next(atlases(held, whole(pictures()), cascade.window, 40_000, resampled, 100))
+    parts, at_once = (Stages(cascade, CPU, size).passing(atlas) for size in (0, 1 << 28))
+    assert all(map(torch.equal, parts, at_once)) and len(parts[0])
+    shapes = [(100, 100, 3), (100, 100, 3), (1, 1, 3), (300, 300, 3)]
+    assert list(runs(shapes, 20_000)) == [slice(0, 2), slice(2, 3), slice(3, 4)]
 
 
 class Full:
@@ -178,29 +174,27 @@ def test_out_of_memory_halves_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> No
     held = Pictures(pictures(), CPU)
     expected = search(FACES).find(held, whole(pictures()))
     small, full = HaarSearch(FACES, CPU), Full(200_000)
-    monkeypatch.setattr(haar_atlas, "_ATLAS_HEIGHT", 200)
-    monkeypatch.setattr(haar, "_LEAST_PIXELS", 40_000)
-    monkeypatch.setattr(small, "_atlas_pixels", 640_000)
-    monkeypatch.setattr(small._steps, "resampled", full)
+    small.pixels, small.least_pixels, small.height = 640_000, 40_000, 200
+    monkeypatch.setattr(Stages, "resampled", full)
     for _ in range(2):
         for found, wanted in zip(small.find(held, whole(pictures())), expected, strict=True):
             assert_equal(found, wanted)
     assert full.failures == 2, "the second call knows"
-    assert small._atlas_pixels == 160_000
+    assert small.pixels == 160_000
     full.most = 0
     with pytest.raises(torch.OutOfMemoryError):
         small.find(held, whole(pictures()))
-    assert small._atlas_pixels <= 40_000
+    assert small.pixels <= 40_000
 
 
 def test_atlases_that_fit_into_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     free = 80 << 30
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
-    assert haar._fitting(torch.device("cuda", 0)) == 1 << 26
+    assert haar.pixels_that_fit(torch.device("cuda", 0)) == 1 << 26
     free = 8 << 30
-    assert 1 << 24 < haar._fitting(torch.device("cuda", 0)) < 1 << 25
+    assert 1 << 24 < haar.pixels_that_fit(torch.device("cuda", 0)) < 1 << 25
     free = 0
-    assert haar._fitting(torch.device("cuda", 0)) == 1 << 20
+    assert haar.pixels_that_fit(torch.device("cuda", 0)) == 1 << 20
 
 
 def test_the_number_of_operations_does_not_grow_with_the_pictures() -> None:
@@ -233,10 +227,8 @@ def test_grouping(seed: int) -> None:
 
 
 @pytest.mark.parametrize("together", [2048, 7])
-def test_components(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_components(together: int) -> None:
     """As the definition says, one pair after the other, in 64-bit floats."""
-    monkeypatch.setattr(grouping, "_TABLE", together)
-    monkeypatch.setattr(grouping, "_CACHED", 3 * together)
     generator = np.random.default_rng(1)
     places = generator.integers(0, 90, (6, 3))[generator.integers(0, 6, 120)]
     x, y, size = (places + generator.integers(-9, 10, (120, 3))).T
@@ -247,7 +239,7 @@ def test_components(together: int, monkeypatch: pytest.MonkeyPatch) -> None:
             ends = [(a[k] - b[k], a[k] + a[k + 2] - b[k] - b[k + 2]) for k in (0, 1)]
             if max(abs(n) for pair in ends for n in pair) <= 0.2 * min(a[2], b[2]):
                 labels = [labels[j] if label == labels[i] else label for label in labels]
-    found = [set(members.tolist()) for members in grouping._components(boxes)]
+    found = [set(members.tolist()) for members in components(boxes, together, 3 * together)]
     expected = [{i for i in range(120) if labels[i] == label} for label in dict.fromkeys(labels)]
     assert found == expected and 1 < len(found) < 120
 
@@ -284,7 +276,7 @@ def test_eyes(forced: OpenCvDetector, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_numba_opencv_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "deepface.detection.haar.compiled", None)
-    cascade._compiled.cache_clear()
+    compiled_cascade.cache_clear()
     monkeypatch.delenv("DEEPFACE_HAAR", raising=False)
     try:
         assert Cascade(FACES).compiled is None
@@ -293,7 +285,7 @@ def test_without_numba_opencv_searches(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(MissingPackageError, match="pip install"):
             OpenCvDetector("cpu").detect_faces(shrunk(package_pictures()[0], 301))
     finally:
-        cascade._compiled.cache_clear()
+        compiled_cascade.cache_clear()
 
 
 @pytest.mark.parametrize("fails", ["at import", "when called"])
@@ -316,7 +308,7 @@ def test_opencv_searches_for_every_thread_where_numba_has_no_cache(
     monkeypatch.setitem(sys.modules, name, None)
     del sys.modules[name]
     monkeypatch.delenv("DEEPFACE_HAAR", raising=False)
-    cascade._compiled.cache_clear()
+    compiled_cascade.cache_clear()
     canvas = Canvas.with_border(shrunk(package_pictures()[0], 301), 0.5)
     together = threading.Barrier(4)
 
@@ -333,7 +325,7 @@ def test_opencv_searches_for_every_thread_where_numba_has_no_cache(
         assert len(expected.boxes)
         assert found == [(expected.boxes.tolist(), expected.weights.tolist())] * 4
     finally:
-        cascade._compiled.cache_clear()
+        compiled_cascade.cache_clear()
 
 
 @pytest.mark.parametrize("implementation", ["torch", "numba", "opencv"])

@@ -23,8 +23,8 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
 from deepface.detection.mtcnn import pyramid
 from deepface.detection.mtcnn.crops import AreaCrops, BilinearCrops
-from deepface.detection.mtcnn.detector import FastMtcnnDetector, MtcnnDetector, _Found
-from deepface.detection.mtcnn.networks import WINDOW, PNet, _ArrayListReader, read_weights
+from deepface.detection.mtcnn.detector import FastMtcnnDetector, Found, MtcnnDetector
+from deepface.detection.mtcnn.networks import WINDOW, ArrayListReader, PNet, read_weights
 from deepface.detection.mtcnn.pyramid import (
     MEAN,
     SCALE,
@@ -90,7 +90,7 @@ def test_a_weight_file_cannot_run_anything() -> None:
 
     source = BytesIO(pickle.dumps([Harmful()]))
     with pytest.raises(pickle.UnpicklingError, match=r"builtins\.print"):
-        _ArrayListReader(source).load()
+        ArrayListReader(source).load()
 
 
 def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_levels_by_kernels(axis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         for across, down in axes
     ]
     expected = list(shrunk(stack, both))
-    monkeypatch.setattr(pyramid, "_kernels", lambda device: kernels)
+    monkeypatch.setattr(pyramid, "level_kernels", lambda device: kernels)
     found = list(shrunk(stack, both))
     torch.testing.assert_close(found[0], expected[0], atol=1e-6, rtol=0)
     assert torch.equal(found[1], expected[1])
@@ -260,10 +260,10 @@ def test_of_two_faces_one_in_the_other_the_surer_one_stays(name: str) -> None:
         [[10.0, 10, 110, 110], [40, 40, 60, 60], [200, 200, 230, 230], [108, 40, 111, 60]]
     )
     logits = torch.tensor([3.0, 2, 1, 0])
-    found = _Found(torch.zeros(4, dtype=torch.long), boxes, logits, boxes)
+    found = Found(torch.zeros(4, dtype=torch.long), boxes, logits, boxes)
     cascade = detector(name)
     assert isinstance(cascade, MtcnnDetector | FastMtcnnDetector)
-    assert cascade._rank(found).tolist() == [0, 2, 3][: 2 if name == "fastmtcnn" else 3]
+    assert cascade.rank(found).tolist() == [0, 2, 3][: 2 if name == "fastmtcnn" else 3]
 
 
 @BOTH
@@ -272,7 +272,7 @@ def test_neighbours_and_strips_change_nothing(name: str, monkeypatch: pytest.Mon
     canvases = [Canvas.with_border(image, 0.5) for image in images]
     singles = [detector(name).detect_canvases([canvas])[0] for canvas in canvases]
     together = detector(name).detect_canvases(canvases)
-    monkeypatch.setattr(detector(name), "_level_pixels", 20_000)  # many strips per level
+    monkeypatch.setattr(detector(name), "level_pixels", 20_000)  # many strips per level
     in_strips = detector(name).detect_canvases(canvases)
     assert sum(map(len, singles)) > len(canvases)
     for single, member, strip in zip(singles, together, in_strips, strict=True):
@@ -380,9 +380,9 @@ def test_sizes_and_borders_in_one_stack(name: str, monkeypatch: pytest.MonkeyPat
     ]
     expected = [detector(name).detect_canvases([canvas])[0] for canvas in canvases]
     assert sum(map(len, expected)) > 5
-    monkeypatch.setattr(detector(name), "_launches", 2**24)
+    monkeypatch.setattr(detector(name), "launches", 2**24)
     for pixels in (2**18, 20_000):
-        monkeypatch.setattr(detector(name), "_level_pixels", pixels)
+        monkeypatch.setattr(detector(name), "level_pixels", pixels)
         for found, wanted in zip(detector(name).detect_canvases(canvases), expected, strict=True):
             assert_same(found, wanted)
 

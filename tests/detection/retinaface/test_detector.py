@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepface.detection.boxes import Suppression
 from deepface.detection.canvas import Canvas
 from deepface.detection.retinaface.base import anchor_grid
 from deepface.detection.retinaface.detector import Layers, RetinaFaceDetector, keras_order
@@ -22,6 +22,7 @@ from deepface.detection.retinaface.frame import Placement
 from deepface.runtime.weights.keras_h5 import load_keras_weights
 from deepface.types import FacialAreaRegion, Image
 from tests.data import package_pictures, read
+from tests.detection.retinaface.test_pytorch import rows as network_rows
 from tests.goldens import networks as reference
 from tests.laws import same_regions
 
@@ -65,7 +66,7 @@ def test_the_nine_maps(detector: RetinaFaceDetector) -> None:
     height, width = x.shape[1:3]
     bgr = torch.from_numpy(np.ascontiguousarray(x[..., ::-1])).permute(0, 3, 1, 2)
     frame = Placement.none((height, width))
-    found = detector._network.module(bgr, frame, True)
+    found = detector.network.module(bgr, frame, True)
     start = 0
     count = len(x)
     for stride, (classes, boxes, points) in zip(
@@ -113,17 +114,18 @@ def test_the_keras_file_gives_the_same_tensors(tmp_path: Path) -> None:
 def test_size_of_the_input(
     detector: RetinaFaceDetector, height: int, width: int, expected: tuple[int, int, float]
 ) -> None:
-    assert detector._shape(Canvas(np.zeros((height, width, 3), np.uint8))) == expected
+    view = detector.view(Canvas(np.zeros((height, width, 3), np.uint8)))
+    assert (*view.shape, view.scale) == expected
 
 
 def test_pixels_are_opencvs(detector: RetinaFaceDetector, strip: Image) -> None:
     for canvas in (Canvas(strip), Canvas.with_border(strip, 0.5)):
-        view = detector._view(canvas)
+        view = detector.view(canvas)
         scale = view.scale
         expected = cv2.resize(canvas.pixels(), None, fx=scale, fy=scale)
         assert expected.shape[:2] == view.shape
         rows, columns = view.frame.rows, view.frame.columns
-        np.testing.assert_array_equal(detector._host_input(canvas, view), expected[rows, columns])
+        np.testing.assert_array_equal(detector.host_input(canvas, view), expected[rows, columns])
         outside = np.ones(view.shape, bool)
         outside[rows, columns] = False
         assert not expected[outside].any()
@@ -193,22 +195,19 @@ def assert_equal_to_the_original(
         np.testing.assert_allclose(np.array(face.five_points), points, rtol=1e-6)
 
 
-@pytest.mark.parametrize("on_device", [True, False])
-@torch.inference_mode()
-def test_decoding_and_suppression_are_the_packages(on_device: bool, strip: Image) -> None:
-    found = RetinaFaceDetector.__new__(RetinaFaceDetector)
-    found.threshold, found._anchors = 0.9, anchor_grid
-    found.min_face_size, found._suppression = None, Suppression()
-    shape, scale = (120, 333), 1.37
-    view = RetinaFaceDetector._view(found, Canvas(strip))
-    view = type(view)(shape, scale, view.frame, True)
-    rows = random_rows(3, shape)
-    if on_device:
-        faces = found._faces(rows, view)
-    else:
-        faces = [found._faces(row, view)[0] for row in torch.split(rows, 1)]
+@pytest.mark.parametrize("together", [True, False])
+def test_decoding_and_suppression_are_the_packages(
+    detector: RetinaFaceDetector, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Canvas(np.zeros((9, 700, 3), np.uint8))
+    view = detector.view(line)
+    rows = random_rows(3, view.shape)
+    left = iter([rows] if together else torch.split(rows, 1))
+    monkeypatch.setattr(detector.network.module, "forward", lambda *_: next(left))
+    batches = [[line] * 3] if together else [[line]] * 3
+    faces = [found for batch in batches for found in detector.detect_canvases(batch)]
     for one, row in zip(faces, rows, strict=True):
-        assert_equal_to_the_original(one, row, shape, scale)
+        assert_equal_to_the_original(one, row, view.shape, view.scale)
 
 
 def test_the_threshold_is_that_of_the_published_library() -> None:
@@ -216,12 +215,8 @@ def test_the_threshold_is_that_of_the_published_library() -> None:
 
 
 def test_switches_change_no_face(detector: RetinaFaceDetector, strip: Image) -> None:
-    off = RetinaFaceDetector.__new__(RetinaFaceDetector)
-    off.__dict__ |= detector.__dict__ | {
-        "_anchors": anchor_grid,
-        "device_preprocessing": True,
-        "device_postprocessing": False,
-    }
+    off = copy(detector)
+    off.cache_anchors, off.device_preprocessing, off.device_postprocessing = False, True, False
     images = [strip, np.ascontiguousarray(strip[:, ::-1])]
     expected = detector.detect_faces(images)
     assert all(len(faces) >= 5 for faces in expected)
@@ -231,10 +226,10 @@ def test_switches_change_no_face(detector: RetinaFaceDetector, strip: Image) -> 
 
 def test_scaling_on_the_device_is_opencvs(detector: RetinaFaceDetector, strip: Image) -> None:
     for canvas in (Canvas(strip), Canvas.with_border(strip, 0.5)):
-        view = detector._view(canvas)
-        tables = [torch.from_numpy(table) for table in detector._tables(canvas, view, 1)]
-        pixels = detector._device_input(torch.from_numpy(strip)[None], canvas, view, tables)
-        expected = detector._host_input(canvas, view)
+        view = detector.view(canvas)
+        tables = [torch.from_numpy(table) for table in detector.tables(canvas, view, 1)]
+        pixels = detector.device_input(torch.from_numpy(strip)[None], canvas, view, tables)
+        expected = detector.host_input(canvas, view)
         assert pixels.dtype == torch.uint8
         np.testing.assert_array_equal(pixels[0].permute(1, 2, 0).numpy(), expected)
 
@@ -252,20 +247,19 @@ def test_min_face_size_is_in_pixels_of_the_picture(
     detector: RetinaFaceDetector, strip: Image, size: float | None, smallest: bool
 ) -> None:
     """The strip is scaled by 2.83: 48 pixels of the input are 17 of the picture."""
-    coarse = RetinaFaceDetector.__new__(RetinaFaceDetector)
-    coarse.__dict__ |= detector.__dict__ | {"min_face_size": size}
-    view = coarse._view(Canvas(strip))
+    coarse = copy(detector)
+    coarse.min_face_size = size
+    view = coarse.view(Canvas(strip))
     assert view.scale == pytest.approx(2.83, abs=0.01)
     assert view.smallest == smallest
 
 
 def test_without_stride_8_the_rest_is_the_same(detector: RetinaFaceDetector, strip: Image) -> None:
-    canvas = Canvas(strip)
-    view = detector._view(canvas)
-    coarse = type(view)(view.shape, view.scale, view.frame, False)
-    with torch.inference_mode():
-        whole, rest = detector._rows([canvas], view), detector._rows([canvas], coarse)
-    finest = 2 * -(-view.shape[0] // 8) * -(-view.shape[1] // 8)
+    coarse = copy(detector)
+    coarse.min_face_size = 48
+    whole, rest = (network_rows(found, Canvas(strip)) for found in (detector, coarse))
+    height, width = detector.view(Canvas(strip)).shape
+    finest = 2 * -(-height // 8) * -(-width // 8)
     assert rest.shape[1] == whole.shape[1] - finest
     torch.testing.assert_close(rest, whole[:, finest:])
 

@@ -69,8 +69,11 @@ def coarse() -> RetinaFaceMobileNetDetector:
 
 
 def rows(detector: RetinaFace, canvas: Canvas) -> Tensor:
-    with torch.inference_mode():
-        return detector._rows([canvas], detector._view(canvas))
+    """The network's numbers, ``(1, anchors, 15)``."""
+    found: list[Tensor] = []
+    with detector.network.module.register_forward_hook(lambda _, __, rows: found.append(rows)):
+        detector.detect_canvases([canvas])
+    return found[0]
 
 
 def assert_as_original(detector: RetinaFace, name: str, key: str) -> None:
@@ -111,7 +114,7 @@ def test_anchors_at_1280_by_720(whole: RetinaFace, coarse: RetinaFace) -> None:
 def test_stride_8_is_not_computed(coarse: RetinaFace, whole: RetinaFace) -> None:
     ran = []
     for found in (whole, coarse):
-        pyramid = found._network.module.pyramid
+        pyramid = found.network.module.pyramid
         assert isinstance(pyramid, nn.Module)
         parts = dict(pyramid.named_modules())
         hooks = [
@@ -126,7 +129,7 @@ def test_stride_8_is_not_computed(coarse: RetinaFace, whole: RetinaFace) -> None
 
 @pytest.mark.parametrize(("size", "smallest"), [(None, True), (20, True), (47, True), (48, False)])
 def test_min_face_size_decides_about_stride_8(size: float | None, smallest: bool) -> None:
-    view = detector(min_face_size=size)._view(Canvas(np.zeros((90, 160, 3), np.uint8)))
+    view = detector(min_face_size=size).view(Canvas(np.zeros((90, 160, 3), np.uint8)))
     assert view.smallest == smallest
 
 
@@ -184,7 +187,7 @@ def test_each_switch_changes_no_face(whole: RetinaFace, switch: str) -> None:
 def test_the_border_is_seen_as_if_it_were_there(whole: RetinaFace) -> None:
     for name in SQUARES:
         canvas = Canvas.with_border(picture(name), 0.5)
-        assert whole._view(canvas).frame != Placement.none(canvas.shape)
+        assert whole.view(canvas).frame != Placement.none(canvas.shape)
         (found,) = whole.detect_canvases([canvas])
         (expected,) = whole.detect_canvases([Canvas(canvas.pixels())])
         assert found
@@ -192,7 +195,7 @@ def test_the_border_is_seen_as_if_it_were_there(whole: RetinaFace) -> None:
 
 
 def test_a_batch_of_several_steps(whole: RetinaFace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(whole, "_step", 2 * 416 * 416)
+    monkeypatch.setattr(whole, "step", 2 * 416 * 416)
     images = [picture(name) for name in SQUARES]
     images += [(0.9 * image).astype(np.uint8) for image in images] + images[:1]
     images.insert(2, picture("photos/img10.jpg"))

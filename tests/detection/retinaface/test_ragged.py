@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.ragged import Edges, RaggedEdges, cells_beyond
-from deepface.detection.retinaface.base import _cell_corners
+from deepface.detection.retinaface.base import cell_corners
 from deepface.detection.retinaface.frame import Placement
 from deepface.detection.retinaface.pytorch import Net, RetinaFaceMobileNetDetector
 from tests import laws
@@ -31,7 +31,7 @@ def detector() -> RetinaFaceMobileNetDetector:
 
 
 def net() -> Net:
-    module = detector()._network.module
+    module = detector().network.module
     assert isinstance(module, Net)
     return module
 
@@ -67,7 +67,7 @@ def rows(garbage: float, forgotten: int | None = None) -> list[Tensor]:
     edges = Dirty(SIZES, SHAPE, cells)
     edges.garbage, edges.forgotten = garbage, forgotten
     found = net()(batch, Placement.none(SHAPE), True, edges)
-    corners = _cell_corners(detector().anchors, SHAPE, torch.device("cpu"))
+    corners = cell_corners(detector().anchors, SHAPE, torch.device("cpu"))
     return [
         row[(corners < torch.tensor(size)).all(1)] for row, size in zip(found, SIZES, strict=True)
     ]
@@ -100,10 +100,10 @@ def test_faces_of_mixed_sizes_are_those_of_single_pictures(
     canvases = [Canvas.with_border(np.ascontiguousarray(image), border) for image in images]
     expected = [detector().detect_canvases([canvas])[0] for canvas in canvases]
     assert sum(map(len, expected)) > 10
-    monkeypatch.setattr(detector(), "_launches", 2**22)
+    monkeypatch.setattr(detector(), "launches", 2**22)
     for step in (2**24, 2**16):
-        monkeypatch.setattr(detector(), "_step", step)
-        bins = detector()._plan(canvases, [detector()._view(canvas) for canvas in canvases])
+        monkeypatch.setattr(detector(), "step", step)
+        bins = detector().plan(canvases, [detector().view(canvas) for canvas in canvases])
         assert any(bin_.ragged for bin_ in bins)
         laws.same_lists(detector().detect_canvases(canvases), expected, laws.same_regions)
     order = np.random.default_rng(1).permutation(len(canvases))
