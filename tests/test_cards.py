@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from deepface.attributes.emotion import _LAYERS, EmotionNetwork
+from deepface.attributes.emotion import LAYERS, EmotionNetwork
 from deepface.attributes.vgg import VggClassifier
 from deepface.detection.detector import Detector
 from deepface.detection.registry import DETECTORS
@@ -25,7 +25,7 @@ from deepface.recognition.registry import RECOGNIZERS
 from deepface.recognition.vgg_face import TRUNK_ORDER
 from deepface.runtime.card import Card
 from deepface.runtime.weights.table import WeightFile
-from deepface.spoofing.fasnet import _NETWORKS
+from deepface.spoofing.fasnet import NETWORKS
 from deepface.spoofing.fasnet_networks import layers_in_order
 from tests.data import golden, package_pictures, weight
 
@@ -71,9 +71,9 @@ def test_tensors_of_the_other_models() -> None:
         for name, classes in (("Age", 101), ("Gender", 2), ("Race", 6)):
             network: Any = VggClassifier(classes)
             pth_and_h5(attributes[name].files[0], network, [*TRUNK_ORDER, "predictions"])
-        pth_and_h5(attributes["Emotion"].files[0], EmotionNetwork(), _LAYERS)
+        pth_and_h5(attributes["Emotion"].files[0], EmotionNetwork(), LAYERS)
         pth_and_h5(DETECTORS.entry("retinaface").files[0], Layers(), keras_order())
-        networks = [build() for _, build in _NETWORKS]
+        networks = [build() for _, build in NETWORKS]
         for network, files in zip(networks, TASKS["spoofing"].own["Fasnet"].files, strict=True):
             pth_and_h5(files, network, layers_in_order(network))
 

@@ -23,7 +23,7 @@ from deepface.runtime.weights.load import load_weights
 from deepface.runtime.weights.table import WeightFile
 from deepface.types import Pixels, on_host
 
-_LAYERS = ("conv_1", "conv_2", "conv_3", "conv_4", "conv_5", "fc_1", "fc_2", "fc_3")
+LAYERS = ("conv_1", "conv_2", "conv_3", "conv_4", "conv_5", "fc_1", "fc_2", "fc_3")
 _SIZE = (48, 48)
 
 
@@ -53,7 +53,7 @@ class EmotionNetwork(nn.Module):
 
 def _load(files: Sequence[WeightFile]) -> EmotionNetwork:
     module = EmotionNetwork()
-    load_weights(module, files, _LAYERS)
+    load_weights(module, files, LAYERS)
     return module
 
 

@@ -48,13 +48,14 @@ def _list() -> None:
     from deepface.cli.printed import print_rows
     from deepface.runtime.home import weights_folder
 
-    rows = [_row(kind, card) for kind, cards in kinds().items() for card in cards.values()]
+    rows = [model_row(kind, card) for kind, cards in kinds().items() for card in cards.values()]
     print_rows(rows, sys.stdout)
     total = sum(path.stat().st_size for path in weights_folder().rglob("*") if path.is_file())
     click.echo(f"weights folder: {weights_folder()}, {total / 1e6:.1f} MB", err=True)
 
 
-def _row(kind: str, card: Card) -> Row:
+def model_row(kind: str, card: Card) -> Row:
+    """What the list says of a model."""
     from deepface.runtime.card import ONNX_RUNTIME
     from deepface.runtime.engine import chosen_file, for_pytorch
     from deepface.runtime.weights.store import fault_of, file_on_disk, verification_of

@@ -28,12 +28,8 @@ from deepface.runtime.concurrency.prefetch import PATIENCE, ending_before_python
 from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
 from deepface.types import Image
 
-#: Most pixels in a chunk (192 MB), unless its only image has more.
-MAX_CHUNK_PIXELS = 64_000_000
 #: OpenCV decodes without Python's lock. More threads than cores, because URLs and disks wait.
 WORKERS = min(16, 2 + (os.cpu_count() or 1))
-#: Seconds for which an image of such a source may be read (from a slow server) and decoded.
-_READING = 0.5
 #: What becomes of an error of one image of a batch: it is raised, or it takes the image's place.
 OnError: TypeAlias = Literal["raise", "yield"]
 
@@ -97,8 +93,13 @@ class Batch:
         kept: nothing changes the images while they are walked. An iterator may fill one array anew
             for each of its images; those are copied when they come.
         live: the source may block. It is walked in a thread of its own, and a list of images ends
-            where the next one is not there within some milliseconds (``PATIENCE``).
+            where the next one is not there within ``patience``.
     """
+
+    #: Most pixels in a chunk (192 MB), unless its only image has more.
+    chunk_pixels = 64_000_000
+    #: Seconds that an image of a live source may take to come, and to be read and decoded.
+    patience, reading = PATIENCE, 0.5
 
     def __init__(
         self,
@@ -125,7 +126,7 @@ class Batch:
     ) -> Iterator[list[LoadedImage]]:
         """The images in order, in lists of at most ``batch_size`` images.
 
-        A list also ends where the next image would make it exceed :data:`MAX_CHUNK_PIXELS`. While
+        A list also ends where the next image would make it exceed ``chunk_pixels``. While
         the caller works on one list, threads load the next; one list more than the caller holds
         and one image is all that is ever decoded. Iterators, file objects and Pillow images are
         read in the caller's thread, at most one list ahead. Drop a list to free its pixels.
@@ -288,12 +289,12 @@ class _ReadAhead:
 
     An image is *requested* (taken from the input), *read* (its bytes; its size is known then),
     *admitted* to decoding in the order of the input while the pixels admitted are fewer than
-    :data:`MAX_CHUNK_PIXELS`, *taken* into a chunk, and *released* with it. No thread ever waits
+    the batch's ``chunk_pixels``, *taken* into a chunk, and *released* with it. No thread ever waits
     for room: what is not admitted is put down, so no thread can be left hanging.
     """
 
-    def __init__(self, items: Iterable[Any], workers: int, strict: bool, leave_jpeg: bool) -> None:
-        self._items = iter(items)
+    def __init__(self, batch: Batch, workers: int, strict: bool, leave_jpeg: bool) -> None:
+        self._batch, self._items = batch, iter(batch)
         self._pulled = 0  # images that were requested
         self._strict = strict
         self._leave_jpeg = leave_jpeg
@@ -313,7 +314,7 @@ class _ReadAhead:
             self._append(*pulled)
 
     def _has_room(self, count: int) -> bool:
-        return len(self._pending) < count and self._held < MAX_CHUNK_PIXELS
+        return len(self._pending) < count and self._held < self._batch.chunk_pixels
 
     def _append(self, result: Future[Attempt], pixels: int) -> None:
         self._pending.append((result, pixels))
@@ -360,9 +361,9 @@ class _ReadAhead:
     def _take(self, count: int) -> list[Attempt]:
         """The next images, at most ``count`` and as many as fit; none at the end."""
         chunk: list[Attempt] = []
-        pixels = 0
+        pixels, most = 0, self._batch.chunk_pixels
         self._refill(count)
-        while self._pending and len(chunk) < count and pixels < MAX_CHUNK_PIXELS:
+        while self._pending and len(chunk) < count and pixels < most:
             result, held = self._pending[0]
             if chunk and self._is_late(result):
                 break
@@ -372,7 +373,7 @@ class _ReadAhead:
             if self._strict and isinstance(image, FailedImage):
                 raise image.error
             size = self._sizes.get(image.index, 0)
-            if chunk and pixels + size > MAX_CHUNK_PIXELS:
+            if chunk and pixels + size > most:
                 break
             chunk.append(image)
             pixels += size
@@ -415,13 +416,11 @@ class _ReadAhead:
 
     def _admit(self, read: tuple[_Item, _Content] | None = None) -> list[tuple[_Item, _Content]]:
         """Those for whose pixels there is room now, ``read`` perhaps among them."""
-        ready = []
+        ready, most = [], self._batch.chunk_pixels
         with self._lock:
             if read is not None:
                 self._read[read[0].index] = read
-            while (
-                not self._closed and self._next in self._read and self._admitted < MAX_CHUNK_PIXELS
-            ):
+            while not self._closed and self._next in self._read and self._admitted < most:
                 item, content = self._read.pop(self._next)
                 self._next += 1
                 if not isinstance(content, Exception):
@@ -434,8 +433,8 @@ class _ReadAhead:
 class _LiveReadAhead(_ReadAhead):
     """The same for a source that may block: a thread of its own takes images from it."""
 
-    def __init__(self, items: Iterable[Any], workers: int, strict: bool, leave_jpeg: bool) -> None:
-        super().__init__(items, workers, strict, leave_jpeg)
+    def __init__(self, batch: Batch, workers: int, strict: bool, leave_jpeg: bool) -> None:
+        super().__init__(batch, workers, strict, leave_jpeg)
         self._changed = threading.Condition()  # for what is pending and what follows
         self._wanted = 0
         self._ended = False  # there is no more to come, or nobody wants it
@@ -459,7 +458,7 @@ class _LiveReadAhead(_ReadAhead):
         """As that of the base class. Where the source blocks, its thread ends when it goes on."""
         self.interrupt()
         super().close()
-        self._feeder.join(PATIENCE)
+        self._feeder.join(self._batch.patience)
 
     def _feed(self) -> None:
         with ending_before_python(self.interrupt):
@@ -494,7 +493,7 @@ class _LiveReadAhead(_ReadAhead):
             while not self._ended and self._has_room(count):
                 rest = None  # there is nothing yet that could wait
                 if self._pending:
-                    rest = PATIENCE
+                    rest = self._batch.patience
                     if self._asked is not None:
                         rest += self._asked - time.monotonic()
                     if rest <= 0:
@@ -506,7 +505,7 @@ class _LiveReadAhead(_ReadAhead):
         """Its thread does that."""
 
     def _is_late(self, result: Future[Attempt]) -> bool:
-        return not wait([result], _READING).done
+        return not wait([result], self._batch.reading).done
 
     def _forget(self, held: int) -> None:
         with self._changed:

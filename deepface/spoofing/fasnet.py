@@ -23,7 +23,7 @@ from deepface.types import Image, Liveness, Pixels, Rectangle, on_host
 Box = tuple[int, int, int, int]
 
 #: How much of the surroundings each network sees, as a multiple of the box; in the order of files.
-_NETWORKS: tuple[tuple[float, Callable[[], nn.Module]], ...] = (
+NETWORKS: tuple[tuple[float, Callable[[], nn.Module]], ...] = (
     (2.7, mini_fasnet_v2),
     (4.0, mini_fasnet_v1se),
 )
@@ -42,11 +42,11 @@ class FasNet:
     model_name = "Fasnet"
 
     def __init__(self, device: str | None = None) -> None:
-        self._networks = []
-        for (scale, build), files in zip(_NETWORKS, CARD.files, strict=True):
+        self.networks = []
+        for (scale, build), files in zip(NETWORKS, CARD.files, strict=True):
             load = partial(_load, build)
             published = Published(CARD.name, files, (_SIZE, _SIZE, 3), _CLASSES, load)
-            self._networks.append((scale, network(published, device)))
+            self.networks.append((scale, network(published, device)))
 
     def analyze(self, img: Image, facial_area: Box) -> tuple[bool, float]:
         """The published door, for one face: ``(is_real, score)``; see :meth:`judge`."""
@@ -68,10 +68,10 @@ class FasNet:
         crops: Sequence[Pixels] = _crops_on_device(faces) if there else _crops(faces)
         said = [
             network(crop, _to_input)
-            for crop, (_, network) in zip(crops, self._networks, strict=True)
+            for crop, (_, network) in zip(crops, self.networks, strict=True)
         ]
         for probabilities in torch.stack(said).cpu().numpy():
-            votes += probabilities / len(self._networks)
+            votes += probabilities / len(self.networks)
         labels = votes.argmax(1).tolist()
         return [
             Liveness(is_real=label == _REAL, score=vote[label])
@@ -94,7 +94,7 @@ def _crops(faces: Sequence[tuple[Pixels, Box]]) -> list[Image]:
     """What each network sees, ``(n, 80, 80, 3)``."""
     return [
         np.stack([_crop(on_host(image), box, scale) for image, box in faces])
-        for scale, *_ in _NETWORKS
+        for scale, *_ in NETWORKS
     ]
 
 
@@ -105,13 +105,13 @@ def _crops_on_device(faces: Sequence[tuple[Pixels, Box]]) -> list[Tensor]:
     pixels = PixelTable([as_tensor(image) for image in pictures.values()])
     target = Rectangle(0, 0, _SIZE, _SIZE)
     parts = []
-    for scale, *_ in _NETWORKS:
+    for scale, *_ in NETWORKS:
         for image, box in faces:
             left, top, right, bottom = surroundings(image.shape[1], image.shape[0], box, scale)
             parts.append(Rectangle(top, left, bottom + 1 - top, right + 1 - left))
-    owners = [places[id(image)] for image, _ in faces] * len(_NETWORKS)
+    owners = [places[id(image)] for image, _ in faces] * len(NETWORKS)
     crops = resized(pixels, parts, [target] * len(parts), (_SIZE, _SIZE), pictures=owners)
-    return list(crops.chunk(len(_NETWORKS)))
+    return list(crops.chunk(len(NETWORKS)))
 
 
 def _crop(image: Image, box: Box, scale: float) -> Image:

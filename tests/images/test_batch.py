@@ -219,10 +219,14 @@ def test_the_source_of_crops(array: NDArray[Any], kept: bool) -> None:
             assert image.source is image.pixels
 
 
-def test_a_chunk_ends_before_it_has_too_many_pixels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batch, "MAX_CHUNK_PIXELS", 1000)
+def chunks_of(img: Any, pixels: int, count: int) -> Iterator[list[LoadedImage]]:
+    """Of at most so many pixels and images."""
+    batch = open_batch(img)
+    batch.chunk_pixels = pixels
+    return batch.chunks(count)
+
+
+def test_a_chunk_ends_before_it_has_too_many_pixels(tmp_path: Path) -> None:
     widths = [30, 30, 40, 10, 200, 5, 100, 5, 5, 5, 99]  # times 10
     paths = []
     for index, width in enumerate(widths):
@@ -230,7 +234,7 @@ def test_a_chunk_ends_before_it_has_too_many_pixels(
         paths[-1].write_bytes(encoded(picture(10, width, seed=index)))
     arrays = [picture(10, width, seed=index) for index, width in enumerate(widths)]
     for img in (paths, iter(paths), arrays, iter(arrays), [p.read_bytes() for p in paths]):
-        chunks = list(open_batch(img).chunks(4))
+        chunks = list(chunks_of(img, 1000, 4))
         assert [[len(i.pixels[0]) for i in chunk] for chunk in chunks] == [
             [30, 30, 40],
             [10],
@@ -270,12 +274,9 @@ def test_an_iterator_is_walked_one_chunk_ahead(tmp_path: Path) -> None:
         assert items.taken == 5 * number + 5
 
 
-def test_an_iterator_of_large_arrays_is_held_back_by_their_pixels(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(batch, "MAX_CHUNK_PIXELS", 3 * 24 * 32)
+def test_an_iterator_of_large_arrays_is_held_back_by_their_pixels() -> None:
     items = Counted(picture() for _ in range(100))
-    chunks = open_batch(items).chunks(50)
+    chunks = chunks_of(items, 3 * 24 * 32, 50)
     for number in range(1, 6):
         assert len(next(chunks)) == 3
         assert items.taken <= 3 * number + 3
@@ -309,9 +310,8 @@ def test_memory_is_bounded_by_the_chunk_and_not_by_the_input(
 ) -> None:
     live = Live(monkeypatch)
     each = 24 * 32
-    monkeypatch.setattr(batch, "MAX_CHUNK_PIXELS", 5 * each)
     [path] = folder_of(tmp_path, 1)
-    for chunk in open_batch([path] * 200).chunks(64):
+    for chunk in chunks_of([path] * 200, 5 * each, 64):
         assert len(chunk) == 5
         del chunk
         time.sleep(0.003)  # the loading threads could run away now
@@ -357,24 +357,22 @@ def test_a_large_picture_after_small_ones_is_not_decoded_ahead_in_numbers(
     small, large = tmp_path / "small.png", tmp_path / "large.png"
     small.write_bytes(encoded(picture(10, 10)))
     large.write_bytes(encoded(picture(100, 100)))
-    monkeypatch.setattr(batch, "MAX_CHUNK_PIXELS", 10_000)
-    for chunk in open_batch([small] * 40 + [large] * 40).chunks(20):
+    for chunk in chunks_of([small] * 40 + [large] * 40, 10_000, 20):
         time.sleep(0.003)
         assert live.now <= 20_000 + 10_000 + 2_000  # held, ahead, and one image over the budget
         del chunk
 
 
-def test_decoding_goes_on_while_the_caller_works(tmp_path: Path) -> None:
-    items = [tmp_path / "a.png"] * 6
-    items[0].write_bytes(PNG)
-    chunks = open_batch(items).chunks(3)
+def test_decoding_goes_on_while_the_caller_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = Live(monkeypatch)
+    chunks = open_batch(folder_of(tmp_path, 1) * 9).chunks(3)
     next(chunks)
-    ahead = chunks.gi_frame.f_locals["ahead"]  # type: ignore[attr-defined]
     deadline = time.monotonic() + 10
-    while not all(result.done() for result, _ in ahead._pending):
+    while live.decoded < 6:
         assert time.monotonic() < deadline
         time.sleep(0.001)
-    assert len(ahead._pending) == 3
     chunks.close()  # type: ignore[attr-defined]
 
 
@@ -527,9 +525,10 @@ def _run(code: str) -> subprocess.CompletedProcess[str]:
 def test_an_abandoned_walk_does_not_keep_the_process_alive(tmp_path: Path) -> None:
     [path] = folder_of(tmp_path, 1)
     result = _run(f"""
-        from deepface.images import batch
-        batch.MAX_CHUNK_PIXELS = 800
-        chunks = batch.open_batch([{str(path)!r}] * 100).chunks(10)
+        from deepface.images.batch import open_batch
+        batch = open_batch([{str(path)!r}] * 100)
+        batch.chunk_pixels = 800
+        chunks = batch.chunks(10)
         print(len(next(chunks)))
     """)
     assert (result.returncode, result.stdout, result.stderr) == (0, "1\n", "")

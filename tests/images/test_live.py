@@ -142,14 +142,13 @@ def test_each_result_of_a_stream_comes_before_the_next_picture(kind: type[FacePi
         assert list(stream) == []
 
 
-def test_a_fast_source_fills_its_batches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_fast_source_fills_its_batches(tmp_path: Path) -> None:
     """However slow the machine is, because a source that does not block is not waited for."""
-    monkeypatch.setattr(batch, "PATIENCE", LIMIT)
-    monkeypatch.setattr(batch, "_READING", LIMIT)
     [path] = folder_of(tmp_path, 1)
     for item in (PNG, picture(), path):
-        images = open_sources(item for _ in range(50)).attempts(16)
-        assert [len(chunk) for chunk in images] == [16, 16, 16, 2]
+        sources = open_sources(item for _ in range(50))
+        sources.patience = sources.reading = LIMIT
+        assert [len(chunk) for chunk in sources.attempts(16)] == [16, 16, 16, 2]
 
 
 def test_a_source_is_asked_for_no_more_than_a_list_ahead() -> None:
@@ -214,8 +213,9 @@ def test_a_picture_that_is_long_in_coming_holds_up_none_before_it(
         return read_item(img, name)
 
     monkeypatch.setattr(batch, "read_item", slowly)
-    monkeypatch.setattr(batch, "_READING", 0.05)
-    images = open_sources(iter(paths)).attempts(3)
+    sources = open_sources(iter(paths))
+    sources.reading = 0.05
+    images = sources.attempts(3)
     assert [image.index for image in next(images)] == [0]
     come.set()
     assert [image.index for chunk in images for image in chunk] == [1, 2]

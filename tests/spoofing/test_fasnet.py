@@ -116,7 +116,7 @@ def test_golden_networks(
     for model, file in zip(("MiniFASNetV2", "MiniFASNetV1SE"), FILES, strict=True):
         reference.write_h5(model, folder / f"{file}.h5")
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
-    networks: list[Network] = [network for _, network in FasNet()._networks]
+    networks: list[Network] = [network for _, network in FasNet().networks]
     inputs, (expected,) = reference.golden(name)
     network = next(n for n in networks if _shapes(n.module) == _shapes(build()))
     found = network(inputs, lambda x: x.permute(0, 3, 1, 2)).numpy()

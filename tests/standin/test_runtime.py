@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from deepface.runtime.execution import cuda_graphs
 from deepface.runtime.execution.batching import halving
 from deepface.runtime.execution.cuda_graphs import batch_size_of_a_pass
 from deepface.runtime.execution.cudnn import CudnnConvRelu
@@ -119,23 +118,23 @@ def test_graphs_go_where_memory_is_out(where: str, cuda: str) -> None:
     expected = outputs(network, batch(0))
     for _ in range(2):
         outputs(network, batch(0))
-    assert any(network._passes._shapes.values())
+    assert any(network.passes.shapes.values())
     if where == "in a network":
         found = Network(Full(), cuda)(batch(0).to(cuda)).cpu()
     else:
         found = torch.cat(halving(lambda part: [Full()(torch.stack([*part]))], [*batch(0)]))
     torch.testing.assert_close(found, batch(0) + 1)
-    assert not network._passes._shapes
+    assert not network.passes.shapes
     for one, wanted in zip(outputs(network, batch(0)), expected, strict=True):
         torch.testing.assert_close(one, wanted)
 
 
-def test_large_inputs_are_not_captured(device: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda_graphs, "_PART", 0)
+def test_large_inputs_are_not_captured(device: Standin) -> None:
     network: Any = Network(Small(), "cuda:0")
+    network.passes.part = 0
     for _ in range(3):
         outputs(network, batch(0))
-    assert [*network._passes._shapes.values()] == [False]
+    assert [*network.passes.shapes.values()] == [False]
 
 
 def test_what_cannot_be_captured_runs_as_ever(device: Standin) -> None:
@@ -146,13 +145,12 @@ def test_what_cannot_be_captured_runs_as_ever(device: Standin) -> None:
     device.settings.refused.clear()
 
 
-def test_graphs_of_few_shapes_are_kept(device: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda_graphs, "_MOST", 2)
-    network = Network(Small(), "cuda:0")
+def test_graphs_of_few_shapes_are_kept(device: Standin) -> None:
+    network: Any = Network(Small(), "cuda:0")
+    network.passes.most = 2
     for count in (1, 1, 2, 2, 3, 3, 1):
         outputs(network, batch(0, count))
-    passes: Any = network._passes
-    assert [shape[0] for shape in passes._shapes] == [3, 1]
+    assert [shape[0] for shape in network.passes.shapes] == [3, 1]
 
 
 def test_no_graphs_where_they_are_unwanted_or_elsewhere(
@@ -162,9 +160,9 @@ def test_no_graphs_where_they_are_unwanted_or_elsewhere(
     network: Any = Network(Small(), "cuda:0")
     for _ in range(3):
         outputs(network, batch(0))
-    assert not network._passes._shapes
+    assert not network.passes.shapes
     monkeypatch.delenv("DEEPFACE_CUDA_GRAPHS")
-    assert Network(Small(), "cpu")._passes is None
+    assert Network(Small(), "cpu").passes is None
 
 
 @pytest.mark.parametrize("fault", [None, "raises", "wrong"])
@@ -197,7 +195,7 @@ def test_fused_convolutions(
     if counted():
         assert COUNTS.launches == (1 if fault is None else 3 + adds)
     if counted() or fault is not None:
-        assert there._cudnn._fits == {(torch.float32, not adds): fault is None}
+        assert there.cudnn.fits == {(torch.float32, not adds): fault is None}
 
 
 def test_memory_that_is_out_is_no_missing_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,11 +20,6 @@ from torch.utils import _pytree as pytree
 
 from deepface.logger import get_logger
 
-#: Shapes of one network that are kept.
-_MOST = 24
-#: The part of a device's memory that inputs may take whose pass is captured: a graph keeps the
-#: memory of its activations, some ten times that.
-_PART = 1 / 256
 #: Only one capture may be under way in a process.
 _capturing = threading.Lock()
 _all: WeakSet[Passes] = WeakSet()
@@ -55,11 +50,17 @@ class Passes:
         dtype: likewise.
     """
 
+    #: Shapes that are kept.
+    most = 24
+    #: The part of a device's memory that inputs may take whose pass is captured: a graph keeps the
+    #: memory of its activations, some ten times that.
+    part = 1 / 256
+
     def __init__(self, module: nn.Module, layout: torch.memory_format, dtype: torch.dtype) -> None:
         self._module, self._layout, self._dtype = module, layout, dtype
         self._lock = threading.Lock()
         #: ``None`` for a shape that has come once, ``False`` for one that is not captured.
-        self._shapes: OrderedDict[torch.Size, _Graph | Literal[False] | None] = OrderedDict()
+        self.shapes: OrderedDict[torch.Size, _Graph | Literal[False] | None] = OrderedDict()
         #: Memory that all graphs share, and the stream that has it.
         self._place: tuple[Any, torch.cuda.Stream] | None = None
         self._done: torch.cuda.Event | None = None
@@ -70,7 +71,7 @@ class Passes:
         """Give the memory of all graphs back."""
         with self._lock:
             self._settle()
-            self._shapes.clear()
+            self.shapes.clear()
             self._place = None
 
     def __call__(self, x: Tensor) -> Any:
@@ -86,14 +87,14 @@ class Passes:
         return pytree.tree_map(lambda output: output[:count], outputs)
 
     def _graph(self, shape: torch.Size, x: Tensor) -> _Graph | Literal[False] | None:
-        seen = shape in self._shapes
-        graph = self._shapes.pop(shape, None)
+        seen = shape in self.shapes
+        graph = self.shapes.pop(shape, None)
         if seen and graph is None:
             graph = self._captured(shape, x)
-        self._shapes[shape] = graph
-        if len(self._shapes) > _MOST:
+        self.shapes[shape] = graph
+        if len(self.shapes) > self.most:
             self._settle()
-            self._shapes.popitem(last=False)
+            self.shapes.popitem(last=False)
         return graph
 
     def _settle(self) -> None:
@@ -114,7 +115,7 @@ class Passes:
 
     def _captured(self, shape: torch.Size, x: Tensor) -> _Graph | Literal[False]:
         memory = torch.cuda.get_device_properties(x.device).total_memory
-        if shape.numel() * self._dtype.itemsize > _PART * memory:
+        if shape.numel() * self._dtype.itemsize > self.part * memory:
             return False
         if self._place is None:
             stream = torch.cuda.Stream(x.device)  # type: ignore[no-untyped-call]

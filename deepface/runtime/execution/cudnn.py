@@ -42,14 +42,14 @@ class CudnnConvRelu:
     """What cuDNN has for one layer."""
 
     def __init__(self) -> None:
-        self._fits: dict[tuple[torch.dtype, bool], bool] = {}
+        self.fits: dict[tuple[torch.dtype, bool], bool] = {}
 
     def __call__(
         self, x: Tensor, weight: Tensor, bias: Tensor, add: Tensor | None, geometry: Any
     ) -> Tensor | None:
         """ReLU of the convolution (stride, padding, dilation, groups) and the sum, or ``None``."""
         kind = x.dtype, add is None
-        if self._fits.get(kind) is False:
+        if self.fits.get(kind) is False:
             return None
         try:
             if add is None:
@@ -60,11 +60,11 @@ class CudnnConvRelu:
             if is_out_of_memory(error):
                 raise
             get_logger().debug("cuDNN does not fuse %s: %s", tuple(weight.shape), error)
-            self._fits[kind] = False
+            self.fits[kind] = False
             return None
-        if kind not in self._fits:
+        if kind not in self.fits:
             expected = F.conv2d(x, weight, bias, *geometry)
             expected = (expected if add is None else expected + add).relu_()
             limit = _TOLERANCE.get(x.dtype, _HALF_TOLERANCE) * expected.abs().max()
-            self._fits[kind] = bool(((y - expected).abs() <= limit).all())
-        return y if self._fits[kind] else None
+            self.fits[kind] = bool(((y - expected).abs() <= limit).all())
+        return y if self.fits[kind] else None

@@ -53,7 +53,7 @@ class FusedConv2d(nn.Module):
         self.slope, self.silu = slope, silu
         # An opaque tensor is no buffer: it can be neither cast nor moved.
         self._packed: tuple[Tensor, ...] = ()
-        self._cudnn = CudnnConvRelu()
+        self.cudnn = CudnnConvRelu()
 
     def pack(self, size: Iterable[int]) -> None:
         """Lay the weights out as oneDNN wants them for inputs of a size; other sizes do, too.
@@ -82,10 +82,10 @@ class FusedConv2d(nn.Module):
         if not _has_onednn(x):
             places = (self.stride, self.padding, self.dilation, self.groups)
             if self.slope == 0 and x.device.type == "cuda":
-                y = self._cudnn(x, weight, self.bias, add, places)
+                y = self.cudnn(x, weight, self.bias, add, places)
                 if y is not None:
                     return y
-            if self.silu and add is None and (biased_silu_ := _silu_kernel(x.device)) is not None:
+            if self.silu and add is None and (biased_silu_ := silu_kernel(x.device)) is not None:
                 y = F.conv2d(x, weight, None, *places)
                 return biased_silu_(y, self.bias)  # type: ignore[no-any-return]
             y = F.conv2d(x, weight, self.bias, *places)
@@ -169,7 +169,7 @@ def _has_onednn(x: Tensor) -> bool:
 
 
 @cache
-def _silu_kernel(device: torch.device) -> Callable[[Tensor, Tensor], Tensor] | None:
+def silu_kernel(device: torch.device) -> Callable[[Tensor, Tensor], Tensor] | None:
     """Our kernel for a bias and SiLU, where it runs and is right."""
 
     def load() -> Callable[[Tensor, Tensor], Tensor]:

@@ -73,9 +73,9 @@ class Network:
             channels_last = not (self.device.type == "cuda" and exact)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self.module = module.to(memory_format=self._layout)
-        self._passes: Passes | None = None
+        self.passes: Passes | None = None
         if self.device.type == "cuda":
-            self._passes = Passes(self.module, self._layout, self.dtype)
+            self.passes = Passes(self.module, self._layout, self.dtype)
         settle(self.device)
 
     def __call__(
@@ -129,8 +129,8 @@ class Network:
         chunk = self.upload(chunk)
         if prepare is not None:
             chunk = prepare(chunk)
-        if self._passes is not None and not arguments:
-            return _as_float32(self._passes(chunk))
+        if self.passes is not None and not arguments:
+            return _as_float32(self.passes(chunk))
         chunk = chunk.to(dtype=self.dtype)
         if chunk.ndim == 4:
             chunk = chunk.contiguous(memory_format=self._layout)

@@ -74,11 +74,12 @@ def import_runtime(user: str) -> Any:
 
 def _asked_for(available: tuple[str, ...]) -> list[str]:
     setting = os.environ.get("DEEPFACE_ONNX_PROVIDERS", "")
-    return list(_named(setting, available)) if setting.strip() else []
+    return list(named_providers(setting, available)) if setting.strip() else []
 
 
-@cache  # which says what is missing once
-def _named(setting: str, available: tuple[str, ...]) -> tuple[str, ...]:
+@cache
+def named_providers(setting: str, available: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of a list that are there; what is missing is said once."""
     names = [name.strip().lower() for name in setting.split(",") if name.strip()]
     if not names or not set(names) <= set(_PROVIDERS):
         raise UnimplementedError(
@@ -117,14 +118,14 @@ class OnnxGraph(nn.Module):
     ) -> None:
         super().__init__()
         self._outputs = outputs
-        self._session = open_session(path, path.name)
+        self.session = open_session(path, path.name)
         with reading(path, "ONNX model"):
-            takes = [(item.type, tuple(item.shape)) for item in self._session.get_inputs()]
+            takes = [(item.type, tuple(item.shape)) for item in self.session.get_inputs()]
             # Sizes that are free have names.
             if len(takes) != 1 or not _fits(*takes[0], shape):
                 wanted = f"one array of floats (n, {', '.join(map(str, shape))})"
                 raise ValueError(f"it is of another network: it takes {takes}, not {wanted}")
-            self._input = self._session.get_inputs()[0].name
+            self._input = self.session.get_inputs()[0].name
             size = takes[0][1][0]
             self._size = size if isinstance(size, int) and size > 0 else None
             self.chunk_size = self._size or chunk_size
@@ -143,7 +144,7 @@ class OnnxGraph(nn.Module):
         return torch.cat(parts)
 
     def _run(self, faces: Tensor) -> Tensor:
-        given = self._session.run(None, {self._input: faces.numpy()})[0]
+        given = self.session.run(None, {self._input: faces.numpy()})[0]
         rows = torch.from_numpy(given).flatten(1)
         if rows.shape != (len(faces), self._outputs):
             found = f"{tuple(given.shape)} for {len(faces)}"

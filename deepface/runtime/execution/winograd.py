@@ -28,8 +28,6 @@ _G = (
     (1 / 24, -1 / 12, 1 / 6),
     (0, 0, 1),
 )
-#: Bytes of transformed tiles that are worked on at a time: they should stay in the cache.
-_BUDGET = 8 << 20
 _MIN_CHANNELS, _MIN_TILES = 128, 16
 #: Tiles that are multiplied at a time where maps have any size.
 BLOCK = 64
@@ -75,6 +73,9 @@ class WinogradConv2d(nn.Module):
         activate: in place.
     """
 
+    #: Bytes of transformed tiles that are worked on at a time: they should stay in the cache.
+    budget = 8 << 20
+
     def __init__(
         self,
         weight: Tensor,
@@ -105,7 +106,7 @@ class WinogradConv2d(nn.Module):
 
     def rows_at_a_time(self, down: int, across: int) -> int:
         """Of ``down`` rows of ``across`` tiles: what stays in the cache, in the fewest blocks."""
-        most = max(1, _BUDGET // (across * _POINTS * self.channels * 4))
+        most = max(1, self.budget // (across * _POINTS * self.channels * 4))
 
         def blocks(rows: int) -> int:
             return -(-down // rows) * -(-rows * across // self._block)

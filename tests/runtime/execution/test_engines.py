@@ -21,7 +21,7 @@ import torch
 
 from deepface import DeepFace
 from deepface.attributes.registry import ATTRIBUTES
-from deepface.cli.models import _row
+from deepface.cli.models import model_row
 from deepface.errors import MissingPackageError, UnimplementedError, WeightsError
 from deepface.modeling import TASKS
 from deepface.recognition.network_model import NetworkModel
@@ -139,7 +139,7 @@ def build(name: str, **options: Any) -> Any:
 
 
 def networks(model: Any) -> list[Any]:
-    return [net for _, net in model._networks] if isinstance(model, FasNet) else [model.model]
+    return [net for _, net in model.networks] if isinstance(model, FasNet) else [model.model]
 
 
 def in_onnx_runtime(model: Any) -> bool:
@@ -198,7 +198,7 @@ def test_a_batch_is_its_items_to_the_last_bit(name: str, threads: int, weights: 
         model = build(name)
         graphs = [network.module for network in networks(model)]
         assert all(
-            graph._session.get_session_options().intra_op_num_threads == threads for graph in graphs
+            graph.session.get_session_options().intra_op_num_threads == threads for graph in graphs
         )
     finally:
         torch.set_num_threads(before)
@@ -291,9 +291,9 @@ def test_providers(
 ) -> None:
     write("DeepID", ".onnx", weights)
     monkeypatch.setenv("DEEPFACE_ONNX_PROVIDERS", providers)
-    onnx_graph._named.cache_clear()
+    onnx_graph.named_providers.cache_clear()
     model = build("DeepID")
-    assert model.model.module._session.get_providers() == chosen
+    assert model.model.module.session.get_providers() == chosen
     assert ("has no provider" in caplog.text) == warned
 
 
@@ -507,8 +507,8 @@ def test_a_small_network_is_exported_once(
     def never(*_: Any) -> None:
         raise AssertionError("exported, or loaded into PyTorch, again")
 
-    monkeypatch.setattr(exported, "_export", never)
-    monkeypatch.setattr(NetworkModel, "_load", never)
+    monkeypatch.setattr(exported, "onnx_bytes", never)
+    monkeypatch.setattr("deepface.recognition.network_model.load_weights", never)
     np.testing.assert_array_equal(reference.kept(rebuilt(name).embed(faces)), found)
     assert exports(weights) == [path]
 
@@ -642,6 +642,6 @@ def test_the_list_of_models_says_what_an_onnx_file_lacks(
 ) -> None:
     write("DeepID", ".onnx", weights)
     card = RECOGNIZERS.own["DeepID"]
-    assert _row("recognition", card)["state"] == "ready"
+    assert model_row("recognition", card)["state"] == "ready"
     monkeypatch.setattr(type(ONNX_RUNTIME), "is_installed", lambda self: False)
-    assert _row("recognition", card)["state"] == "needs: pip install onnxruntime"
+    assert model_row("recognition", card)["state"] == "needs: pip install onnxruntime"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,15 +111,16 @@ def test_torch_is_not_imported_to_learn_that_there_is_no_gpu(
     assert device.may_have_cuda()  # torch is there already
     monkeypatch.delitem(sys.modules, "torch")
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(device, "_DRIVERS", ("/no/such/driver",))
+    signs: set[str] = set()
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) in signs)
     assert not device.may_have_cuda()
     with monkeypatch.context() as patch:
         patch.setattr(device, "resolve_device", None)  # which imports it
         patch.delenv("DEEPFACE_DEVICE", raising=False)
         assert device.runs_on_cpu(None) and device.runs_on_cpu("auto") and device.runs_on_cpu("CPU")
-    monkeypatch.setattr(device, "_DRIVERS", ("/no/such/driver", "/"))
+    signs.add("/dev/dxg")
     assert device.may_have_cuda()
-    monkeypatch.setattr(device, "_DRIVERS", ())
+    signs.clear()
     monkeypatch.setattr(sys, "platform", "win32")
     assert device.may_have_cuda()
 
