@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 _DIGITS = 6
 #: How far rounding moves one, at most, and more than that.
 ROUNDING = 10.0**-_DIGITS
-#: Numbers that are worked on at a time: 32 MB as float64.
-_BLOCK = 4_000_000
-#: From so many numbers on, a gallery is worth its place on the GPU.
-_GPU_PAYS = 4_000_000
 #: Below this length a vector has no direction that float32 could hold on to.
 _SHORTEST = 1e-6
 
@@ -50,12 +46,17 @@ class Ranking:
         has_embedding: ``(n,)`` bool; the others are at distance infinity from everything.
     """
 
+    #: Numbers that are worked on at a time: 32 MB as float64.
+    block = 4_000_000
+    #: From so many numbers on, a gallery is worth its place on the GPU.
+    gpu_pays = 4_000_000
+
     def __init__(self, embedding: NDArray[Any], has_embedding: NDArray[np.bool_]) -> None:
         self._embedding = embedding
         self._missing = ~has_embedding
         self._norms = np.empty(len(embedding))
         self._units: NDArray[np.float32] = np.empty(embedding.shape, dtype=np.float32)
-        for rows in _blocks(len(embedding), embedding.shape[1]):
+        for rows in _blocks(len(embedding), embedding.shape[1], self.block):
             vectors = embedding[rows].astype(np.float64)
             self._norms[rows] = np.linalg.norm(vectors, axis=1)
             self._units[rows] = _unit(vectors, self._norms[rows])
@@ -98,11 +99,11 @@ class Ranking:
         if callable(metric):
             every = np.arange(len(self._embedding))
             compare = self._stacked if stacked else self._paired
-            for part in _blocks(len(probes), len(self._embedding)):
+            for part in _blocks(len(probes), len(self._embedding), self.block):
                 for distances in compare(probes[part], metric):
                     yield _sorted(every, distances, threshold, count, ties)
             return
-        for part in _blocks(len(probes), len(self._embedding)):
+        for part in _blocks(len(probes), len(self._embedding), self.block):
             block = np.asarray(probes[part], dtype=np.float64)
             norms = np.linalg.norm(block, axis=1)
             for probe, norm, cosines in zip(
@@ -113,7 +114,7 @@ class Ranking:
 
     def _cosines(self, units: NDArray[np.float32], device: str | None) -> NDArray[np.float32]:
         """``(m, n)``: each entry within :meth:`_cosine_error` of the true cosine."""
-        if self._units.size >= _GPU_PAYS and (target := resolve_device(device)).type == "cuda":
+        if self._units.size >= self.gpu_pays and (target := resolve_device(device)).type == "cuda":
             import torch
 
             from deepface.runtime.execution.tf32 import exact_float32
@@ -162,7 +163,7 @@ class Ranking:
     def _exact(self, probe: NDArray[np.float64], rows: NDArray[np.intp], metric: str) -> Any:
         """Distances in float64, as :func:`find_distance` gives them for two vectors."""
         distances = np.empty(len(rows))
-        for part in _blocks(len(rows), len(probe)):
+        for part in _blocks(len(rows), len(probe), self.block):
             distances[part] = _distances(probe, self._embedding[rows[part]], metric)
         distances[self._missing[rows]] = np.inf
         return distances
@@ -195,9 +196,9 @@ class Ranking:
         return distances
 
 
-def _blocks(count: int, width: int) -> Iterator[slice]:
+def _blocks(count: int, width: int, block: int) -> Iterator[slice]:
     """``count`` rows of ``width`` numbers each, so many at a time."""
-    step = max(1, _BLOCK // max(1, width))
+    step = max(1, block // max(1, width))
     for start in range(0, count, step):
         yield slice(start, start + step)
 

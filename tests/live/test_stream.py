@@ -238,7 +238,8 @@ def test_windows_are_shown_until_q(
     clip: Path, monkeypatch: pytest.MonkeyPatch, models: dict[str, Any]
 ) -> None:
     shown: list[str] = []
-    monkeypatch.setattr(window, "_why_no_window", lambda: None)
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "  GUI:  QT5")
+    monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr(cv2, "imshow", lambda title, image: shown.append(title))
     monkeypatch.setattr(cv2, "waitKey", lambda delay: ord("q") if len(shown) == 4 else -1)
     monkeypatch.setattr(cv2, "destroyAllWindows", lambda: shown.append("closed"))
@@ -337,12 +338,13 @@ def test_the_end_of_a_camera_is_told(
 
 
 def test_ctrl_c_keeps_what_was_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def frames(capture: Any, source: Any) -> Iterator[Frame]:
-        yield from (Frame(picture(0), "live", n, n / RATE) for n in range(5))
-        raise KeyboardInterrupt
+    class Interrupted(Camera):
+        def read(self) -> tuple[bool, Any]:
+            if not self.sizes:
+                raise KeyboardInterrupt
+            return super().read()
 
-    monkeypatch.setattr(cv2, "VideoCapture", lambda _: Camera())
-    monkeypatch.setattr(window, "_live_frames", frames)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _: Interrupted(*[(48, 64)] * 5))
     output = tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
         DeepFace.stream(

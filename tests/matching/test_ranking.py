@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from deepface.matching import ranking
 from deepface.matching.distance import METRICS, find_distance
 from deepface.matching.ranking import Ranking
 
@@ -52,6 +51,18 @@ def brute_force(
     return found[:k]
 
 
+class InBlocks(Ranking):
+    """Several blocks of everything."""
+
+    block = 1000
+
+
+class OnGpu(Ranking):
+    """However small it is."""
+
+    gpu_pays = 0
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("k", [None, 0, 1, 2, 25, 1000])
 @pytest.mark.parametrize("within", [2, 40, None])
@@ -63,17 +74,15 @@ def test_as_pair_by_pair(
     within: int | None,
     scale: float,
     ties: bool,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also where the threshold is itself a distance, and where all of them are small or large."""
-    monkeypatch.setattr(ranking, "_BLOCK", 1000)  # several blocks of everything
     vectors = gallery(0, scale=scale)
     there = np.random.default_rng(100).random(len(vectors)) > 0.1
     probes = np.concatenate([gallery(50, 42, scale=scale)[38:], vectors[[0, 10]]])
     threshold = math.inf
     if within is not None:
         threshold = brute_force(vectors, there, probes[0], metric, math.inf, None)[within][1]
-    results = Ranking(vectors, there).closest(probes, metric, threshold, k, "cpu", ties=ties)
+    results = InBlocks(vectors, there).closest(probes, metric, threshold, k, "cpu", ties=ties)
     for probe, result in zip(probes, results, strict=True):
         expected = brute_force(vectors, there, probe, metric, threshold, k, ties)
         assert result.rows.tolist() == [row for row, _ in expected]
@@ -125,19 +134,16 @@ def test_an_unknown_metric() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("tf32", [False, True])
-def test_a_gpu_gives_the_same(
-    metric: str, tf32: bool, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_a_gpu_gives_the_same(metric: str, tf32: bool, request: pytest.FixtureRequest) -> None:
     import torch
 
-    monkeypatch.setattr(ranking, "_GPU_PAYS", 0)
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if tf32 else "highest")
     request.addfinalizer(lambda: torch.set_float32_matmul_precision(before))
     vectors, probes = gallery(1, 5000, 512), gallery(2, 50, 512)
     there = np.ones(len(vectors), bool)
     for k in (None, 10):
-        on_gpu = Ranking(vectors, there).closest(probes, metric, k=k, device="cuda")
+        on_gpu = OnGpu(vectors, there).closest(probes, metric, k=k, device="cuda")
         on_cpu = Ranking(vectors, there).closest(probes, metric, k=k, device="cpu")
         for result, expected in zip(on_gpu, on_cpu, strict=True):
             np.testing.assert_array_equal(result.rows, expected.rows)

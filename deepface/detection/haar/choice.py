@@ -29,10 +29,7 @@ T = TypeVar("T")
 class Searchers:
     """OpenCV and the devices of a process, and how fast each of them was.
 
-    Args:
-        patience: seconds that it takes to start with a device: PyTorch, CUDA, each kernel's first
-            run.
-        clock: gives seconds.
+    To start with a device takes ``patience`` seconds: PyTorch, CUDA, the first run of each kernel.
     """
 
     def __init__(self, patience: float = 2.0, clock: Callable[[], float] = perf_counter) -> None:

@@ -30,6 +30,8 @@ _PIXEL_BLOCK = 512
 _FEW = tl.constexpr(6)
 #: Columns and rows of a part of a table of sums.
 _SUM_COLUMNS, _SUM_ROWS, _SUM_BLOCK = 128, 32, 1024
+#: Numbers of an atlas and a cascade for which no kernel is compiled anew.
+_SIZES = ("stride", "words", "strip_count", "columns", "step", "window")
 
 
 class Kernels:
@@ -281,9 +283,7 @@ def _place(blocks, strips, places, y, x, strip_count, wanted):
     return places + tl.load(blocks + y * strip_count + strip, wanted, 0).to(tl.int64) * 6
 
 
-@triton.jit(
-    do_not_specialize=["end", "stride", "words", "strip_count", "columns", "step", "window"]
-)
+@triton.jit(do_not_specialize=["end", *_SIZES])
 def _first(
     sums, squares, blocks, strips, places, corners, numbers, parts, stages, passes,
     left, counts, end,
@@ -345,12 +345,7 @@ def _looked_at(passes, blocks, strips, places, row, column, step, words, strip_c
     return wanted & (failing % 2 == 0)
 
 
-@triton.jit(
-    do_not_specialize=[
-        *("number", "begin", "end", "last", "stride", "words", "strip_count", "columns"),
-        *("step", "window"),
-    ]
-)
+@triton.jit(do_not_specialize=["number", "begin", "end", "last", *_SIZES])
 def _later(
     sums, squares, blocks, strips, places, corners, numbers, parts, stages, passes,
     left, after, weights, counts, number, begin, end, last,

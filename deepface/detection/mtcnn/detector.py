@@ -24,7 +24,7 @@ from deepface.detection.boxes import area, clipped, nms, regress, squared, survi
 from deepface.detection.canvas import Canvas, brought
 from deepface.detection.cards.mtcnn import FAST_MTCNN, MTCNN
 from deepface.detection.detector import Detector
-from deepface.detection.mtcnn.crops import AreaCrops, BilinearCrops, Crops
+from deepface.detection.mtcnn.crops import AreaCrops, AreaCropsApart, BilinearCrops, Crops
 from deepface.detection.mtcnn.networks import WINDOW, ONet, PNet, RNet, read_weights
 from deepface.detection.mtcnn.pyramid import Axis, exact_axis, whole_axis
 from deepface.detection.mtcnn.scan import Level, Scan, levels_of
@@ -107,7 +107,7 @@ class _Cascade(Detector, ABC):
         found = self._propose(pictures, scans, known)
         if not len(found.image):
             return faces
-        crops = self.crops(pictures, facts)
+        crops = self.crops.of(pictures, facts)
         found = self._refine(*self._judge(self._rnet, 24, self._least[1], crops, found))
         # Few are left: what is done with them costs less here than to wait for it there.
         found = Found.brought(*self._judge(self._onet, 48, self._least[2], crops, found))
@@ -171,7 +171,7 @@ class _Cascade(Detector, ABC):
         return levels_of([self._scales(min(canvas.shape)) for canvas in canvases], axes)
 
     def _judge(
-        self, network: Network, size: int, least: float, crops: Crops, found: Found
+        self, network: Network, size: int, least: float, crops: Crops | AreaCropsApart, found: Found
     ) -> tuple[Found, Tensor]:
         """What ``network`` thinks of the candidates, and which of them it takes for faces."""
         rows = torch.cat([found.image[:, None].to(found.boxes), found.boxes], 1)

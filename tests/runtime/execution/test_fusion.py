@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.runtime.execution import fusion
-from deepface.runtime.execution.fusion import FusedNorm, fused
+from deepface.runtime.execution.fusion import FusedNorm, fused, onednn_operators_exist
 from deepface.runtime.execution.tf32 import exact_float32
 from tests.interpreted import interpreted
 
@@ -39,7 +39,7 @@ def test_the_operators_of_onednn_are_there_and_right() -> None:
     """Else all runs on plain convolutions: right, and slowly."""
     if platform.machine() not in ("x86_64", "AMD64") or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         pytest.skip("no oneDNN for this processor")
-    assert fusion.onednn_operators_exist()
+    assert onednn_operators_exist()
 
 
 @pytest.mark.parametrize("slope", [None, 0.0, 0.1])

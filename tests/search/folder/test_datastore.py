@@ -113,11 +113,14 @@ def test_a_gallery_is_read_once(tmp_path: Path) -> None:
 
 
 def test_only_some_galleries_are_kept(tmp_path: Path) -> None:
-    for number in range(10):
-        folder = tmp_path / str(number)
+    folders = [tmp_path / str(number) for number in range(10)]
+    for folder in folders:
         folder.mkdir()
         store(folder).save(gallery(folder))
-    assert len(datastore._kept) == datastore._MOST_KEPT
+    held = [store(folder).load() for folder in folders]
+    newest_first = [*zip(folders, held, strict=True)][::-1]
+    kept = [store(folder).load() is one for folder, one in newest_first]
+    assert kept[0] and not kept[-1] and kept == sorted(kept, reverse=True), "the last ones"
 
 
 def test_threads_keep_galleries_at_the_same_time(tmp_path: Path) -> None:
