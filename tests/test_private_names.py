@@ -14,7 +14,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 #: Lower these when it has become less.
-MOST = {"attribute": 20, "patch": 22, "import": 4}
+MOST = {"attribute": 20, "patch": 23, "import": 4}
 
 
 def is_private(name: str) -> bool:

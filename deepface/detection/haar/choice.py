@@ -65,7 +65,8 @@ class Searchers:
         if choice in ("opencv", "numba") or device == "cpu" or not may_have_cuda():
             return by_opencv()
         ways: list[torch.device | None] = [None]
-        running = _cuda_is_running()
+        loaded = sys.modules.get("torch")
+        running = loaded is not None and bool(loaded.cuda.is_initialized())
         fastest = self._at_hand if running else self._fastest
         if running or fastest.tries_others:
             resolved = resolve_device(device)
@@ -109,9 +110,3 @@ def _choice() -> str:
             "leave it out to let what is faster decide"
         )
     return choice
-
-
-def _cuda_is_running() -> bool:
-    """Whether this process uses CUDA already, so that the device is what is at hand."""
-    torch = sys.modules.get("torch")
-    return torch is not None and bool(torch.cuda.is_initialized())
