@@ -8,7 +8,6 @@ at a time.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from deepface.errors import UnimplementedError
 from deepface.logger import get_logger
 from deepface.runtime.execution.batching import is_out_of_memory
-from deepface.runtime.execution.device import may_have_cuda, resolve_device
+from deepface.runtime.execution.device import cuda_is_running, may_have_cuda, resolve_device
 from deepface.runtime.execution.fastest import Fastest
 from deepface.types import Pixels
 
@@ -65,8 +64,7 @@ class Searchers:
         if choice in ("opencv", "numba") or device == "cpu" or not may_have_cuda():
             return by_opencv()
         ways: list[torch.device | None] = [None]
-        loaded = sys.modules.get("torch")
-        running = loaded is not None and bool(loaded.cuda.is_initialized())
+        running = cuda_is_running()
         fastest = self._at_hand if running else self._fastest
         if running or fastest.tries_others:
             resolved = resolve_device(device)

@@ -6,7 +6,6 @@ whose arrays happen to have the same shape are stacked; the others form groups o
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import TypeVar
 
@@ -45,8 +44,9 @@ def halving(run: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> li
     # Not before here are the tensors of what failed gone, which the error held.
     middle = len(items) // 2
     get_logger().info("out of memory: going on with %d at a time instead of %d", middle, len(items))
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
+    from deepface.runtime.execution.device import cuda_is_running  # which imports this module
+
+    if cuda_is_running():
         from deepface.runtime.execution.cuda_graphs import give_memory_back
 
         give_memory_back()

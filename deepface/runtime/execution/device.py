@@ -125,6 +125,13 @@ def may_have_cuda() -> bool:
     return any(Path(path).exists() for path in _DRIVERS)
 
 
+def cuda_is_running() -> bool:
+    """Whether this process uses CUDA already; asked without importing torch."""
+    # The module may be there without what is in it: another thread is importing it.
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    return bool(getattr(cuda, "is_initialized", bool)())
+
+
 def runs_on_cpu(device: str | None) -> bool:
     """Whether :func:`resolve_device` gives the CPU; torch is asked only where that is unclear."""
     name = str(device or os.environ.get("DEEPFACE_DEVICE") or "auto").strip().lower()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -208,3 +210,32 @@ def test_opencv_without_the_cascade_files(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert cascade.Cascade("haarcascade_eye.xml").window == 20
     monkeypatch.delattr(cv2, "data")
     assert cascade.Cascade("haarcascade_frontalface_default.xml").window == 24
+
+
+#: Half of the threads make the others' process import torch, which takes a second.
+COLD = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from deepface import DeepFace
+
+together = threading.Barrier(8)
+
+def find(number):
+    together.wait()
+    faces = DeepFace.extract_faces(sys.argv[1], "opencv" if number % 2 else "mtcnn", "empty")
+    return [[face["facial_area"] for face in faces], [face["face"].sum() for face in faces]]
+
+with ThreadPoolExecutor(8) as pool:
+    found = list(pool.map(find, range(8)))
+together = threading.Barrier(1)
+assert found == [find(0), find(1)] * 4, found
+"""
+
+
+def test_threads_that_begin_together_in_a_fresh_process(tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    assert cv2.imwrite(str(picture), shrunk(package_pictures()[0], 301))
+    done = subprocess.run(
+        [sys.executable, "-c", COLD, str(picture)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from deepface.errors import UnimplementedError
 from deepface.runtime.execution.batching import chunks, group_indices
-from deepface.runtime.execution.device import resolve_device, resolve_precision
+from deepface.runtime.execution.device import cuda_is_running, resolve_device, resolve_precision
 from deepface.runtime.execution.network import Network
 from deepface.runtime.models import cached_models, get_or_build
 
@@ -123,6 +124,21 @@ def test_torch_is_not_imported_to_learn_that_there_is_no_gpu(
     signs.clear()
     monkeypatch.setattr(sys, "platform", "win32")
     assert device.may_have_cuda()
+
+
+@pytest.mark.parametrize("imported", [None, "torch", "torch.cuda"])
+def test_asking_for_cuda_while_another_thread_imports_torch(
+    monkeypatch: pytest.MonkeyPatch, imported: str | None
+) -> None:
+    """There are modules then, and nothing yet in them."""
+    half = ModuleType("torch")
+    if imported == "torch.cuda":
+        half.cuda = ModuleType("torch.cuda")  # type: ignore[attr-defined]
+    if imported is None:
+        monkeypatch.delitem(sys.modules, "torch")
+    else:
+        monkeypatch.setitem(sys.modules, "torch", half)
+    assert not cuda_is_running()
 
 
 _WHERE = """
