@@ -1,4 +1,4 @@
-"""Threads that give way at every line: what only a lock keeps apart meets then."""
+"""Threads that give way at every line, or step: what only a lock keeps apart meets then."""
 
 from __future__ import annotations
 
@@ -26,8 +26,11 @@ class OneAtATime:
 
 
 @contextmanager
-def interleaved(*modules: ModuleType) -> Iterator[None]:
-    """Threads that are started in the block let others run between lines of these modules."""
+def interleaved(*modules: ModuleType, steps: bool = False) -> Iterator[None]:
+    """Threads that are started in the block let others run between lines of these modules.
+
+    With ``steps`` also within lines: between the instructions that a line is made of.
+    """
     files = {module.__file__ for module in modules}
     pauses = random.Random(0)
 
@@ -36,7 +39,10 @@ def interleaved(*modules: ModuleType) -> Iterator[None]:
         return line
 
     def call(frame: FrameType, event: str, argument: Any) -> Any:
-        return line if frame.f_code.co_filename in files else None
+        if frame.f_code.co_filename not in files:
+            return None
+        frame.f_trace_opcodes = steps
+        return line
 
     before = threading.gettrace()
     threading.settrace(call)
@@ -46,7 +52,9 @@ def interleaved(*modules: ModuleType) -> Iterator[None]:
         threading.settrace(before)  # type: ignore[arg-type]
 
 
-def at_once(work: Callable[[int], object], *modules: ModuleType, threads: int = 8) -> None:
+def at_once(
+    work: Callable[[int], object], *modules: ModuleType, threads: int = 8, steps: bool = False
+) -> None:
     """Call ``work`` with the number of each thread; raises what the first of them raises."""
     start = threading.Barrier(threads)
 
@@ -54,5 +62,5 @@ def at_once(work: Callable[[int], object], *modules: ModuleType, threads: int = 
         start.wait()
         work(number)
 
-    with interleaved(*modules), ThreadPoolExecutor(threads) as pool:
+    with interleaved(*modules, steps=steps), ThreadPoolExecutor(threads) as pool:
         list(pool.map(run, range(threads)))

@@ -155,6 +155,20 @@ def test_extract_cuts_faces_out_into_a_folder(tmp_path: Path) -> None:
     assert cv2.imread(str(grey), cv2.IMREAD_UNCHANGED).ndim == 2  # type: ignore[union-attr]
 
 
+def test_faces_that_are_no_longer_listed_are_taken_out_of_the_folder(tmp_path: Path) -> None:
+    """Those of an earlier run: no other file."""
+    pictures, folder = grey_pictures(tmp_path / "pictures", 3), tmp_path / "crops"
+    arguments = ("extract", pictures, "--detector-backend", "skip", "--output", folder)
+    assert run(*arguments).exit_code == 0
+    crops = {path.name for path in folder.glob("*.png")}
+    assert len(crops) == 3
+    (folder / "mine.png").write_bytes(b"")
+    (pictures / "001.png").unlink()
+    assert run(*arguments).exit_code == 0
+    left = {path.name for path in folder.glob("*.png")}
+    assert left == {"mine.png", *(name for name in crops if not name.startswith("001"))}
+
+
 def test_annotated_pictures_and_contact_sheet(tmp_path: Path, faceless: Path) -> None:
     for places in (["--output", f"{tmp_path}/faces.csv"], []):  # at the end, and as they come
         sheet = tmp_path / f"sheet{len(places)}.png"

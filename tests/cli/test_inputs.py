@@ -33,6 +33,15 @@ def test_files_folders_and_globs(folder: Path) -> None:
     assert Inputs([str(folder), str(folder / "000.png")]).total() == 4
 
 
+def test_two_stars_are_any_number_of_folders(folder: Path) -> None:
+    deep = folder / "a" / "b"
+    deep.mkdir(parents=True)
+    (folder / "001.png").rename(folder / "a" / "001.png")
+    (folder / "002.png").rename(deep / "002.png")
+    assert named(folder / "**" / "*.png") == ["000.png", "001.png", "002.png"]
+    assert named(folder / "*" / "*.png") == ["001.png"]
+
+
 def test_broken_files_of_a_folder_are_not_left_out(folder: Path) -> None:
     (folder / "1_broken.jpg").write_bytes(b"")
     (folder / "notes.txt").write_text("no picture")

@@ -6,11 +6,19 @@ import json
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from click.testing import Result
+from numpy.typing import NDArray
 
+from deepface.cli import journal
 from deepface.cli.journal import RunJournal
+from deepface.runtime.safe_files import replacing
 from tests.cli.command import grey_pictures, process, run
 from tests.cli.slow import Slow
 from tests.stand_ins import ColorModel, cached
@@ -129,6 +137,74 @@ def test_a_run_that_did_nothing_leaves_nothing(pictures: Path, tmp_path: Path) -
     with cached("facial_recognition", "colors", ColorModel()):
         assert run(*arguments).exit_code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == [".vectors.csv.run", "vectors.csv"]
+
+
+class CutOff(ColorModel):
+    """Interrupted in its third batch of two."""
+
+    def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        if self.faces == 4:
+            raise KeyboardInterrupt
+        return super().embed(batch)
+
+
+def _represent(pictures: Path, output: Path, model: ColorModel, *more: str) -> Result:
+    with cached("facial_recognition", "colors", model):
+        arguments: list[str | Path] = ["represent", pictures, "--model-name", "colors"]
+        arguments += ["--detector-backend", "skip", "--batch-size", "2", "--output", output]
+        return run(*arguments, *more)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 30, 100_000])
+def test_half_a_line_at_the_end_is_made_anew(pictures: Path, tmp_path: Path, lost: int) -> None:
+    """Of the header, too: then nothing was done."""
+    whole, output = tmp_path / "whole.jsonl", tmp_path / "cut.jsonl"
+    partial = Path(f"{output}.partial")
+    assert _represent(pictures, whole, ColorModel()).exit_code == 0
+    assert _represent(pictures, output, CutOff()).exit_code == 130
+    content = partial.read_bytes()
+    partial.write_bytes(content[: max(5, len(content) - lost)])
+    model = ColorModel()
+    assert _represent(pictures, output, model, "--resume").exit_code == 0
+    assert model.faces == COUNT - {0: 4, 1: 3, 30: 3, 100_000: 0}[lost]
+    assert output.read_bytes() == whole.read_bytes()
+    assert not partial.exists()
+
+
+@pytest.mark.parametrize("adding", [False, True])
+def test_a_run_that_is_cut_off_when_all_is_written(
+    pictures: Path, tmp_path: Path, adding: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it notes how it was made; also where an earlier run's note is there."""
+    output, given = tmp_path / "vectors.jsonl", tmp_path / "given"
+    given.mkdir()
+    files = sorted(pictures.iterdir())[:3]
+    if adding:
+        (given / files[0].name).symlink_to(files[0])
+        assert _represent(given, output, ColorModel()).exit_code == 0
+    for file in files[adding:]:
+        (given / file.name).symlink_to(file)
+
+    @contextmanager
+    def cut_off(path: Path) -> Iterator[Any]:
+        if path.suffix == ".run":
+            raise KeyboardInterrupt
+        with replacing(path) as file:
+            yield file
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "replacing", cut_off)
+        _represent(given, output, ColorModel(), *["--resume"] * adding)
+    assert Path(f"{output}.partial").exists()
+    model = ColorModel()
+    result = _represent(given, output, model, "--resume")
+    assert (result.exit_code, model.faces) == (0, 0)
+    assert "is complete: nothing to go on with" in result.stderr
+    assert len(output.read_bytes().splitlines()) == 3
+    names = [path.name for path in tmp_path.iterdir() if path != given]
+    assert sorted(names) == [".vectors.jsonl.run", "vectors.jsonl"]
+    again = _represent(given, output, model, "--resume")
+    assert (again.exit_code, again.stderr, model.faces) == (0, result.stderr, 0)
 
 
 def test_failures_before_the_cut_are_told_after_it(pictures: Path, tmp_path: Path) -> None:

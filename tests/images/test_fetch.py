@@ -220,6 +220,65 @@ def test_the_deadline_holds_for_servers_that_drip(
     assert time.monotonic() - start < 4.5
 
 
+@pytest.mark.parametrize(
+    ("moment", "then"), [("dup", ["dup", "shutdown", "close"]), ("close", ["dup", "close"])]
+)
+def test_the_time_is_up_while_a_connection_comes_or_goes(
+    moment: str, then: list[str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has just come is cut, one that is being closed is not touched."""
+    done: list[str] = []
+    ends: list[threading.Thread] = []
+
+    class Timer:
+        """Rings when it is told to."""
+
+        def __init__(self, seconds: float, ring: Callable[[], None]) -> None:
+            ends.append(threading.Thread(target=ring))
+
+        def start(self) -> None: ...
+
+        cancel = start
+
+    class Watched(socket.socket):
+        is_duplicate = False
+
+        def note(self, what: str) -> None:
+            done.append(what)
+            if what == moment:
+                ends[0].start()
+                ends[0].join(0.1)  # it waits for us
+
+        def dup(self) -> Watched:
+            self.note("dup")
+            copy = super().dup()
+            copy.is_duplicate = True
+            return copy
+
+        def shutdown(self, how: int) -> None:
+            if self.is_duplicate:
+                self.note("shutdown")
+            super().shutdown(how)
+
+        def close(self) -> None:
+            if self.is_duplicate and "close" not in done:
+                self.note("close")
+            super().close()
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        if moment == "dup":
+            ends[0].join()
+        body()(handler)
+
+    server.answers["/a.png"] = answer
+    monkeypatch.setattr(threading, "Timer", Timer)
+    monkeypatch.setattr(socket, "socket", Watched)
+    with contextlib.suppress(ImageFetchError):
+        assert load_image_from_web(server.url("/a.png")).shape == picture().shape
+    ends[0].join()
+    assert done == then
+
+
 def test_a_silent_server_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "READ_TIMEOUT", 0.2)
     server.answers["/x"] = lambda handler: time.sleep(3)

@@ -4,6 +4,7 @@ import io
 import struct
 import time
 
+import cv2
 import PIL.Image
 import pytest
 from hypothesis import given
@@ -162,3 +163,14 @@ def test_sizes_agree_with_pillow_on_odd_files() -> None:
         except Exception:  # Pillow does not open it: nothing to compare with
             continue
         assert image_size(file.read_bytes()) == expected, file
+
+
+def test_scans_of_a_jpeg_file_are_counted_and_not_what_looks_like_one() -> None:
+    progressive = bytes(cv2.imencode(".jpg", picture(), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1])
+    whole = read_header(progressive)
+    remark = b"\xff\xda" * 200
+    told = progressive[:-2] + b"\xff\xfe" + struct.pack(">H", len(remark) + 2) + remark
+    assert read_header(told + b"\xff\xd9") == whole
+    last = progressive.rfind(b"\xff\xda")
+    with pytest.raises(DamagedFile, match="more than 100 scans"):
+        read_header(progressive[:-2] + progressive[last:-2] * 100 + b"\xff\xd9")

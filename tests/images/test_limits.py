@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from deepface.errors import ImageTooLarge
 from deepface.images import limits
+from deepface.images.load import load_image
+from tests.images.pictures import encoded, picture
 
 #: Variable -> what refuses a number of its kind.
 CHECKS: dict[str, Callable[[int], None]] = {
@@ -49,3 +53,21 @@ def test_a_limit_of_the_environment(name: str, monkeypatch: pytest.MonkeyPatch) 
     CHECKS[name](7)
     with pytest.raises(ImageTooLarge, match=name):
         CHECKS[name](8)
+
+
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize("filling", range(3))
+def test_a_picture_of_exactly_the_limit_is_read(
+    text: bool, filling: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In base64, too, whatever it was filled up with."""
+    content = encoded(picture())
+    content += bytes(-(len(content) + filling) % 3)
+    uri = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    assert uri.count("=", len(uri) - 2) == filling
+    given = uri if text else content
+    monkeypatch.setenv(limits.BYTES_VARIABLE, str(len(content)))
+    np.testing.assert_array_equal(load_image(given)[0], picture())
+    monkeypatch.setenv(limits.BYTES_VARIABLE, str(len(content) - 1))
+    with pytest.raises(ImageTooLarge, match=f"has {len(content)} bytes or more"):
+        load_image(given)

@@ -17,6 +17,7 @@ from deepface.detection.detector import Detector
 from deepface.errors import DeepFaceError, MissingPackageError, PathNotFound
 from deepface.images.video import Frame, iter_frames
 from deepface.live import StreamAnalysis, overlay, window
+from deepface.pipeline import FacePipeline
 from deepface.types import FacialAreaRegion, Image
 from tests.cli.command import run
 from tests.stand_ins import ColorModel, cached
@@ -180,6 +181,24 @@ def test_the_closest_person_is_recognised(
     [(lines, people)] = drawn
     assert lines == [["grey", "Woman, 31", "happy"]]
     np.testing.assert_array_equal(people[0], picture(255)[30:170, 20:160])
+
+
+def test_everything_runs_on_the_device_that_was_chosen(
+    gallery: Path, models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[Any] = []
+
+    class Noting(FacePipeline):
+        def __post_init__(self) -> None:
+            chosen.append(self.device)
+            super().__post_init__()
+
+    monkeypatch.setattr("deepface.live.analysis.FacePipeline", Noting)
+    monkeypatch.setattr("deepface.pipeline.find.find_threshold", lambda *a, **k: 0.1)
+    options: dict[str, Any] = {"db_path": str(gallery), "frame_threshold": 1, "device": "cpu"}
+    list(StreamAnalysis("bright", "colors", **options).prepare().annotate(frames([255]), 1))
+    assert len(chosen) > 4
+    assert set(chosen) == {"cpu"}
 
 
 def test_a_folder_without_faces_is_no_obstacle(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -73,9 +75,14 @@ def test_golden_confidences() -> None:
         assert found == expected, (model, metric, value, verified)
 
 
-def test_confidence_of_an_own_metric() -> None:
-    assert find_confidence(0.3, "Dlib", True, lambda a, b: 0) == 51
-    assert find_confidence(0.3, "Dlib", False, lambda a, b: 0) == 49
+@pytest.mark.parametrize("align", [True, "landmarks"])
+@pytest.mark.parametrize(
+    ("model", "metric"),
+    [("Dlib", lambda a, b: 0), ("Nobody", lambda a, b: 0), ("Nobody", "cosine"), ("Dlib", "own")],
+)
+def test_confidence_without_a_curve(model: str, metric: Any, align: Any) -> None:
+    for verified, expected in ((True, 51), (False, 49)):
+        assert find_confidence(0.3, model, verified, metric, align=align) == expected
 
 
 #: By metric the threshold of Dlib's vectors of faces that were cut by landmarks, and how sure

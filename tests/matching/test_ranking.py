@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from deepface.errors import InvalidArgument
 from deepface.matching.distance import METRICS, find_distance
 from deepface.matching.ranking import Ranking
 
@@ -119,6 +121,55 @@ def test_a_metric_of_ones_own() -> None:
     assert result.distances.tolist() == expected
 
 
+def distances_of(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(np.abs(a[None] - b[:, None]).sum(2))
+
+
+@pytest.mark.parametrize("k", [None, 3])
+@pytest.mark.parametrize("threshold", [math.inf, 20])
+def test_a_metric_of_all_pairs_at_once(k: int | None, threshold: float) -> None:
+    vectors, probes = gallery(0, 60), gallery(3, 45)[40:]
+    there = np.arange(60) % 7 != 5
+    compared = Ranking(vectors, there)
+    compared.block = 60  # a probe at a time
+    at_once = compared.closest(probes, distances_of, threshold, k, stacked=True)
+    pairs = compared.closest(
+        probes, lambda a, b: distances_of(a[None], b[None])[0, 0], threshold, k
+    )
+    for result, expected in zip(at_once, pairs, strict=True):
+        assert result.rows.tolist() == expected.rows.tolist()
+        np.testing.assert_array_equal(result.distances, expected.distances)
+
+
+@pytest.mark.parametrize("kind", [bool, np.uint8, np.int64, np.float16, np.float32])
+def test_numbers_of_any_kind_are_distances(kind: type) -> None:
+    def zeros_and_ones(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+        return (a[:, 0] > b[:, :1]).astype(kind)
+
+    compared = Ranking(np.array([[3.0], [1.0], [4.0], [2.0]]), np.ones(4, bool))
+    (result,) = compared.closest(np.array([[2.5]]), zeros_and_ones, stacked=True)
+    assert result.rows.tolist() == [1, 3, 0, 2]
+    assert result.distances.tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda a, b: distances_of(b, a),
+        lambda a, b: distances_of(a, b)[0],
+        lambda a, b: distances_of(a, b).ravel(),
+        lambda a, b: 0.5,
+        lambda a, b: distances_of(a, b).astype(complex),
+        lambda a, b: distances_of(a, b).astype(str),
+        lambda a, b: distances_of(a, b).astype(object),
+    ],
+)
+def test_what_is_no_table_of_distances_is_refused(wrong: Callable[..., Any]) -> None:
+    compared = Ranking(gallery(0, 60), np.ones(60, bool))
+    with pytest.raises(InvalidArgument, match=r"numbers of shape \(3, 60\)"):
+        next(compared.closest(gallery(3, 45)[:3], wrong, stacked=True))
+
+
 def test_nothing_to_compare() -> None:
     empty = Ranking(np.zeros((0, 4)), np.zeros(0, bool))
     (result,) = empty.closest(np.ones((1, 4)), "cosine")
@@ -148,3 +199,15 @@ def test_a_gpu_gives_the_same(metric: str, tf32: bool, request: pytest.FixtureRe
         for result, expected in zip(on_gpu, on_cpu, strict=True):
             np.testing.assert_array_equal(result.rows, expected.rows)
             np.testing.assert_array_equal(result.distances, expected.distances)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_each_number_of_rows(metric: str) -> None:
+    vectors, probes = gallery(0, 45)[:6], gallery(3, 45)[:2]
+    there = np.ones(6, bool)
+    for k in range(9):
+        for probe, result in zip(
+            probes, Ranking(vectors, there).closest(probes, metric, k=k), strict=True
+        ):
+            expected = brute_force(vectors, there, probe, metric, math.inf, k)
+            assert result.rows.tolist() == [row for row, _ in expected]

@@ -274,6 +274,20 @@ def test_an_endless_source_is_streamed_and_pictures_are_dropped(corners: Corners
     assert len(alive) <= 60 + 3 * 4
 
 
+@pytest.mark.parametrize("max_faces", [1, 2, 5, None])
+@pytest.mark.parametrize("model", [None, "colors"])
+def test_no_more_faces_than_asked_for(
+    corners: Corners, max_faces: int | None, model: str | None
+) -> None:
+    """Of each picture of its own."""
+    images = [picture(60, width) for width in (330, 120, 250)]
+    with cached("facial_recognition", "colors", ColorModel()):
+        every = FacePipeline("corners", model)(images)
+        found = FacePipeline("corners", model, max_faces=max_faces)(images)
+    assert [len(faces) for faces in every] == [3, 1, 2]
+    assert [len(faces) for faces in found] == [min(max_faces or 9, n) for n in (3, 1, 2)]
+
+
 class Boxes(Detector):
     """Finds one face, in the box that it was made with."""
 

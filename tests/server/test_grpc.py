@@ -7,6 +7,7 @@ import queue
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ import pytest
 from google.protobuf import descriptor_pb2
 from google.protobuf.json_format import MessageToDict
 
+from deepface.errors import DatabaseError, ImageTooLarge, MissingPackageError
 from deepface.pipeline import FacePipeline
+from deepface.server.batching import DeadlineExceeded, Overloaded, ShuttingDown
 from deepface.server.service import Service
 from deepface.server.settings import Settings
 from tests.server.test_batching import waiting_for
@@ -306,3 +309,29 @@ def test_the_published_module_makes_a_server(monkeypatch: pytest.MonkeyPatch) ->
     server.start()
     server.stop(1).wait()
     assert callable(serve_beside)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RuntimeError("broken"), "INTERNAL"),
+        (ValueError("not so"), "INVALID_ARGUMENT"),
+        (ImageTooLarge("too large"), "INVALID_ARGUMENT"),
+        (Overloaded(3), "RESOURCE_EXHAUSTED"),
+        (CancelledError(), "CANCELLED"),
+        (MissingPackageError("pip install it"), "FAILED_PRECONDITION"),
+        (DatabaseError("it is down"), "UNAVAILABLE"),
+        (ShuttingDown("no more"), "UNAVAILABLE"),
+        (DeadlineExceeded("too late"), "DEADLINE_EXCEEDED"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_each_kind_of_error_has_a_code(
+    stub: Any, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
+) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Service, "call", failing)
+    request = pb.RepresentRequest(img=pb.Image(path="a.jpg"), **SKIP)
+    assert code_of(stub.Represent, request)[0] is grpc.StatusCode[code]
