@@ -63,7 +63,7 @@ def _identity(value: Any) -> Any:
     """A number in text is a number: forms know only text."""
     if isinstance(value, bool):
         raise ValueError("must be an id")
-    if not isinstance(value, str) or not value.isdecimal():
+    if not isinstance(value, str) or not (value.isascii() and value.isdecimal()):
         return value
     if len(value) > _ID_DIGITS:
         raise ValueError("must be an id, which has fewer digits")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -298,9 +299,8 @@ class Database(ABC):
 
     def parse_id(self, identity: Any) -> Id | None:
         """An id as the caller wrote it; ``None`` for what no record is called."""
-        if isinstance(identity, bool) or not str(identity).isdecimal():
-            return None
-        number = int(str(identity)) if len(str(identity)) < 20 else _HIGHEST_ID + 1
+        text = str(identity)  # of which int() would take the digits of all scripts
+        number = int(text) if re.fullmatch("[0-9]{1,19}", text) else _HIGHEST_ID + 1
         return number if number <= _HIGHEST_ID else None
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
@@ -430,6 +430,13 @@ def portions(values: Sequence[Any]) -> Iterator[list[Any]]:
 def tell_once(text: str) -> None:
     """Warn, but of the same thing only once per process."""
     get_logger().warning("%s", text)
+
+
+def parse_uuid(identity: Any) -> str | None:
+    """A UUID as the caller wrote it; ``uuid.UUID`` takes more for one."""
+    text = str(identity)
+    is_one = re.fullmatch(r"[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}", text)
+    return str(uuid.UUID(text)) if is_one else None
 
 
 def name_of(value: Any) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
-from pymilvus import MilvusClient
+from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
 from deepface.errors import DatabaseError
@@ -23,6 +24,7 @@ from deepface.search.database.base import (
     Record,
     Vectors,
 )
+from deepface.search.database.proven import proven_pages
 
 #: Seconds to wait for a server that does not answer.
 _PATIENCE = 10
@@ -53,6 +55,8 @@ class Milvus(Database):
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._client: Any = connection or _connect(details)
+        place = details.get("uri") if isinstance(details, dict) else details
+        self._index_type = "FLAT" if connection is None and _is_file(place) else "AUTOINDEX"
         self._loaded: set[str] = set()
 
     def close(self) -> None:
@@ -62,7 +66,7 @@ class Milvus(Database):
     def explain(cls, error: Exception, details: Any) -> Exception:
         text = getattr(error, "message", error)
         place = details.get("uri") if isinstance(details, dict) else details
-        if isinstance(place, (str, os.PathLike)) and "://" not in os.fspath(place):
+        if _is_file(place):
             return DatabaseError(f"the Milvus file {place} cannot be used: {_why_not(place, text)}")
         return DatabaseError(
             "Milvus cannot be reached or failed: is the server running, and is the address in "
@@ -86,20 +90,21 @@ class Milvus(Database):
         return name in self._loaded
 
     def _make_index(self, criteria: Criteria) -> None:
+        """As published for a file, which compares with all in any case; a graph on a server."""
         parameters = self._client.prepare_index_params()
-        parameters.add_index("embedding", index_type="AUTOINDEX", metric_type=_metric(criteria))
+        metric = _metric(criteria)
+        parameters.add_index("embedding", index_type=self._index_type, metric_type=metric)
         self._client.create_index(criteria.collection, parameters)
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
+        name = criteria.collection
         if not self._has(criteria):
-            self._client.create_collection(
-                criteria.collection,
-                dimension=dimensions,
-                vector_field_name="embedding",
-                metric_type=_metric(criteria),
-                auto_id=False,
-                consistency_level="Strong",
-            )
+            schema = self._client.create_schema(auto_id=False, enable_dynamic_field=True)
+            schema.add_field("id", DataType.INT64, is_primary=True)
+            schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dimensions)
+            self._client.create_collection(name, schema=schema, consistency_level="Strong")
+            self._make_index(criteria)
+            self._has(criteria)
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         rows = [
@@ -151,6 +156,45 @@ class Milvus(Database):
         finally:
             rows.close()
 
+    def candidates(
+        self,
+        criteria: Criteria,
+        probes: Vectors,
+        metric: str,
+        limit: float,
+        k: int | None,
+        size: int = PAGE,
+    ) -> Iterator[Page]:
+        """See the base class. With a ``FLAT`` index, which is published, a search compares with
+        every vector.
+        """
+        found = None
+        if self.dimensions(criteria) == probes.shape[-1]:
+            name = criteria.collection
+            indexes = [
+                self._client.describe_index(name, index)
+                for index in self._client.list_indexes(name, field_name="embedding")
+            ]
+            kinds = [(index["index_type"], index["metric_type"]) for index in indexes]
+            if kinds in ([("FLAT", "COSINE")], [("FLAT", "L2")]):
+                ask, cosine = partial(self._nearest, name), kinds[0][1] == "COSINE"
+                found = proven_pages(self, ask, cosine, probes, metric, limit, k, size)
+        return found or self.pages(criteria, size)
+
+    def _nearest(self, collection: str, probes: Vectors, count: int) -> list[tuple[Page, Vectors]]:
+        """See :data:`proven.Ask`."""
+        found = self._client.search(
+            collection,
+            probes.astype(np.float32).tolist(),
+            limit=count,
+            output_fields=list(_FIELDS),
+            consistency_level="Strong",
+        )
+        return [
+            (_page([hit["entity"] for hit in hits]), np.array([hit["distance"] for hit in hits]))
+            for hits in found
+        ]
+
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         if not ids or not self._has(criteria):
             return Page.of([])
@@ -167,6 +211,10 @@ class Milvus(Database):
 
 def _metric(criteria: Criteria) -> str:
     return "COSINE" if criteria.l2_normalized else "L2"
+
+
+def _is_file(place: Any) -> TypeGuard[str | os.PathLike[str]]:
+    return isinstance(place, (str, os.PathLike)) and "://" not in os.fspath(place)
 
 
 def _why_not(file: str | os.PathLike[str], text: object) -> str:

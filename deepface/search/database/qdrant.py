@@ -9,8 +9,10 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import Any, ClassVar
 
+import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ApiException, UnexpectedResponse
 
@@ -23,8 +25,10 @@ from deepface.search.database.base import (
     Page,
     Record,
     Vectors,
+    parse_uuid,
     storable,
 )
+from deepface.search.database.proven import proven_pages
 from deepface.search.index import SEARCH_EFFORT
 
 #: Seconds to wait for another thread that has the folder.
@@ -126,10 +130,15 @@ class Qdrant(Database):
             yield points
 
     def dimensions(self, criteria: Criteria) -> int | None:
+        vectors = self._vectors(criteria)
+        return None if vectors is None else int(vectors.size)
+
+    def _vectors(self, criteria: Criteria) -> models.VectorParams | None:
+        """What kind of vectors the collection has; ``None`` where there is none."""
         if not self._client.collection_exists(criteria.collection):
             return None
         vectors = self._client.get_collection(criteria.collection).config.params.vectors
-        return int(vectors.size) if isinstance(vectors, models.VectorParams) else None
+        return vectors if isinstance(vectors, models.VectorParams) else None
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         found = self._stored(criteria, ids)
@@ -143,16 +152,62 @@ class Qdrant(Database):
             if points:
                 yield _page(points)
 
+    def candidates(
+        self,
+        criteria: Criteria,
+        probes: Vectors,
+        metric: str,
+        limit: float,
+        k: int | None,
+        size: int = PAGE,
+    ) -> Iterator[Page]:
+        """See the base class. Of a collection of cosines the server scales the vectors, but for
+        those shorter than 3.5e-4, of which it computes something else; a network gives none such.
+        """
+        vectors = self._vectors(criteria)
+        found = None
+        if (
+            vectors is not None
+            and vectors.size == probes.shape[-1]
+            and vectors.datatype in (None, models.Datatype.FLOAT32)
+            and vectors.distance in (models.Distance.COSINE, models.Distance.EUCLID)
+        ):
+            cosine = vectors.distance == models.Distance.COSINE
+            ask = partial(self._nearest, criteria.collection, power=1 if cosine else 2)
+            found = proven_pages(self, ask, cosine, probes, metric, limit, k, size)
+        return found or self.pages(criteria, size)
+
+    def _nearest(
+        self, collection: str, probes: Vectors, count: int, power: int
+    ) -> list[tuple[Page, Vectors]]:
+        """See :data:`proven.Ask`."""
+        every = models.SearchParams(
+            exact=True, quantization=models.QuantizationSearchParams(ignore=True)
+        )
+        requests = [
+            models.QueryRequest(
+                query=probe.tolist(), limit=count, with_vector=True, with_payload=True, params=every
+            )
+            for probe in probes
+        ]
+        return [
+            (_page(points), np.array([point.score for point in points]) ** power)
+            for points in self._found(collection, requests)
+        ]
+
+    def _found(self, collection: str, requests: list[models.QueryRequest]) -> Iterator[list[Any]]:
+        with warnings.catch_warnings():  # the local mode compares with all whatever is asked
+            warnings.filterwarnings("ignore", message="Local mode performs exact")
+            for answer in self._client.query_batch_points(collection, requests):
+                yield answer.points
+
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         if not self._client.collection_exists(criteria.collection):
             return Page.of([])
         return _page(self._client.retrieve(criteria.collection, list(ids), with_vectors=True))
 
     def parse_id(self, identity: Any) -> Id | None:
-        try:
-            return str(uuid.UUID(str(identity)))
-        except ValueError:
-            return None
+        return parse_uuid(identity)
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
         if not self._client.collection_exists(criteria.collection):
@@ -165,8 +220,8 @@ class Qdrant(Database):
             )
             for query in queries
         ]
-        answers = self._client.query_batch_points(criteria.collection, requests)
-        return [[str(point.id) for point in answer.points] for answer in answers]
+        found = self._found(criteria.collection, requests)
+        return [[str(point.id) for point in points] for points in found]
 
 
 def _connect(details: Any, held: ExitStack) -> QdrantClient:

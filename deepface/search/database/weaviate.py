@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -34,6 +33,7 @@ from deepface.search.database.base import (
     Record,
     Vectors,
     name_of,
+    parse_uuid,
 )
 from deepface.search.database.weaviate_options import Options, connected
 
@@ -243,8 +243,7 @@ class Weaviate(Database):
         return _page(found)
 
     def parse_id(self, identity: Any) -> Id | None:
-        text = str(identity)
-        return str(uuid.UUID(text)) if re.fullmatch(r"[0-9a-fA-F-]{32,36}", text) else None
+        return parse_uuid(identity)
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
         collection = self._collection(criteria)

@@ -139,3 +139,69 @@ def test_a_life_through_every_door(place: dict[str, Any], tmp_path: Path) -> Non
         assert [row["img_name"] for row in rows] == ["twenty"]
     assert DeepFace.unregister(img_name="twenty", **options) == {"deleted": 1}
     assert DeepFace.list_faces(return_type="dict", **options) == []
+
+
+#: What somebody may ask for instead of an id, a name, a path or a model.
+ODD = [
+    "", "%", "*", "kept 0'; DELETE FROM embeddings; --", "a\nb\r\n\tc", "x" * 10_000, "kept 0\0",
+    "\udcff", "１", "KEPT 0", "ｋept 0", "1 OR 1=1", "[1, 2", '{"$gt": ""}', "FLUSHALL\r\nQUIT\r\n",
+    "../../etc/passwd",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["sqlite", "redis"], indirect=True)
+def test_odd_requests_through_every_door(place: dict[str, Any], tmp_path: Path) -> None:
+    """Each is a result or one clear error, and nobody else's face is gone."""
+    options: dict[str, Any] = {**SAME, **place}
+    words = [f"--{key}={value}" for key, value in place.items()]
+    same = [f"--{key}={value}" for key, value in SAME.items()]
+    kept = [f"kept {number}" for number in range(3)]
+    DeepFace.register([face(number) for number in range(3)], img_name=kept, **options)
+    picture = tmp_path / "0.png"
+    picture.write_bytes(png(0))
+    sent = {"img": png(0)}
+
+    def check() -> None:
+        rows = DeepFace.list_faces(return_type="dict", **options)
+        assert sorted(row["img_name"] for row in rows) == kept, ascii(odd)[:80]
+
+    with service(place) as client:
+        for odd in ODD:
+            asked: list[list[Any]] = [
+                ["unregister", f"--identity_id={odd}", *same],
+                ["unregister", f"--img_name={odd}", *same],
+                ["unregister", f"--img={odd}", *same],
+                ["identify", picture, f"--identity_id={odd}", *same],
+                ["search", f"--img={odd}", *same],
+                ["list-faces", f"--model_name={odd}", "--detector_backend=skip"],
+                ["unregister", f"--model_name={odd}", f"--img_name={kept[0]}"],
+                ["search", picture, f"--detector_backend={odd}", "--model_name=SFace"],
+            ]
+            for arguments in asked:
+                result = run(*arguments, *words)
+                case = (arguments[0], ascii(odd)[:80], result.output[-500:], result.exception)
+                assert isinstance(result.exception, (SystemExit, type(None))), case
+                assert result.exit_code in (0, 1, 2), case
+                assert result.exit_code == 0 or result.stderr.strip(), case
+                assert "Traceback" not in result.output, case
+            check()
+            text = odd.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+            answers = [
+                client.delete("/faces", params={**SAME, "identity_id": text}),
+                client.delete("/faces", params={**SAME, "img_name": text}),
+                client.post("/identify", files=sent, data={**SAME, "identity_id": text}),
+                client.post("/search", data={**SAME, "img": text}),
+                client.get("/faces", params={**SAME, "model_name": text}),
+                client.delete("/faces", params={**SAME, "model_name": text, "img_name": kept[0]}),
+                client.post("/search", files=sent, data={**SAME, "detector_backend": text}),
+            ]
+            for answer in answers:
+                case = (
+                    str(answer.url)[:80],
+                    ascii(odd)[:80],
+                    answer.status_code,
+                    answer.text[:300],
+                )
+                assert answer.status_code < 500, case
+                assert answer.status_code == 200 or answer.json()["error"], case
+            check()

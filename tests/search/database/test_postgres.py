@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from itertools import product
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,8 +10,7 @@ import pytest
 from packaging.version import Version
 
 from deepface.errors import DatabaseError, DuplicateEntryError
-from deepface.matching.distance import METRICS, find_distance
-from deepface.search.database.base import Criteria, Database, Record
+from deepface.search.database.base import Criteria
 from deepface.search.database.nearest import find_exactly
 from deepface.search.database.registry import open_database
 from tests.search.database.conftest import CRITERIA, UNIT, fresh_schema, records, stored_names
@@ -173,72 +169,6 @@ def test_vectors_that_pgvector_cannot_index(pgvector_uri: str) -> None:
         query = records(30, dimensions=4096)[7].embedding
         named = database.neighbours(CRITERIA, query[None], 1)[0]
         assert database.fetch(CRITERIA, named).names == ["0-7.jpg"]
-
-
-#: What an engine that counts in float32 could take for something else.
-_ODD = (0.0, 1e-30, 1e-21, 1e-9, 1e-4, 1.0, 1 + 1e-9, 1 + 1e-7, 1 + 1e-5, 1e6, 1e17)
-
-
-def odd_vectors(
-    count: int, dimensions: int, rng: np.random.Generator, lengths: Sequence[float] = _ODD
-) -> list[Record]:
-    """Few directions in many lengths: equal vectors, almost equal ones, none."""
-    directions = rng.standard_normal((3, dimensions)).round(1)
-    found = records(count, dimensions, seed=int(rng.integers(1000)))
-    for record in found:
-        vector = rng.choice(directions) * rng.choice(lengths)
-        vector[rng.integers(dimensions)] *= rng.choice([1.0, 1 + 1e-7, 1 + 1e-6, 1 + 1e-4])
-        object.__setattr__(record, "embedding", vector)
-    return found
-
-
-@pytest.mark.parametrize("criteria", [CRITERIA, UNIT], ids=["raw", "norm"])
-@pytest.mark.parametrize("dimensions", [3, 40])
-def test_the_server_leaves_out_nothing_that_belongs_in_an_exact_search(
-    pgvector_uri: str, dimensions: int, criteria: Criteria, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rng = np.random.default_rng(dimensions)
-    stored = odd_vectors(90, dimensions, rng)
-    others = odd_vectors(6, dimensions, rng, (1.0, 1 + 1e-7, 1e6)) + stored[:2]
-    vectors = np.array([record.embedding for record in others])
-    questions = []
-    with np.errstate(all="ignore"):  # lengths of 0, and whose squares are
-        for metric, start in product(METRICS, range(8)):
-            tie = float(find_distance(stored[7 * start].embedding, vectors[start], metric))
-            probes = vectors[start : start + 1 + start % 3]
-            for limit, k in product((math.inf, 0.3, tie), (None, 0, 1, 7, 200, 10**30)):
-                questions.append((criteria, probes, metric, limit, k))
-        with open_database("pgvector", fresh_schema(pgvector_uri, "test_vector_all")) as database:
-            database.insert(criteria, stored)
-            database.insert(replace(criteria, detector_backend="mtcnn"), records(9, dimensions))
-            found = [find_exactly(database, *question) for question in questions]
-            monkeypatch.setattr(PgVector, "candidates", Database.candidates)
-            assert found == [find_exactly(database, *question) for question in questions]
-
-
-@pytest.mark.parametrize(
-    ("metric", "limit", "k"),
-    [("cosine", 0.4, None), ("euclidean", 3.5, None)]
-    + [(metric, math.inf, 3) for metric in METRICS],
-)
-def test_an_exact_search_reads_what_is_near(
-    pgvector_uri: str, metric: str, limit: float, k: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[int] = []
-    run = PgVector.run
-
-    def counted(self: PgVector, *arguments: Any) -> list[tuple[Any, ...]]:
-        rows = run(self, *arguments)
-        read.append(len(rows))
-        return rows
-
-    with open_database("pgvector", fresh_schema(pgvector_uri, "test_vector_few")) as database:
-        database.insert(CRITERIA, records(400))
-        monkeypatch.setattr(PgVector, "run", counted)
-        probe = records(1, seed=1)[0].embedding[None]
-        (hits,) = find_exactly(database, CRITERIA, probe, metric, limit, k)
-    assert len(hits) >= (k or 1)
-    assert sum(read) <= len(hits) + 10
 
 
 @pytest.mark.parametrize("dimensions", [16, 2100, 4096])
