@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from deepface import DeepFace
 from deepface.detection.canvas import Canvas
@@ -128,6 +129,18 @@ def test_views_are_seen_as_their_copies(detector: Detector, view: Any) -> None:
 
 def test_two_threads(detector: Detector) -> None:
     laws.threads_agree(detector.detect_faces, pictures()[:3], laws.same_regions)
+
+
+def test_cores(detector: Detector) -> None:
+    """Some give each core a part of a list."""
+    expected = detector.detect_faces(pictures())
+    before = torch.get_num_threads()
+    for cores in {2, 3, before + 1}:
+        torch.set_num_threads(cores)
+        try:
+            laws.same_lists(detector.detect_faces(pictures()), expected, laws.same_regions)
+        finally:
+            torch.set_num_threads(before)
 
 
 def test_empty(detector: Detector) -> None:

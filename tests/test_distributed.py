@@ -149,7 +149,7 @@ def test_a_cluster() -> None:
         env={**os.environ, ALONE: "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,  # more than a busy machine takes
     )
     assert result.returncode == 0 and "1 passed" in result.stdout, result.stdout
 
@@ -204,7 +204,7 @@ def test_the_example(tmp_path: Path) -> None:
         env={**os.environ, **QUIET},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,  # more than a busy machine takes
     )
     assert result.returncode == 0, result.stderr
     assert "1 pictures failed" in result.stdout

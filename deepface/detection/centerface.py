@@ -41,6 +41,7 @@ class CenterFaceDetector(Detector):
 
     card = CARD
     takes_tensors = True
+    by_core = True
     options = ("precision",)
     prefers_arrays = True  # the canvas is resized first
 

@@ -75,6 +75,7 @@ class SsdDetector(Detector):
 
     card = CARD
     takes_tensors = True
+    by_core = True
     options = ("precision",)
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:

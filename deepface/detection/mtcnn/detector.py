@@ -66,6 +66,7 @@ class _Cascade(Detector, ABC):
 
     landmarks = 5
     takes_tensors = True
+    by_core = True
     options = ("precision",)
     #: Least probability that PNet, RNet and ONet must give.
     thresholds: ClassVar[tuple[float, float, float]]

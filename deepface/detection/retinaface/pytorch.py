@@ -77,6 +77,7 @@ class RetinaFaceMobileNetDetector(_PyTorchRetinaFace):
     """
 
     card = MOBILENET
+    by_core = True
     ragged = True
     steps = (2**20, 2**26)  # it takes little memory
 

@@ -51,6 +51,7 @@ class YoloDetector(Detector):
 
     name = "yolo"
     takes_tensors = True
+    by_core = True
     options = ("precision",)
     landmarks = 5  # of the checkpoints that have key points
 
