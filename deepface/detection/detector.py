@@ -17,7 +17,7 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.card import DetectorCard
 from deepface.errors import DataTypeError, InvalidArgument
 from deepface.runtime.execution.batching import group_indices, halving
-from deepface.runtime.execution.device import requested_device, resolve_device
+from deepface.runtime.execution.device import requested_device, runs_on_cpu
 from deepface.types import FacialAreaRegion, Image
 
 
@@ -131,7 +131,7 @@ class Detector:
         return [faces[position] for position in range(len(canvases))]
 
     def _found(self, canvases: Sequence[Canvas]) -> Sequence[list[FacialAreaRegion]]:
-        if self.by_core and resolve_device(self.device_name).type == "cpu":
+        if self.by_core and runs_on_cpu(self.device_name):
             from deepface.runtime.concurrency.by_core import by_core
 
             return by_core(self._detect_batch, canvases)

@@ -16,8 +16,8 @@ from deepface.pipeline.faces import Seen, bring_crops, find_faces, judge_livenes
 from deepface.pipeline.options import ACTIONS, Options
 from deepface.pipeline.representation import embed_faces
 from deepface.recognition.registry import RECOGNIZERS
-from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
-from deepface.runtime.execution.device import automatic_batch_size, resolve_device
+from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE, automatic_batch_size
+from deepface.runtime.execution.device import resolve_device
 
 if TYPE_CHECKING:
     import torch

@@ -37,7 +37,7 @@ from deepface.errors import (
 from deepface.images.decode import Encoded
 from deepface.pipeline import FacePipeline
 from deepface.pipeline.plan import Plan
-from deepface.runtime.execution import device
+from deepface.runtime.execution import batching
 from deepface.types import FacialAreaRegion, Image
 from tests.data import package_pictures, weight
 from tests.images.pictures import picture
@@ -341,15 +341,14 @@ def test_a_gpu_has_two_stages(corners: Corners, colors: ColorModel) -> None:
 
 
 def test_automatic_batch_size_follows_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-
     class Cuda:
         type = "cuda"
 
-    assert device.automatic_batch_size("cpu") == 32
-    monkeypatch.setattr(device, "resolve_device", lambda name: Cuda())
+    assert batching.automatic_batch_size("cpu") == 32
+    monkeypatch.setattr(batching, "resolve_device", lambda name: Cuda())
     for free, size in ((1e9, 32), (16e9, 62), (80e9, 256)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda d, free=free: (int(free), 0))
-        assert device.automatic_batch_size("cuda") == size
+        assert batching.automatic_batch_size("cuda") == size
 
 
 def test_batch_size_and_workers_change_nothing(colors: ColorModel) -> None:

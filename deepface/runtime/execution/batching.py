@@ -7,15 +7,22 @@ whose arrays happen to have the same shape are stacked; the others form groups o
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from deepface.logger import get_logger
+from deepface.runtime.execution.device import cuda_is_running, may_have_cuda, resolve_device
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 #: Images per step when the caller does not say.
 DEFAULT_BATCH_SIZE = 32
+#: What the activations of the largest detector take for one picture, generously.
+_BYTES_PER_IMAGE = 256_000_000
+_LARGEST_BATCH = 256
 
 
 def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -34,6 +41,23 @@ def group_indices(keys: Sequence[Hashable]) -> dict[Hashable, list[int]]:
     return groups
 
 
+def automatic_batch_size(device: str | torch.device | None = None) -> int:
+    """Images per step where the caller does not say.
+
+    The default; on CUDA more, as free memory allows. Where that was too many after all, the
+    network runner halves what it runs at a time.
+    """
+    if not may_have_cuda():
+        return DEFAULT_BATCH_SIZE
+    import torch
+
+    resolved = resolve_device(device)
+    if resolved.type != "cuda":
+        return DEFAULT_BATCH_SIZE
+    free, _ = torch.cuda.mem_get_info(resolved)
+    return int(min(_LARGEST_BATCH, max(DEFAULT_BATCH_SIZE, free // _BYTES_PER_IMAGE)))
+
+
 def halving(run: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> list[R]:
     """The results of ``run``, one per item; where a device's memory is out, of half of them."""
     try:
@@ -44,8 +68,6 @@ def halving(run: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> li
     # Not before here are the tensors of what failed gone, which the error held.
     middle = len(items) // 2
     get_logger().info("out of memory: going on with %d at a time instead of %d", middle, len(items))
-    from deepface.runtime.execution.device import cuda_is_running  # which imports this module
-
     if cuda_is_running():
         from deepface.runtime.execution.cuda_graphs import give_memory_back
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from deepface.arguments import shown
 from deepface.errors import DeviceNotAvailable, InvalidArgument, UnimplementedError
-from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
 
 if TYPE_CHECKING:
     import torch
@@ -24,9 +23,6 @@ _UNKNOWN_DEVICE = (
 )
 #: Signs of an NVIDIA driver: the usual one, those of WSL and of Jetson boards.
 _DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu", "/dev/nvgpu")
-#: What the activations of the largest detector take for one picture, generously.
-_BYTES_PER_IMAGE = 256_000_000
-_LARGEST_BATCH = 256
 _PRECISIONS = {"fp32": "float32", "tf32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -138,23 +134,6 @@ def runs_on_cpu(device: str | None) -> bool:
     if name == "cpu" or (name == "auto" and not may_have_cuda()):
         return True
     return resolve_device(device).type == "cpu"
-
-
-def automatic_batch_size(device: str | torch.device | None = None) -> int:
-    """Images per step where the caller does not say.
-
-    The default; on CUDA more, as free memory allows. Where that was too many after all, the
-    network runner halves what it runs at a time.
-    """
-    if not may_have_cuda():
-        return DEFAULT_BATCH_SIZE
-    import torch
-
-    resolved = resolve_device(device)
-    if resolved.type != "cuda":
-        return DEFAULT_BATCH_SIZE
-    free, _ = torch.cuda.mem_get_info(resolved)
-    return int(min(_LARGEST_BATCH, max(DEFAULT_BATCH_SIZE, free // _BYTES_PER_IMAGE)))
 
 
 def resolve_precision(precision: str | torch.dtype | None = None) -> torch.dtype:
