@@ -29,6 +29,19 @@ def test_angle_of_the_eye_line() -> None:
         assert angle == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.parametrize("shape", [(40, 90), (90, 40), (41, 61)])
+@pytest.mark.parametrize("right_eye", [(5, 9), (30, 1)])
+def test_the_middle_of_a_picture_stays_where_it_is(
+    shape: tuple[int, int], right_eye: Point
+) -> None:
+    height, width = shape
+    picture = np.zeros((*shape, 3), np.uint8)
+    picture[height // 2, width // 2] = 255
+    rotated, angle = alignment.align_img_wrt_eyes(picture, (5, 20), right_eye)
+    assert angle
+    np.testing.assert_array_equal(np.argwhere(rotated[..., 0] == 255), [[height // 2, width // 2]])
+
+
 def test_projected_box() -> None:
     cases = functions("project_facial_area")
     assert len(cases) == 28

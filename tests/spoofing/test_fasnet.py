@@ -145,6 +145,16 @@ def test_golden_rectangles() -> None:
         assert surroundings(width, height, tuple(box), scale) == tuple(expected)
 
 
+@pytest.mark.parametrize("at", [2, 3])
+def test_a_side_of_no_pixels_counts_as_one(at: int) -> None:
+    def seen(side: int) -> tuple[int, ...]:
+        box = [50, 50, 9, 9]
+        box[at] = side
+        return surroundings(100, 100, (box[0], box[1], box[2], box[3]), 4.0)
+
+    assert seen(0) == seen(1) != seen(2)
+
+
 SIZES = st.integers(1, 300)
 
 
