@@ -5,6 +5,7 @@ With names that would be something else to a shell, a statement, a pattern or a 
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from deepface import DeepFace
+from deepface.errors import DeepFaceError
 from deepface.search.database.base import storable
 from tests.cli.command import lines, run
 from tests.search.database.conftest import details_of
@@ -23,6 +25,8 @@ from tests.search.database.test_hostile import NAMES
 from tests.server.conftest import client_of
 from tests.stand_ins import ColorModel, cached
 
+#: Where Linux lists what this process has open.
+OPEN_FILES = Path("/proc/self/fd")
 KINDS = ("sqlite", "postgres", "pgvector", "mysql", "redis", "milvus")
 SAME: dict[str, Any] = {"model_name": "SFace", "detector_backend": "skip"}
 
@@ -205,3 +209,34 @@ def test_odd_requests_through_every_door(place: dict[str, Any], tmp_path: Path) 
                 assert answer.status_code < 500, case
                 assert answer.status_code == 200 or answer.json()["error"], case
             check()
+
+
+@pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="needs /proc/self/fd: Linux")
+@pytest.mark.parametrize("place", [*KINDS, "qdrant"], indirect=True)
+def test_nothing_is_left_open(place: dict[str, Any]) -> None:
+    """Neither a file nor a connection, whatever comes of a call."""
+    options: dict[str, Any] = {**SAME, **place}
+    nowhere = {**options, "connection_details": {"no such option": 1}}
+
+    def life() -> int:
+        DeepFace.register([face(0), face(1)], img_name=["nil", "one"], **options)
+        DeepFace.build_index(**options)
+        for method in ("exact", "ann"):
+            DeepFace.search(face(0), search_method=method, return_type="dict", **options)
+        rows = DeepFace.list_faces(return_type="dict", **options)
+        DeepFace.identify(face(0), identity_id=rows[0]["id"], **options)
+        for failing in (
+            lambda: DeepFace.register([face(2), face(0)], **options),
+            lambda: DeepFace.identify(face(0), identity_id="nobody", **options),
+            lambda: DeepFace.search(face(0), **{**options, "detector_backend": "no such"}),
+            lambda: DeepFace.list_faces(**nowhere),
+        ):
+            with pytest.raises(DeepFaceError):
+                failing()
+        assert DeepFace.unregister(img_name=["nil", "one"], **options) == {"deleted": 2}
+        gc.collect()
+        return len(list(OPEN_FILES.iterdir()))
+
+    life()  # what is opened once and kept: a library's own files
+    opened = life()
+    assert max(life() for _ in range(3)) <= opened
