@@ -166,6 +166,7 @@ class GhostFaceNet(NetworkModel):
 
     card = CARD
     chunk_sizes: ClassVar = {"cpu": 4}  # its maps are large and many
+    by_core = True
 
     def network(self) -> nn.Module:
         return GhostFaceNetV1()

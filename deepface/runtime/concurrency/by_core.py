@@ -11,13 +11,22 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from functools import partial
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from deepface.runtime.concurrency.kept_threads import kept_threads
 
-T = TypeVar("T")
+
+class Sliced(Protocol):
+    """A list, an array or a tensor: slices of it are of its kind."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Any: ...
+
+
+T = TypeVar("T", bound=Sliced)
 R = TypeVar("R")
 
 #: Parts at most: what is Python in their work, they do by turns.
@@ -27,7 +36,7 @@ _lock = threading.Lock()
 _own = threading.local()
 
 
-def by_core(work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> Sequence[R]:
+def by_core(work: Callable[[T], Sequence[R]], items: T) -> Sequence[R]:
     """``work(items)``, a result per item; done in parts, which share the cores that torch uses."""
     cores = torch.get_num_threads()
     parts = min(len(items), cores, _PARTS)
@@ -47,9 +56,7 @@ def by_core(work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> S
     return results
 
 
-def _on_cores(
-    count: int, work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]
-) -> Sequence[R]:
+def _on_cores(count: int, work: Callable[[T], Sequence[R]], items: T) -> Sequence[R]:
     """``work(items)`` in a thread for work on so many cores, which other threads need not heed."""
     if not hasattr(_own, "cores"):
         with _lock:
