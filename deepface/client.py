@@ -134,9 +134,10 @@ class Client:
         """As :func:`deepface.DeepFace.list_faces`."""
         return self._results("/faces", "GET", **options)
 
-    def unregister(self, **options: Any) -> dict[str, int]:
-        """As :func:`deepface.DeepFace.unregister`, by ``identity_id`` or ``img_name``."""
-        return self._ask("DELETE", "/faces", **options)
+    def unregister(self, img: Any = None, **options: Any) -> dict[str, int]:
+        """As :func:`deepface.DeepFace.unregister`."""
+        img = None if img is None else picture(img)
+        return self._ask("POST", "/unregister", img=img, **options)
 
     def _results(self, route: str, method: str = "POST", **fields: Any) -> list[Any]:
         results: list[Any] = self._ask(method, route, **fields)["results"]

@@ -260,6 +260,14 @@ class DeleteFaces(ListFaces):
     img_name: str | None = None
 
 
+class Unregister(_Stored):
+    """Delete records by id, by name, or those of the very same faces as in pictures."""
+
+    identity_id: Identity | list[Identity] | None = None
+    img_name: str | list[str] | None = None
+    img: Picture = None
+
+
 class Find(_Recognition):
     """Look for faces among the pictures of a folder that the server was started with."""
 

@@ -66,6 +66,7 @@ ROUTES = (
     Route("/extract_faces", "extracting faces", p.ExtractFaces, Service.extract_faces),
     Route("/find", "finding", p.Find, Service.find),
     Route("/identify", "identifying", p.Identify, Service.identify),
+    Route("/unregister", "deleting faces", p.Unregister, Service.unregister),
     Route("/faces", "listing faces", p.ListFaces, Service.list_faces, "GET"),
     Route("/faces", "deleting faces", p.DeleteFaces, Service.delete_faces, "DELETE"),
 )

@@ -185,6 +185,17 @@ class Service:
             self._pipeline(asked), asked.identity_id, asked.img_name, None, self._open_database
         )
 
+    def unregister(self, asked: p.Unregister, body: Body) -> Answer:
+        """The number of records deleted."""
+        self._need_database()
+        pipeline, picture = self._pipeline(asked, return_face=True), None
+        if body.has_files or body.fields.get("img") is not None:
+            picture = self._picture(body, "img")
+            _look_ahead(pipeline, picture)
+        return stored.unregister(
+            pipeline, asked.identity_id, asked.img_name, picture, self._open_database
+        )
+
     def find(self, asked: p.Find, body: Body) -> Answer:
         """A table per face; ``identity`` is a file's place in its gallery."""
         folder = self.settings.galleries.get(asked.gallery)

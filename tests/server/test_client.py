@@ -81,7 +81,9 @@ def test_its_functions_are_those_of_the_library(
         (row,) = client.list_faces(**SFACE)
         assert client.identify(a, row["id"], **SFACE)["verified"]
         client.build_index(**SFACE)
-        assert client.unregister(img_name="a", **SFACE) == {"deleted": 1}
+        assert client.unregister(b, **SFACE) == {"deleted": 0}
+        assert client.unregister(a, **SFACE) == {"deleted": 1}
+        assert client.unregister(img_name="a", **SFACE) == {"deleted": 0}
 
         with pytest.raises(FaceNotDetected, match="enforce_detection"):
             client.represent(noface, **yunet, model_name="SFace")

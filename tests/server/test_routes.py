@@ -289,6 +289,33 @@ def test_faces_are_listed_and_deleted_by_id_or_name(client: TestClient) -> None:
     assert client.delete("/faces", params={**dlib, "img_name": "nobody"}).json() == {"deleted": 0}
 
 
+def test_faces_are_unregistered_by_id_name_or_picture(client: TestClient, pictures: Path) -> None:
+    for name in ("a", "b", "c"):
+        client.post("/register", json={"img": f"{name}.jpg", "img_name": name, **SKIP})
+
+    def unregister(**fields: Any) -> Any:
+        return client.post("/unregister", json={**SKIP, **fields}).json()
+
+    def names() -> list[str]:
+        rows = client.get("/faces", params=SKIP).json()["results"]
+        return [row["img_name"] for row in rows]
+
+    for wrong in ({}, {"identity_id": 1, "img_name": "a"}, {"img": "a.jpg", "img_name": "a"}):
+        assert unregister(**wrong)["code"] == "invalid_argument"
+    assert "nowhere.jpg" in unregister(img="nowhere.jpg")["error"]
+    assert unregister(img_name=["nobody", "A"]) == {"deleted": 0}
+    assert names() == ["a", "b", "c"]
+    assert unregister(img="b.jpg") == {"deleted": 1}
+    assert names() == ["a", "c"]
+    assert unregister(img="b.jpg") == {"deleted": 0}
+    assert unregister(identity_id=[1, 2]) == {"deleted": 1}
+    assert unregister(img_name="c") == {"deleted": 1}
+    assert names() == []
+    client.post("/register", json={"img": ["a.jpg", "c.jpg"], **SKIP})
+    files = [("img", (name, (pictures / name).read_bytes())) for name in ("a.jpg", "c.jpg")]
+    assert client.post("/unregister", data=SKIP, files=files).json() == {"deleted": 2}
+
+
 def test_a_search_by_vector_gives_both_kinds_of_tables(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     pytest.importorskip("dlib")
