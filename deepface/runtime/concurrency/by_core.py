@@ -49,7 +49,11 @@ def by_core(work: Callable[[T], Sequence[R]], items: T) -> Sequence[R]:
         threads.submit(partial(_on_cores, each, work, items[start::parts]))
         for start in range(parts)
     ]
-    wait(futures)
+    try:
+        wait(futures)
+    except KeyboardInterrupt:  # Python ends by an abort where threads are in PyTorch
+        wait(futures)
+        raise
     results: list[R] = [None] * len(items)  # type: ignore[list-item]
     for start, future in enumerate(futures):
         results[start::parts] = future.result()

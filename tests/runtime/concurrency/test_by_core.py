@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -96,6 +97,25 @@ def test_what_is_raised_comes_when_all_are_done(cores: int, kind: type[BaseExcep
         by_core(work, range(2 * cores))
     parts = min(2 * cores, cores, 8)
     assert sorted(done) == [n for n in range(2 * cores) if n % parts]
+
+
+def test_ctrl_c_waits_for_what_has_begun(cores: int) -> None:
+    done: list[int] = []
+
+    def work(numbers: Sequence[int]) -> list[int]:
+        if 0 in numbers:
+            signal.raise_signal(signal.SIGINT)
+        threading.Event().wait(0.05)
+        done.extend(numbers)
+        return [*numbers]
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            by_core(work, range(8))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert sorted(done) == ([*range(8)] if cores > 1 else [])
 
 
 def test_threads_stay(cores: int) -> None:
