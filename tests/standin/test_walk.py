@@ -257,11 +257,11 @@ def test_stages_have_streams_of_their_own(
     for found, wanted in zip(run(files), expected, strict=True):
         same(found, wanted)
     used = device.settings.streams
-    for _ in range(3):
+    for _ in range(4):
         run(files)
-    before = set(used)
-    run(files)
-    assert used == before  # memory is kept for each stream: a walk takes those of the one before
+    # Memory is kept for each stream: a walk takes those of the one before. Of each device as many
+    # as its three stages need when two batches are under way.
+    assert len(used) <= 2 * 3 * (1 if isinstance(devices, str) else 2)
     assert not used & {torch.cuda.default_stream(index) for index in (0, 1)}
     assert len(used) >= (3 if isinstance(devices, str) else 2)  # graphs are captured on others
     assert not device.settings.refused
