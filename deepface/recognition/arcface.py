@@ -104,7 +104,6 @@ class ArcFace(NetworkModel):
 
     card = CARD
     flatten: ClassVar = {"dense": (7, 7, 512)}
-    by_core = True
 
     def network(self) -> nn.Module:
         return ArcFaceNet()

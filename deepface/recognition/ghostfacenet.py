@@ -166,7 +166,6 @@ class GhostFaceNet(NetworkModel):
 
     card = CARD
     chunk_sizes: ClassVar = {"cpu": 4}  # its maps are large and many
-    by_core = True
 
     def network(self) -> nn.Module:
         return GhostFaceNetV1()

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from deepface.errors import InvalidEmbeddingsShapeError
 from deepface.recognition.model import FacialRecognition
-from deepface.runtime.concurrency.by_core import by_core
 from deepface.runtime.execution.device import resolve_device
 from deepface.runtime.execution.engines import network
 from deepface.runtime.execution.graph import for_inference
@@ -33,8 +32,6 @@ class NetworkModel(FacialRecognition, ABC):
     flatten: ClassVar[Mapping[str, tuple[int, int, int]]] = {}
     #: Most faces per forward pass: on a CPU more only leave the cache.
     chunk_sizes: ClassVar[Mapping[str, int]] = {"cpu": 8}
-    #: Whether, on a CPU, parts of a batch on a core each are faster than all of it on all cores.
-    by_core: ClassVar[bool] = False
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         width, height = self.input_shape
@@ -80,11 +77,6 @@ class NetworkModel(FacialRecognition, ABC):
             )
         if not len(batch):
             return np.zeros((0, self.output_shape), np.float32)
-        if self.by_core and self.model.device.type == "cpu":
-            return np.stack(by_core(lambda part: list(self._embed(part)), batch))
-        return self._embed(batch)
-
-    def _embed(self, batch: Pixels) -> NDArray[np.float32]:
         vectors: NDArray[np.float32] = self.model(batch, _channels_first).cpu().numpy()
         return vectors
 

@@ -168,7 +168,7 @@ def test_the_pth_gives_the_published_vectors(
 
     assert model.embed(faces[:0]).shape == (0, model.output_shape)
 
-    # Some have each core embed a part of them.
+    # Whatever the number of cores.
     cores = torch.get_num_threads()
     torch.set_num_threads(cores + 2)
     try:

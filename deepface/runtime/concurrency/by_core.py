@@ -2,7 +2,8 @@
 
 The operations of small networks are short, and after each of them OpenMP's threads wait for one
 another: two share it badly, and one that another process keeps from its core holds up the rest.
-Parts of a list have nothing to wait for.
+Parts of a list have nothing to wait for. (With recognition networks, whose operations are longer,
+it was slower: 0.92 to 0.93 times.)
 """
 
 from __future__ import annotations
@@ -11,22 +12,13 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import wait
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 
 from deepface.runtime.concurrency.kept_threads import kept_threads
 
-
-class Sliced(Protocol):
-    """A list, an array or a tensor: slices of it are of its kind."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, part: slice, /) -> Any: ...
-
-
-T = TypeVar("T", bound=Sliced)
+T = TypeVar("T")
 R = TypeVar("R")
 
 #: Parts at most: what is Python in their work, they do by turns.
@@ -36,7 +28,7 @@ _lock = threading.Lock()
 _own = threading.local()
 
 
-def by_core(work: Callable[[T], Sequence[R]], items: T) -> Sequence[R]:
+def by_core(work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> Sequence[R]:
     """``work(items)``, a result per item; done in parts, which share the cores that torch uses."""
     cores = torch.get_num_threads()
     parts = min(len(items), cores, _PARTS)
@@ -60,7 +52,9 @@ def by_core(work: Callable[[T], Sequence[R]], items: T) -> Sequence[R]:
     return results
 
 
-def _on_cores(count: int, work: Callable[[T], Sequence[R]], items: T) -> Sequence[R]:
+def _on_cores(
+    count: int, work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]
+) -> Sequence[R]:
     """``work(items)`` in a thread for work on so many cores, which other threads need not heed."""
     if not hasattr(_own, "cores"):
         with _lock:
