@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Sequence
 from functools import partial
 from os import PathLike
@@ -55,9 +54,6 @@ __all__ = [
     "unregister",
     "verify",
 ]
-
-if (_engine := os.environ.get("DEEPFACE_BACKEND_ENGINE", "pytorch").lower()) != "pytorch":
-    get_logger().info("DEEPFACE_BACKEND_ENGINE=%s has no effect: PyTorch is the engine", _engine)
 
 
 def __getattr__(name: str) -> Any:
@@ -576,7 +572,7 @@ def stream(
     time_threshold: float = 5,
     frame_threshold: int = 5,
     anti_spoofing: bool = False,
-    output_path: str | os.PathLike[str] | None = None,
+    output_path: str | PathLike[str] | None = None,
     debug: bool = False,
     *,
     device: str | None = None,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,15 @@ def shown(code: str, level: str | None = None, **environment: str) -> str:
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
+
+
+def test_an_import_says_nothing_whatever_the_variables_are() -> None:
+    package = Path(__file__).resolve().parents[1] / "deepface"
+    sources = "\n".join(file.read_text("utf-8") for file in package.rglob("*.py"))
+    variables = set(re.findall(r"DEEPFACE_[A-Z_]*[A-Z]", sources)) - {"DEEPFACE_LOG_LEVEL"}
+    assert "DEEPFACE_BACKEND_ENGINE" in variables
+    odd = dict.fromkeys(variables, "onnx")
+    assert shown("from deepface import DeepFace", level="10", **odd) == ""
 
 
 def levels(output: str) -> list[str]:
