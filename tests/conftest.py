@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--note-slow", action="store_true", help=f"note in {SLOW.name} what was slow")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Children heed SIGINT, whether or not a shell that runs tests in the background ignores it.
 
     Each could see to that itself, by ``preexec_fn``; but then it is forked, which the threads of
@@ -55,18 +55,23 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # xdist's own order is by how many tests a file has, which suits those of --fast.
+    config.option.loadscopereorder = config.getoption("--fast")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The files with most that is slow come first: processes that share them end together."""
+    known = set(SLOW.read_text().splitlines())
+    heavy = {item for item in items if item.get_closest_marker("heavy")}
+    slow = {item for item in items if item.nodeid.split("[")[0] in known} | heavy
     if config.getoption("--fast"):
-        slow = set(SLOW.read_text().splitlines())
-        left_out = [
-            item
-            for item in items
-            if item.get_closest_marker("heavy") or item.nodeid.split("[")[0] in slow
-        ]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        config.hook.pytest_deselected(items=list(slow))
+        items[:] = [item for item in items if item not in slow]
+        return
+    cost = Counter(path for path, _ in {(item.path, item.nodeid.split("[")[0]) for item in slow})
+    for item in heavy:  # each case takes seconds, of a slow test all cases do
+        cost[item.path] += 5
+    items.sort(key=lambda item: -cost[item.path])
 
 
 def pytest_terminal_summary(
