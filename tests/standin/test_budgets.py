@@ -55,7 +55,7 @@ BUDGETS = [
     ("fastmtcnn", 0.5, EIGHT_SIZES, Budget(700, 8, 1, 8)),
     # Each feature of the first stages is some kernels of its own; windows are gathered after three
     # groups of stages, of two cascades and two steps (1500, 24, 4, 8). A GPU has kernels instead.
-    ("opencv", 0.5, EIGHT_SIZES, Budget(2400, 22, 5, 22)),
+    ("opencv", 0.5, EIGHT_SIZES, Budget(2400, 22, 3, 22)),
 ]
 #: Detectors whose counts must not grow with the pictures of one size.
 CONSTANT = [

@@ -150,10 +150,17 @@ def atlases(
     """
     seen = np.array([(v.picture, v.x, v.y, v.width, v.height) for v in views], np.int64)
     blocks = _blocks(pictures, views, window)
-    for step in (2, 1):
-        some = blocks[blocks["step"] == step]
-        for pieces, layout in _packed(some, step, window, pixels, height, least_rows):
-            yield _atlas(pictures, seen, pieces, layout, step, resample)
+    plans = [
+        (pieces, layout, step)
+        for step in (2, 1)
+        for pieces, layout in _packed(
+            blocks[blocks["step"] == step], step, window, pixels, height, least_rows
+        )
+    ]
+    known = [array for plan in plans for array in _known(pictures, seen, *plan[:2])]
+    facts = iter(uploaded(known, pictures.pixels.device) if known else [])  # of all in one copy
+    for plan in plans:
+        yield _atlas(pictures.pixels, *plan, [next(facts) for _ in range(3)], resample)
 
 
 #: A size of a view, or a piece of one. ``y`` and ``x``: where it begins in its level;
@@ -268,34 +275,44 @@ def _laid_out(
     return cut, _Layout(y, begins[strip], strip, begins, int((y + cut["height"]).max()), width)
 
 
-def _atlas(
-    pictures: Pictures,
-    seen: Array,
-    blocks: Array,
-    layout: _Layout,
-    step: int,
-    resample: Resampling,
-) -> Atlas:
-    """Tell each pixel of an atlas where it comes from, and take it from there.
+def _known(pictures: Pictures, seen: Array, blocks: Array, layout: _Layout) -> list[Array]:
+    """What an atlas is made from: facts of its blocks, widths of its strips, scales.
 
     Args:
         pictures: what is looked at.
         seen: of each view its picture, x, y, width and height, ``(views, 5)``.
         blocks: what lies in the atlas.
         layout: where.
-        step: between windows.
-        resample: see :func:`atlases`.
     """
-    device, count = pictures.pixels.device, len(blocks)
     picture, view_x, view_y, view_width, view_height = seen[blocks["view"]].T
     picture_height, picture_width = pictures.shapes[picture].T
     known = [blocks[name] for name in ("view", "rows", "columns", "height", "width", "y", "x")]
     known += [blocks["level_height"], blocks["level_width"], layout.y, layout.x, layout.strip]
     known += [view_y, view_x, view_height, view_width, picture_height, picture_width]
     known.append(pictures.starts[picture])
-    table, sizes, scales = uploaded(
-        [np.stack(known), np.diff(layout.strips, append=layout.width), blocks["scale"]], device
-    )
+    return [np.stack(known), np.diff(layout.strips, append=layout.width), blocks["scale"]]
+
+
+def _atlas(
+    gray: Tensor,
+    blocks: Array,
+    layout: _Layout,
+    step: int,
+    known: Sequence[Tensor],
+    resample: Resampling,
+) -> Atlas:
+    """Tell each pixel of an atlas where it comes from, and take it from there.
+
+    Args:
+        gray: the pictures, flat.
+        blocks: what lies in the atlas.
+        layout: where.
+        step: between windows.
+        known: see :func:`_known`, on the device.
+        resample: see :func:`atlases`.
+    """
+    device, count = gray.device, len(blocks)
+    table, sizes, scales = known
     view, rows, columns, heights, widths, y, x, level_height, level_width = table[:9]
     at_y, at_x, strip, view_y, view_x, view_height, view_width = table[9:16]
     picture_height, picture_width, start = table[16:]
@@ -333,7 +350,7 @@ def _atlas(
     strips, offsets = _each(sizes, layout.width)
     places = torch.stack([rows, columns, at_y, at_x, y, x], 1)
     return Atlas(
-        pixels=resample(pictures.pixels, lines, taps, strips.int(), offsets.int()),
+        pixels=resample(gray, lines, taps, strips.int(), offsets.int()),
         step=step,
         strips=strips,
         blocks=lines[0],
