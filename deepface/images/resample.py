@@ -35,7 +35,10 @@ class PixelTable:
     """Pictures of any sizes, behind one another in one tensor, so that one gather serves all.
 
     Args:
-        pictures: at least one; ``uint8`` ``(H, W, 3)``, on one device; together below 2**29 pixels.
+        pictures: at least one; ``uint8`` ``(H, W, 3)``, on one device.
+
+    Raises:
+        RuntimeError: they have 2**29 pixels or more, which counts as out of memory.
     """
 
     def __init__(self, pictures: Sequence[Tensor]) -> None:
@@ -51,7 +54,8 @@ def _layout(shapes: Sequence[tuple[int, ...]]) -> tuple[NDArray[np.int64], NDArr
     sizes = np.array([shape[:2] for shape in shapes], np.int64)
     ends = sizes.prod(1).cumsum() + 1
     if ends[-1] >= -OUTSIDE:
-        raise ValueError(f"pictures of {ends[-1]} pixels are too many for one table")
+        # Whoever halves a batch for want of memory halves it for this, too.
+        raise RuntimeError(f"out of memory: pictures of {ends[-1]} pixels are too many together")
     return sizes, np.concatenate([[1], ends[:-1]])
 
 

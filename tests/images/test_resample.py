@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -14,7 +15,16 @@ from numpy.typing import NDArray
 
 from deepface.detection.canvas import cut
 from deepface.images import operators, resample
-from deepface.images.resample import UNTURNED, PixelTable, Turn, resized, resized_real, turned
+from deepface.images.resample import (
+    UNTURNED,
+    PixelTable,
+    Turn,
+    resized,
+    resized_real,
+    resizing,
+    turned,
+)
+from deepface.runtime.execution.batching import halving
 from deepface.types import Image, Rectangle
 from tests.interpreted import interpreted
 
@@ -196,3 +206,19 @@ def test_kernels_of_our_own_give_the_same(monkeypatch: pytest.MonkeyPatch, seed:
     for ours, expected in zip(*found, strict=True):
         assert ours.dtype == expected.dtype
         assert torch.equal(ours, expected)
+
+
+def test_more_pictures_than_a_table_holds_go_in_halves() -> None:
+    """90 of 12 megapixels: as where memory is out, and each as if it were alone."""
+    shapes = [(3000, 4000, 3), (4000, 3000, 3)] * 45
+    counts: list[int] = []
+
+    def tables(some: Sequence[tuple[int, ...]]) -> list[Any]:
+        whole = [Rectangle(0, 0, *shape[:2]) for shape in some]
+        made = resizing(some, whole, [Rectangle(0, 0, 8, 8)] * len(some), (8, 8))
+        counts.append(len(some))
+        return list(made[0])
+
+    found = halving(tables, shapes)
+    assert counts == [22, 23, 22, 23]
+    np.testing.assert_array_equal(found, [*tables(shapes[:2])] * 45)
