@@ -9,8 +9,10 @@ is verified. Whatever goes wrong, PyTorch runs the network.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
+import os
 import threading
 import warnings
 from contextlib import suppress
@@ -65,6 +67,9 @@ def exported(published: Published, file: WeightFile) -> OnnxGraph | None:
 
 
 def _export(published: Published, file: WeightFile, start: Path) -> OnnxGraph:
+    start.parent.mkdir(exist_ok=True)
+    if not os.access(start.parent, os.W_OK):  # before the work of seconds, in each process
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(start.parent))
     height, width, channels = published.shape
     items = torch.rand((2, channels, height, width), generator=torch.Generator().manual_seed(0))
     # One after the other: both engines' weights together would be the most that this ever takes.
@@ -73,7 +78,6 @@ def _export(published: Published, file: WeightFile, start: Path) -> OnnxGraph:
         wanted = module.eval()(items)
     content = onnx_bytes(module, published.shape)
     del module
-    start.parent.mkdir(exist_ok=True)
     path = start.with_name(f"{start.name}-{hashlib.sha256(content).hexdigest()[:_DIGITS]}.onnx")
     with safe_files.replacing_by_name(path) as scratch:
         scratch.write_bytes(content)

@@ -570,6 +570,12 @@ def _no_folder(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     (weights / "exported").write_bytes(b"a file")
 
 
+def _read_only(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
+    (weights / "exported").mkdir()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # tests may run as root
+    monkeypatch.setattr(exported, "onnx_bytes", lambda *_: pytest.fail("for nothing"))
+
+
 def _no_package(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     real = builtins.__import__
 
@@ -581,7 +587,9 @@ def _no_package(monkeypatch: pytest.MonkeyPatch, weights: Path) -> None:
     monkeypatch.setattr(builtins, "__import__", without)
 
 
-@pytest.mark.parametrize("doubt", [_broken_exporter, _other_results, _no_folder, _no_package])
+@pytest.mark.parametrize(
+    "doubt", [_broken_exporter, _other_results, _no_folder, _read_only, _no_package]
+)
 def test_pytorch_on_any_doubt(
     doubt: Any, deepid: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
