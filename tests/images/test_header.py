@@ -40,6 +40,31 @@ def test_size_of_any_picture(height: int, width: int, suffix: str) -> None:
     assert image_size(encoded(picture(height, width), suffix)) == (width, height)
 
 
+#: Types of numbers in TIFF files, from TIFF 6.0, and those that BigTIFF adds.
+TIFF_TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", TIFF_TYPES)
+def test_the_size_of_tiff_files_in_any_type_of_number(kind: int, order: str, big: bool) -> None:
+    start = struct.pack(order + "HHQ", 8, 0, 16) if big else struct.pack(order + "I", 8)
+    numbers, behind = [], b""
+    for value in (100, 77):
+        number = struct.pack(order + TIFF_TYPES[kind], value)
+        if len(number) > (8 if big else 4):  # it stands elsewhere
+            behind += number
+            number = struct.pack(order + "I", 1_000 + len(behind) - len(number))
+        numbers.append(number.ljust(8 if big else 4, b"\0"))
+    tags = [
+        struct.pack(order + ("HHQ" if big else "HHI"), tag, kind, 1) + number
+        for tag, number in zip((256, 257), numbers, strict=True)
+    ]
+    content = (b"II" if order == "<" else b"MM") + struct.pack(order + "H", 43 if big else 42)
+    content += start + struct.pack(order + ("Q" if big else "H"), len(tags)) + b"".join(tags)
+    assert image_size(content.ljust(1_000, b"\0") + behind + bytes(100)) == (100, 77)
+
+
 def test_size_is_the_stored_one() -> None:
     assert image_size(with_orientation(picture(24, 33), 6)) == (33, 24)
 

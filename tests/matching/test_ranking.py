@@ -65,6 +65,34 @@ class OnGpu(Ranking):
     gpu_pays = 0
 
 
+class AtItsWorst(Ranking):
+    """Every other cosine is too large, the others too small, by all that float32's sums may be off.
+
+    Higham, Accuracy and Stability of Numerical Algorithms, 3.1; no real sum comes near it.
+    """
+
+    def _cosines(self, units: NDArray[np.float32], device: str | None) -> NDArray[Any]:
+        exact = units.astype(np.float64) @ self._units.T.astype(np.float64)
+        signs = (-1) ** np.arange(exact.shape[1])
+        return np.asarray(exact + signs * units.shape[1] * 2.0**-24)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("k", [None, 1, 5, 25])
+@pytest.mark.parametrize("scale", [1, 1e3])
+def test_rounding_at_its_worst_changes_nothing(metric: str, k: int | None, scale: float) -> None:
+    vectors = gallery(0, length=1024, scale=scale)
+    vectors[60:] = vectors[0] * np.linspace(0.9999, 1.0001, 60)[:, None]
+    vectors[60:] += np.random.default_rng(1).standard_normal((60, 1024)) * np.abs(vectors[0]) / 500
+    there = np.ones(len(vectors), bool)
+    probe = vectors[0]
+    threshold = brute_force(vectors, there, probe, metric, math.inf, None)[40][1]
+    (result,) = AtItsWorst(vectors, there).closest(probe[None], metric, threshold, k, "cpu")
+    expected = brute_force(vectors, there, probe, metric, threshold, k)
+    assert result.rows.tolist() == [row for row, _ in expected]
+    assert result.distances.tolist() == [distance for _, distance in expected]
+
+
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("k", [None, 0, 1, 2, 25, 1000])
 @pytest.mark.parametrize("within", [2, 40, None])
