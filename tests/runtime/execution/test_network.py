@@ -39,11 +39,15 @@ class Doubles(nn.Module):
         return 2 * x
 
 
-def test_chunks_and_order() -> None:
+@pytest.mark.parametrize(
+    ("count", "sizes"),
+    [(0, [0]), (1, [1]), (3, [3]), (4, [3, 1]), (6, [3, 3]), (7, [3, 3, 1])],
+)
+def test_chunks_and_order(count: int, sizes: list[int]) -> None:
     module = Doubles()
-    batch = np.arange(7, dtype=np.float32).reshape(7, 1)
+    batch = np.arange(count, dtype=np.float32).reshape(count, 1)
     np.testing.assert_array_equal(Network(module, "cpu", chunk_size=3)(batch), 2 * batch)
-    assert module.sizes == [3, 3, 1]
+    assert module.sizes == sizes
 
 
 def test_out_of_memory_halves_and_goes_on() -> None:

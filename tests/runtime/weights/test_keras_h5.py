@@ -18,6 +18,8 @@ from deepface.runtime.weights.keras_h5 import (
     open_layers,
     read_state_dict,
 )
+from deepface.runtime.weights.structure import check_structure
+from deepface.runtime.weights.table import WeightFile
 from tests.goldens import networks as reference
 
 SMALL = ["OpenFace", "DeepID", "GhostFaceNet", "Emotion", "MiniFASNetV2", "MiniFASNetV1SE"]
@@ -308,6 +310,14 @@ def test_layers_without_weights_are_skipped(tmp_path: Path) -> None:
     with open_layers(write(tmp_path / "net.h5")) as layers:
         assert [layer.name for layer in layers] == ["a", "b", "c", "d", "e"]
         assert list(layers[0].weights) == ["a_1/kernel:0", "a_1/bias:0"]
+
+
+def test_the_number_of_layers_with_weights_tells_networks_apart(tmp_path: Path) -> None:
+    path = write(tmp_path / "net.h5")
+    check_structure(path, WeightFile("net.h5", (), layers=5))
+    for count in (1, 4, 6):
+        with pytest.raises(WeightsError, match=f"5 layers with weights instead of {count}"):
+            check_structure(path, WeightFile("net.h5", (), layers=count))
 
 
 def test_module_of_unknown_type_is_a_mistake_of_the_network(tmp_path: Path) -> None:
