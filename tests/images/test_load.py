@@ -523,6 +523,7 @@ def of_one_file() -> Iterator[tuple[str, Any, dict[str, Any]]]:
         for hole in (0, 3, 5):
             yield "GIF", mode, {"transparency": hole}
             yield "GIF", mode, {"transparency": hole, "background": 4}
+            yield "PNG", mode, {"transparency": hole}
     for format in ("PNG", "WEBP", "TIFF", "GIF", "BMP", "TGA", "ICO", "DDS"):
         for mode in (grey, palette, rgba, rgba.convert("RGB"), rgba.convert("LA")):
             yield format, mode, {"lossless": True} if format == "WEBP" else {}

@@ -109,12 +109,9 @@ def _segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Each marker up to the first scan, and where it begins; ten bytes follow there at least."""
     at, last = 2, len(data) - 10
     for _ in range(_MOST_SEGMENTS):
-        if at > last:
+        at = data.find(b"\xff", at)  # libjpeg skips bytes between segments, too
+        if not 0 <= at <= last:
             return
-        if data[at] != 0xFF:  # libjpeg skips bytes between segments, too
-            at = data.find(b"\xff", at)
-            if not 0 <= at <= last:
-                return
         marker = data[at + 1]
         if marker == 0xFF:  # filling
             at += 1
