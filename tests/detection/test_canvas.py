@@ -68,12 +68,18 @@ def test_pictures_go_up_with_arrays_once(count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "box", [(1, 2, 3, 4), (-2, 1, 5, 3), (4, 3, 9, 9), (20, 0, 3, 3), (1, 1, -4, 2)]
-)
-def test_cut_of_a_tensor_is_that_of_an_array(box: tuple[int, int, int, int]) -> None:
-    image = picture(6, 8)
-    found = cut(torch.from_numpy(image), *box)
-    np.testing.assert_array_equal(found, cut(image, *box))
+    "box",
+    [
+        (1, 2, 3, 4), (0, 0, 8, 6), (7, 5, 1, 1), (3, 0, 0, 6),
+        (-2, 1, 5, 3), (4, 3, 9, 9), (20, 0, 3, 3), (1, 1, -4, 2),
+    ],
+)  # fmt: skip
+def test_a_cut_is_black_outside_the_picture(box: tuple[int, int, int, int]) -> None:
+    image, (x, y, w, h) = picture(6, 8), box
+    around = np.pad(image, ((30, 30), (30, 30), (0, 0)))
+    expected = around[y + 30 : y + 30 + max(0, h), x + 30 : x + 30 + max(0, w)]
+    for source in (image, torch.from_numpy(image)):
+        np.testing.assert_array_equal(cut(source, *box), expected)
 
 
 def test_a_cut_inside_is_no_copy() -> None:
