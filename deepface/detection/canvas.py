@@ -107,10 +107,11 @@ def stacked(canvases: Sequence[Canvas]) -> NDArray[Any] | Tensor:
 def cut(img: Any, x: int, y: int, w: int, h: int) -> Any:
     """The rectangle ``(x, y, w, h)`` of an array or tensor ``(H, W, ...)``, black outside it."""
     height, width = img.shape[:2]
+    w, h = max(0, w), max(0, h)
     left, top, right, bottom = max(0, x), max(0, y), min(width, x + w), min(height, y + h)
     if (left, top, right, bottom) == (x, y, x + w, y + h):
         return img[y : y + h, x : x + w]
-    shape = (max(0, h), max(0, w), *img.shape[2:])
+    shape = (h, w, *img.shape[2:])
     out = np.zeros(shape, img.dtype) if isinstance(img, np.ndarray) else img.new_zeros(shape)
     if right > left and bottom > top:
         out[top - y : bottom - y, left - x : right - x] = img[top:bottom, left:right]
