@@ -93,6 +93,13 @@ def test_atlases_are_full() -> None:
     assert sum(a.pixels.numel() for a in found) < 1.04 * sum(used)
 
 
+@pytest.mark.parametrize("width", [24, 25, 40, 41])
+def test_a_size_alone_takes_the_pixels_that_its_windows_see(width: int) -> None:
+    image = np.zeros((24, width, 3), np.uint8)
+    [atlas] = layouts(image, whole([image]))
+    assert atlas.pixels.shape == (24, 24 + (width - 24) // atlas.step * atlas.step)
+
+
 def test_black_is_not_searched() -> None:
     image = np.zeros((720, 1280, 3), np.uint8)
     canvas = Canvas.with_border(image, 0.5)
