@@ -310,3 +310,15 @@ def test_memory_that_is_too_small_for_a_ragged_batch(monkeypatch: pytest.MonkeyP
     for mine, theirs in zip(detector.detect_faces(images), expected, strict=True):
         assert_close(mine, theirs)
     assert tried == [5, 2, 2, 1]
+
+
+@pytest.mark.parametrize("stride", [1, 8, 32])
+def test_the_cells_beyond_a_picture_are_those_just_below_and_right(stride: int) -> None:
+    sizes, shape = [(96, 160), (33, 160), (96, 70), (5, 9), (64, 96)], (96, 160)
+    height, width = (side // stride for side in shape)
+    numbers = np.arange(len(sizes) * height * width).reshape(-1, height, width)
+    expected: list[int] = []
+    for cells, (h, w) in zip(numbers, sizes, strict=True):
+        row, column = -(-h // stride), -(-w // stride)
+        expected += [*cells[row : row + 1].ravel(), *cells[:, column : column + 1].ravel()]
+    assert sorted(cells_beyond(sizes, shape, stride)) == sorted(expected)

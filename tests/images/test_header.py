@@ -40,6 +40,19 @@ def test_size_of_any_picture(height: int, width: int, suffix: str) -> None:
     assert image_size(encoded(picture(height, width), suffix)) == (width, height)
 
 
+#: Bytes that a pixel is taken to need while it is decoded: they decide which files are refused.
+MEMORY = {
+    ".jpg": 6, ".png": 8, ".bmp": 8, ".webp": 8.5, ".tiff": 10, ".ppm": 8, ".pam": 20, ".gif": 12,
+    ".jp2": 18, ".sr": 8, ".hdr": 18, ".avif": 22, ".pfm": 26,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", MEMORY)
+def test_the_memory_that_pixels_are_taken_to_need(suffix: str) -> None:
+    header = read_header(encoded(picture(64, 81), suffix))
+    assert header is not None and header.layout.per_pixel == MEMORY[suffix]
+
+
 #: Types of numbers in TIFF files, from TIFF 6.0, and those that BigTIFF adds.
 TIFF_TYPES = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i", 13: "I", 16: "Q", 17: "q", 18: "Q"}
 
