@@ -17,7 +17,7 @@ from deepface.runtime.weights import store
 from deepface.runtime.weights.table import WEIGHT_FILES, WeightFile
 from tests.left_behind import left_behind, state
 
-PAUSE, FOLDER = store.PAUSE, os.getcwd()  # noqa: PTH109
+SHA256, FOLDER = store.sha256, os.getcwd()  # noqa: PTH109
 LOGGER = logging.getLogger("deepface")
 Do = Callable[[], object]
 #: What it is called, how it is left, and how that is undone.
@@ -28,9 +28,9 @@ LEFT: list[tuple[str, Do, Do]] = [
         lambda: WEIGHT_FILES.pop("x"),
     ),
     (
-        "deepface.runtime.weights.store.PAUSE: ",
-        lambda: setattr(store, "PAUSE", 7.5),
-        lambda: setattr(store, "PAUSE", PAUSE),
+        "deepface.runtime.weights.store.sha256: ",
+        lambda: setattr(store, "sha256", print),
+        lambda: setattr(store, "sha256", SHA256),
     ),
     (
         "os.environ DEEPFACE_LEFT: nothing -> 1",

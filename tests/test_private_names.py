@@ -1,7 +1,7 @@
 """Tests go through the public door. Where they do not is counted, and may only become less.
 
-Left are clients of databases that a test damages behind the adapter's back, values that a server
-keeps to itself, and constants of modules whose functions are called from far above.
+Left are how long a download waits, how many pixels are turned at a time (so many take gigabytes),
+when a server's workers are idle, and the streams of the stand-in device.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 #: Lower these when it has become less.
-MOST = {"attribute": 20, "patch": 23, "import": 4}
+MOST = {"attribute": 2, "patch": 3, "import": 0}
 
 
 def is_private(name: str) -> bool:

@@ -41,18 +41,6 @@ def refuse(monkeypatch: pytest.MonkeyPatch, module: str, error: str) -> None:
     monkeypatch.setattr(builtins, "__import__", imported)
 
 
-def test_what_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [Finding("ok", "a"), Finding("absent", "b", "get b"), Finding("broken", "c", "mend c")]
-    monkeypatch.setattr(clinic, "CHECKS", (lambda: iter(found[:2]), lambda: iter(found[2:])))
-    result = run("doctor")
-    assert result.exit_code == 1
-    assert result.stdout == "ok      a\nabsent  b\n        -> get b\nbroken  c\n        -> mend c\n"
-    assert result.stderr == "1 broken\n"
-    monkeypatch.setattr(clinic, "CHECKS", (lambda: iter(found[:2]),))
-    well = run("doctor")
-    assert (well.exit_code, well.stderr) == (0, "all is well\n")
-
-
 def test_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 7)
     (finding,) = findings("check_python")

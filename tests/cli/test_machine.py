@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
@@ -60,7 +61,7 @@ def test_download() -> None:
 def test_doctor_finds_nothing_broken_here() -> None:
     result = run("doctor")
     assert result.exit_code == 0, result.stdout
-    assert "all is well" in result.stderr
+    assert result.stderr == "all is well\n"
     assert "opencv-python" in result.stdout
 
 
@@ -86,7 +87,8 @@ def test_doctor_on_opencv(
     assert finding.fix is not None and finding.fix.endswith('pip install "opencv-python>=4.8,<5"')
     result = run("doctor")
     assert result.exit_code == 1
-    assert finding.fix in result.stdout
+    assert f"broken  {finding.what}\n        -> {finding.fix}\n" in result.stdout
+    assert result.stderr == f"{len(re.findall('^broken ', result.stdout, re.MULTILINE))} broken\n"
 
 
 def test_doctor_reads_requirements_from_the_metadata(monkeypatch: pytest.MonkeyPatch) -> None:

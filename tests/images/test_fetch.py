@@ -280,7 +280,11 @@ def test_the_time_is_up_while_a_connection_comes_or_goes(
 
 
 def test_a_silent_server_is_given_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "READ_TIMEOUT", 0.2)
+    class Impatient(socket.socket):
+        def settimeout(self, value: float | None) -> None:
+            super().settimeout(0.2 if value == fetch.READ_TIMEOUT else value)
+
+    monkeypatch.setattr(socket, "socket", Impatient)
     server.answers["/x"] = lambda handler: time.sleep(3)
     with pytest.raises(ImageFetchError, match="timed out"):
         load_image(server.url("/x"))

@@ -158,10 +158,7 @@ def test_search_finds_whom_it_should(filled: Doors, method: str) -> None:
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("normalized", [False, True])
-def test_exact_search_is_the_loop_over_all(
-    doors: Doors, metric: str, normalized: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("deepface.search.database.nearest._PAGE", 5)
+def test_exact_search_is_the_loop_over_all(doors: Doors, metric: str, normalized: bool) -> None:
     faces = [face(n) for n in range(12)]
     doors.register(faces, img_name=[str(n) for n in range(12)], l2_normalize=normalized)
     used = "euclidean_l2" if normalized and metric == "euclidean" else metric

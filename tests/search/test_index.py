@@ -11,8 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepface.errors import DatabaseError, DimensionMismatchError, MissingPackageError
-from deepface.search import index as index_module
-from deepface.search.index import NeighbourIndex
+from deepface.search.index import PART, NeighbourIndex
 
 pytest.importorskip("faiss", reason="pip install faiss-cpu")
 
@@ -81,21 +80,20 @@ def test_faiss_of_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
         NeighbourIndex.empty(4)
 
 
-def test_written_and_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_module, "PART", 1000)
-    before = built(clustered(100), first=50)
+def test_written_and_read_in_parts() -> None:
+    before = built(clustered(70_000), first=50)
     parts: list[bytes] = []
     before.write(parts.append)
-    assert len(parts) > 5
-    assert max(map(len, parts)) <= 1000
+    assert len(parts) > 2
+    assert max(map(len, parts)) <= PART
     after = NeighbourIndex.read(iter(parts))
-    assert after.ids.tolist() == list(range(50, 150))
-    assert (after.last_id, NeighbourIndex.empty(4).last_id) == (149, -1)
+    assert after.ids.tolist() == list(range(50, 70_050))
+    assert (after.last_id, NeighbourIndex.empty(4).last_id) == (70_049, -1)
     queries = clustered(5, seed=1)
     assert after.search(queries, 7) == before.search(queries, 7)
-    after.add(np.array([999]), queries[:1])
-    assert after.search(queries[:1], 1) == [[999]]
-    assert after.last_id == 999
+    after.add(np.array([99_999]), queries[:1])
+    assert after.search(queries[:1], 1) == [[99_999]]
+    assert after.last_id == 99_999
 
 
 def damaged() -> Iterator[Any]:

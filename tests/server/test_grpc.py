@@ -23,6 +23,7 @@ from deepface.pipeline import FacePipeline
 from deepface.server.batching import DeadlineExceeded, Overloaded, ShuttingDown
 from deepface.server.service import Service
 from deepface.server.settings import Settings
+from tests.database_servers import free_port
 from tests.server.test_batching import waiting_for
 from tests.stand_ins import ColorModel
 
@@ -32,7 +33,6 @@ pytest.importorskip("grpc_health")
 from deepface.api.proto import deepface_pb2 as pb  # noqa: E402
 from deepface.api.proto import deepface_pb2_grpc  # noqa: E402
 from deepface.server.grpc import messages, serve_beside  # noqa: E402
-from deepface.server.grpc.server import _server  # noqa: E402
 
 SKIP: dict[str, Any] = {"model_name": "colors", "detector_backend": "skip"}
 
@@ -59,12 +59,11 @@ class serving:  # noqa: N801
     """A server for a ``with`` block, which gives a stub."""
 
     def __init__(self, **given: Any) -> None:
-        self.service = Service(Settings.load(grpc_port=0, **given))
-        self.server, self.port = _server(self.service)
+        self.service = Service(Settings.load(grpc_port=free_port(), **given))
 
     def __enter__(self) -> Any:
-        self.server.start()
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
+        self.server = serve_beside(self.service)
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.service.settings.grpc_port}")
         return deepface_pb2_grpc.DeepFaceServiceStub(self.channel)
 
     def __exit__(self, *exc: object) -> None:

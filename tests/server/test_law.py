@@ -23,7 +23,6 @@ from tests.data import package_pictures, read, weight
 from tests.server.conftest import live
 from tests.server.stand_ins import FixedAge, FixedGender, cached_attributes
 from tests.server.test_batching import waiting_for
-from tests.server.test_limits import emptied
 from tests.stand_ins import ColorModel, cached
 
 CLIENTS, REQUESTS = 16, 48
@@ -200,7 +199,7 @@ def test_also_while_others_fail_expire_and_hang_up(jobs: list[Job]) -> None:
 
         order = np.random.default_rng(5).permutation(4 * len(jobs))
         answers = dict(zip(order, pool.map(ask, order), strict=True))
-        waiting_for(lambda: emptied(service.batcher))
+        waiting_for(lambda: not len(service.batcher))
     for number, (job, wanted) in enumerate(zip(jobs, expected, strict=True)):
         answer = answers[number]
         assert answer is not None

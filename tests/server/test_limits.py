@@ -22,7 +22,8 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
-from deepface.server.batching import Batcher
+from deepface.pipeline import FacePipeline
+from deepface.server.batching import Batcher, Call, Overloaded
 from deepface.server.failures import refusal
 from tests.server.conftest import client_of, live
 from tests.server.test_batching import Gate, waiting_for
@@ -161,21 +162,21 @@ def test_deadlines(gate: Gate) -> None:
     assert gate.faces == 1
 
 
-def emptied(batcher: Batcher) -> bool:
-    """Whether the queue holds only pictures that nobody waits for."""
-    with batcher._changed:
-        batcher._drop_cancelled()
-    return len(batcher) == 0
+def has_room(batcher: Batcher, count: int) -> bool:
+    """Whether so many pictures would be taken; they are withdrawn."""
+    with contextlib.suppress(Overloaded), Call(batcher) as call:
+        return bool(call.submit(FacePipeline(**SKIP), [np.zeros((9, 9, 3), np.uint8)] * count))
+    return False
 
 
 def test_pictures_of_callers_who_hang_up_are_not_computed(gate: Gate) -> None:
-    with live() as (url, service), ThreadPoolExecutor(4) as pool:
+    with live(max_queue=3) as (url, service), ThreadPoolExecutor(4) as pool:
         first = pool.submit(
             httpx.post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
         )
         assert gate.entered.acquire(timeout=60)
         body = httpx.Request("POST", url, files={"img": picture()}, data=SKIP)
-        for _ in range(3):
+        for count in (1, 2, 3):
             with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as caller:
                 content = body.read()
                 head = (
@@ -184,10 +185,11 @@ def test_pictures_of_callers_who_hang_up_are_not_computed(gate: Gate) -> None:
                     f"Content-Length: {len(content)}\r\n\r\n"
                 )
                 caller.sendall(head.encode() + content)
-                waiting_for(lambda: len(service.batcher) == 1)
-            waiting_for(lambda: emptied(service.batcher))
+                waiting_for(lambda count=count: len(service.batcher) == count)
+        waiting_for(lambda: has_room(service.batcher, 3))
         gate.permits.release(1000)
         assert first.result().status_code == 200
+        waiting_for(lambda: not len(service.batcher))
         answer = httpx.post(f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60)
         assert answer.status_code == 200
     assert gate.faces == 2

@@ -83,9 +83,8 @@ def detected(device: Standin, name: str, border: float, count: int, sizes: Any) 
 
 def assert_within(device: Standin, budget: Budget) -> None:
     counts = device.counts
-    for kind in Budget._fields:
-        spent = getattr(counts, kind)
-        assert spent <= getattr(budget, kind), f"{kind}: {counts}\n{counts.where(kind)}"
+    for kind, most in budget._asdict().items():
+        assert getattr(counts, kind) <= most, f"{kind}: {counts}\n{counts.where(kind)}"
 
 
 @pytest.mark.parametrize(("name", "border", "sizes", "budget"), BUDGETS)

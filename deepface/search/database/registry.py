@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
+import pkgutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -178,9 +178,8 @@ def _opened(database_type: str, adapter: type[Database], details: Any, connectio
 
 def _adapter(database_type: str) -> type[Database]:
     entry = _entry(database_type)
-    module, name = entry.path.split(":")
     try:
-        adapter: type[Database] = getattr(importlib.import_module(module), name)
+        adapter: type[Database] = pkgutil.resolve_name(entry.path)
     except ModuleNotFoundError as error:
         raise MissingPackageError(
             f"the database {database_type!r} needs {entry.driver}: pip install "

@@ -7,11 +7,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -341,16 +341,16 @@ def test_threads_import_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["ultralytics", "ultralytics.nn", "ultralytics.nn.tasks"]
     entered: list[str] = []
 
-    @contextmanager
-    def unchanged(folder: str) -> Iterator[None]:
-        entered.append(folder)
-        for name in names:
-            sys.modules[name] = ModuleType(name)
-        yield
+    class Folder(tempfile.TemporaryDirectory[str]):
+        def __enter__(self) -> str:
+            entered.append(self.name)
+            for name in names:
+                sys.modules[name] = ModuleType(name)
+            return super().__enter__()
 
     for name in names:
         monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(ultralytics_import, "_unchanged", unchanged)
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", Folder)
     try:
         at_once(lambda _: import_ultralytics(), ultralytics_import, threads=4)
     finally:

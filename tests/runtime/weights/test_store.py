@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import requests
@@ -90,7 +90,7 @@ class Site:
         if kind == "gzip":
             handler.send_header("Content-Encoding", "gzip")
         if kind != "endless":
-            handler.send_header("Content-Length", str(len(body)))
+            handler.send_header("Content-Length", str(1 << 40 if kind == "huge" else len(body)))
         handler.end_headers()
         if kind == "wrong":
             body = bytes(len(body))
@@ -747,13 +747,12 @@ def test_a_download_stops_at_its_size(folder: Path, add: Add, site: Site, kind: 
     assert visible(folder) == []
 
 
-def test_a_download_of_unknown_size_stops_somewhere(
-    folder: Path, add: Add, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(weights, "LARGEST", 200_000)
-    add("/endless", known=False)
-    with pytest.raises(WeightsError, match="gives more than 200000 bytes"):
+def test_a_download_of_unknown_size_stops_somewhere(tmp_path: Path, add: Add, site: Site) -> None:
+    add("/huge", known=False)
+    with pytest.raises(WeightsError, match=f"{1 << 40} bytes instead of at most {1 << 30}"):
         ensure_weight(NAME)
+    with pytest.raises(download.DownloadError, match="gives more than 200000 bytes"):
+        download.fetch(site.url + "/endless", tmp_path / "part", "", threading.Event(), 200_000)
 
 
 @pytest.mark.parametrize("archive", ["zip", "bz2"])
@@ -819,10 +818,10 @@ def test_a_file_that_cannot_be_read(
 ) -> None:
     path = put(folder, CONTENT)
 
-    def refuse(path: Path, *_: object) -> str:
+    def refuse(path: Path, *_: object) -> IO[Any]:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(weights, "_digest", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
     add("/ok")
     with pytest.raises(WeightsError, match=f"{path} cannot be read or written: Permission denied"):
         ensure_weight(NAME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -15,7 +16,6 @@ from deepface.detection.cards.yunet import CARD
 from deepface.detection.haar.cascade import Cascade, cascade_path
 from deepface.detection.yunet import YuNetDetector
 from deepface.errors import WeightsError
-from deepface.runtime.weights import trial
 from deepface.runtime.weights.trial import check_by_trial
 from tests.data import package_pictures, read, weight
 from tests.runtime.weights.mutations import mutations
@@ -45,7 +45,8 @@ def test_a_crash_is_told(file: Path, number: int) -> None:
 
 
 def test_a_hang_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "_SECONDS", 0.5)
+    run = subprocess.run
+    monkeypatch.setattr("subprocess.run", lambda *a, **k: run(*a, **k | {"timeout": 0.5}))
     with pytest.raises(WeightsError, match="not opened within"):
         check_by_trial(file, None, "import time", "time.sleep(60)")
 

@@ -77,6 +77,11 @@ class Session:
     def execute(self, statement: str, values: Sequence[Any] = ()) -> Rows:
         if statement.startswith("CREATE"):
             return self._create(statement)
+        if statement.startswith("DROP TABLE "):
+            name = statement.removeprefix("DROP TABLE ")
+            self._sqlite.execute(f"DROP TABLE {_own(name)}")
+            self._sqlite.execute("DELETE FROM made WHERE name = ?", [name])
+            return Rows()
         if "system_schema.keyspaces" in statement:
             found = self._sqlite.execute("SELECT name FROM made WHERE body = ''")
             return Rows(found.fetchall())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -31,6 +32,11 @@ DRIVERS = {
     "pinecone": "pinecone",
 }
 
+_VECTOR_INDEX = re.compile(
+    r"CREATE VECTOR INDEX (?P<label>\w+)_embedding_idx IF NOT EXISTS FOR \(n:(?P=label)\) ON "
+    r"\(n.embedding\) OPTIONS {indexConfig: {`vector.dimensions`: (?P<length>\d+), "
+    r"`vector.similarity_function`: '(?P<metric>cosine|euclidean)'}}"
+)
 CRITERIA = Criteria("Facenet", "opencv", aligned=True, l2_normalized=False)
 UNIT = Criteria("Facenet", "opencv", aligned=True, l2_normalized=True)
 
@@ -86,12 +92,20 @@ def neo4j_server(arcadedb: ArcadeDB, monkeypatch: pytest.MonkeyPatch) -> str:
 
     But for the statement that makes an index of vectors: that is its own.
     """
-    from deepface.search.database.neo4j import Neo4j, _label
+    from neo4j import Session
 
-    def make_index(_: Neo4j, criteria: Criteria, dimensions: int) -> None:
-        arcadedb.make_index(_label(criteria), dimensions, cosine=criteria.l2_normalized)
+    from deepface.search.database.neo4j import Neo4j
 
-    monkeypatch.setattr(Neo4j, "make_index", make_index)
+    run = Session.run
+
+    def translated(session: Session, statement: str, *values: Any) -> Any:
+        if made := _VECTOR_INDEX.fullmatch(statement):
+            label, length, metric = made.groups()
+            arcadedb.make_index(label, int(length), cosine=metric == "cosine")
+            statement = "RETURN 1"
+        return run(session, statement, *values)
+
+    monkeypatch.setattr(Session, "run", translated)
     monkeypatch.setattr(Neo4j, "index_name", "{}[embedding]".format)
     arcadedb.clear()
     return arcadedb.address

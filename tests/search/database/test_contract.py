@@ -331,13 +331,11 @@ def test_two_that_register_a_face_at_the_same_moment(
         assert len(database.neighbours(CRITERIA, first.embedding[None], 5)[0]) == 1
 
 
-def test_searching_while_the_index_is_replaced(
-    shared_opener: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(index, "PART", 500)
+def test_searching_while_the_index_is_replaced(shared_opener: Opener) -> None:
+    """Vectors are so long that it is stored in two parts."""
     IndexedDatabase.forget()
     with shared_opener() as database:
-        database.insert(CRITERIA, records(20))
+        database.insert(CRITERIA, records(20, 2100))
         database.build_index(CRITERIA, 8, 100)
     done = threading.Event()
     errors: list[Exception] = []
@@ -347,15 +345,15 @@ def test_searching_while_the_index_is_replaced(
             while not done.is_set():
                 try:
                     IndexedDatabase.forget()
-                    assert len(database.neighbours(CRITERIA, np.ones((1, 16)), 10)[0]) == 10
+                    assert len(database.neighbours(CRITERIA, np.ones((1, 2100)), 10)[0]) == 10
                 except Exception as error:
                     errors.append(error)
 
     thread = threading.Thread(target=search)
     thread.start()
     with shared_opener() as database:
-        for seed in range(1, 20):
-            database.insert(CRITERIA, records(5, seed=seed))
+        for seed in range(1, 8):
+            database.insert(CRITERIA, records(5, 2100, seed))
             database.build_index(CRITERIA, 8, 100)
     done.set()
     thread.join()

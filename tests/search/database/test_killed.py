@@ -33,12 +33,12 @@ from tests.search.database.conftest import (
 
 #: Registers twenty faces, and stops for ever when ten of them are stored.
 _REGISTER = """
-import json, sys
-from deepface.search.database.registry import _adapter, open_database
+import json, pkgutil, sys
+from deepface.search.database.registry import DATABASES, open_database
 from tests.search.database.conftest import CRITERIA, records
 kind, details = sys.argv[1], json.loads(sys.argv[2])
 if kind == "neo4j":  # the test has made the indexes
-    _adapter(kind).make_index = lambda *_: None
+    pkgutil.resolve_name(DATABASES[kind].path).make_index = lambda *_: None
 def portions():
     yield records(20)[:10]
     print("ten", flush=True)
@@ -75,9 +75,11 @@ def test_a_process_that_is_killed_in_the_middle(
     many = records(20)
     with open_database(kind, details) as database:
         if kind == "redis":  # a lock that ends by itself; the test does not wait for it
-            client: Any = database._client  # type: ignore[attr-defined]
-            assert 0 < client.ttl("deepface:lock") <= LOCKED
-            client.delete("deepface:lock")
+            import redis
+
+            with redis.Redis.from_url(details) as client:
+                assert 0 < client.ttl("deepface:lock") <= LOCKED
+                client.delete("deepface:lock")
         left = stored_names(database)
         first = [] if database.transactions else [record.img_name for record in many[:10]]
         assert left == sorted(["1-0.jpg", *first])

@@ -56,6 +56,17 @@ def test_all_deleted(opener: Opener) -> None:
                 find(database, CRITERIA, np.ones((1, 16)), "euclidean", math.inf, 3)
 
 
+def test_an_exact_search_goes_on_across_pages(tmp_path: Path) -> None:
+    faces = records(6000, 4)  # more than are read at a time
+    distances = [math.hypot(*face.embedding) for face in faces]
+    order = [faces[n].img_name for n in np.argsort(distances)]
+    with open_database("sqlite", str(tmp_path / "faces.db")) as database:
+        database.insert(CRITERIA, faces)
+        for k in (3, None):
+            (hits,) = find_exactly(database, CRITERIA, np.zeros((1, 4)), "euclidean", math.inf, k)
+            assert [hit.name for hit in hits] == order[:k]
+
+
 def test_probes_of_another_length(opener: Opener) -> None:
     with opener() as database:
         database.insert(CRITERIA, records(5))

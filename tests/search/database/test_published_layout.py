@@ -8,6 +8,7 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_mongo(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     (published,) = records(1, seed=9)
     with opener_of("mongo", request, tmp_path)() as database:
         database.insert(CRITERIA, records(1))
-        faces, counters = database._faces, database._counters  # type: ignore[attr-defined]
+        faces, counters = (database.given["deepface"][name] for name in ("embeddings", "counters"))
         assert set(faces.find_one()) == {*COLUMNS, "_id", "sequence"} - {"id"}
         assert counters.find_one() == {"_id": "embedding_id", "seq": 1}
         assert "uniq_face_embedding" in faces.index_information()
@@ -154,16 +155,19 @@ def test_sql_servers(kind: str, request: pytest.FixtureRequest, tmp_path: Path) 
 
 def test_cassandra(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     (published,) = records(1, seed=9)
-    with opener_of("cassandra", request, tmp_path)() as database:
-        from deepface.search.database.cassandra import _TABLES
+    opener = opener_of("cassandra", request, tmp_path)
+    from tests.search.database import cassandra_imitation
 
-        session, run = database._session, database._run  # type: ignore[attr-defined]
-        session.execute(
-            "CREATE KEYSPACE IF NOT EXISTS faces WITH replication = "
-            "{'class': 'SimpleStrategy', 'replication_factor': 1}"
-        )
-        for table in list(_TABLES)[:7]:  # the others are ours
-            session.execute(f"CREATE TABLE IF NOT EXISTS faces.{table} ({_TABLES[table]})")
+    session = cassandra_imitation.Cluster(tmp_path / "cassandra").connect()
+
+    def run(statement: str, *values: Any) -> None:
+        session.execute(session.prepare(statement.replace("@", "faces.")), values)
+
+    with opener() as database, database.writing():
+        pass  # there are tables now
+    for ours in ("embeddings_by_face", "embeddings_index_parts", "embeddings_lock"):
+        session.execute(f"DROP TABLE faces.{ours}")
+    with opener() as database:
         assert stored_names(database) == []
         made = list(CRITERIA.columns.values())
         hashes = [published.face_hash, published.embedding_hash]
@@ -196,9 +200,15 @@ def test_cassandra(request: pytest.FixtureRequest, tmp_path: Path) -> None:
 
 def test_neo4j(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     (published,) = records(1, seed=9)
-    with opener_of("neo4j", request, tmp_path)() as database:
+    neo4j = pytest.importorskip("neo4j")
+    address = urlsplit(details_of("neo4j", request, tmp_path))
+    place, who = f"bolt://{address.hostname}:{address.port}", (address.username, address.password)
+    with (
+        neo4j.GraphDatabase.driver(place, auth=who) as driver,
+        open_database("neo4j", connection=driver) as database,
+    ):
         database.prepare(CRITERIA, 16)
-        database._run(  # type: ignore[attr-defined]
+        driver.execute_query(
             "CREATE (n:FacenetOpencvAlignedRaw) SET n = $node",
             node={
                 **CRITERIA.columns,
@@ -216,8 +226,10 @@ def test_neo4j(request: pytest.FixtureRequest, tmp_path: Path) -> None:
 def test_pinecone(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     (published,) = records(1, seed=9)
     with opener_of("pinecone", request, tmp_path)() as database:
+        from pinecone import Pinecone
+
         database.prepare(CRITERIA, 16)
-        client = database._client  # type: ignore[attr-defined]
+        client = Pinecone(**database.given)
         vector = {
             "id": f"{published.face_hash}:{published.embedding_hash}",
             "values": published.embedding.tolist(),
@@ -233,9 +245,12 @@ def test_pinecone(request: pytest.FixtureRequest, tmp_path: Path) -> None:
 
 def test_weaviate(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     (published,) = records(1, seed=9)
-    with opener_of("weaviate", request, tmp_path)() as database:
+    pytest.importorskip("weaviate")
+    from tests.search.database import weaviate_imitation
+
+    client = weaviate_imitation.Client({})
+    with open_database("weaviate", connection=client) as database:
         database.prepare(CRITERIA, 16)
-        client = database._client  # type: ignore[attr-defined]
         pair = f"{published.face_hash}:{published.embedding_hash}"
         collection = client.collections.get("Embeddings_facenet_opencv_aligned_raw")
         from weaviate.classes.data import DataObject

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import importlib
 import os
+import pkgutil
 import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,8 @@ import pytest
 
 from deepface.errors import DatabaseError, DuplicateEntryError
 from deepface.search.database.base import Database, Record
-from deepface.search.database.registry import _adapter, open_database
+from deepface.search.database.indexed import LOCKED, TURN
+from deepface.search.database.registry import DATABASES, open_database
 from tests.search.database.conftest import (
     CRITERIA,
     DRIVERS,
@@ -143,7 +148,7 @@ def test_what_servers_refuse() -> None:
     for driver in DRIVERS.values():
         pytest.importorskip(driver)
     for database_type, error, expected in refusals():
-        adapter = _adapter(database_type)
+        adapter = pkgutil.resolve_name(DATABASES[database_type].path)
         assert isinstance(error, adapter.driver_errors)
         explained = adapter.explain(error, None)
         assert isinstance(explained, DatabaseError)
@@ -481,19 +486,18 @@ def test_one_writes_to_mongo_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also after a process was killed while it had the lock."""
     pytest.importorskip("pymongo")
     client = pytest.importorskip("mongomock").MongoClient()
-    from deepface.search.database import indexed, mongo
-
     with (
         open_database("mongo", connection=client) as first,
         open_database("mongo", connection=client) as second,
     ):
-        with first.writing():
-            monkeypatch.setattr(indexed, "TURN", 0)
+        with first.writing(), monkeypatch.context() as patched:
+            patched.setattr(time, "monotonic", partial(next, count(0, TURN)))
             with pytest.raises(DatabaseError, match="others have been writing"):
                 second.insert(CRITERIA, records(1))
         second.insert(CRITERIA, records(1))
         with first.writing():
-            monkeypatch.setattr(mongo, "LOCKED", -1)
-            first.store(CRITERIA, records(1, seed=1))  # its lock has run out
+            first.store(CRITERIA, records(1, seed=1))
+            late = time.time() + LOCKED + 1
+            monkeypatch.setattr(time, "time", lambda: late)  # its lock has run out
             second.insert(CRITERIA, records(1, seed=2))
         assert len(stored_names(second)) == 3

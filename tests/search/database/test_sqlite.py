@@ -18,7 +18,6 @@ from deepface.errors import (
     DuplicateEntryError,
     EmptyDatasource,
 )
-from deepface.search import index
 from deepface.search.database.base import Record
 from deepface.search.database.registry import open_database
 from tests.search.database.conftest import CRITERIA, records, stored_names
@@ -161,22 +160,23 @@ def test_a_connection_of_the_caller_stays_open(file: Path) -> None:
     connection.close()
 
 
-def test_deleted_records_and_damaged_indexes(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index, "PART", 300)
+def test_deleted_records_and_damaged_indexes(tmp_path: Path) -> None:
+    file, query = tmp_path / "faces.db", np.ones((1, 2100))  # an index in two parts
     with open_database("sqlite", file) as database:
+        database.insert(CRITERIA, records(10, 2100))
         database.build_index(CRITERIA, 8, 3)
-        nearest = database.neighbours(CRITERIA, QUERY, 1)[0][0]
+        nearest = database.neighbours(CRITERIA, query, 1)[0][0]
     connection = sqlite3.connect(file)
-    assert connection.execute("SELECT count(*) FROM embeddings_index_parts").fetchone()[0] > 3
+    assert connection.execute("SELECT count(*) FROM embeddings_index_parts").fetchone()[0] == 2
     connection.execute("DELETE FROM embeddings WHERE id = ?", [nearest])
     connection.commit()
     with open_database("sqlite", file) as database:
-        assert database.neighbours(CRITERIA, QUERY, 1) == [[nearest]]  # until it is built anew
+        assert database.neighbours(CRITERIA, query, 1) == [[nearest]]  # until it is built anew
         database.build_index(CRITERIA, 8, 3)
-        database.insert(CRITERIA, records(1, seed=1))
+        database.insert(CRITERIA, records(1, 2100, 1))
         database.build_index(CRITERIA, 8, 3)
-        assert nearest not in database.neighbours(CRITERIA, QUERY, 10)[0]
-        assert len(database.neighbours(CRITERIA, QUERY, 20)[0]) == 10
+        assert nearest not in database.neighbours(CRITERIA, query, 10)[0]
+        assert len(database.neighbours(CRITERIA, query, 20)[0]) == 10
     versions = connection.execute("SELECT count(DISTINCT version) FROM embeddings_index_parts")
     assert versions.fetchone()[0] == 1  # nothing is left of the earlier ones
     connection.execute("UPDATE embeddings_index_parts SET data = x'00' WHERE part = 0")
@@ -185,9 +185,9 @@ def test_deleted_records_and_damaged_indexes(file: Path, monkeypatch: pytest.Mon
     connection.commit()
     with open_database("sqlite", file) as database:
         with pytest.raises(DatabaseError, match="run build_index again"):
-            database.neighbours(CRITERIA, QUERY, 1)
+            database.neighbours(CRITERIA, query, 1)
         database.build_index(CRITERIA, 8, 3)
-        assert len(database.neighbours(CRITERIA, QUERY, 20)[0]) == 10
+        assert len(database.neighbours(CRITERIA, query, 20)[0]) == 10
     connection.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +118,10 @@ def test_neo4j_without_an_index_of_vectors(
     request: pytest.FixtureRequest, tmp_path: Path, told: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """ArcadeDB refuses the statement that makes it, as an old server would."""
-    pytest.importorskip("neo4j")
-    from deepface.search.database.neo4j import Neo4j
-
-    make_index = Neo4j.make_index
+    Session = pytest.importorskip("neo4j").Session  # noqa: N806
+    run = Session.run
     details = details_of("neo4j", request, tmp_path)
-    monkeypatch.setattr(Neo4j, "make_index", make_index)
+    monkeypatch.setattr(Session, "run", run)
     with open_database("neo4j", details) as database:
         database.insert(CRITERIA, records(30))
         assert by_index(database) == exactly(database)
@@ -240,13 +239,14 @@ def test_qdrant_where_names_are_not_indexed(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A strict server refuses to look for them then; neither is needed."""
-    pytest.importorskip("qdrant_client")
+    details = details_of("qdrant", request, tmp_path)
     from httpx import Headers
+    from qdrant_client import QdrantClient
     from qdrant_client.http.exceptions import UnexpectedResponse
 
     refused = UnexpectedResponse(400, "strict mode", b"index required", Headers())
-    with opener_of("qdrant", request, tmp_path)() as database:
-        client: Any = database._client  # type: ignore[attr-defined]
+    client = QdrantClient(path=details["path"])
+    with closing(client), open_database("qdrant", connection=client) as database:
         monkeypatch.setattr(client, "create_payload_index", failing(refused))
         database.insert(CRITERIA, records(5))
         scroll = client.scroll
@@ -265,12 +265,12 @@ def test_mongo_where_no_index_may_be_made(
     request: pytest.FixtureRequest, tmp_path: Path, told: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opener = opener_of("mongo", request, tmp_path)
+    from mongomock import Collection
     from pymongo.errors import OperationFailure
 
+    refused = OperationFailure("not authorized", 13)
+    monkeypatch.setattr(Collection, "create_index", failing(refused))
     with opener() as database:
-        for name in ("_faces", "_indexes", "_parts"):
-            refused = OperationFailure("not authorized", 13)
-            monkeypatch.setattr(getattr(database, name), "create_index", failing(refused))
         database.insert(CRITERIA, records(30))
         database.build_index(CRITERIA, 8, 100)
         assert by_index(database) == exactly(database)
@@ -281,23 +281,23 @@ def test_a_collection_of_milvus_without_an_index(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server loads none of those; Milvus Lite does, so it is told to refuse."""
-    opener = opener_of("milvus", request, tmp_path)
+    details = details_of("milvus", request, tmp_path)
+    from pymilvus import MilvusClient
     from pymilvus.exceptions import MilvusException
 
-    with opener() as database:
+    client = MilvusClient(details)
+    with open_database("milvus", connection=client) as database:
         database.insert(CRITERIA, records(5))
-        client: Any = database._client  # type: ignore[attr-defined]
         client.release_collection(CRITERIA.collection)
         client.drop_index(CRITERIA.collection, "embedding")
-    with opener() as database:
-        client = database._client  # type: ignore[attr-defined]
-        load = client.load_collection
+    load = client.load_collection
 
-        def refuse(name: str) -> None:
-            if not client.list_indexes(name):
-                raise MilvusException(700, "index not found")
-            load(name)
+    def refuse(name: str) -> None:
+        if not client.list_indexes(name):
+            raise MilvusException(700, "index not found")
+        load(name)
 
-        monkeypatch.setattr(client, "load_collection", refuse)
+    monkeypatch.setattr(client, "load_collection", refuse)
+    with closing(client), open_database("milvus", connection=client) as database:
         assert len(stored_names(database)) == 5
         assert by_index(database) == exactly(database)
