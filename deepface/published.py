@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from importlib.util import find_spec
 from os import PathLike
 from pathlib import Path
 from typing import Any
+
+from deepface.runtime import safe_files
 
 __all__ = [
     "PACKAGE_FOLDER",
@@ -28,7 +29,7 @@ def is_flat_embedding(x: Any) -> bool:
 def find_file_hash(file_path: str | PathLike[str], hash_algorithm: str = "sha256") -> str:
     """The hash of a file's bytes in hexadecimal digits."""
     with Path(file_path).open("rb") as file:
-        return hashlib.file_digest(file, hash_algorithm).hexdigest()
+        return safe_files.digest(file, hash_algorithm)
 
 
 def is_package_installed(package_name: str) -> bool:

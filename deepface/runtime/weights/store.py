@@ -23,7 +23,6 @@ Environment, read at each call:
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -275,11 +274,8 @@ def sha256(path: Path) -> str:
 
 @cache
 def _digest(path: Path, size: int, modified: int) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return safe_files.digest(file)
 
 
 def _download(file: WeightFile, path: Path, stop: threading.Event) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Mapping
@@ -78,7 +77,7 @@ class Signatures:
         Raises:
             ValueError: the credentials have no private key.
         """
-        signatures = [self._credentials.sign(_digest(file)), self._valid]
+        signatures = [self._credentials.sign(safe_files.digest(file)), self._valid]
         safe_files.write(self._path, json.dumps(signatures).encode())
 
     def delete(self) -> None:
@@ -91,7 +90,8 @@ class Signatures:
         Raises:
             SignatureError: it is not signed, or not with these credentials, or was changed since.
         """
-        digest = _digest(file)
+        # Not the file itself: signing takes long for large numbers.
+        digest = safe_files.digest(file)
         file.seek(0)
         signatures = self._read()
         self._valid = next((s for s in signatures if self._is_valid(digest, s)), None)
@@ -124,12 +124,3 @@ class Signatures:
         except (OSError, ValueError, RecursionError):
             return []
         return signatures if isinstance(signatures, list) else []
-
-
-def _digest(file: IO[bytes]) -> str:
-    """SHA-256 of a file, as text: what is signed, since signing takes long for large numbers."""
-    file.seek(0)
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
