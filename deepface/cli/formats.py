@@ -9,7 +9,7 @@ import csv
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,9 +19,9 @@ from typing import IO, Any, TypeAlias
 
 import click
 
-from deepface.cli.columns import COLUMNS
 from deepface.cli.entries import THUMBNAIL, KeptRows, ResultLine, Row
 from deepface.errors import MissingPackageError
+from deepface.search.table import FIND
 
 #: Gives the entries from the start, each time it is called: columns are known after one round.
 Entries: TypeAlias = Callable[[], Iterable[ResultLine]]
@@ -30,6 +30,35 @@ Entries: TypeAlias = Callable[[], Iterable[ResultLine]]
 _ROW_GROUP = 1024
 #: With one of these a cell begins that a spreadsheet takes for a formula (OWASP, CSV injection).
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+_FACE = {"source": str, "face": int}
+_AREA = dict.fromkeys(
+    ("x", "y", "w", "h", "left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y"), int
+)
+#: The columns of each command's table, whatever was found. What options and models add (``seconds``
+#: of a video, ``is_real``, attributes) comes after them.
+COLUMNS: Mapping[str, Mapping[str, type]] = {
+    "extract": {**_FACE, **_AREA, "confidence": float},
+    "represent": {**_FACE, "embedding": list, **_AREA, "face_confidence": float},
+    "analyze": {**_FACE, **_AREA, "face_confidence": float},
+    "find": {**_FACE, **FIND},
+    "verify": {
+        "img1_path": str,
+        "img2_path": str,
+        "verified": bool,
+        "distance": float,
+        "threshold": float,
+        "confidence": float,
+        "model": str,
+        "detector_backend": str,
+        "similarity_metric": str,
+        **{
+            f"facial_areas_{side}_{name}": kind
+            for side in ("img1", "img2")
+            for name, kind in _AREA.items()
+        },
+        "time": float,
+    },
+}
 
 
 @dataclass(frozen=True)

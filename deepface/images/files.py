@@ -17,7 +17,7 @@ from deepface.logger import get_logger
 #: Endings of pictures' names, in lower case.
 SUFFIXES = (".jpg", ".jpeg", ".png")
 #: Endings of other pictures, which are read when they are named and do not count in a folder.
-_OTHER_SUFFIXES = (
+OTHER_SUFFIXES = (
     ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif", ".jp2", ".jpe", ".jfif",
 )  # fmt: skip
 
@@ -121,7 +121,7 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 def _what(entry: os.DirEntry[str]) -> list[str]:
     """What is left out, if anybody may have meant it to count."""
     suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
-    if suffix in _OTHER_SUFFIXES or is_video(entry.name):
+    if suffix in OTHER_SUFFIXES or is_video(entry.name):
         return [suffix]
     with contextlib.suppress(OSError):
         return ["linked folders"] if entry.is_symlink() and entry.is_dir() else []

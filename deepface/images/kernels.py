@@ -121,21 +121,8 @@ def mixed(flat: Tensor, tables: Iterable[Tensor], fill: int) -> Tensor:
     (number, height), width = in_y.shape, in_x.shape[1]
     out = flat.new_empty((number, height, width, 3))
     inside = in_y.view(torch.uint8), in_x.view(torch.uint8)
-    _run(
-        _mixed,
-        number * height,
-        width,
-        flat,
-        below,
-        right,
-        from_y,
-        from_x,
-        *inside,
-        out,
-        height,
-        width,
-        fill,
-    )
+    facts = (below, right, from_y, from_x, *inside, out, height, width, fill)
+    _run(_mixed, number * height, width, flat, *facts)
     return out
 
 
@@ -145,9 +132,8 @@ def mixed_real(
     """See :func:`deepface.images.resample.resized_real`."""
     (number, height), width = below.shape, right.shape[1]
     out = flat.new_empty((number, height, width, 3), dtype=torch.float64)
-    _run(
-        _mixed_real, number * height, width, flat, below, right, from_y, from_x, out, height, width
-    )
+    facts = (below, right, from_y, from_x, out, height, width)
+    _run(_mixed_real, number * height, width, flat, *facts)
     return out
 
 

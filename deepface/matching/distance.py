@@ -64,6 +64,21 @@ def find_euclidean_distance(
     return np.sqrt(np.maximum(squares, 0))
 
 
+def _find_euclidean_l2_distance(a: ArrayLike, b: ArrayLike) -> Any:
+    first, second = _pair(a, b)  # float64 before they are scaled
+    axis = None if first.ndim == 1 else 1
+    return find_euclidean_distance(l2_normalize(first, axis), l2_normalize(second, axis))
+
+
+#: The functions behind :data:`METRICS`; they do not round.
+DISTANCES: dict[str, Metric] = {
+    "cosine": find_cosine_distance,
+    "angular": find_angular_distance,
+    "euclidean": find_euclidean_distance,
+    "euclidean_l2": _find_euclidean_l2_distance,
+}
+
+
 def find_distance(
     alpha_embedding: ArrayLike,
     beta_embedding: ArrayLike,
@@ -88,19 +103,7 @@ def find_distance(
     check_metric_or_function(distance_metric)
     if callable(distance_metric):
         return distance_metric(alpha, beta)
-    if distance_metric == "cosine":
-        distance = find_cosine_distance(alpha, beta)
-    elif distance_metric == "angular":
-        distance = find_angular_distance(alpha, beta)
-    elif distance_metric == "euclidean":
-        distance = find_euclidean_distance(alpha, beta)
-    else:
-        first, second = _pair(alpha, beta)  # float64 before they are scaled
-        axis = None if first.ndim == 1 else 1
-        distance = find_euclidean_distance(
-            l2_normalize(first, axis=axis), l2_normalize(second, axis=axis)
-        )
-    return np.round(distance, 6)
+    return np.round(DISTANCES[distance_metric](alpha, beta), 6)
 
 
 def _pair(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -47,6 +47,15 @@ class FacialRecognition:
         """Faces ``(n, H, W, 3)`` float32 BGR, letterboxed and normalised -> vectors ``(n, d)``."""
         raise TypeError(f"{type(self).__name__} has neither embed nor forward of its own")
 
+    def _check_size(self, batch: Any) -> None:
+        """Raise ``InvalidEmbeddingsShapeError`` for faces of another size than the network's."""
+        width, height = self.input_shape
+        if batch.shape[1:] != (height, width, 3):
+            raise InvalidEmbeddingsShapeError(
+                f"{self.model_name} takes faces of shape ({height}, {width}, 3), "
+                f"not {batch.shape[1:]}"
+            )
+
     def _embed_by_forward(self, batch: Any) -> NDArray[Any]:
         faces = on_host(batch)
         if not len(faces):

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from deepface.errors import InvalidEmbeddingsShapeError
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.execution.device import resolve_device
 from deepface.runtime.execution.engines import network
@@ -64,17 +63,8 @@ class NetworkModel(FacialRecognition, ABC):
         return for_inference(module, (3, height, width), device, dtype)
 
     def embed(self, batch: Pixels) -> NDArray[Any]:
-        """See the base class; float32.
-
-        Raises:
-            InvalidEmbeddingsShapeError: faces of another size.
-        """
-        width, height = self.input_shape
-        if batch.shape[1:] != (height, width, 3):
-            raise InvalidEmbeddingsShapeError(
-                f"{self.model_name} takes faces of shape ({height}, {width}, 3), "
-                f"not {batch.shape[1:]}"
-            )
+        """See the base class; float32. Faces of another size are refused by :meth:`_check_size`."""
+        self._check_size(batch)
         if not len(batch):
             return np.zeros((0, self.output_shape), np.float32)
         vectors: NDArray[np.float32] = self.model(batch, _channels_first).cpu().numpy()

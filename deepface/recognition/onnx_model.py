@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.errors import InvalidEmbeddingsShapeError, MissingPackageError
+from deepface.errors import MissingPackageError
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.execution.device import resolve_device
 from deepface.runtime.execution.onnx_graph import import_runtime, open_session
@@ -37,17 +37,8 @@ class OnnxModel(FacialRecognition, ABC):
         """Faces ``(n, 112, 112, 3)`` BGR in [0, 1] -> the graph's input, channels last."""
 
     def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
-        """See the base class; float32.
-
-        Raises:
-            InvalidEmbeddingsShapeError: faces of another size.
-        """
-        width, height = self.input_shape
-        if batch.shape[1:] != (height, width, 3):
-            raise InvalidEmbeddingsShapeError(
-                f"{self.model_name} takes faces of shape ({height}, {width}, 3), "
-                f"not {batch.shape[1:]}"
-            )
+        """See the base class; float32. Faces of another size are refused by :meth:`_check_size`."""
+        self._check_size(batch)
         inputs = np.ascontiguousarray(self.prepare(batch).transpose(0, 3, 1, 2))
         vectors = [np.zeros((0, self.output_shape), np.float32)]
         for start in range(0, len(inputs), self._chunk_size):

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 
 from deepface.cli.annotate import file_stem
-from deepface.cli.columns import COLUMNS
 from deepface.cli.entries import ResultLine
-from deepface.cli.formats import format_of
+from deepface.cli.formats import COLUMNS, format_of
 from tests.cli.command import grey_pictures, lines, run
 
 SKIP = ("--detector-backend", "skip")

@@ -130,7 +130,7 @@ def cuda_is_running() -> bool:
 
 def runs_on_cpu(device: str | None) -> bool:
     """Whether :func:`resolve_device` gives the CPU; torch is asked only where that is unclear."""
-    name = str(device or os.environ.get("DEEPFACE_DEVICE") or "auto").strip().lower()
+    name = requested_device(device)
     if name == "cpu" or (name == "auto" and not may_have_cuda()):
         return True
     return resolve_device(device).type == "cpu"

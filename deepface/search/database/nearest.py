@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepface.errors import DeepFaceError, DimensionMismatchError, EmptyDatasource
-from deepface.matching.distance import (
-    find_angular_distance,
-    find_cosine_distance,
-    find_euclidean_distance,
-    l2_normalize,
-)
+from deepface.matching.distance import DISTANCES
 from deepface.matching.ranking import ROUNDING, Ranking
 from deepface.search.database.base import (
     Criteria,
@@ -164,7 +158,7 @@ def _hits(
     """Pair by pair, so that a distance depends on nothing but the pair."""
     hits = []
     for id_, name, vector in records:
-        distance = float(_DISTANCES[metric](vector, probe))
+        distance = float(DISTANCES[metric](vector, probe))
         if distance <= limit:
             hits.append(Hit(distance, id_, name))
     return hits
@@ -172,15 +166,3 @@ def _hits(
 
 def _closest(hits: list[Hit], k: int | None) -> list[Hit]:
     return sorted(hits, key=lambda hit: hit.distance)[:k]
-
-
-def _euclidean_l2(a: NDArray[Any], b: NDArray[Any]) -> Any:
-    return find_euclidean_distance(l2_normalize(a), l2_normalize(b))
-
-
-_DISTANCES: dict[str, Callable[[NDArray[Any], NDArray[Any]], Any]] = {
-    "cosine": find_cosine_distance,
-    "angular": find_angular_distance,
-    "euclidean": find_euclidean_distance,
-    "euclidean_l2": _euclidean_l2,
-}

@@ -6,6 +6,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -249,10 +250,4 @@ def _moved(gallery: Gallery, before: str, now: str) -> Gallery:
     if before == now:
         return gallery
     identity = [now + path.removeprefix(before) for path in gallery.identity.tolist()]
-    return Gallery(
-        np.array(identity, dtype=np.str_),
-        gallery.hash,
-        gallery.area,
-        gallery.embedding,
-        gallery.has_embedding,
-    )
+    return replace(gallery, identity=np.array(identity, dtype=np.str_))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from deepface.errors import DeepFaceError, EmptyDatasource
 from deepface.logger import get_logger
 from deepface.search.folder.datastore import Datastore
 from deepface.search.folder.faces import Face, Gallery, GalleryPicture
-from deepface.search.folder.scan import Scan
+from deepface.search.folder.scan import Scan, place
 
 #: Picture files -> each with its faces, none where none can be found in it; in any order.
 Embed = Callable[[list[str]], Iterable[tuple[str, list[Face]]]]
@@ -178,11 +177,5 @@ def _tell_no_journal(store: Datastore, error: OSError) -> None:
 
 def _in_order(gallery: Gallery) -> Gallery:
     identities = gallery.identity.tolist()
-    order = sorted(range(len(identities)), key=lambda row: _place(identities[row]))
+    order = sorted(range(len(identities)), key=lambda row: place(identities[row]))
     return gallery.rows(np.array(order, dtype=np.intp))
-
-
-def _place(identity: str) -> list[tuple[bool, str]]:
-    """Where the walk comes to a file: folders come after the files beside them."""
-    parts = identity.split(os.sep)  # noqa: PTH206 - a Path per picture is slow
-    return [*((True, folder) for folder in parts[:-1]), (False, parts[-1])]

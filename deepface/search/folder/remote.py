@@ -23,10 +23,10 @@ from deepface.errors import (
     PathNotFound,
     reason_of,
 )
-from deepface.images.files import SUFFIXES
+from deepface.images.files import OTHER_SUFFIXES, SUFFIXES
 from deepface.images.header import detect_image_format
 from deepface.runtime.home import get_deepface_home
-from deepface.search.folder.scan import OTHER_PICTURES, TAKEN, Scan
+from deepface.search.folder.scan import TAKEN, Scan, place
 
 #: What tells one version of a file from the next, where a store gives it.
 _VERSION = (
@@ -114,7 +114,7 @@ class RemoteFolder:
             raise self._unreachable(error) from error
         if set(listed) == {root}:
             raise PathNotFound(f"Passed path {self.name} is a file: db_path must be a folder.")
-        for path, info in sorted(listed.items(), key=lambda item: _order(item[0])):
+        for path, info in sorted(listed.items(), key=lambda item: place(item[0], "/")):
             identity = f"{self.name}/{path.removeprefix(root).lstrip('/')}"
             if path.lower().endswith(SUFFIXES):
                 if info.get("type") == "other" and not files.isfile(path):
@@ -124,7 +124,7 @@ class RemoteFolder:
                     found.left_out.setdefault("they are empty", []).append(identity)
                 else:
                     found.files[identity] = _hash(info)
-            elif path.lower().endswith(OTHER_PICTURES):
+            elif path.lower().endswith(OTHER_SUFFIXES):
                 found.left_out.setdefault(TAKEN, []).append(identity)
         return found
 
@@ -165,11 +165,6 @@ def _all_below(files: Any, root: str) -> dict[str, Any]:
                 elif path != folder:
                     folders.append(path)
     return found
-
-
-def _order(path: str) -> list[tuple[bool, str]]:
-    *folders, name = path.split("/")
-    return [*((True, folder) for folder in folders), (False, name)]
 
 
 def _hash(info: Mapping[str, Any]) -> str:

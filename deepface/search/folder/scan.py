@@ -10,14 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from deepface.errors import DeepFaceError
-from deepface.images.files import SUFFIXES
+from deepface.images.files import OTHER_SUFFIXES, SUFFIXES
 from deepface.images.header import detect_image_format
 from deepface.logger import get_logger
 
-#: Endings of pictures that a gallery does not take, as published.
-OTHER_PICTURES = (
-    ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif", ".jp2", ".jpe", ".jfif",
-)  # fmt: skip
+#: Why other pictures are left out, as published.
 TAKEN = "galleries take .jpg, .jpeg and .png only"
 #: Files that a message names, of each kind.
 _EXAMPLES = 3
@@ -99,9 +96,15 @@ def scan(folder: str, stored: Mapping[str, str]) -> Scan:
             file = os.path.join(path, name)  # noqa: PTH118
             if name.lower().endswith(SUFFIXES):
                 _look_at(file, stored.get(file), found)
-            elif name.lower().endswith(OTHER_PICTURES):
+            elif name.lower().endswith(OTHER_SUFFIXES):
                 found.left_out.setdefault(TAKEN, []).append(file)
     return found
+
+
+def place(path: str, separator: str = os.sep) -> list[tuple[bool, str]]:
+    """Where the walk comes to a file: folders come after the files beside them."""
+    *folders, name = path.split(separator)  # a Path per picture is slow
+    return [*((True, folder) for folder in folders), (False, name)]
 
 
 def _look_at(file: str, stored: str | None, found: Scan) -> None:
