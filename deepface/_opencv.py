@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from types import ModuleType
 
 from deepface.errors import DeepFaceError
+from deepface.logger import is_encodable
 
 _VARIABLE = "LD_LIBRARY_PATH"
 
@@ -65,11 +66,9 @@ def path_for_opencv(path: str | os.PathLike[str]) -> str:
         DeepFaceError: it has such bytes.
     """
     name = os.fspath(path)
-    try:
-        name.encode()
-    except UnicodeEncodeError:
+    if not is_encodable(name):
         raise DeepFaceError(
             f"{name} cannot be opened: this name (or that of a folder in it) is not UTF-8, as the "
             "library that reads it needs. Rename it"
-        ) from None
+        )
     return name

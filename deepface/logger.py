@@ -43,6 +43,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
+def is_encodable(text: str, encoding: str = "utf-8") -> bool:
+    """Whether an encoding has all characters of a text; that of a file name may be no UTF-8."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _on_one_line(record: logging.LogRecord) -> bool:
     with contextlib.suppress(Exception):  # handlers tell that a message does not fit its arguments
         record.msg, record.args = printable(record.getMessage()), None

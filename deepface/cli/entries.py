@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from deepface.errors import DeepFaceError
+from deepface.logger import is_encodable
 from deepface.types import LANDMARKS
 
 #: Keys of boxes: their values become columns without a prefix.
@@ -74,7 +75,7 @@ class ResultLine:
             values["error"] = self.error
         plain = _plain(values)
         line = json.dumps(plain, ensure_ascii=False)
-        if not _can_be_written(line, encoding):  # always so of a file name that is no UTF-8
+        if not is_encodable(line, encoding):  # always so of a file name that is no UTF-8
             line = json.dumps(plain)
         return line
 
@@ -157,14 +158,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _can_be_written(line: str, encoding: str) -> bool:
-    try:
-        line.encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @dataclass

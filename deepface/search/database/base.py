@@ -24,7 +24,7 @@ from deepface.errors import (
     DuplicateEntryError,
     EmptyDatasource,
 )
-from deepface.logger import get_logger
+from deepface.logger import get_logger, is_encodable
 
 #: What a database calls a record: a number, or a UUID's text.
 Id: TypeAlias = int | str
@@ -295,7 +295,12 @@ class Database(ABC):
         page = self.fetch(criteria, [id_])
         if not page.ids:
             return None
-        return Stored(page.ids[0], criteria, page.names[0], page.embeddings[0])
+        made = self.how_made(criteria, page.ids[0])
+        return Stored(page.ids[0], made, page.names[0], page.embeddings[0])
+
+    def how_made(self, criteria: Criteria, id_: Id) -> Criteria:
+        """Of which criteria a record is that was looked for among these; it may tell by itself."""
+        return criteria
 
     def parse_id(self, identity: Any) -> Id | None:
         """An id as the caller wrote it; ``None`` for what no record is called."""
@@ -446,16 +451,8 @@ def name_of(value: Any) -> str:
 
 def storable(name: str) -> str:
     """A name as every database can hold it: bytes that are no UTF-8, and zeros, become escapes."""
-    text = os.fsencode(name).decode(errors="backslashreplace") if not _is_utf8(name) else name
+    text = os.fsencode(name).decode(errors="backslashreplace") if not is_encodable(name) else name
     return text.replace("\0", "\\x00")
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def refuse_odd_vectors(records: Sequence[Record]) -> None:

@@ -24,7 +24,7 @@ from cassandra.cluster import Cluster, NoHostAvailable
 from numpy.typing import NDArray
 
 from deepface.errors import DatabaseError, DuplicateEntryError
-from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, Stored, name_of
+from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, name_of
 from deepface.search.database.indexed import LOCKED, PARTS, IndexedDatabase, wait_for_turn
 
 #: Seconds to wait for a server that does not answer.
@@ -367,13 +367,9 @@ class Cassandra(IndexedDatabase):
         found = self._run_all(statement, [[id_] for id_ in ids]) if self._has("embeddings") else []
         return _page([row for rows in found for row in rows])
 
-    def get(self, criteria: Criteria, identity: Any) -> Stored | None:
-        """See the base class; the record tells by itself how it was made."""
-        found = super().get(criteria, identity)
-        if found is None:
-            return None
-        (made,) = self._run(f"SELECT {_KEY} FROM @embeddings WHERE id = ?", found.id)
-        return Stored(found.id, _criteria(made), found.img_name, found.embedding)
+    def how_made(self, criteria: Criteria, id_: Id) -> Criteria:
+        (made,) = self._run(f"SELECT {_KEY} FROM @embeddings WHERE id = ?", id_)
+        return _criteria(made)
 
     def place(self) -> str:
         return f"cassandra {self._session.cluster.metadata.cluster_name} {self._keyspace}"

@@ -27,7 +27,6 @@ from deepface.search.database.base import (
     Id,
     Page,
     Record,
-    Stored,
     name_of,
     storable,
     tell_once,
@@ -225,14 +224,10 @@ class Mongo(IndexedDatabase):
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         return _page(self._faces.find({"sequence": {"$in": list(ids)}}, _COLUMNS))
 
-    def get(self, criteria: Criteria, identity: Any) -> Stored | None:
-        """See the base class; the record tells by itself how it was made."""
-        found = super().get(criteria, identity)
-        if found is None:
-            return None
-        face = self._faces.find_one({"sequence": found.id}, dict.fromkeys(criteria.columns, 1))
+    def how_made(self, criteria: Criteria, id_: Id) -> Criteria:
+        face = self._faces.find_one({"sequence": id_}, dict.fromkeys(criteria.columns, 1))
         made: dict[str, Any] = {name: (face or {}).get(name) for name in criteria.columns}
-        return Stored(found.id, Criteria(**made), found.img_name, found.embedding)
+        return Criteria(**made)
 
     def ids(self, criteria: Criteria) -> NDArray[np.int64]:
         return np.array(self._ids_where(dict(criteria.columns)), dtype=np.int64)

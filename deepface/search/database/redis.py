@@ -13,7 +13,7 @@ import redis
 from numpy.typing import NDArray
 
 from deepface.errors import DatabaseError
-from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, Stored
+from deepface.search.database.base import PAGE, Criteria, Id, Page, Record
 from deepface.search.database.indexed import LOCKED, IndexedDatabase
 
 #: Seconds to wait for a server that does not answer.
@@ -159,13 +159,9 @@ class Redis(IndexedDatabase):
             lambda value: np.frombuffer(value, dtype="<f8"),
         )
 
-    def get(self, criteria: Criteria, identity: Any) -> Stored | None:
-        """See the base class; the record tells by itself how it was made."""
-        found = super().get(criteria, identity)
-        if found is None:
-            return None
-        (made,) = self._fields([int(found.id)], *criteria.columns)
-        return Stored(found.id, _criteria(made), found.img_name, found.embedding)
+    def how_made(self, criteria: Criteria, id_: Id) -> Criteria:
+        (made,) = self._fields([int(id_)], *criteria.columns)
+        return _criteria(made)
 
     def ids(self, criteria: Criteria) -> NDArray[np.int64]:
         pages = list(self._ids_in_pages(criteria, PAGE, -1))
