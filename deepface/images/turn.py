@@ -34,10 +34,9 @@ def turned_part(
         img: ``(H, W)`` or ``(H, W, C)``, of a dtype and size that OpenCV takes. The part has its
             dtype; it has no axis of channels where there is one channel.
         matrix: ``(2, 3)``.
-        x1: of the part, which lies inside, and turned back not beyond 16 bits; likewise the others.
+        x1: of the part, which is not empty and lies inside, and turned back not beyond 16 bits;
+            likewise the others.
     """
-    if x1 >= x2 or y1 >= y2:
-        return img[y1:y2, x1:x2]
     columns, rows = np.arange(x1, x2), np.arange(y1, y2)
     a, b, c, d, e, f = inverse(matrix)
     places = []

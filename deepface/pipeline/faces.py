@@ -75,7 +75,7 @@ def find_faces(seen: list[Seen], options: Options) -> None:
             )
         elif not faces and (not options.enforce_detection or options.skips_detection):
             height, width = item.source.shape[:2]
-            whole = FacialAreaRegion(0, 0, width, height, confidence=0)
+            whole = FacialAreaRegion(0, 0, width, height)
             item.faces = [DetectedFace(item.source, whole, 0, item.picture.full_scale)]
 
 

@@ -84,9 +84,9 @@ class Plan:
     lanes: tuple[Lane, ...]
     batch_size: int
     workers: int
-    decodes: bool = False
-    loads_ahead: bool = False
-    finds_ahead: bool = False
+    decodes: bool
+    loads_ahead: bool
+    finds_ahead: bool
 
     @classmethod
     def of(cls, options: Options, single: bool = False) -> Plan:

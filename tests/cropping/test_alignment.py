@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deepface.cropping import alignment
@@ -153,6 +153,9 @@ def test_rotation_levels_the_eyes() -> None:
     eyes=st.tuples(*[st.tuples(st.integers(-20, 100), st.integers(-20, 100))] * 2),
     channels=st.sampled_from([1, 3]),
 )
+@example(box=(20, 30, 1, 40), eyes=((40, 30), (20, 50)), channels=3)
+@example(box=(20, 30, 0, 40), eyes=((40, 30), (20, 50)), channels=3)
+@example(box=(20, 30, 40, 0), eyes=((40, 30), (20, 50)), channels=1)
 def test_a_crop_is_cut_out_of_the_whole_turned_part(
     dtype: type, box: tuple[int, ...], eyes: tuple[Point, Point], channels: int
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
+from inspect import signature
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,7 +29,7 @@ GREEN, RED = (80, 200, 80), (40, 40, 220)
 
 
 class BrightSquare(Detector):
-    """One face where the top left pixel of the picture is bright: 140 pixels wide, or 100."""
+    """One face where the top left pixel of the picture is bright: 140 pixels wide, or less."""
 
     name = "bright"
 
@@ -43,7 +45,7 @@ class BrightSquare(Detector):
         corner = int(canvas.image[0, 0, 0])
         if corner < 100:
             return []
-        side = 140 if corner >= 200 else 100
+        side = 140 if corner >= 200 else {180: 131, 170: 130}.get(corner, 100)
         left, top = canvas.left + 20, canvas.top + 30
         eyes = ((left + 90, top + 40), (left + 40, top + 40))
         return [FacialAreaRegion(left, top, side, side, *eyes, 0.9)]
@@ -120,6 +122,18 @@ def test_frames_that_stand_still_cost_nothing(models: dict[str, Any]) -> None:
     analysis = StreamAnalysis("bright", time_threshold=3.5, frame_threshold=1)
     list(analysis.annotate(frames(corners), 4))
     assert sum(models["bright"].batches) < 12
+
+
+@pytest.mark.parametrize(("corner", "kind"), [(170, "-"), (180, "g")])
+def test_faces_up_to_130_pixels_wide_are_ignored(corner: int, kind: str) -> None:
+    analysis = StreamAnalysis("bright", frame_threshold=1)
+    assert kinds(list(analysis.annotate(frames([corner]), 1)), [corner]) == kind
+
+
+def test_the_defaults_are_those_of_the_function() -> None:
+    defaults = {field.name: field.default for field in fields(StreamAnalysis)}
+    parameters = signature(DeepFace.stream).parameters
+    assert defaults == {name: parameters[name].default for name in defaults}
 
 
 def test_thresholds_are_at_least_one() -> None:

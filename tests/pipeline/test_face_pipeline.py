@@ -13,7 +13,8 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,15 @@ def test_called_it_gives_what_the_public_functions_give(colors: ColorModel) -> N
         FacePipeline(model_name="colors", **arguments)(some),
         DeepFace.represent(some, "colors", **arguments),
     )
+
+
+def test_its_defaults_are_those_of_the_function() -> None:
+    function = signature(DeepFace.extract_faces).parameters
+    found = {field.name: field.default for field in fields(FacePipeline)}
+    shared = found.keys() & function.keys()
+    assert len(shared) > 10
+    for name in shared:
+        assert found[name] == function[name].default, name
 
 
 def test_model_and_actions_at_once(corners: Corners, colors: ColorModel) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from deepface import DeepFace
 from deepface.pipeline import FacePipeline
@@ -42,3 +43,28 @@ def test_skip_resizes_uint8_as_uint8(size: tuple[int, int], kind: str, tmp_path:
         part = found[top : top + inner[1], left : left + inner[0]]
         np.testing.assert_allclose(part, resized.reshape(part.shape), rtol=0, atol=1e-7)
         assert found.sum() == pytest.approx(part.sum(), rel=1e-6)
+
+
+class Noting(ColorModel):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[NDArray[np.float32]] = []
+
+    def embed(self, batch: NDArray[np.float32]) -> NDArray[Any]:
+        self.seen += list(batch)
+        return super().embed(batch)
+
+
+def test_verify_and_find_resize_floats(tmp_path: Path) -> None:
+    image, model = picture(90, 61), Noting()
+    (tmp_path / "x.png").write_bytes(encoded(image))
+    options: dict[str, Any] = {"detector_backend": "skip", "threshold": 1}
+    with cached("facial_recognition", "colors", model):
+        DeepFace.verify(image, image, "colors", **options)
+        DeepFace.find(image, str(tmp_path), "colors", **options)
+        unrounded = FacePipeline("skip", "colors", return_face=True, skip_rounds=False)(image)[0]
+    assert len(model.seen) == 5
+    for given in model.seen:
+        np.testing.assert_array_equal(given, unrounded["face"])
