@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from deepface import DeepFace
 from deepface.attributes.model import FacialAttribute, to_channels_first
@@ -114,7 +115,12 @@ def test_predict_takes_one_face_or_several(home: Path) -> None:
         classes = () if model.model_name == "Age" else (len(model.labels),)
         assert single.shape == (3, *classes)
         np.testing.assert_allclose(model.predict(FACES), single, atol=1e-6 if classes else 1e-4)
-        for several in (list(FACES), tuple(FACES), FACES.astype(np.float64)):
+        for several in (
+            list(FACES),
+            tuple(FACES),
+            FACES.astype(np.float64),
+            torch.from_numpy(FACES),
+        ):
             np.testing.assert_array_equal(model.predict(several), model.predict(FACES))
         # As published: a list or a batch of one face is that face.
         for one in ([FACES[0]], FACES[:1]):
@@ -145,3 +151,14 @@ def test_age_is_the_mean_of_the_years() -> None:
     expected = [sum(i * float(p) for i, p in enumerate(row)) for row in probabilities]
     np.testing.assert_allclose(model.predict(FACES), expected, rtol=1e-6)
     assert [item["age"] for item in model.describe(FACES)] == [int(age) for age in expected]
+
+
+@pytest.mark.parametrize("name", ["Emotion", "Gender", "Race"])
+def test_labels_have_percent_and_the_likeliest_is_dominant(home: Path, name: str) -> None:
+    model = emotion(home) if name == "Emotion" else small_model(name)
+    described = model.describe(FACES)
+    for said, row in zip(described, model.probabilities(FACES), strict=True):
+        percent = said[name.lower()]
+        assert tuple(percent) == tuple(model.labels)
+        np.testing.assert_allclose(list(percent.values()), 100 * row / row.sum(), rtol=1e-5)
+        assert said[f"dominant_{name.lower()}"] == model.labels[row.argmax()]

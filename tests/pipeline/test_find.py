@@ -676,3 +676,13 @@ def test_a_pipe_is_no_picture(folder: Path, caplog: pytest.LogCaptureFixture) ->
     assert caplog.text.count("x.jpg") == 1
     with pytest.raises(DeepFaceError, match="no regular file"):
         find(picture(0), folder, detector_backend="opencv")
+
+
+def test_a_wrong_format_is_told_before_the_model_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))  # which has no weights
+    monkeypatch.setenv("DEEPFACE_OFFLINE", "1")
+    monkeypatch.setitem(cached_models, "facial_recognition", {})
+    with pytest.raises(DeepFaceError, match="datastore_format"):
+        DeepFace.find(picture(0), tmp_path, datastore_format="csv")
