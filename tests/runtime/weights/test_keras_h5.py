@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.errors import WeightsError
+from deepface.modeling import TASKS
 from deepface.runtime.weights.keras_h5 import (
     Layout,
     load_keras_weights,
@@ -19,7 +20,7 @@ from deepface.runtime.weights.keras_h5 import (
     read_state_dict,
 )
 from deepface.runtime.weights.structure import check_structure
-from deepface.runtime.weights.table import WeightFile
+from deepface.runtime.weights.table import WEIGHT_FILES, WeightFile
 from tests.goldens import networks as reference
 
 SMALL = ["OpenFace", "DeepID", "GhostFaceNet", "Emotion", "MiniFASNetV2", "MiniFASNetV1SE"]
@@ -318,6 +319,20 @@ def test_the_number_of_layers_with_weights_tells_networks_apart(tmp_path: Path) 
     for count in (1, 4, 6):
         with pytest.raises(WeightsError, match=f"5 layers with weights instead of {count}"):
             check_structure(path, WeightFile("net.h5", (), layers=count))
+
+
+@pytest.mark.parametrize("model", reference.LAYOUTS)
+def test_what_cards_tell_of_files_is_so_in_the_published_ones(model: str) -> None:
+    cards = [card for registry in TASKS.values() for card in registry.own.values()]
+    files = [file for card in cards if card.name == model for file in card.weight_files()]
+    files = files or [file for file in WEIGHT_FILES.values() if model in file.name]
+    [layers] = [file.layers for file in files if file.name.endswith(".h5")]
+    assert layers == len(reference.LAYOUTS[model]["layers"])
+    shapes = {name: tuple(shape) for name, shape in reference.LAYOUTS[model]["state_dict"]}
+    for file in files:
+        if file.name.endswith(".pth"):
+            told = {name.removeprefix("module."): shape for name, shape in file.tensors.items()}
+            assert told.items() <= shapes.items()
 
 
 def test_module_of_unknown_type_is_a_mistake_of_the_network(tmp_path: Path) -> None:
