@@ -89,12 +89,13 @@ def test_missing_file(name: str) -> None:
     assert cached_models["facial_attribute"] == {}
 
 
-def test_a_vgg_network_refuses_the_weights_of_another(home: Path) -> None:
-    path = home / ".deepface" / "weights" / "race_model_single_batch.pth"
+@pytest.mark.parametrize("name", VGG)
+def test_a_vgg_network_refuses_the_weights_of_another(home: Path, name: str) -> None:
+    path = home / ".deepface" / "weights" / f"{STEMS[name]}.pth"
     path.parent.mkdir(parents=True)
     reference.write_pth("Emotion", path)
     with pytest.raises(WeightsError, match=r"another network: its tensor backbone\.conv1_1"):
-        ATTRIBUTES.build("Race")
+        ATTRIBUTES.build(name)
 
 
 def test_build_model(home: Path) -> None:
@@ -115,12 +116,8 @@ def test_predict_takes_one_face_or_several(home: Path) -> None:
         classes = () if model.model_name == "Age" else (len(model.labels),)
         assert single.shape == (3, *classes)
         np.testing.assert_allclose(model.predict(FACES), single, atol=1e-6 if classes else 1e-4)
-        for several in (
-            list(FACES),
-            tuple(FACES),
-            FACES.astype(np.float64),
-            torch.from_numpy(FACES),
-        ):
+        others: list[Any] = [list(FACES), tuple(FACES), FACES.astype(np.float64)]
+        for several in (*others, torch.from_numpy(FACES)):
             np.testing.assert_array_equal(model.predict(several), model.predict(FACES))
         # As published: a list or a batch of one face is that face.
         for one in ([FACES[0]], FACES[:1]):
