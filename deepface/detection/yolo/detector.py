@@ -90,7 +90,9 @@ class YoloDetector(Detector):
             for chunk in chunks(group, self.network.chunk_size)
         ]
         batches: Iterator[Image | Tensor] = (
-            _fitted_there(canvases, fits, runs, where) if there else _fitted(canvases, fits, runs)
+            _fitted_there(canvases, fits, runs, where)
+            if there
+            else (_fitted([canvases[at] for at in run], [fits[at] for at in run]) for run in runs)
         )
         outputs = [self.network(batch, _as_input) for batch in batches]
         found = self._yolo.decode(outputs, [fits[run[0]].rectangle for run in runs], threshold)
@@ -102,15 +104,7 @@ class YoloDetector(Detector):
         return [faces[position] for position in range(len(canvases))]
 
 
-def _fitted(
-    canvases: Sequence[Canvas], fits: Sequence[Letterbox], runs: Sequence[Sequence[int]]
-) -> Iterator[Image]:
-    """For each run its canvases in their common rectangle, ``(N, height, width, 3)``."""
-    for run in runs:
-        yield _drawn([canvases[at] for at in run], [fits[at] for at in run])
-
-
-def _drawn(canvases: Sequence[Canvas], fits: Sequence[Letterbox]) -> Image:
+def _fitted(canvases: Sequence[Canvas], fits: Sequence[Letterbox]) -> Image:
     """Canvases in their common rectangle, ``(N, height, width, 3)``."""
     pictures = np.full((len(canvases), *fits[0].rectangle, 3), GREY, np.uint8)
     with ThreadPoolExecutor(min(len(canvases), os.cpu_count() or 1)) as pool:

@@ -25,6 +25,7 @@ from deepface.errors import (
     EmptyDatasource,
 )
 from deepface.logger import get_logger, is_encodable
+from deepface.runtime.execution.batching import chunks
 
 #: What a database calls a record: a number, or a UUID's text.
 Id: TypeAlias = int | str
@@ -285,7 +286,7 @@ class Database(ABC):
         """
         wanted = {id_ for identity in ids if (id_ := self.parse_id(identity)) is not None}
         with self.writing():
-            return sum(self.remove(criteria, portion) for portion in portions(list(wanted)))
+            return sum(self.remove(criteria, some) for some in chunks(list(wanted), PORTION))
 
     def get(self, criteria: Criteria, identity: Any) -> Stored | None:
         """The record ``identity``. Databases with a table per criteria look into that one."""
@@ -423,12 +424,6 @@ class Database(ABC):
     def explain(cls, error: Exception, details: Any) -> Exception:
         """An error of the driver in words that say what to do, without secrets."""
         return DatabaseError(f"{cls.__name__} failed: {error}")
-
-
-def portions(values: Sequence[Any]) -> Iterator[list[Any]]:
-    """Some values at a time: :data:`PORTION`."""
-    for start in range(0, len(values), PORTION):
-        yield list(values[start : start + PORTION])
 
 
 @lru_cache(maxsize=256)

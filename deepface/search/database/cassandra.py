@@ -24,6 +24,7 @@ from cassandra.cluster import Cluster, NoHostAvailable
 from numpy.typing import NDArray
 
 from deepface.errors import DatabaseError, DuplicateEntryError
+from deepface.runtime.execution.batching import chunks
 from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, name_of
 from deepface.search.database.indexed import LOCKED, PARTS, IndexedDatabase, wait_for_turn
 
@@ -122,8 +123,7 @@ class Cassandra(IndexedDatabase):
         """The rows of one statement for each of these values."""
         found: list[list[Any]] = []
         ready = self._ready(statement) if values else None  # there may be no such table
-        for start in range(0, len(values), _AT_A_TIME):
-            portion = values[start : start + _AT_A_TIME]
+        for portion in chunks(values, _AT_A_TIME):
             answers = [self._session.execute_async(ready, value) for value in portion]
             found += [list(answer.result()) for answer in answers]
         return found

@@ -15,6 +15,7 @@ from pinecone import ServerlessSpec
 from pinecone.errors.exceptions import ForbiddenError, PineconeError, UnauthorizedError
 
 from deepface.errors import DatabaseError
+from deepface.runtime.execution.batching import chunks
 from deepface.search.database.base import PAGE, Criteria, Database, Id, Page, Record, Vectors
 
 #: Characters of an index's name; numbers in one request, which takes 2 MB; ids in one address.
@@ -103,8 +104,8 @@ class Pinecone(Database):
         ]
         size = max(1, _NUMBERS // len(records[0].embedding))
         try:
-            for start in range(0, len(vectors), size):
-                index.upsert(vectors=vectors[start : start + size])
+            for some in chunks(vectors, size):
+                index.upsert(vectors=some)
         except BaseException:
             with suppress(PineconeError):
                 index.delete(ids=ids)
@@ -133,8 +134,8 @@ class Pinecone(Database):
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         index, rows = self._index(criteria), []
-        for start in range(0, len(ids) if index is not None else 0, _IDS):
-            found = index.fetch(ids=[str(id_) for id_ in ids[start : start + _IDS]]).vectors
+        for some in chunks(ids, _IDS) if index is not None else ():
+            found = index.fetch(ids=[str(id_) for id_ in some]).vectors
             rows += [
                 (id_, (vector.metadata or {}).get("img_name"), vector.values)
                 for id_, vector in found.items()

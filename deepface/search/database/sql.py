@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.errors import DataTypeError
+from deepface.runtime.execution.batching import chunks
 from deepface.search.database.base import (
     PAGE,
+    PORTION,
     Criteria,
     Id,
     Page,
@@ -26,7 +28,6 @@ from deepface.search.database.base import (
     Stored,
     Vectors,
     name_of,
-    portions,
     storable,
 )
 from deepface.search.database.indexed import IndexedDatabase, as_bytes
@@ -156,7 +157,7 @@ class SqlDatabase(IndexedDatabase):
         values: Sequence[Any] = (),
     ) -> list[tuple[Any, ...]]:
         rows: list[tuple[Any, ...]] = []
-        for portion in portions(hashes) if self.has_table(self.table(criteria)) else ():
+        for portion in chunks(hashes, PORTION) if self.has_table(self.table(criteria)) else ():
             rows += self.run(
                 f"SELECT {columns} FROM {self.table(criteria)} "
                 f"WHERE face_hash IN ({_marks(portion)}){condition}",
@@ -210,7 +211,7 @@ class SqlDatabase(IndexedDatabase):
         table = self.table(criteria)
         wanted = [storable(name) for name in names]
         rows: list[tuple[Any, ...]] = []
-        for portion in portions(wanted) if self.has_table(table) else ():
+        for portion in chunks(wanted, PORTION) if self.has_table(table) else ():
             rows += self.run(
                 f"SELECT id, img_name FROM {table} "
                 f"WHERE img_name IN ({_marks(portion)}) AND {CRITERIA}",
@@ -229,7 +230,7 @@ class SqlDatabase(IndexedDatabase):
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         rows: list[tuple[Any, ...]] = []
-        for portion in portions(ids) if self.has_table(self.table(criteria)) else ():
+        for portion in chunks(ids, PORTION) if self.has_table(self.table(criteria)) else ():
             rows += self.run(
                 f"SELECT id, img_name, {self.vector_column} "
                 f"FROM {self.table(criteria)} WHERE id IN ({_marks(portion)})",

@@ -24,6 +24,7 @@ from weaviate.exceptions import (
 )
 
 from deepface.errors import DatabaseError
+from deepface.runtime.execution.batching import chunks
 from deepface.search.database.base import (
     PAGE,
     Criteria,
@@ -177,8 +178,8 @@ class Weaviate(Database):
         ids = [self._id(record) for record in records]
         size = max(1, _REQUEST // (2 * records[0].face.nbytes + 20 * len(records[0].embedding)))
         try:
-            for start in range(0, len(objects), size):
-                answer = data.insert_many(objects[start : start + size])
+            for some in chunks(objects, size):
+                answer = data.insert_many(some)
                 if answer.has_errors:
                     first = next(iter(answer.errors.values()))
                     raise DatabaseError(f"Weaviate refused a face: {first.message}")
@@ -202,8 +203,7 @@ class Weaviate(Database):
     def _same(self, criteria: Criteria, records: Sequence[Record]) -> list[Any]:
         collection, found = self._collection(criteria), []
         hashes = [record.face_hash for record in records]
-        for start in range(0, len(hashes) if collection is not None else 0, PAGE):
-            portion = hashes[start : start + PAGE]
+        for portion in chunks(hashes, PAGE) if collection is not None else ():
             answer = collection.query.fetch_objects(
                 filters=Filter.by_property("face_hash").contains_any(portion),
                 limit=2 * len(portion),
@@ -235,10 +235,9 @@ class Weaviate(Database):
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         collection, found = self._collection(criteria), []
-        for start in range(0, len(ids) if collection is not None else 0, PAGE):
-            portion = [str(id_) for id_ in ids[start : start + PAGE]]
+        for some in chunks(ids, PAGE) if collection is not None else ():
             found += collection.query.fetch_objects_by_ids(
-                portion, limit=len(portion), return_properties=["img_name", "embedding"]
+                [*map(str, some)], limit=len(some), return_properties=["img_name", "embedding"]
             ).objects
         return _page(found)
 
