@@ -534,9 +534,10 @@ def of_one_file() -> Iterator[tuple[str, Any, dict[str, Any]]]:
             yield "GIF", mode, {"transparency": hole}
             yield "GIF", mode, {"transparency": hole, "background": 4}
             yield "PNG", mode, {"transparency": hole}
+    options: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "ICO": {"sizes": [(8, 6)]}}
     for format in ("PNG", "WEBP", "TIFF", "GIF", "BMP", "TGA", "ICO", "DDS"):
         for mode in (grey, palette, rgba, rgba.convert("RGB"), rgba.convert("LA")):
-            yield format, mode, {"lossless": True} if format == "WEBP" else {}
+            yield format, mode, options.get(format, {})
 
 
 def test_one_file_is_one_picture(tmp_path: Path) -> None:

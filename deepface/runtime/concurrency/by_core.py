@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from functools import partial
 from typing import TypeVar
 
@@ -37,11 +37,10 @@ def by_core(work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> S
     each = cores // parts
     threads = kept_threads(f"with-{each}-cores")
     # Every so many-th: neighbours are often alike, and no part should be much longer than another.
-    futures = [
-        threads.submit(partial(_on_cores, each, work, items[start::parts]))
-        for start in range(parts)
-    ]
+    futures: list[Future[Sequence[R]]] = []
     try:
+        for start in range(parts):
+            futures.append(threads.submit(partial(_on_cores, each, work, items[start::parts])))
         wait(futures)
     except KeyboardInterrupt:  # Python ends by an abort where threads are in PyTorch
         wait(futures)

@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import cache
+from functools import cache, partial
 from queue import SimpleQueue
 from typing import TypeAlias, TypeVar
 
@@ -40,36 +40,41 @@ class KeptThreads:
         """
         end = threading.Event()
 
-        def told() -> None:
-            try:
-                work()
-            finally:
-                self._idle.append(inbox)  # atomic, as is pop
-                end.set()
+        def run() -> Callable[[], None]:
+            work()
+            return end.set
 
-        inbox: _Inbox
-        try:
-            inbox = self._idle.pop()
-        except IndexError:
-            inbox = SimpleQueue()
-            threading.Thread(target=_serve, args=(inbox,), name=self._name, daemon=True).start()
-        inbox.put(told)
+        self._begin(run)
         return end
 
     def submit(self, work: Callable[[], R]) -> Future[R]:
         """Likewise; the result, or what was raised."""
         future: Future[R] = Future()
 
-        def run() -> None:
+        def run() -> Callable[[], None]:
             try:
-                result = work()
+                return partial(future.set_result, work())
             except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+                return partial(future.set_exception, error)
 
-        self.start(run)
+        self._begin(run)
         return future
+
+    def _begin(self, work: Callable[[], Callable[[], None]]) -> None:
+        """What ``work`` returns tells of its end, when the thread is free for more already."""
+        inbox: _Inbox
+
+        def told() -> None:
+            tell = work()
+            self._idle.append(inbox)  # atomic, as is pop
+            tell()
+
+        try:
+            inbox = self._idle.pop()
+        except IndexError:
+            inbox = SimpleQueue()
+            threading.Thread(target=_serve, args=(inbox,), name=self._name, daemon=True).start()
+        inbox.put(told)
 
 
 def _serve(inbox: _Inbox) -> None:
