@@ -284,8 +284,10 @@ class Laboratory:
             parts[0 if test in famous else 1 if test.startswith(self._rooms) else 2].append(test)
         return [part for part in parts.values() if part]
 
-    def is_noticed(self, mutant: Mutant) -> bool:
-        """Whether a test fails, or does not end."""
+    def fate(self, mutant: Mutant) -> str:
+        """``noticed``, where a test fails; ``did not end``, which a busy machine may be the reason
+        of; ``not noticed``.
+        """
         path = self._folder / mutant.file
         before, times = path.read_text(encoding="utf-8"), path.stat()
         path.write_text(mutant.source(before), encoding="utf-8")
@@ -293,17 +295,19 @@ class Laboratory:
             for tests in self.tests_of(mutant):
                 limit = self._limit + 5 * sum(self.seconds.get(test, 0.0) for test in tests)
                 code, text = self._in_child(partial(_pytest, tests), limit)
+                if code is None:
+                    return "did not end"
                 if code != 0:
                     failed = re.findall(r"^(?:FAILED|ERROR) ([^\s\[]+)", text, re.MULTILINE)
                     self._failed.update(failed)
-                    return True
-            return False
+                    return "noticed"
+            return "not noticed"
         finally:
             path.write_text(before, encoding="utf-8")
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))  # what is compiled is its own
 
-    def _in_child(self, run: Callable[[], int], limit: float) -> tuple[int, str]:
-        """The exit code, and what was printed."""
+    def _in_child(self, run: Callable[[], int], limit: float) -> tuple[int | None, str]:
+        """The exit code, ``None`` where it did not end; and what was printed."""
         log = self._folder / "log"
         child = os.fork()
         if child == 0:
@@ -333,7 +337,7 @@ class Laboratory:
             time.sleep(0.02)
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        return 98, ""
+        return None, log.read_text(errors="replace")
 
 
 class _Watch:
@@ -377,6 +381,7 @@ def main() -> None:
         "--room", required=True, nargs="+", help="folders or files of deepface/, e.g. cli"
     )
     parser.add_argument("--slow", nargs="+", default=[], help="whose slow tests are run too")
+    parser.add_argument("--only", nargs="+", help="the tests to run in place of all quick ones")
     parser.add_argument("--count", type=int, default=100, help="most faults that are tried")
     parser.add_argument("--seed", type=int, default=0, help="which ones")
     parser.add_argument("--limit", type=float, default=60, help="seconds for the tests of a fault")
@@ -390,22 +395,24 @@ def main() -> None:
     known = [(file, mutant) for file in files for mutant in mutants(file)]
     sample = _sample(known, chosen.count, chosen.seed)
     folders = sorted({f"tests/{room.removesuffix('.py').split('/')[0]}" for room in chosen.room})
-    tests = [["--fast", "tests"], *([place] for place in chosen.slow)]
+    quick = [["--fast", "tests"]] if chosen.only is None else [[place] for place in chosen.only]
+    tests = [*quick, *([place] for place in chosen.slow)]
     laboratory = Laboratory(folders, tests, chosen.limit, chosen.seconds)
-    survivors = []
+    fates: Counter[str] = Counter()
     try:
         for number, (file, mutant) in enumerate(sorted(sample, key=lambda m: (m[0], m[1].line)), 1):
-            if not laboratory.is_noticed(mutant):
-                survivors.append(mutant)
+            fate = laboratory.fate(mutant)
+            fates[fate] += 1
+            if fate != "noticed":
                 code = lines[file][mutant.line - 1].strip()
-                print(f"{mutant.file}:{mutant.line}: {mutant.what}: {code}", flush=True)
+                print(f"{fate}: {mutant.file}:{mutant.line}: {mutant.what}: {code}", flush=True)
             end = "\r" if sys.stderr.isatty() else "\n"
             print(f"{number}/{len(sample)}", end=end, file=sys.stderr, flush=True)
     finally:
         laboratory.close()
-    noticed = len(sample) - len(survivors)
-    share = 100 * noticed / max(1, len(sample))
-    print(f"{noticed} of {len(sample)} faults noticed ({share:.0f} %); there are {len(known)}")
+    share = 100 * fates["noticed"] / max(1, len(sample))
+    told = ", ".join(f"{count} {fate}" for fate, count in sorted(fates.items()))
+    print(f"of {len(sample)} faults {told} ({share:.0f} % noticed); there are {len(known)}")
 
 
 if __name__ == "__main__":
