@@ -42,10 +42,12 @@ def live(**given: Any) -> Iterator[tuple[str, Service]]:
         assert thread.is_alive()
         time.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}", service
-    server.should_exit = True
-    thread.join(60)
-    service.close()
+    try:
+        yield f"http://127.0.0.1:{port}", service
+    finally:
+        server.should_exit = True
+        thread.join(60)
+        service.close()
 
 
 @pytest.fixture(scope="session")

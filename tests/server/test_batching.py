@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, cast
 
 import cv2
@@ -39,6 +40,15 @@ class Gate(ColorModel):
         self.permits = threading.Semaphore(0)
         self.entered = threading.Semaphore(0)
         self.sizes: list[int] = []
+
+    @contextmanager
+    def callers(self, count: int) -> Iterator[ThreadPoolExecutor]:
+        """Threads that ask. At the end all is let through, so that a test that fails ends, too."""
+        with ThreadPoolExecutor(count) as pool:
+            try:
+                yield pool
+            finally:
+                self.permits.release(10_000)
 
     def embed(self, batch: Any) -> Any:
         self.entered.release()
@@ -79,7 +89,7 @@ def waiting_for(condition: Any) -> None:
 def test_what_comes_while_a_batch_is_computed_leaves_as_one_batch(
     batcher: Batcher, gate: Gate
 ) -> None:
-    with ThreadPoolExecutor(12) as pool:
+    with gate.callers(12) as pool:
         first = pool.submit(ask, batcher, GREY, **SKIP)
         assert gate.entered.acquire(timeout=60)  # alone, without waiting for anybody
         others = [pool.submit(ask, batcher, GREY + n, **SKIP) for n in range(10)]
@@ -94,7 +104,7 @@ def test_what_comes_while_a_batch_is_computed_leaves_as_one_batch(
 
 def test_kinds_do_not_mix_and_the_oldest_goes_first(batcher: Batcher, gate: Gate) -> None:
     kinds = [SKIP, SKIP | {"l2_normalize": True}, SKIP | {"normalization": "raw"}]
-    with ThreadPoolExecutor(12) as pool:
+    with gate.callers(12) as pool:
         first = pool.submit(ask, batcher, GREY, **SKIP)
         assert gate.entered.acquire(timeout=60)
         jobs = []
@@ -112,12 +122,12 @@ def test_kinds_do_not_mix_and_the_oldest_goes_first(batcher: Batcher, gate: Gate
 def test_a_batch_waits_for_callers_on_the_way_and_not_longer_than_told(gate: Gate) -> None:
     gate.permits.release(1000)
     batcher = Batcher(batch_size=8, max_wait=0.05)
-    with Call(batcher), ThreadPoolExecutor(2) as pool:  # somebody who never comes
+    with Call(batcher), gate.callers(2) as pool:  # somebody who never comes
         assert pool.submit(ask, batcher, GREY, **SKIP).result(timeout=60)
     batcher.close(5)
     batcher = Batcher(batch_size=8, max_wait=300)
     gate.sizes.clear()
-    with ThreadPoolExecutor(2) as pool, Call(batcher) as late:
+    with gate.callers(2) as pool, Call(batcher) as late:
         first = pool.submit(ask, batcher, GREY, **SKIP)
         waiting_for(lambda: len(batcher) == 1)
         kind = SharedPipeline(**SKIP, batcher=batcher).kind
@@ -130,7 +140,7 @@ def test_a_batch_waits_for_callers_on_the_way_and_not_longer_than_told(gate: Gat
 def test_a_full_queue_refuses_at_once_and_says_when_to_come_again(
     batcher: Batcher, gate: Gate
 ) -> None:
-    with ThreadPoolExecutor(4) as pool:
+    with gate.callers(4) as pool:
         first = pool.submit(ask, batcher, GREY, **SKIP)
         assert gate.entered.acquire(timeout=60)
         full = pool.submit(ask, batcher, [GREY] * 20, **SKIP)
@@ -151,7 +161,7 @@ def test_all_of_a_request_or_nothing_is_queued(batcher: Batcher, gate: Gate) -> 
 
 
 def test_expired_and_cancelled_pictures_are_never_computed(batcher: Batcher, gate: Gate) -> None:
-    with ThreadPoolExecutor(8) as pool:
+    with gate.callers(8) as pool:
         first = pool.submit(ask, batcher, GREY, **SKIP)
         assert gate.entered.acquire(timeout=60)
         late = [pool.submit(ask, batcher, GREY, 0.05, **SKIP) for _ in range(3)]
@@ -194,7 +204,7 @@ def test_who_leaves_while_pictures_are_queued_drops_them() -> None:
 
 
 def test_places_of_callers_who_are_gone_are_free_again(batcher: Batcher, gate: Gate) -> None:
-    with ThreadPoolExecutor(4) as pool:
+    with gate.callers(4) as pool:
         first = pool.submit(ask, batcher, GREY, **SKIP)
         assert gate.entered.acquire(timeout=60)
         with Call(batcher) as gone:
@@ -210,7 +220,7 @@ def test_a_bad_picture_costs_itself_and_errors_are_those_of_a_single_call(
 ) -> None:
     gate.permits.release(1000)
     bad: list[Any] = [b"nonsense", "missing.jpg", 5, np.zeros((3, 3), np.uint8)]
-    with ThreadPoolExecutor(12) as pool:
+    with gate.callers(12) as pool:
         jobs = [pool.submit(ask, batcher, x, **SKIP) for x in [*bad, GREY, *bad, GREY]]
         for picture, job in zip([*bad, GREY, *bad, GREY], jobs, strict=True):
             alone = FacePipeline(**SKIP)
@@ -236,7 +246,7 @@ def test_a_model_that_cannot_be_built_fails_everybody_who_wants_it(
 ) -> None:
     monkeypatch.setenv("DEEPFACE_HOME", str(tmp_path))
     gate.permits.release(1000)
-    with ThreadPoolExecutor(4) as pool:
+    with gate.callers(4) as pool:
         wanted: dict[str, Any] = {"detector_backend": "skip", "model_name": "Facenet"}
         jobs = [pool.submit(ask, batcher, GREY, **wanted) for _ in range(3)]
         for job in jobs:
@@ -252,7 +262,7 @@ def test_unknown_names_never_reach_the_queue(batcher: Batcher) -> None:
 
 def test_closing_finishes_what_waits_and_takes_no_more(gate: Gate) -> None:
     batcher = Batcher(batch_size=2, max_wait=5)
-    with ThreadPoolExecutor(8) as pool:
+    with gate.callers(8) as pool:
         jobs = [pool.submit(ask, batcher, GREY, **SKIP) for _ in range(6)]
         assert gate.entered.acquire(timeout=60)
         closing = pool.submit(batcher.close, 30)
@@ -267,7 +277,7 @@ def test_closing_finishes_what_waits_and_takes_no_more(gate: Gate) -> None:
 
 def test_closing_gives_up_when_its_time_is_over(gate: Gate) -> None:
     batcher = Batcher(batch_size=1, max_wait=0)
-    with ThreadPoolExecutor(4) as pool:
+    with gate.callers(4) as pool:
         stuck = pool.submit(ask, batcher, GREY, **SKIP)
         assert gate.entered.acquire(timeout=60)
         behind = pool.submit(ask, batcher, GREY, **SKIP | {"l2_normalize": True})
@@ -295,7 +305,7 @@ def test_each_device_has_a_worker_and_none_works_ahead_while_another_is_free(
     gate: Gate, count: int
 ) -> None:
     batcher = Batcher(devices=(None,) * count, batch_size=1)
-    with ThreadPoolExecutor(count) as pool:
+    with gate.callers(count) as pool:
         for turn in range(3):
             jobs = [pool.submit(ask, batcher, GREY, **SKIP) for _ in range(count)]
             for _ in jobs:
@@ -334,7 +344,7 @@ def test_many_callers_of_different_kinds_get_what_they_would_have_had_alone() ->
             except FaceNotDetected as error:
                 return error
 
-        with ThreadPoolExecutor(16) as pool:
+        with gate.callers(16) as pool:
             results = list(pool.map(one, work))
         batcher.close(10)
     for job, result in zip(work, results, strict=True):

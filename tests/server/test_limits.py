@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import http.client
 import json
 import socket
@@ -11,7 +12,6 @@ import threading
 import time
 import zlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from fastapi.testclient import TestClient
 
 from deepface.pipeline import FacePipeline
 from deepface.server.batching import Batcher, Call, Overloaded
+from deepface.server.connections import PatientProtocol
 from deepface.server.failures import refusal
 from tests.server.conftest import client_of, live
 from tests.server.test_batching import Gate, waiting_for
@@ -101,6 +102,18 @@ def test_files_items_and_faces_above_their_limits(pictures: Path, gate: Gate) ->
         assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    "form",
+    [lambda n: {"data": {"a": ["1"] * n}}, lambda n: {"files": [("a", (None, "1"))] * n}],
+    ids=["urlencoded", "multipart"],
+)
+def test_a_form_has_at_most_200_fields(form: Any) -> None:
+    with client_of() as client:
+        assert client.post("/represent", **form(200)).status_code == 400  # without a picture
+        answer = client.post("/represent", **form(201))
+        assert answer.status_code == 413 and answer.json()["code"] == "too_much"
+
+
 def test_all_bodies_share_one_budget() -> None:
     with client_of(max_bodies=1000) as client:
         for _ in range(3):  # what was held is given back
@@ -109,7 +122,7 @@ def test_all_bodies_share_one_budget() -> None:
 
 
 def test_overload_is_refused_before_the_body_is_read(gate: Gate) -> None:
-    with live(max_queue=3, max_wait_ms=0) as (url, service), ThreadPoolExecutor(8) as pool:
+    with live(max_queue=3, max_wait_ms=0) as (url, service), gate.callers(8) as pool:
         ask = partial(
             httpx.post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
         )
@@ -128,7 +141,7 @@ def test_overload_is_refused_before_the_body_is_read(gate: Gate) -> None:
 
 
 def test_more_requests_than_threads_are_refused(gate: Gate) -> None:
-    with live(max_requests=2) as (url, service), ThreadPoolExecutor(8) as pool:
+    with live(max_requests=2) as (url, service), gate.callers(8) as pool:
         ask = partial(
             httpx.post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
         )
@@ -143,7 +156,7 @@ def test_more_requests_than_threads_are_refused(gate: Gate) -> None:
 
 
 def test_deadlines(gate: Gate) -> None:
-    with live() as (url, _), ThreadPoolExecutor(4) as pool:
+    with live() as (url, _), gate.callers(4) as pool:
 
         def ask(seconds: str) -> httpx.Response:
             return httpx.post(
@@ -170,7 +183,7 @@ def has_room(batcher: Batcher, count: int) -> bool:
 
 
 def test_pictures_of_callers_who_hang_up_are_not_computed(gate: Gate) -> None:
-    with live(max_queue=3) as (url, service), ThreadPoolExecutor(4) as pool:
+    with live(max_queue=3) as (url, service), gate.callers(4) as pool:
         first = pool.submit(
             httpx.post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
         )
@@ -246,6 +259,20 @@ def test_a_connection_may_wait_between_its_requests() -> None:
             return 0
 
         assert any(second_status() == 200 for _ in range(10))
+
+
+def test_connections_that_are_closed_are_forgotten() -> None:
+    """At once, and not when the time of the head that never came is over."""
+
+    def are_forgotten() -> bool:
+        gc.collect()
+        return not any(issubclass(type(thing), PatientProtocol) for thing in gc.get_objects())
+
+    with live(body_timeout=1000) as (url, _):
+        for _ in range(3):
+            socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))).close()
+        assert is_healthy(url)  # they came before
+        waiting_for(are_forgotten)
 
 
 @pytest.mark.parametrize(

@@ -219,6 +219,10 @@ def test_metrics(client: TestClient) -> None:
     assert lines[f"deepface_faces_total{kind}"] == "1.0"
     assert lines[f"deepface_picture_errors_total{kind}"] == "1.0"
     assert lines["deepface_batch_size_count"] == "1.0"
+    sizes = [
+        float(name.split('"')[1]) for name in lines if name.startswith("deepface_batch_size_b")
+    ]
+    assert sizes == [*(2.0**n for n in range(9)), float("inf")]
     assert lines["deepface_queue_seconds_count"] == "2.0"
     assert lines["deepface_queue_depth"] == "0.0"
     for step in ("decode", "whole pictures", "embed"):
