@@ -93,7 +93,7 @@ class Qdrant(Database):
             )
             for record in records
         ]
-        self._client.upsert(criteria.collection, points, wait=True)
+        self._client.upsert(criteria.collection, points)
         return [str(point.id) for point in points]
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
@@ -144,7 +144,7 @@ class Qdrant(Database):
         found = self._stored(criteria, ids)
         if found:
             selector = models.PointIdsList(points=list(found))
-            self._client.delete(criteria.collection, selector, wait=True)
+            self._client.delete(criteria.collection, selector)
         return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:

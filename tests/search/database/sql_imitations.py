@@ -123,7 +123,7 @@ class Connection:
         self._sqlite.execute("PRAGMA synchronous = OFF")
 
     def cursor(self) -> Cursor:
-        return Cursor(self.server, self._sqlite)
+        return Cursor(self, self._sqlite)
 
     def commit(self) -> None:
         if self._sqlite.in_transaction:
@@ -148,8 +148,8 @@ class Cursor:
 
     outputtypehandler: Any = None
 
-    def __init__(self, server: Server, sqlite: sqlite3.Connection) -> None:
-        self._server, self._sqlite = server, sqlite
+    def __init__(self, connection: Connection, sqlite: sqlite3.Connection) -> None:
+        self._connection, self._server, self._sqlite = connection, connection.server, sqlite
         self._found: Any = None
         self._sizes: tuple[Any, ...] = ()
 
@@ -183,7 +183,7 @@ class Cursor:
         kind = statement.split()[0]
         if kind == "CREATE" and self._server.tables_end_transactions and sqlite.in_transaction:
             sqlite.execute("COMMIT")
-        elif kind != "SELECT" and not sqlite.in_transaction:
+        elif kind != "SELECT" and not (sqlite.in_transaction or self._connection.autocommit):
             sqlite.execute("BEGIN IMMEDIATE")
         if kind == "LOCK":
             statement = "SELECT 1 WHERE 0"

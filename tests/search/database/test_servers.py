@@ -27,10 +27,12 @@ from deepface.errors import DatabaseError, DuplicateEntryError
 from deepface.search.database.base import Database, Record
 from deepface.search.database.indexed import LOCKED, TURN
 from deepface.search.database.registry import DATABASES, open_database
+from tests.search.database import sql_imitations
 from tests.search.database.conftest import (
     CRITERIA,
     DRIVERS,
     details_of,
+    imitate_server,
     opener_of,
     records,
     stored_names,
@@ -211,6 +213,27 @@ def test_connection_of_the_caller(
             database.neighbours(CRITERIA, np.ones((1, 16)), 2)
     with open_database(database_type, details) as database:
         assert len(stored_names(database)) == 4
+    connection.close()
+
+
+@pytest.mark.parametrize("kind", sql_imitations.SERVERS)
+def test_connection_of_the_caller_that_commits_by_itself(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not within what is written whole or not at all; afterwards again."""
+    pytest.importorskip(DRIVERS[kind], reason=f"pip install {DATABASES[kind].driver}")
+    imitate_server(kind, request, tmp_path)
+    connection = importlib.import_module(DRIVERS[kind]).connect()
+    connection.autocommit = True
+    first, *others = records(3)
+    with open_database(kind, connection=connection) as database:
+        database.insert(CRITERIA, [first])
+        with monkeypatch.context() as patched:
+            patched.setattr(database, "check", lambda *_: None)
+            with pytest.raises(database.driver_errors):
+                database.insert(CRITERIA, [*others, first])
+        assert connection.autocommit is True
+        assert stored_names(database) == [first.img_name]
     connection.close()
 
 
@@ -435,6 +458,81 @@ def test_options_of_weaviate_that_cannot_be(details: Any, said: str) -> None:
     pytest.importorskip("weaviate")
     with pytest.raises(DatabaseError, match=said), open_database("weaviate", details):
         pass
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        (None, {}),
+        *((one, {"query": 7, "insert": 7}) for one in (7, 7.0, "7")),
+        *((all_, {"init": 1, "query": 2, "insert": 3}) for all_ in ([1, 2, 3], "1, 2,3")),
+        ({"query": 5}, {"query": 5}),
+    ],
+)
+def test_timeouts_of_weaviate(given: Any, seconds: dict[str, float]) -> None:
+    pytest.importorskip("weaviate")
+    from weaviate.classes.init import Timeout
+
+    from deepface.search.database.weaviate_options import Options
+
+    assert Options.of({"url": "http://h", "timeout": given}).seconds() == Timeout(**seconds)
+
+
+@pytest.mark.parametrize(
+    ("details", "http", "grpc"),
+    [
+        ("http://h", ("h", 80, False), ("h", 50051, False)),
+        ("https://h", ("h", 443, True), ("h", 50051, True)),
+        ("h", ("h", 8080, False), ("h", 50051, False)),
+        ("http://h:99", ("h", 99, False), ("h", 50051, False)),
+        (
+            {"url": "", "deployment": "local"},
+            ("localhost", 8080, False),
+            ("localhost", 50051, False),
+        ),
+        (
+            {"http_host": "h", "http_port": 1, "http_secure": True, "grpc_port": 2},
+            *(("h", 1, True), ("h", 2, True)),
+        ),
+        (
+            {"url": "http://h", "grpc_host": "g", "grpc_secure": True},
+            *(("h", 80, False), ("g", 50051, True)),
+        ),
+    ],
+)
+def test_where_weaviate_is_reached(
+    details: Any, http: Any, grpc: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weaviate = pytest.importorskip("weaviate")
+    from deepface.search.database.weaviate_options import Options, connected
+
+    class Client:
+        def __init__(self, params: Any, **_: Any) -> None:
+            self.params = params
+
+        def connect(self) -> None:
+            """It is there."""
+
+    monkeypatch.setattr(weaviate, "WeaviateClient", Client)
+    found = connected(Options.of(details)).params
+    for place, expected in ((found.http, http), (found.grpc, grpc)):
+        assert (place.host, place.port, place.secure) == expected
+
+
+@pytest.mark.parametrize(
+    "details", [{"url": "https://x.weaviate.cloud"}, {"url": "h", "deployment": "cloud"}]
+)
+def test_weaviate_cloud_is_reached_by_its_own_door(
+    details: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weaviate = pytest.importorskip("weaviate")
+    from deepface.search.database.weaviate_options import Options, connected
+
+    monkeypatch.setattr(weaviate, "connect_to_weaviate_cloud", lambda *a, **options: (a, options))
+    (host,), options = connected(Options.of({**details, "api_key": "k", "headers": {"X-A": "b"}}))
+    assert host == details["url"].removeprefix("https://")
+    assert options["auth_credentials"].api_key == "k"
+    assert options["headers"]["X-A"] == "b" and options["skip_init_checks"] is False
 
 
 def test_tenants_of_weaviate(request: pytest.FixtureRequest, tmp_path: Path) -> None:
