@@ -45,11 +45,11 @@ class FaceCut(Protocol):
 class CropOptions:
     """What happens around detection; see :func:`detect_faces` for the fields."""
 
-    align: Align = True
-    expand_percentage: int = 0
-    max_faces: int | None = None
-    border: float = PUBLISHED_BORDER
-    face_cut: FaceCut | None = None
+    align: Align
+    expand_percentage: int
+    max_faces: int | None
+    border: float
+    face_cut: FaceCut | None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "align", checked_align(self.align))

@@ -22,18 +22,34 @@ SIZES = [(40, 40), (90, 10), (10, 150), (50, 50), (70, 20)]
 class Told:
     """A detector that finds what it is told."""
 
+    def __init__(self, regions: list[FacialAreaRegion]) -> None:
+        self._regions = regions
+
     def detect_faces(self, img: Any) -> list[FacialAreaRegion]:
-        return [FacialAreaRegion(9 * n, n, w, h) for n, (w, h) in enumerate(SIZES)]
+        return self._regions
 
 
 @pytest.mark.parametrize("count", [None, 1, 2, 3, 4, 5, 6])
 def test_the_largest_faces(count: int | None) -> None:
     """All in the order of the detector; fewer by their area, the largest first."""
-    with cached("face_detector", "told", Told()):
+    regions = [FacialAreaRegion(9 * n, n, w, h) for n, (w, h) in enumerate(SIZES)]
+    with cached("face_detector", "told", Told(regions)):
         found: Any = detect_faces("told", [PICTURE], align=False, max_faces=count)
     sizes = [(face.facial_area.w, face.facial_area.h) for face in found[0]]
     by_area = [(50, 50), (40, 40), (10, 150), (70, 20), (90, 10)]
     assert sizes == (SIZES if count is None or count >= 5 else by_area[:count])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("white", [1, 255])
+def test_a_turned_crop_is_no_brighter_than_its_picture(white: int, dtype: Any) -> None:
+    """Bicubic resampling overshoots at edges, of which floats would keep what bytes cannot."""
+    rows, columns = np.indices((120, 120)) // 10
+    picture = np.where((rows + columns) % 2, white, 0).astype(dtype)[..., None].repeat(3, 2)
+    region = FacialAreaRegion(30, 30, 60, 60, left_eye=(75, 50), right_eye=(45, 40))
+    with cached("face_detector", "told", Told([region])):
+        ((face,),) = detect_faces("told", [picture])
+    assert face.img.min() == 0 and face.img.max() == white and face.img.dtype == dtype  # type: ignore[union-attr]
 
 
 def test_eyes_are_looked_for_where_the_detector_did_not() -> None:

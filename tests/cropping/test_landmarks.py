@@ -124,6 +124,14 @@ def test_a_face_outside_of_the_picture_or_without_extent_is_black(points: np.nda
     assert face.shape == (112, 112, 3) and face.dtype == np.uint8 and not face.any()
 
 
+@pytest.mark.parametrize(("times", "shown"), [(80, True), (110, False)])
+def test_a_picture_that_is_less_than_a_pixel_of_the_face_is_black(times: int, shown: bool) -> None:
+    points = moved(times, 0, (50 - 56 * times, 50 - 56 * times))  # the picture is in its middle
+    region = FacialAreaRegion(0, 0, 10, 10, five_points=tuple(map(tuple, points.tolist())))
+    (face,) = TEMPLATE.crops([np.full((100, 100, 3), 255, np.uint8)], [region])
+    assert face.any() == shown
+
+
 def test_empty_and_wrong() -> None:
     assert TEMPLATE.crops([], []) == []
     with pytest.raises(ValueError, match="5 points, not 2"):

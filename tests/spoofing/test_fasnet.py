@@ -145,6 +145,13 @@ def test_golden_rectangles() -> None:
         assert surroundings(width, height, tuple(box), scale) == tuple(expected)
 
 
+def test_a_rectangle_that_fits_is_not_moved() -> None:
+    for x in range(6, 188):
+        across, down = (surroundings(200, 200, box, 2.7) for box in ((x, 9, 6, 6), (9, x, 6, 6)))
+        expected = int(x + 3 - 8.1), int(x + 3 + 8.1)
+        assert (across[0], across[2]) == (down[1], down[3]) == expected
+
+
 @pytest.mark.parametrize("at", [2, 3])
 def test_a_side_of_no_pixels_counts_as_one(at: int) -> None:
     def seen(side: int) -> tuple[int, ...]:
@@ -236,6 +243,21 @@ def test_verify(fasnet: FasNet) -> None:
     with pytest.raises(ValueError, match="Exception while processing img2_path") as caught:
         DeepFace.verify(real, spoof, "Dlib", anti_spoofing=True)
     assert isinstance(caught.value.__cause__, SpoofDetected)
+
+
+@pytest.mark.gpu
+def test_pictures_on_a_device_are_judged_as_those_on_the_cpu(fasnet: FasNet) -> None:
+    """Each face in its own picture, in whatever order they come."""
+    pictures = {name: photo(name) for name in ("selfie-many-people.jpg", SPOOF, REAL)}
+    tensors = {name: torch.from_numpy(image).to("cuda") for name, image in pictures.items()}
+    faces = [(name, tuple(face["facial_area"])) for name in pictures for face in verdicts()[name]]
+    mixed: list[Any] = [*faces[::2], *faces[1::2]]
+    assert len(mixed) == 7
+    found = FasNet("cuda").judge([(tensors[name], box) for name, box in mixed])
+    expected = fasnet.judge([(pictures[name], box) for name, box in mixed])
+    for verdict, wanted in zip(found, expected, strict=True):
+        assert verdict.is_real is wanted.is_real
+        assert verdict.score == pytest.approx(wanted.score, abs=1e-4)
 
 
 def test_a_crowd_is_judged_face_by_face(fasnet: FasNet) -> None:
