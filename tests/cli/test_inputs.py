@@ -82,6 +82,15 @@ def test_a_list_on_stdin(folder: Path) -> None:
     assert run("extract", "-", stdin="").exit_code == 0
 
 
+def test_bench_takes_a_list_on_stdin(folder: Path) -> None:
+    names = f"{folder / '001.png'}\n{folder / '000.png'}\n"
+    result = run(
+        *("bench", "-", "--detector-backend", "skip", "--seconds", "0.1", "--batch-size", "1"),
+        stdin=names,
+    )
+    assert result.exit_code == 0, result.stderr
+
+
 MARKS = {
     "none": lambda text: text.encode(),
     "utf-8": lambda text: b"\xef\xbb\xbf" + text.encode(),

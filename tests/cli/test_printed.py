@@ -54,7 +54,14 @@ def test_a_terminal_or_pipe_without_some_characters() -> None:
     assert json.loads(pipe.read())["source"] == "ünï.jpg"
 
 
-class Terminal(io.StringIO):
+class Pipe(io.StringIO):
+    flushed = 0
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+class Terminal(Pipe):
     def isatty(self) -> bool:
         return True
 
@@ -128,13 +135,7 @@ def test_new_columns_have_a_new_heading() -> None:
     assert [line.split()[0] for line in lines] == ["source", "a.jpg", "source", "b.jpg", "c.jpg"]
 
 
-def test_a_pipe_gets_each_line_at_once() -> None:
-    class Pipe(io.StringIO):
-        flushed = 0
-
-        def flush(self) -> None:
-            self.flushed += 1
-
+def test_pipes_and_terminals_get_each_line_at_once() -> None:
     for entry in (
         ResultLine("a.jpg", {"faces": [{THUMBNAIL: "...", "age": 3}]}),
         ResultLine("b", error="c"),
@@ -146,7 +147,7 @@ def test_a_pipe_gets_each_line_at_once() -> None:
         assert pipe.getvalue().count("\n") == 1
     shown = Terminal()
     printer_for(shown).write(ResultLine("a.jpg", {"faces": [{"age": 3}]}))
-    assert shown.getvalue().startswith("source ")
+    assert shown.getvalue().startswith("source ") and shown.flushed == 1
 
 
 def test_few_rows_have_columns_as_wide_as_they_need() -> None:
