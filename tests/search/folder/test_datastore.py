@@ -325,6 +325,15 @@ class TestSignatures:
         with pytest.raises(DeepFaceError, match="no longer fits its signature"):
             store(tmp_path, credentials=lightdsa.LightDSA(algorithm_name="eddsa")).load()
 
+    def test_a_dict_makes_the_key_that_is_in_it(self, tmp_path: Path) -> None:
+        lightdsa = pytest.importorskip("lightdsa")
+        key = lightdsa.LightDSA(algorithm_name="eddsa")
+        keys = key.dsa.keys
+        store(tmp_path, credentials=key).save(gallery(tmp_path))
+        for more in (keys, {"public_key": keys["public_key"]}, {"keys": keys}):
+            made = signer({"algorithm_name": "eddsa", **more})
+            same(store(tmp_path, credentials=made).load(), gallery(tmp_path))
+
     def test_importing_the_package_changes_nothing_else(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
