@@ -344,7 +344,7 @@ def test_many_callers_of_different_kinds_get_what_they_would_have_had_alone() ->
             except FaceNotDetected as error:
                 return error
 
-        with gate.callers(16) as pool:
+        with ThreadPoolExecutor(16) as pool:
             results = list(pool.map(one, work))
         batcher.close(10)
     for job, result in zip(work, results, strict=True):
