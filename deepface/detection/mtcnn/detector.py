@@ -24,9 +24,9 @@ from deepface.detection.boxes import area, clipped, nms, regress, squared, survi
 from deepface.detection.canvas import Canvas, brought
 from deepface.detection.cards.mtcnn import FAST_MTCNN, MTCNN
 from deepface.detection.detector import Detector
+from deepface.detection.mtcnn.axes import Axis, exact_axis, whole_axis
 from deepface.detection.mtcnn.crops import AreaCrops, AreaCropsApart, BilinearCrops, Crops
 from deepface.detection.mtcnn.networks import WINDOW, ONet, PNet, RNet, read_weights
-from deepface.detection.mtcnn.pyramid import Axis, exact_axis, whole_axis
 from deepface.detection.mtcnn.scan import Level, Scan, levels_of
 from deepface.detection.ragged import bins
 from deepface.runtime.execution.network import Network
@@ -40,7 +40,7 @@ _LEVELS = 64
 
 
 @dataclass
-class Found:
+class Candidates:
     """``n`` boxes, of all pictures of a batch."""
 
     image: Tensor  #: (n,) position of the picture in the batch
@@ -48,17 +48,17 @@ class Found:
     logits: Tensor  #: (n,) how likely a face
     offsets: Tensor  #: (n, 4) corrections in box sizes; (n, 14) from ONet, with the landmarks
 
-    def __getitem__(self, rows: Tensor) -> Found:
-        return Found(self.image[rows], self.boxes[rows], self.logits[rows], self.offsets[rows])
+    def __getitem__(self, rows: Tensor) -> Candidates:
+        return Candidates(self.image[rows], self.boxes[rows], self.logits[rows], self.offsets[rows])
 
-    def brought(self, passes: Tensor) -> Found:
+    def brought(self, passes: Tensor) -> Candidates:
         """Those that pass, on the host, by one copy."""
         wide = torch.float32 if self.boxes.device.type == "mps" else torch.float64
         columns = [passes[:, None], self.image[:, None], self.logits[:, None]]
         table = torch.cat([c.to(wide) for c in (*columns, self.boxes, self.offsets)], 1).cpu()
         table, real = table[table[:, 0] > 0], self.boxes.dtype
         boxes, offsets = table[:, 3:7].to(real), table[:, 7:].to(real)
-        return Found(table[:, 1].long(), boxes, table[:, 2].float(), offsets)
+        return Candidates(table[:, 1].long(), boxes, table[:, 2].float(), offsets)
 
 
 class _Cascade(Detector, ABC):
@@ -111,7 +111,7 @@ class _Cascade(Detector, ABC):
         crops = self.crops.of(pictures, facts)
         found = self._refine(*self._judge(self._rnet, 24, self._least[1], crops, found))
         # Few are left: what is done with them costs less here than to wait for it there.
-        found = Found.brought(*self._judge(self._onet, 48, self._least[2], crops, found))
+        found = Candidates.brought(*self._judge(self._onet, 48, self._least[2], crops, found))
 
         size = found.boxes[:, 2:] - found.boxes[:, :2] + 1
         shares = found.offsets[:, 4:].view(-1, 2, 5)
@@ -146,19 +146,19 @@ class _Cascade(Detector, ABC):
 
     def _propose(
         self, pictures: Sequence[Tensor], scans: Sequence[Scan], known: Sequence[Sequence[Tensor]]
-    ) -> Found:
+    ) -> Candidates:
         """PNet's candidates in all pictures, as squares."""
         none = torch.zeros((0, 4), dtype=self._real, device=self._pnet.device)
-        found = [Found(none[:, 0].long(), none, none[:, 0].float(), none)]
+        found = [Candidates(none[:, 0].long(), none, none[:, 0].float(), none)]
         groups = [found[0].image]
         for scan, arrays in zip(scans, known, strict=True):
             seen = scan.windows(self._pnet, pictures, arrays, self._least[0])
             offsets = seen.offsets.to(self._real)
             boxes = self._box(seen.first, offsets, seen.scale)
-            found.append(Found(seen.image, boxes, seen.logits, offsets))
+            found.append(Candidates(seen.image, boxes, seen.logits, offsets))
             groups.append(seen.image * _LEVELS + seen.level)
         fields = zip(*((f.image, f.boxes, f.logits, f.offsets) for f in found), strict=True)
-        return self._merge(Found(*map(torch.cat, fields)), torch.cat(groups))
+        return self._merge(Candidates(*map(torch.cat, fields)), torch.cat(groups))
 
     def _levels(self, canvases: Sequence[Canvas]) -> list[Level]:
         def axes(number: int, scale: float) -> tuple[Axis, Axis]:
@@ -172,14 +172,19 @@ class _Cascade(Detector, ABC):
         return levels_of([self._scales(min(canvas.shape)) for canvas in canvases], axes)
 
     def _judge(
-        self, network: Network, size: int, least: float, crops: Crops | AreaCropsApart, found: Found
-    ) -> tuple[Found, Tensor]:
+        self,
+        network: Network,
+        size: int,
+        least: float,
+        crops: Crops | AreaCropsApart,
+        found: Candidates,
+    ) -> tuple[Candidates, Tensor]:
         """What ``network`` thinks of the candidates, and which of them it takes for faces."""
         rows = torch.cat([found.image[:, None].to(found.boxes), found.boxes], 1)
         logits, *offsets = network(
             rows, prepare=lambda part: crops.cut(part[:, 0].long(), part[:, 1:], size)
         )
-        found = Found(found.image, found.boxes, logits, torch.cat(offsets, 1).to(found.boxes))
+        found = Candidates(found.image, found.boxes, logits, torch.cat(offsets, 1).to(found.boxes))
         return found, logits > least
 
     @abstractmethod
@@ -192,7 +197,7 @@ class _Cascade(Detector, ABC):
 
     @abstractmethod
     def _axis(self, canvas: int, start: int, size: int, level: int) -> Axis:
-        """How a level is averaged, see :mod:`deepface.detection.mtcnn.pyramid`."""
+        """How a level is averaged, see :mod:`deepface.detection.mtcnn.axes`."""
 
     @abstractmethod
     def _box(self, first: Tensor, offsets: Tensor, scale: Tensor) -> Tensor:
@@ -202,15 +207,15 @@ class _Cascade(Detector, ABC):
         """
 
     @abstractmethod
-    def _merge(self, found: Found, level: Tensor) -> Found:
+    def _merge(self, found: Candidates, level: Tensor) -> Candidates:
         """Fewer and square boxes from PNet's; ``level`` differs for each level and picture."""
 
     @abstractmethod
-    def _refine(self, found: Found, passes: Tensor) -> Found:
+    def _refine(self, found: Candidates, passes: Tensor) -> Candidates:
         """Corrected, fewer and square boxes from those of RNet's that pass."""
 
     @abstractmethod
-    def rank(self, found: Found) -> Tensor:
+    def rank(self, found: Candidates) -> Tensor:
         """Which of ONet's boxes are faces, in the order in which they are to be given."""
 
     @abstractmethod
@@ -246,28 +251,28 @@ class MtcnnDetector(_Cascade):
         corner = (first + 1).to(offsets)
         return regress(torch.cat([corner, corner + WINDOW - 1], 1), offsets) / scale.to(offsets)
 
-    def _merge(self, found: Found, level: Tensor) -> Found:
+    def _merge(self, found: Candidates, level: Tensor) -> Candidates:
         order, stays = self._suppressed(found, level, 0.5)
         return self._fewer(found[order], stays)
 
-    def _refine(self, found: Found, passes: Tensor) -> Found:
+    def _refine(self, found: Candidates, passes: Tensor) -> Candidates:
         found.boxes = regress(found.boxes, found.offsets, 1)
         return self._fewer(found, passes)
 
-    def _fewer(self, found: Found, passes: Tensor) -> Found:
+    def _fewer(self, found: Candidates, passes: Tensor) -> Candidates:
         order, stays = self._suppressed(found, found.image, 0.7, passes)
         found = found[order[stays]]
         found.boxes = squared(found.boxes)
         return found
 
-    def rank(self, found: Found) -> Tensor:
+    def rank(self, found: Candidates) -> Tensor:
         """As in the base."""
         order, stays = self._suppressed(found, found.image, 0.7, of_smaller=True)
         return order[stays]
 
     def _suppressed(
         self,
-        found: Found,
+        found: Candidates,
         groups: Tensor,
         threshold: float,
         passes: Tensor | None = None,
@@ -329,19 +334,19 @@ class FastMtcnnDetector(_Cascade):
         corners = torch.cat([first + 1, first + WINDOW], 1).float()
         return (corners / scale.float()).floor().to(offsets)
 
-    def _merge(self, found: Found, level: Tensor) -> Found:
+    def _merge(self, found: Candidates, level: Tensor) -> Candidates:
         found = found[nms(found.boxes, found.logits, level, 0.5)]
         found = found[nms(found.boxes, found.logits, found.image, 0.7)]
         found.boxes = squared(regress(found.boxes, found.offsets))
         return found
 
-    def _refine(self, found: Found, passes: Tensor) -> Found:
+    def _refine(self, found: Candidates, passes: Tensor) -> Candidates:
         found = found[passes.nonzero()[:, 0]]
         found = found[nms(found.boxes, found.logits, found.image, 0.7)]
         found.boxes = squared(regress(found.boxes, found.offsets, 1))
         return found
 
-    def rank(self, found: Found) -> Tensor:
+    def rank(self, found: Candidates) -> Tensor:
         """As in the base."""
         order = torch.argsort(found.logits, descending=True, stable=True)
         order = order[torch.argsort(found.image[order], stable=True)]

@@ -7,15 +7,13 @@ reads it once more for the mean. Sums are in the operators' order, products fuse
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from deepface.detection.mtcnn.pyramid import AveragedRows
+from deepface.detection.mtcnn.axes import AveragedRows
 
 #: Rows and numbers of a row that a program makes across, and numbers that one makes down.
 _ROWS, _COLUMNS, _BLOCK = 8, 128, 256

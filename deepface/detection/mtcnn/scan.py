@@ -17,12 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepface.detection.mtcnn.axes import AveragedRows, Axis, windows_of
 from deepface.detection.mtcnn.networks import STRIDE, WINDOW
-from deepface.detection.mtcnn.pyramid import SCALE, AveragedRows, Axis, shrunk, windows_of
+from deepface.detection.mtcnn.pyramid import SCALE, shrunk
 from deepface.detection.ragged import ALONE, Bin, Edges, RaggedEdges, Size, cells_beyond
 from deepface.runtime.execution.network import Network
 
-#: AveragedRows of a level that a window and the next one share.
+#: Rows of a level that a window and the next one share.
 _OVERLAP = WINDOW - STRIDE
 
 
@@ -78,7 +79,7 @@ class Proposals:
 
 @dataclass(frozen=True)
 class _Strip:
-    """AveragedRows of windows of a level that PNet scores in a step, from ``first`` on."""
+    """Rows of windows of a level that PNet scores in a step, from ``first`` on."""
 
     level: int
     first: int

@@ -22,21 +22,17 @@ from torch.nn import functional
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector
 from deepface.detection.mtcnn import pyramid
-from deepface.detection.mtcnn.crops import AreaCrops, BilinearCrops
-from deepface.detection.mtcnn.detector import FastMtcnnDetector, Found, MtcnnDetector
-from deepface.detection.mtcnn.networks import WINDOW, ArrayListReader, PNet, read_weights
-from deepface.detection.mtcnn.pyramid import (
-    MEAN,
-    SCALE,
+from deepface.detection.mtcnn.axes import (
     AveragedRows,
     Axis,
-    averaged,
     exact_axis,
-    shrunk,
-    transposed,
     whole_axis,
     windows_of,
 )
+from deepface.detection.mtcnn.crops import AreaCrops, BilinearCrops
+from deepface.detection.mtcnn.detector import Candidates, FastMtcnnDetector, MtcnnDetector
+from deepface.detection.mtcnn.networks import WINDOW, ArrayListReader, PNet, read_weights
+from deepface.detection.mtcnn.pyramid import MEAN, SCALE, averaged, shrunk, transposed
 from deepface.detection.ragged import RaggedEdges, cells_beyond
 from deepface.errors import MissingPackageError
 from deepface.types import FacialAreaRegion, Image
@@ -260,7 +256,7 @@ def test_of_two_faces_one_in_the_other_the_surer_one_stays(name: str) -> None:
         [[10.0, 10, 110, 110], [40, 40, 60, 60], [200, 200, 230, 230], [108, 40, 111, 60]]
     )
     logits = torch.tensor([3.0, 2, 1, 0])
-    found = Found(torch.zeros(4, dtype=torch.long), boxes, logits, boxes)
+    found = Candidates(torch.zeros(4, dtype=torch.long), boxes, logits, boxes)
     cascade = detector(name)
     assert isinstance(cascade, MtcnnDetector | FastMtcnnDetector)
     assert cascade.rank(found).tolist() == [0, 2, 3][: 2 if name == "fastmtcnn" else 3]
