@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +18,7 @@ from deepface.detection.boxes import Suppression
 from deepface.detection.canvas import Canvas
 from deepface.detection.ragged import Bin, Edges, RaggedEdges, Size, bins, cells_beyond, steps
 from deepface.images.resample import PixelTable, resized
+from deepface.runtime.concurrency.each import in_threads
 from deepface.runtime.execution.network import Network
 from deepface.runtime.execution.streams import kept
 from deepface.runtime.execution.transfer import as_tensor, sent
@@ -203,12 +202,7 @@ class AnchorFree(ABC):
 
 
 def _draw_all(places: Iterable[tuple[Canvas, Fit, Image]]) -> None:
-    places = list(places)
-    if len(places) == 1:
-        _draw(places[0])
-        return
-    with ThreadPoolExecutor(min(len(places), os.cpu_count() or 1)) as pool:
-        list(pool.map(_draw, places))
+    in_threads(_draw, [*places])
 
 
 def _draw(place: tuple[Canvas, Fit, Image]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any, ClassVar, overload
 
 import cv2
@@ -16,6 +16,7 @@ from deepface.arguments import shown
 from deepface.detection.canvas import Canvas
 from deepface.detection.card import DetectorCard
 from deepface.errors import DataTypeError, InvalidArgument
+from deepface.runtime.concurrency.each import in_threads
 from deepface.runtime.execution.batching import group_indices, halving
 from deepface.runtime.execution.device import requested_device, runs_on_cpu
 from deepface.types import FacialAreaRegion, Image
@@ -32,7 +33,8 @@ class Detector:
       over several at once.
 
     Coordinates are pixels of the canvas, border included. A class written for the published
-    library, which overrides ``detect_faces(img)`` itself, is taken as the second kind.
+    library, which overrides ``detect_faces(img)`` itself, is asked through that, a picture at a
+    time, whatever it inherits.
     """
 
     #: What is known of it. A class that has one need not repeat its name and landmarks.
@@ -55,35 +57,33 @@ class Detector:
     prefers_arrays: ClassVar[bool] = False
     #: Whether, on a CPU, parts of a list on a core each are faster than all of it on all cores.
     by_core: ClassVar[bool] = False
+    #: Whether it is asked through a ``detect_faces`` of its own (set by the base class).
+    _published: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if (card := vars(cls).get("card")) is not None:
             cls.name, cls.landmarks, cls.needs_torch = card.name, card.landmarks, card.needs_torch
-        own = cls.__dict__
-        if "detect_faces" in own:
-            published = own["detect_faces"]
-
-            def _detect_one(self: Detector, canvas: Canvas) -> list[FacialAreaRegion]:
-                return published(self, canvas.pixels())  # type: ignore[no-any-return]
-
-            cls._detect_one = _detect_one  # type: ignore[method-assign]
-            del cls.detect_faces
-            own = cls.__dict__
+        own = vars(cls)
         if "_detect_batch" in own and "_detect_one" in own:
             raise TypeError(f"{cls.__name__} implements both _detect_batch and _detect_one")
         if "_detect_batch" in own or "_detect_one" in own:
-            cls.batched = "_detect_batch" in own
+            cls.batched, cls._published = "_detect_batch" in own, False
+            if not cls.batched:  # else that of a class above would be asked
+                cls._detect_batch = Detector._detect_batch  # type: ignore[method-assign]
+        elif "detect_faces" in own:
+            cls.batched, cls._published = False, True
+            cls.takes_tensors = False
+            cls.detect_faces = _one_or_many(own["detect_faces"])  # type: ignore
 
     def __init__(self, device: str | None = None) -> None:
         # What the environment says now: it may say something else when pictures come.
         self.device_name = requested_device(device)
 
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
-        if not self.threads or len(canvases) < 2:
-            return [self._detect_one(canvas) for canvas in canvases]
-        with ThreadPoolExecutor(cv2.getNumThreads()) as pool:
-            return list(pool.map(self._detect_one, canvases))
+        return in_threads(
+            self._detect_one, canvases, threads=cv2.getNumThreads() if self.threads else 1
+        )
 
     def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
         raise TypeError(f"{type(self).__name__} implements neither _detect_batch nor _detect_one")
@@ -112,30 +112,53 @@ class Detector:
         Raises:
             DataTypeError: an item is not a BGR ``uint8`` array.
         """
+        # Not what the pipeline asks, which may be this method of a class below.
         if isinstance(img, np.ndarray) and img.ndim != 4:
-            return self.detect_canvases([Canvas(_checked(img))])[0]
-        return self.detect_canvases([Canvas(_checked(image)) for image in img])
+            return self._in_groups(self._own, [Canvas(_checked(img))])[0]
+        return self._in_groups(self._own, [Canvas(_checked(image)) for image in img])
 
     def detect_canvases(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
         """The faces of each canvas; the door that the pipeline uses.
 
         Pictures on a device are kept apart from those on the CPU.
         """
+        return self._in_groups(self._by_published if self._published else self._own, canvases)
+
+    def _in_groups(
+        self,
+        find: Callable[[Sequence[Canvas]], Sequence[list[FacialAreaRegion]]],
+        canvases: Sequence[Canvas],
+    ) -> list[list[FacialAreaRegion]]:
         if not self.takes_tensors:
             canvases = [canvas.on_host() if canvas.on_device else canvas for canvas in canvases]
         groups = group_indices([canvas.on_device for canvas in canvases]).values()
         faces: dict[int, list[FacialAreaRegion]] = {}
         for positions in groups:
-            found = halving(self._found, [canvases[position] for position in positions])
+            found = halving(find, [canvases[position] for position in positions])
             faces.update(zip(positions, found, strict=True))
         return [faces[position] for position in range(len(canvases))]
 
-    def _found(self, canvases: Sequence[Canvas]) -> Sequence[list[FacialAreaRegion]]:
+    def _own(self, canvases: Sequence[Canvas]) -> Sequence[list[FacialAreaRegion]]:
         if self.by_core and runs_on_cpu(self.device_name):
             from deepface.runtime.concurrency.by_core import by_core
 
             return by_core(self._detect_batch, canvases)
         return self._detect_batch(canvases)
+
+    def _by_published(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
+        return [self.detect_faces(canvas.pixels()) for canvas in canvases]  # type: ignore[misc]
+
+
+def _one_or_many(detect: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A ``detect_faces`` that takes one image, for lists and 4-D arrays as well."""
+
+    @wraps(detect)
+    def detect_faces(self: Detector, img: Any) -> Any:
+        if isinstance(img, np.ndarray) and img.ndim != 4:
+            return detect(self, _checked(img))
+        return [detect(self, _checked(image)) for image in img]
+
+    return detect_faces
 
 
 def _checked(image: object) -> Image:

@@ -7,7 +7,7 @@ https://github.com/ShiqiYu/libfacedetection.train, as in OpenCV's model zoo, MIT
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -16,6 +16,7 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.cards.yunet import CARD
 from deepface.detection.detector import Detector, threshold_from_env
 from deepface.detection.yunet_input import shown, shrunk
+from deepface.runtime.concurrency.each import in_threads
 from deepface.runtime.concurrency.object_pool import ObjectPool
 from deepface.runtime.execution.device import runs_on_cpu
 from deepface.runtime.weights.damage import reading
@@ -66,11 +67,9 @@ class YuNetDetector(Detector):
         threshold = threshold_from_env("yunet_score_threshold", 0.9)
         if self.network is not None:
             found = self.network.detect(canvases, threshold)
-        elif len(canvases) == 1:
-            found = [self._by_opencv(canvases[0], threshold)]
         else:
-            with ThreadPoolExecutor(cv2.getNumThreads()) as pool:
-                found = list(pool.map(lambda c: self._by_opencv(c, threshold), canvases))
+            find = partial(self._by_opencv, threshold=threshold)
+            found = in_threads(find, canvases, threads=cv2.getNumThreads())
         return [
             [_region(row, shrunk(canvas)[0]) for row in rows]
             for canvas, rows in zip(canvases, found, strict=True)

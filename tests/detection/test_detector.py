@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -127,3 +128,46 @@ def test_unknown_names_and_options() -> None:
     with pytest.raises(UnimplementedError, match="opencv has no option 'min_face_size'"):
         DETECTORS.build("opencv", min_face_size=40)
     assert DETECTORS.build("opencv") is DETECTORS.build("opencv", min_face_size=None)
+
+
+class Surer(Published):
+    """Goes on from what a published class above it finds."""
+
+    def detect_faces(self, img: Any) -> Any:
+        (face,) = super().detect_faces(img)
+        return [replace(face, confidence=0.5)]
+
+
+class SurerThanOne(OneByOne):
+    def detect_faces(self, img: Any) -> Any:  # type: ignore[override]
+        (face,) = super().detect_faces(img)
+        return [replace(face, confidence=0.5)]
+
+
+class SurerThanBatched(Batched):
+    def detect_faces(self, img: Any) -> Any:  # type: ignore[override]
+        (face,) = super().detect_faces(img)
+        return [replace(face, confidence=0.5)]
+
+
+@pytest.mark.parametrize("cls", [Surer, SurerThanOne, SurerThanBatched])
+def test_what_overrides_the_published_method_is_asked_and_may_ask_above(
+    cls: type[Detector],
+) -> None:
+    detector, face = cls(), FacialAreaRegion(0, 0, 30, 20, confidence=0.5)
+    assert detector.detect_canvases([Canvas(PICTURE), Canvas(PICTURE)]) == [[face], [face]]
+    assert detector.detect_faces(PICTURE) == [face]
+    assert detector.detect_faces([PICTURE, PICTURE]) == [[face], [face]]
+    assert not cls.batched
+    further = type("Further", (cls,), {})()
+    assert further.detect_canvases([Canvas(PICTURE)]) == [[face]]
+    back = type("Back", (cls,), {"_detect_batch": lambda self, canvases: [[] for _ in canvases]})()
+    assert back.detect_canvases([Canvas(PICTURE)]) == [[]]
+
+
+def test_one_at_a_time_replaces_a_batch_above() -> None:
+    class One(Batched):
+        def _detect_one(self, canvas: Canvas) -> list[FacialAreaRegion]:
+            return []
+
+    assert One().detect_faces([PICTURE]) == [[]] and not One.batched

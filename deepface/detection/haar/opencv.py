@@ -24,6 +24,7 @@ from deepface.detection.detector import Detector
 from deepface.detection.haar.cascade import Cascade, Spread
 from deepface.detection.haar.choice import search
 from deepface.detection.haar.grouping import Hits, group, scan_order
+from deepface.runtime.concurrency.each import in_threads
 from deepface.types import FacialAreaRegion, Pixels, Point, on_host
 
 if TYPE_CHECKING:
@@ -154,10 +155,7 @@ def _find_eyes_by_opencv(crops: Sequence[Pixels]) -> list[Eyes]:
 
         held = iter(downloaded(tensors))
         crops = [crop if isinstance(crop, np.ndarray) else next(held) for crop in crops]
-    if len(crops) < 2:
-        return [_eyes_of(crop) for crop in crops]
-    with ThreadPoolExecutor(cv2.getNumThreads()) as pool:
-        return list(pool.map(_eyes_of, crops))
+    return in_threads(_eyes_of, crops, threads=cv2.getNumThreads())
 
 
 def runs(shapes: Sequence[tuple[int, ...]], pixels: int = 1 << 28) -> Iterator[slice]:

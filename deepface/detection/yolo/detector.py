@@ -9,9 +9,7 @@ together, from the first layer to non-maximum suppression.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
@@ -25,6 +23,7 @@ from deepface.detection.yolo.checkpoint import load_checkpoint
 from deepface.detection.yolo.letterbox import GREY, Letterbox
 from deepface.detection.yolo.network import Detections, YoloNetwork
 from deepface.images.resample import PixelTable, mixed, resizing
+from deepface.runtime.concurrency.each import in_threads
 from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.network import Network
@@ -107,8 +106,7 @@ class YoloDetector(Detector):
 def _fitted(canvases: Sequence[Canvas], fits: Sequence[Letterbox]) -> Image:
     """Canvases in their common rectangle, ``(N, height, width, 3)``."""
     pictures = np.full((len(canvases), *fits[0].rectangle, 3), GREY, np.uint8)
-    with ThreadPoolExecutor(min(len(canvases), os.cpu_count() or 1)) as pool:
-        list(pool.map(Letterbox.draw, fits, canvases, pictures))
+    in_threads(Letterbox.draw, fits, canvases, pictures)
     return pictures
 
 

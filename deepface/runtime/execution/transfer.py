@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from deepface.runtime.concurrency.each import in_threads
 
 #: Where arrays begin in what is sent, in bytes: any dtype can be read there.
 _ALIGNMENT = 16
@@ -57,8 +58,7 @@ def _copy(arrays: Sequence[NDArray[Any]], places: Sequence[NDArray[Any]]) -> Non
         for array, place in zip(arrays, places, strict=True):
             np.copyto(place, array)
         return
-    with ThreadPoolExecutor(threads, thread_name_prefix="deepface-copy") as pool:
-        list(pool.map(np.copyto, _pieces(places), _pieces(arrays)))
+    in_threads(np.copyto, [*_pieces(places)], [*_pieces(arrays)], threads=threads)
 
 
 def _pieces(arrays: Sequence[NDArray[Any]]) -> Iterator[NDArray[Any]]:
