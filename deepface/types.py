@@ -17,6 +17,8 @@ Image: TypeAlias = NDArray[np.uint8]
 Pixels: TypeAlias = "NDArray[Any] | Tensor"
 #: A point in pixels, ``(x, y)``, origin in the upper left corner.
 Point: TypeAlias = tuple[int, int]
+#: A box in pixels: ``(x, y, w, h)``, or the corners ``(left, top, right, bottom)``.
+Box: TypeAlias = tuple[int, int, int, int]
 
 
 class Rectangle(NamedTuple):

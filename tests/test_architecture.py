@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from deepface import modeling
+from deepface.pipeline.options import ACTIONS
+from deepface.recognition.preprocessing import NORMALIZATIONS
+
 PACKAGE = Path(__file__).parents[1] / "deepface"
 #: A room imports from itself and from those before it. Rooms of one line import each other freely
 #: as long as no circle of files comes of it.
@@ -49,12 +53,8 @@ MODULES = {module(file): file for file in files()}
 
 
 def imports(file: Path) -> Iterator[str]:
-    """Modules of the package that a file imports, wherever in it, but for type checkers only."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            node.body = []
-    for node in ast.walk(tree):
+    """Modules of the package that a file imports, wherever in it, if for type checkers only."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names if name.name in MODULES)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -103,6 +103,27 @@ def test_no_circle_of_files() -> None:
 
     for name in arrows:
         visit(name, ())
+
+
+#: Where models are named besides their cards: what is published, what is measured, the defaults.
+NAMING = ("DeepFace", "compat", "runtime.execution.engine_table", "pipeline.options")
+
+
+def test_no_room_names_a_model_by_text() -> None:
+    """But for a model's own files, and for what is called the same: packages, ways to normalise."""
+    models = {name for registry in modeling.TASKS.values() for name in registry.own}
+    same = {*NORMALIZATIONS, "DeepFace", "dlib", "mtcnn", "opencv"}
+    found = {
+        f"{name}: {node.value}"
+        for name, file in MODULES.items()
+        if ".cards." not in name and name.removeprefix("deepface.") not in NAMING
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in models - same
+    }
+    assert found == {
+        *(f"deepface.attributes.{model.lower()}: {model}" for model in ACTIONS.values()),
+        "deepface.detection.yolo.detector: yolov8n",
+    }
 
 
 CLASSES = {

@@ -15,6 +15,7 @@ import pytest
 
 from deepface import DeepFace, compat, modeling
 from deepface.errors import WeightsError
+from deepface.runtime.home import weights_folder
 from deepface.types import DetectedFace, FacialAreaRegion
 
 
@@ -64,6 +65,11 @@ def test_a_patched_function_is_used_and_put_back() -> None:
     }  # fmt: skip
     with pytest.raises(ValueError, match="Face could not be detected"):
         DeepFace.extract_faces(picture)
+
+
+def test_a_patched_home_is_where_weights_are_looked_for(tmp_path: Path) -> None:
+    with patch("deepface.commons.folder_utils.get_deepface_home", return_value=str(tmp_path)):
+        assert weights_folder().is_relative_to(tmp_path)
 
 
 def test_a_stand_in_among_the_cached_models() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepface.errors import DataTypeError
-from deepface.types import Pixels
+from deepface.types import Pixels, on_host
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,8 @@ class FacialAttribute:
     """A network that says one thing about faces.
 
     A subclass has ``_build`` and :meth:`report`. One that is written for the published library,
-    with a constructor and :meth:`predict` of its own, is asked through ``predict``.
+    with a constructor and :meth:`predict` of its own, is asked through ``predict``, a face at a
+    time, as there; without a ``report`` of its own it is taken for ours of that name.
 
     Args:
         device: where the network runs.
@@ -36,6 +37,12 @@ class FacialAttribute:
     #: Height and width that :meth:`predict` asks for; ``None`` takes any.
     face_size: ClassVar[tuple[int, int] | None] = FACE_SIZE
     options: ClassVar[tuple[str, ...]] = ("precision",)
+    _one_by_one: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "report" in vars(cls) or "predict" in vars(cls):
+            cls._one_by_one = "report" not in vars(cls)
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         self.model: Network = self._build(device, precision)
@@ -50,6 +57,8 @@ class FacialAttribute:
 
     def describe(self, faces: Pixels) -> list[dict[str, Any]]:
         """What ``analyze`` reports, one dict per face of ``(n, 224, 224, 3)`` BGR in [0, 1]."""
+        if self._one_by_one:
+            return described_one_by_one(self, self.report, faces)
         values = self.predict(faces)  # type: ignore[arg-type]
         return [self.report(face) for face in ([values] if len(faces) == 1 else values)]
 
@@ -73,6 +82,13 @@ class FacialAttribute:
         faces = _as_batch(img, self.face_size)
         result = self.probabilities(faces)
         return result[0] if len(faces) == 1 else result
+
+
+def described_one_by_one(
+    model: Any, report: Callable[[Any], dict[str, Any]], faces: Pixels
+) -> list[dict[str, Any]]:
+    """As :meth:`FacialAttribute.describe`, of what has a published ``predict``."""
+    return [report(np.squeeze(model.predict(face[None]))) for face in on_host(faces)]
 
 
 def to_channels_first(faces: Tensor) -> Tensor:

@@ -117,7 +117,9 @@ def _names_a_folder(name: str) -> bool:
 )
 def represent(**values: Any) -> None:
     """Turn the faces of INPUTS into vectors."""
-    values["model_name"] = values["model_name"] or "VGG-Face"
+    from deepface.pipeline.options import DEFAULT_MODEL
+
+    values["model_name"] = values["model_name"] or DEFAULT_MODEL
     _run("represent", values, {})
 
 
@@ -129,7 +131,9 @@ def represent(**values: Any) -> None:
 @options("actions", *_DETECTION, *_MACHINE)
 def analyze(**values: Any) -> None:
     """Estimate age, gender, emotion and race of the faces of INPUTS."""
-    values["actions"] = values["actions"] or ["emotion", "age", "gender", "race"]
+    from deepface.pipeline.options import ACTIONS
+
+    values["actions"] = values["actions"] or [*ACTIONS]
     _run("analyze", values, {})
 
 

@@ -54,6 +54,7 @@ def find(inputs: tuple[str, ...], **values: Any) -> None:
     from deepface.cli.inputs import Inputs
     from deepface.cli.run import Run
     from deepface.pipeline import FacePipeline, GallerySearch, Query
+    from deepface.pipeline.options import DEFAULT_MODEL
 
     named = [*inputs, *(item for text in values.pop("img_path") for item in as_list(text))]
     db_path = values.pop("db_path") or (named.pop() if len(named) > 1 else None)
@@ -64,7 +65,7 @@ def find(inputs: tuple[str, ...], **values: Any) -> None:
     output, resume, silent = (values.pop(name) for name in ("output", "resume", "silent"))
     output = output_file(output)
     wanted = given(values)
-    wanted.setdefault("model_name", "VGG-Face")
+    wanted.setdefault("model_name", DEFAULT_MODEL)
     wanted.setdefault("enforce_detection", True if pictures.is_one_picture else "empty")
     folder = {
         name: wanted.pop(name)

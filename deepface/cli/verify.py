@@ -60,6 +60,7 @@ def verify(pictures: tuple[str, ...], **values: Any) -> None:
     from deepface.cli.attempts import attempts
     from deepface.cli.run import Run
     from deepface.pipeline import FacePipeline
+    from deepface.pipeline.options import DEFAULT_MODEL
     from deepface.pipeline.verification import verify as compare
     from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE
 
@@ -67,7 +68,7 @@ def verify(pictures: tuple[str, ...], **values: Any) -> None:
     pairs: Iterator[Pair | _NoPair]
     pairs = _pairs_of_stdin(values["null"]) if many else iter([_pair(pictures, values)])
     wanted = given(values, "img1_path", "img2_path", "null", "output", "resume", "silent")
-    wanted.setdefault("model_name", "VGG-Face")
+    wanted.setdefault("model_name", DEFAULT_MODEL)
     query = {name: wanted.pop(name) for name in ("distance_metric", "threshold") if name in wanted}
     try:
         pipeline = FacePipeline(**wanted)

@@ -19,6 +19,7 @@ from deepface.logger import get_logger
 from deepface.matching.distance import Metric
 from deepface.pipeline.face_pipeline import FacePipeline
 from deepface.pipeline.find import find
+from deepface.pipeline.options import DEFAULT_DETECTOR, DEFAULT_MODEL
 from deepface.runtime.safe_files import write
 from deepface.search.query import Query
 from deepface.types import Image
@@ -36,8 +37,8 @@ class StreamAnalysis:
     ``enable_face_analysis`` is on, and the closest face of the gallery ``db_path``.
     """
 
-    detector_backend: str = "opencv"
-    model_name: str = "VGG-Face"
+    detector_backend: str = DEFAULT_DETECTOR
+    model_name: str = DEFAULT_MODEL
     distance_metric: str | Metric = "cosine"
     db_path: str = ""
     enable_face_analysis: bool = True

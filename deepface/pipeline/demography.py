@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from deepface.attributes.model import FACE_SIZE, FacialAttribute
+from deepface.attributes.model import FACE_SIZE
+from deepface.attributes.registry import describe
 from deepface.pipeline.faces import Seen, facial_area
 from deepface.pipeline.representation import network_inputs
 from deepface.runtime.execution.batching import chunks
@@ -14,12 +15,12 @@ from deepface.runtime.execution.batching import chunks
 _FACES_PER_STEP = 64
 
 
-def estimate_attributes(seen: list[Seen], networks: Sequence[FacialAttribute]) -> None:
-    """Fill in ``attributes``, all faces in one batch, prepared once for all networks."""
+def estimate_attributes(seen: list[Seen], networks: Mapping[str, Any]) -> None:
+    """Fill in ``attributes``, all faces in one batch, prepared once for all networks, by name."""
     described: list[tuple[dict[str, Any], ...]] = []
     for chunk in chunks([face for item in seen for face in item.faces], _FACES_PER_STEP):
         inputs = network_inputs(chunk, FACE_SIZE)
-        columns = [network.describe(inputs) for network in networks]
+        columns = [describe(network, name, inputs) for name, network in networks.items()]
         described += zip(*columns, strict=True)
     results = iter(described)
     for item in seen:

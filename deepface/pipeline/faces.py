@@ -112,7 +112,7 @@ def bring_crops(seen: list[Seen]) -> None:
 
 def judge_liveness(seen: list[Seen], options: Options) -> None:
     """Fill in ``liveness``, all faces in one batch."""
-    from deepface.spoofing.registry import SPOOF_DETECTORS
+    from deepface.spoofing.registry import LIVENESS, SPOOF_DETECTORS, judge
 
     arrays = any(isinstance(item.picture.pixels, np.ndarray) for item in seen)
     faces = []
@@ -121,7 +121,7 @@ def judge_liveness(seen: list[Seen], options: Options) -> None:
         for face in item.faces:
             area = facial_area(face.facial_area, item.source)
             faces.append((pixels, (area["x"], area["y"], area["w"], area["h"])))
-    verdicts = iter(SPOOF_DETECTORS.build("Fasnet", options.one_device).judge(faces))
+    verdicts = iter(judge(SPOOF_DETECTORS.build(LIVENESS, options.one_device), faces))
     for item in seen:
         item.liveness = [next(verdicts) for _ in item.faces]
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 #: Action -> name of its network.
 ACTIONS = {"emotion": "Emotion", "age": "Age", "gender": "Gender", "race": "Race"}
 assert set(ACTIONS.values()) <= set(ATTRIBUTES.entries)
+#: As published.
+DEFAULT_DETECTOR, DEFAULT_MODEL = "opencv", "VGG-Face"
 #: Stands for a detector's name where each picture is taken as a face.
 SKIP = "skip"
 COLORS = ("rgb", "bgr", "gray")
@@ -86,7 +88,7 @@ class Options:
         progress: show a progress bar.
     """
 
-    detector_backend: str = "opencv"
+    detector_backend: str = DEFAULT_DETECTOR
     model_name: str | None = None
     actions: str | Sequence[str] | None = None
     anti_spoofing: bool = False

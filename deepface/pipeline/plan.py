@@ -18,6 +18,7 @@ from deepface.pipeline.representation import embed_faces
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.runtime.execution.batching import DEFAULT_BATCH_SIZE, automatic_batch_size
 from deepface.runtime.execution.device import resolve_device
+from deepface.spoofing.registry import LIVENESS
 
 if TYPE_CHECKING:
     import torch
@@ -148,7 +149,7 @@ def _finding(options: Options) -> tuple[bool, Step]:
 def _later(options: Options) -> tuple[Step, ...]:
     steps = []
     if options.anti_spoofing:
-        steps.append(Step("judge (Fasnet)", lambda seen: judge_liveness(seen, options)))
+        steps.append(Step(f"judge ({LIVENESS})", lambda seen: judge_liveness(seen, options)))
         if options.model_name is not None or options.actions is not None:
             steps.append(Step("refuse spoofs", refuse_spoofs))
     if options.model_name is not None:
@@ -159,10 +160,10 @@ def _later(options: Options) -> tuple[Step, ...]:
             Step(f"embed ({options.model_name})", lambda seen: embed_faces(seen, model, options))
         )
     if options.actions is not None:
-        networks = [
-            ATTRIBUTES.build(ACTIONS[action], options.one_device, precision=options.precision)
-            for action in options.actions
-        ]
+        networks = {
+            name: ATTRIBUTES.build(name, options.one_device, precision=options.precision)
+            for name in map(ACTIONS.__getitem__, options.actions)
+        }
         names = ", ".join(options.actions)
         steps.append(Step(f"estimate ({names})", lambda seen: estimate_attributes(seen, networks)))
     return tuple(steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from deepface.logger import get_logger
 from deepface.pipeline.faces import Seen, facial_area
 from deepface.pipeline.options import Options
-from deepface.recognition.model import FacialRecognition
+from deepface.recognition.model import embed_by_forward
 from deepface.recognition.normalization import normalize_embedding_l2, normalize_embedding_minmax
 from deepface.recognition.preprocessing import in_unit_range, letterbox, normalize_input
 from deepface.runtime.execution.batching import chunks
@@ -21,8 +22,14 @@ from deepface.types import DetectedFace, Pixels, on_host
 _FACES_PER_STEP = 128
 
 
-def embed_faces(seen: list[Seen], model: FacialRecognition, options: Options) -> None:
-    """Fill in ``embeddings`` (and ``inputs``, with ``return_face``), all faces in one batch."""
+def embed_faces(seen: list[Seen], model: Any, options: Options) -> None:
+    """Fill in ``embeddings`` (and ``inputs``, with ``return_face``), all faces in one batch.
+
+    ``model`` is one of ours, or what a script has put into ``cached_models``, which may have the
+    published ``forward`` only.
+    """
+    embed = getattr(model, "embed", None) or partial(embed_by_forward, model)
+    takes_tensors = getattr(model, "takes_tensors", False)
     width, height = model.input_shape
     found = [face for item in seen for face in item.faces]
     as_given = options.skips_detection and options.skip_rounds
@@ -30,7 +37,7 @@ def embed_faces(seen: list[Seen], model: FacialRecognition, options: Options) ->
     vectors = [np.zeros((0, model.output_shape), np.float32)]
     for chunk in chunks(found, _FACES_PER_STEP):
         batch = network_inputs(chunk, (height, width), options.normalization, as_given)
-        vectors.append(model.embed(batch if model.takes_tensors else on_host(batch)))
+        vectors.append(embed(batch if takes_tensors else on_host(batch)))
         if options.return_face:
             inputs.append(on_host(batch))
     embeddings = np.concatenate(vectors[1:] or vectors)

@@ -40,12 +40,17 @@ class FacialRecognition:
         if (card := vars(cls).get("card")) is not None:
             cls.model_name = card.published_name or card.name
             cls.input_shape, cls.output_shape = card.input_shape, card.output_shape
-        if "forward" in vars(cls) and "embed" not in vars(cls):
+        if "embed" in vars(cls):
+            cls._own_embed = vars(cls)["embed"]
+        elif "forward" in vars(cls):
             cls.embed = cls._embed_by_forward  # type: ignore[method-assign]
 
     def embed(self, batch: Any) -> NDArray[Any]:
         """Faces ``(n, H, W, 3)`` float32 BGR, letterboxed and normalised -> vectors ``(n, d)``."""
         raise TypeError(f"{type(self).__name__} has neither embed nor forward of its own")
+
+    #: What :meth:`forward` of this class asks: never :meth:`forward` of a class below.
+    _own_embed = embed
 
     def _check_size(self, batch: Any) -> None:
         """Raise ``InvalidEmbeddingsShapeError`` for faces of another size than the network's."""
@@ -57,10 +62,7 @@ class FacialRecognition:
             )
 
     def _embed_by_forward(self, batch: Any) -> NDArray[Any]:
-        faces = on_host(batch)
-        if not len(faces):
-            return np.zeros((0, self.output_shape), np.float32)
-        return np.asarray(self.forward(faces)).reshape(len(faces), -1)
+        return embed_by_forward(self, batch)
 
     def forward(self, img: NDArray[Any]) -> list[float] | list[list[float]]:
         """The published door: one face ``(H, W, 3)`` or a batch ``(n, H, W, 3)``.
@@ -78,6 +80,14 @@ class FacialRecognition:
             raise InvalidEmbeddingsShapeError(
                 f"{self.model_name} takes (H, W, 3) or (n, H, W, 3), not {batch.shape}"
             )
-        vectors = self.embed(batch)
+        vectors = self._own_embed(batch)
         rows: list[list[float]] = vectors.tolist()
         return rows[0] if len(rows) == 1 else rows
+
+
+def embed_by_forward(model: Any, batch: Any) -> NDArray[Any]:
+    """The same as :meth:`FacialRecognition.embed`, of what has a published ``forward``."""
+    faces = on_host(batch)
+    if not len(faces):
+        return np.zeros((0, model.output_shape), np.float32)
+    return np.asarray(model.forward(faces)).reshape(len(faces), -1)

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from deepface.pipeline.options import ACTIONS, DEFAULT_DETECTOR, DEFAULT_MODEL
+
 _YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
 
 
@@ -114,7 +116,7 @@ Actions = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "array", "items": {"enum": ["emotion", "age", "gender", "race"]}},
+                {"type": "array", "items": {"enum": [*ACTIONS]}},
                 {"type": "string"},
             ]
         }
@@ -129,7 +131,7 @@ class Parameters(BaseModel):
 
     model_config = ConfigDict(extra="ignore", protected_namespaces=())
 
-    detector_backend: str = Field("opencv", description="Detector, or `skip`.")
+    detector_backend: str = Field(DEFAULT_DETECTOR, description="Detector, or `skip`.")
     align: Flag = Field(True, description="Rotate faces so that their eyes are level.")
 
     @model_validator(mode="before")
@@ -170,7 +172,7 @@ class _Vectors(BaseModel):
 
 
 class _Recognition(_Detection):
-    model_name: str = Field("VGG-Face", description="Recognition model.")
+    model_name: str = Field(DEFAULT_MODEL, description="Recognition model.")
     normalization: str = Field("base", description="How pixel values are scaled.")
 
 
@@ -242,14 +244,14 @@ class Identify(_Stored):
 class BuildIndex(Parameters):
     """Make searches with `ann` possible."""
 
-    model_name: str = "VGG-Face"
+    model_name: str = DEFAULT_MODEL
     l2_normalize: Flag = False
 
 
 class ListFaces(Parameters):
     """What is registered."""
 
-    model_name: str = "VGG-Face"
+    model_name: str = DEFAULT_MODEL
     l2_normalize: Flag = False
 
 

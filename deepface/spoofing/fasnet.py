@@ -18,9 +18,7 @@ from deepface.runtime.weights.load import load_weights
 from deepface.runtime.weights.table import WeightFile
 from deepface.spoofing.cards.fasnet import CARD
 from deepface.spoofing.fasnet_networks import layers_in_order, mini_fasnet_v1se, mini_fasnet_v2
-from deepface.types import Image, Liveness, Pixels, Rectangle, on_host
-
-Box = tuple[int, int, int, int]
+from deepface.types import Box, Image, Liveness, Pixels, Rectangle, on_host
 
 #: How much of the surroundings each network sees, as a multiple of the box; in the order of files.
 NETWORKS: tuple[tuple[float, Callable[[], nn.Module]], ...] = (
@@ -39,7 +37,7 @@ class FasNet:
         device: where the networks run.
     """
 
-    model_name = "Fasnet"
+    model_name = CARD.name
 
     def __init__(self, device: str | None = None) -> None:
         self.networks = []

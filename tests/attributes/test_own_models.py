@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from deepface import DeepFace
 from deepface.attributes.age import Age
+from deepface.attributes.registry import describe
 from deepface.models.Demography import Demography
 from deepface.modules import modeling
 
@@ -42,10 +43,28 @@ def test_predict_alone_is_enough() -> None:
         Brightness().describe(np.ones((1, 224, 224, 3), np.float32))
 
 
-def test_analyze_asks_through_predict() -> None:
+class Young(Demography):  # type: ignore[misc]
+    """Knows one face at a time, and nothing of what is reported."""
+
+    def __init__(self) -> None:
+        self.model_name = "Age"
+
+    def predict(self, img: NDArray[Any] | Any) -> Any:
+        assert img.shape == (1, 224, 224, 3)
+        return 100 * float(img.mean())
+
+
+class StandIn:
+    """No class of the library at all."""
+
+    predict = Young.predict
+
+
+@pytest.mark.parametrize("model", [Older, Young, StandIn])
+def test_analyze_asks_through_predict(model: type[Any]) -> None:
     built = modeling.cached_models.setdefault("facial_attribute", {})
     kept = built.get("Age")
-    built["Age"] = Older()
+    built["Age"] = model()
     try:
         pictures = [np.full((224, 224, 3), shade, np.uint8) for shade in (64, 255)]
         found = DeepFace.analyze(pictures, actions="age", detector_backend="skip", silent=True)
@@ -55,3 +74,14 @@ def test_analyze_asks_through_predict() -> None:
         if kept is not None:
             built["Age"] = kept
     assert [faces[0]["age"] for faces in found] == [25, 100] and alone["age"] == 25
+
+
+def test_labels_of_a_stand_in() -> None:
+    class StandIn:
+        def predict(self, img: Any) -> Any:
+            return [[0.25, 0.75]]  # as a network gives them for one face
+
+    assert (
+        describe(StandIn(), "Gender", np.ones((2, 224, 224, 3), np.float32))
+        == [{"gender": {"Woman": 25, "Man": 75}, "dominant_gender": "Man"}] * 2
+    )

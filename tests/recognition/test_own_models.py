@@ -68,3 +68,38 @@ def test_neither() -> None:
 
     with pytest.raises(TypeError, match="Nothing has neither embed nor forward"):
         Nothing().forward(np.zeros((1, 2, 2, 3), np.float32))
+
+
+def test_forward_may_ask_the_network_above() -> None:
+    """As published: not only where that has a ``forward`` of its own."""
+
+    class Network(FacialRecognition):  # type: ignore[misc]
+        model_name, input_shape, output_shape = "Network", (20, 30), 3
+
+        def embed(self, batch: Any) -> NDArray[Any]:
+            vectors: NDArray[Any] = np.asarray(batch).mean(axis=(1, 2))
+            return vectors
+
+    class Doubled(Network):
+        def forward(self, img: NDArray[Any]) -> Any:
+            return (2 * np.asarray(super().forward(img))).tolist()
+
+    batch = np.ones((2, 30, 20, 3), np.float32)
+    for model in (Doubled(), type("Further", (Doubled,), {})()):
+        assert model.embed(batch).tolist() == model.forward(batch) == [[2, 2, 2]] * 2
+
+
+def test_what_only_has_forward_is_enough() -> None:
+    """A stand-in, as scripts' own tests put one into ``cached_models``."""
+
+    class StandIn:
+        input_shape, output_shape = (20, 30), 3
+        forward = Brightest.forward
+
+    built = modeling.cached_models.setdefault("facial_recognition", {})
+    built["StandIn"] = StandIn()
+    try:
+        found = DeepFace.represent([picture(51), picture(255)], "StandIn", detector_backend="skip")
+    finally:
+        del built["StandIn"]
+    assert [faces[0]["embedding"] for faces in found] == [[pytest.approx(0.2), 0, 1], [1, 0, 1]]
