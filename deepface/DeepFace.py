@@ -25,11 +25,13 @@ from deepface.pipeline.options import Decode, EnforceDetection
 from deepface.pipeline.verification import verify as _verify
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.results import (
+    TABLE,
     Analysis,
     Embedding,
     ExtractedFace,
     Identification,
     Verification,
+    face_or_many,
     one_or_many,
     pair_or_pairs,
 )
@@ -135,7 +137,7 @@ def extract_faces(
         batch_size: most pictures per step; by default 32, and on CUDA what fits. It changes speed
             and memory, never the result.
         decode: ``"device"`` decodes JPEG files on the device and leaves the pictures there;
-            their pixels then differ by a few 255ths. See the README.
+            their pixels then differ by a few 255ths. See the page on GPUs.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``; the default is
             ``$DEEPFACE_DEVICE``, else CUDA where there is one.
         precision: as for :func:`represent`, of the detector.
@@ -443,6 +445,7 @@ def detectFace(  # noqa: N802 - a published name
     return resize_image(faces[0]["face"], size) if faces else None
 
 
+@one_or_many(TABLE)
 def find(
     img_path: Any,
     db_path: str | PathLike[str],
@@ -710,6 +713,7 @@ def register(
     return _database.register(pipeline, img, img_name, opened)
 
 
+@face_or_many(TABLE)
 def search(
     img: Any,
     model_name: str = "VGG-Face",

@@ -137,6 +137,59 @@ class Analysis(TypedDict):
     dominant_race: Race
 
 
+class Match(TypedDict):
+    """A row of :func:`deepface.DeepFace.find` with ``return_type="dict"``."""
+
+    identity: str
+    hash: str
+    target_x: int
+    target_y: int
+    target_w: int
+    target_h: int
+    threshold: float
+    source_x: int
+    source_y: int
+    source_w: int
+    source_h: int
+    distance: float
+    confidence: float
+
+
+class StoredFace(TypedDict):
+    """A row of :func:`deepface.DeepFace.list_faces` with ``return_type="dict"``.
+
+    Databases count their records, or call them by texts.
+    """
+
+    id: Any
+    img_name: str
+    model_name: str
+    detector_backend: str
+    aligned: bool
+    l2_normalized: bool
+
+
+class StoredMatch(StoredFace):
+    """A row of :func:`deepface.DeepFace.search` with ``return_type="dict"``.
+
+    The ``target_`` box is that of the face that was looked for; an embedding has none.
+    """
+
+    search_method: str
+    target_x: int | None
+    target_y: int | None
+    target_w: int | None
+    target_h: int | None
+    threshold: float
+    distance_metric: str
+    distance: float
+    confidence: float
+
+
+#: A table: a ``pandas.DataFrame``, or a list of rows such as :class:`Match`, as was asked for. Type
+#: checkers take it for either.
+TABLE: type[Any] = object
+
 P = ParamSpec("P")
 Face = TypeVar("Face")
 
@@ -155,6 +208,19 @@ class OneOrMany(Protocol[P, Face]):
     @overload
     def __call__(
         self, img_path: Iterable[Any], *args: P.args, **kwargs: P.kwargs
+    ) -> list[list[Face]]: ...
+
+
+class FaceOrMany(Protocol[P, Face]):
+    """As :class:`OneOrMany`, of functions whose picture is called ``img`` or is an embedding."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, img: _OneOfAPair, *args: P.args, **kwargs: P.kwargs
+    ) -> list[Face]: ...
+    @overload
+    def __call__(
+        self, img: Iterable[Any], *args: P.args, **kwargs: P.kwargs
     ) -> list[list[Face]]: ...
 
 
@@ -183,6 +249,13 @@ def one_or_many(
     face: type[Face],
 ) -> Callable[[Callable[Concatenate[Any, P], list[Any]]], OneOrMany[P, Face]]:
     """Tell type checkers what a function gives; the function itself stays as it is."""
+    return lambda function: cast(Any, function)
+
+
+def face_or_many(
+    face: type[Face],
+) -> Callable[[Callable[Concatenate[Any, P], list[Any]]], FaceOrMany[P, Face]]:
+    """As :func:`one_or_many`, of functions that take embeddings, too."""
     return lambda function: cast(Any, function)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -180,7 +181,7 @@ from deepface.search.database.registry import Entry
 
 MIDDLE = DetectorCard(
     name="middle", model="added:Middle", summary="The middle of a picture.", needs_torch=False,
-    landmarks=2,
+    landmarks=2, aliases=("mid", "ssd", "yolov8", "skip"),
 )
 COLOURS = RecognitionCard(
     name="Colours", model="added:Colours", summary="Mean colours.", input_shape=(8, 8),
@@ -239,6 +240,9 @@ import json, sys
 import numpy as np
 from deepface import DeepFace
 from deepface.cli.app import app
+from deepface.detection.registry import DETECTORS
+from deepface.server.service import Service
+from deepface.server.settings import Settings
 
 picture = np.full((80, 80, 3), (10, 200, 90), np.uint8)
 faces = DeepFace.extract_faces([picture] * 2, detector_backend="middle")
@@ -249,6 +253,14 @@ database = dict(database_type="mine", connection_details=sys.argv[1], model_name
 DeepFace.register([picture], **database)
 found = DeepFace.search(picture, distance_metric="euclidean", **database)
 errors = []
+assert DETECTORS.entry("mid") is DETECTORS.entry("middle")
+assert DETECTORS.entry("ssd").name == "ssd" and DETECTORS.entry("yolov8").name == "yolov8n"
+DeepFace.find(picture, sys.argv[2], "Colours", "euclidean", detector_backend="mid")
+DeepFace.find(picture, sys.argv[2], "Colours", "euclidean", detector_backend="middle")
+service = Service(Settings.load())
+served = {task: [row["name"] for row in rows] for task, rows in service.models().items()}
+service.close()
+assert "middle" in served["face_detector"] and "Colours" in served["facial_recognition"]
 for call in (lambda: DeepFace.extract_faces(picture, detector_backend="nobody"),
              lambda: DeepFace.represent(picture, "Nobody"),
              lambda: DeepFace.register([picture], database_type="none", connection_details="x")):
@@ -271,15 +283,19 @@ def test_another_package_adds_one_of_each(tmp_path: Path) -> None:
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: added\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text(POINTS)
+    people = tmp_path / "people"
+    people.mkdir()
+    shutil.copy(package_pictures()[0], people)
     here = str(Path(__file__).resolve().parents[1])
     done = subprocess.run(
-        [sys.executable, "-c", USE, str(tmp_path / "faces.db")],
+        [sys.executable, "-c", USE, str(tmp_path / "faces.db"), str(people)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), here])},
         capture_output=True,
         text=True,
         timeout=100,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+    assert len([*people.glob("ds_model_colours_detector_middle*")]) == 1  # whatever it was called
     told = done.stdout + done.stderr
     printed = [line for line in done.stdout.splitlines() if line.startswith("{")]
     result, *models = map(json.loads, printed)

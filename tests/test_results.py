@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from typing import Any, get_type_hints
 
 from deepface import DeepFace, results
+from deepface.search import table
 from tests.data import package_pictures
 
 PORTRAIT = str(package_pictures()[0])
@@ -28,6 +29,18 @@ def test_keys() -> None:
     decision = DeepFace.verify(PORTRAIT, PORTRAIT, "Dlib")
     keys({**decision}, results.Verification)
     keys({**decision["facial_areas"]}, results.ComparedAreas)
+
+
+def test_rows_are_those_of_the_tables() -> None:
+    for row, columns in (
+        (results.Match, table.FIND),
+        (results.StoredMatch, table.SEARCH),
+        (results.StoredFace, table.FACES),
+    ):
+        # Databases have ids of their own, embeddings no box.
+        like = {Any: int, int | None: int}
+        hints = {name: like.get(kind, kind) for name, kind in get_type_hints(row).items()}
+        assert list(hints.items()) == list(columns.items()), row
 
 
 def test_the_functions_keep_their_signatures() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 from deepface import DeepFace
-from deepface.results import Analysis, Embedding, ExtractedFace, Verification
+from deepface.results import Analysis, Embedding, ExtractedFace, Match, StoredMatch, Verification
 
 
 def one_picture(picture: NDArray[np.uint8], file: Path) -> None:
@@ -37,8 +37,22 @@ def many_pictures(pictures: list[NDArray[np.uint8]], files: Iterator[str]) -> No
     assert_type(DeepFace.verify(["a.jpg"], ["b.jpg"], silent=True), list[Verification])
 
 
+def tables(picture: NDArray[np.uint8], vector: list[float]) -> None:
+    """Rows are whatever the caller says that was asked for."""
+    rows: list[Match] = DeepFace.find("a.jpg", "people/", return_type="dict")[0]
+    assert_type(rows[0]["distance"], float)
+    assert_type(DeepFace.find(picture, db_path="people/"), list[Any])
+    assert_type(DeepFace.find([picture], "people/", k=3), list[list[Any]])
+    assert_type(DeepFace.search("a.jpg", k=1), list[Any])
+    assert_type(DeepFace.search(img=vector, return_type="dict"), list[Any])
+    found: list[list[list[StoredMatch]]] = DeepFace.search(("a.jpg", "b.jpg"), return_type="dict")
+    assert_type(found[0][0][0]["target_x"], int | None)
+
+
 def mistakes() -> None:
     """Each comment is an error that must be there: ``warn_unused_ignores`` checks it."""
     DeepFace.extract_faces("a.jpg", detector="mtcnn")  # type: ignore[call-overload]
     DeepFace.represent("a.jpg")[0]["vector"]  # type: ignore[typeddict-item]
     DeepFace.verify("a.jpg")  # type: ignore[call-overload]
+    DeepFace.find("a.jpg", "people/", modelname="Dlib")  # type: ignore[call-overload]
+    DeepFace.search("a.jpg", method="ann")  # type: ignore[call-overload]

@@ -97,7 +97,8 @@ def datastore_name(options: Options) -> str:
 
     Settings that the published library does not have are added where they are not its own.
     """
-    detector = DETECTORS.aliases.get(options.detector_backend, options.detector_backend)
+    card = DETECTORS.find(options.detector_backend)
+    detector = card.name if card is not None else options.detector_backend
     aligned = "aligned" if options.align else "unaligned"
     parts = [
         f"ds_model_{options.model_name}",

@@ -73,7 +73,8 @@ class Registry(Generic[M, C]):
 
     def _add(self, card: C, where: dict[str, C]) -> None:
         where[card.name] = card
-        self.aliases |= dict.fromkeys(card.aliases, card.name)
+        for alias in card.aliases:  # another package's takes none from ours
+            self.aliases.setdefault(alias, card.name)
         for file in card.weight_files():
             WEIGHT_FILES.setdefault(file.name, file)
 
@@ -100,9 +101,11 @@ class Registry(Generic[M, C]):
         """The card of a name; ``None`` if there is no such model."""
         if not isinstance(name, str):
             return None
-        if name not in self.own and name not in self.aliases and name not in self._others:
-            return None
-        return self.entries[self.aliases.get(name, name)]
+
+        def named(cards: dict[str, C]) -> C | None:
+            return cards.get(name) or cards.get(self.aliases.get(name, ""))
+
+        return named(self.own) or named(self._others)
 
     def entry(self, name: object) -> C:
         """The card of a name.

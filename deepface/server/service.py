@@ -14,7 +14,7 @@ import numpy as np
 
 from deepface.errors import UnimplementedError
 from deepface.logger import get_logger
-from deepface.modeling import AVAILABLE_MODELS, cached_models
+from deepface.modeling import TASKS, cached_models
 from deepface.pipeline import FacePipeline, GallerySearch, Query
 from deepface.pipeline import database as stored
 from deepface.pipeline.verification import verify
@@ -217,8 +217,8 @@ class Service:
     def models(self) -> Answer:
         """The names of all models, and which of them are in memory."""
         return {
-            task: [{"name": name, "loaded": _is_loaded(task, name)} for name in names]
-            for task, names in AVAILABLE_MODELS.items()
+            task: [{"name": name, "loaded": _is_loaded(task, name)} for name in registry.entries]
+            for task, registry in TASKS.items()
         }
 
     def _pipeline(self, asked: p.Parameters, **more: Any) -> SharedPipeline:
