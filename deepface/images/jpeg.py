@@ -77,8 +77,8 @@ def on_device(
         tensors = uploaded([image.pixels for image in chosen], device) if chosen else []
     except RuntimeError as error:
         if not is_out_of_memory(error):
-            raise
-        return list(images)  # each step sends what it can
+            get_logger().warning("pictures could not be sent to %s: %s", device, error)
+        return list(images)  # each step sends what it can, and tells whose picture it could not
     moved = {
         image.index: DeviceImage(image.index, image.name, tensor, image.seconds, image.pixels)
         for image, tensor in zip(chosen, tensors, strict=True)
@@ -137,18 +137,19 @@ def decoded(
         if picture is None:
             result.append(_decoded_by_the_cpu(image, single))
         else:
-            data = image.content.data
-            upright = _upright(picture, exif.orientation(jpeg.exif(data)))
-            result.append(DeviceImage(image.index, image.name, upright))
+            result.append(DeviceImage(image.index, image.name, picture))
     return result
 
 
 def _decoded(files: Sequence[bytes], device: torch.device) -> list[Tensor | None]:
-    """RGB ``(3, H, W)``, ``None`` for a file that the decoder refuses or has no memory for."""
+    """As in :class:`DeviceImage`; ``None`` for what the decoder refuses or has no memory for."""
     if not files:
         return []
     try:
-        return list(_torchvision(files, device))
+        return [
+            _upright(picture, exif.orientation(jpeg.exif(file)))
+            for picture, file in zip(_torchvision(files, device), files, strict=True)
+        ]
     except RuntimeError as error:
         if len(files) == 1:
             get_logger().debug("decoding on %s failed: %s", device, error)

@@ -30,6 +30,8 @@ class Settings:
         skip_arithmetic: large convolutions and products give their bias instead of their result:
             counts of a large network without its arithmetic.
         limits: most bytes of a tensor that a device makes, by device; more is out of memory.
+        left: tensors that are made before memory is out, once; ``None`` is no end.
+        broken: devices on which nothing works any more.
         made: bytes of tensors that are made, where a test wants to know.
         refused: what was refused, with the product's line.
         used: devices that anything ran on.
@@ -42,6 +44,8 @@ class Settings:
     def reset(self) -> None:
         self.skip_arithmetic = False
         self.limits: dict[int, int] = {}
+        self.left: int | None = None
+        self.broken: set[int] = set()
         self.made: list[int] | None = None
         self.refused: list[str] = []
         self.used: set[int] = set()
@@ -228,8 +232,12 @@ def _made(tensor: Tensor, index: int) -> DeviceTensor:
     size = tensor.numel() * tensor.element_size()
     if SETTINGS.made is not None:
         SETTINGS.made.append(size)
-    limit = SETTINGS.limits.get(index)
-    if limit is not None and size > limit:
+    if index in SETTINGS.broken:
+        raise RuntimeError("[stand-in CUDA] CUDA error: an illegal memory access was encountered")
+    limit, left = SETTINGS.limits.get(index), SETTINGS.left
+    if left is not None:
+        SETTINGS.left = left - 1 if left else None
+    if left == 0 or (limit is not None and size > limit):
         raise torch.OutOfMemoryError("[stand-in CUDA] CUDA out of memory")
     return DeviceTensor(tensor, index, _worked(index))
 

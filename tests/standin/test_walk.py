@@ -235,6 +235,48 @@ def test_out_of_memory_on_one_device_is_its_own_affair(described: Any, device: S
         same(one, other)
 
 
+@pytest.mark.parametrize("decode", ["cpu", "device"])
+def test_a_device_that_fails_costs_its_pictures(
+    decode: Any, described: Any, device: Standin, files: list[Path]
+) -> None:
+    """Each says which it was; the others go on, and so does the next call."""
+    options = {"model_name": "GhostFaceNet", "enforce_detection": "empty", "decode": decode}
+    for devices in (["cuda:0", "cuda:1"], "cuda:1"):
+        run = FacePipeline("yolov8n", device=devices, batch_size=1, **options)
+        expected = run(files)
+        device.settings.broken.add(1)
+        items = list(run.stream(files, on_error="yield"))
+        device.settings.broken.clear()
+        assert [item.index for item in items] == [*range(len(files))]
+        errors = [item.error for item in items if item.error is not None]
+        assert len(errors) == len(files) if devices == "cuda:1" else errors
+        for item, wanted in zip(items, expected, strict=True):
+            if item.error is None:
+                same(item.faces, wanted)
+                continue
+            assert isinstance(item.error, DeepFaceError)
+            assert str(files[item.index]) in str(item.error)
+            assert "illegal memory access" in str(item.error)
+        same(run(files), expected)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("decode", ["cpu", "device"])
+def test_memory_that_is_out_at_any_step(
+    decode: Any, described: Any, device: Standin, files: list[Path]
+) -> None:
+    """Once, at one tensor after the other: nothing of it shows."""
+    run = FacePipeline("yolov8n", "GhostFaceNet", device="cuda:1", decode=decode)
+    expected = run(files[:2])
+    device.settings.made = []
+    run(files[:2])
+    count, device.settings.made = len(device.settings.made), None
+    for left in range(0, count, count // 16):
+        device.settings.left = left
+        same(run(files[:2]), expected)
+        device.settings.left = None
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
     paths = [tmp_path / f"{i}.jpg" for i in range(4)]
