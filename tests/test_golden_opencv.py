@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from deepface import DeepFace
 from tests.data import data, golden
+from tests.stand_ins import found_once
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -18,6 +20,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "expand20_align_false": {"expand_percentage": 20, "align": False},
     "bgr": {"color_face": "bgr"},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def with_the_border_and_without() -> Iterator[None]:
+    """Of the arguments only the alignment matters to the detector, by its border."""
+    with found_once("opencv"):
+        yield
 
 
 @pytest.mark.heavy

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import multiprocessing
 from pathlib import Path
 
 import cv2
@@ -12,9 +10,12 @@ import numpy as np
 import pytest
 
 from tests.data import package_pictures, read
+from tests.scripts._run import run
 
 SCRIPTS = sorted((Path(__file__).parent / "scripts").glob("[!_]*.py"))
-ROOT = Path(__file__).parents[1]
+#: What takes seconds to import, and of which no script can tell whether it was: the processes of
+#: the scripts are forked from one that has done so, and nothing else.
+LIBRARIES = ["cv2", "dlib", "pandas", "pytest", "torch", "torchvision"]
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +38,11 @@ def test_there_are_twenty() -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_script(script: Path, pictures: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, script, pictures],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+def test_script(script: Path, pictures: Path, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(LIBRARIES)
+    errors = tmp_path / "errors"
+    started = context.Process(target=run, args=(script, [str(pictures)], errors))
+    started.start()
+    started.join()
+    assert started.exitcode == 0, errors.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from deepface import DeepFace
 from deepface.matching.distance import METRICS
 from tests.data import data
+from tests.stand_ins import found_once
 
 pytestmark = [
     pytest.mark.heavy,
@@ -24,6 +26,13 @@ ARGUMENTS: dict[str, Any] = {
     "detector_backend": "mtcnn",
     "enforce_detection": False,
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def each_picture_once() -> Iterator[None]:
+    """Who is found matters here, not where."""
+    with found_once("mtcnn"):
+        yield
 
 
 @pytest.fixture(scope="module")

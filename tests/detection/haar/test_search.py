@@ -395,11 +395,10 @@ def test_on_a_gpu(border: float, monkeypatch: pytest.MonkeyPatch) -> None:
     detector = OpenCvDetector("cuda")
     canvases = [
         Canvas.with_border(shrunk(path, longest), border)
-        for path in package_pictures()
-        for longest in (301, 640)
+        for path, longest in zip(package_pictures(), (301, 640, 301), strict=True)
     ]
     monkeypatch.setenv("DEEPFACE_HAAR", "torch")
     found = [rows(faces) for faces in detector.detect_canvases(canvases)]
     monkeypatch.setenv("DEEPFACE_HAAR", "opencv")
     assert found == [rows(faces) for faces in detector.detect_canvases(canvases)]
-    assert sum(map(len, found)) > 3
+    assert sum(map(len, found)) >= 3

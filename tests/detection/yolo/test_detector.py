@@ -225,7 +225,8 @@ def test_goldens(real: tuple[str, YoloDetector, Path], align: bool) -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("align", [True, False])
 def test_all_goldens(real: tuple[str, YoloDetector, Path], align: bool) -> None:
-    compare_with_goldens(real, list(golden("detection.json")["images"]), align)
+    """Each picture in one of the two ways: what differs between them is done by no detector."""
+    compare_with_goldens(real, list(golden("detection.json")["images"])[align::2], align)
 
 
 def compare_with_goldens(
