@@ -610,6 +610,16 @@ def test_who_asks_for_pytorch_gets_it(
     assert not exports(weights)
 
 
+@pytest.mark.parametrize("asked", ["onnx", "pytorch"])
+def test_who_asks_for_onnx_runtime_is_told_that_pytorch_runs(
+    asked: str, deepid: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("DEEPFACE_BACKEND_ENGINE", asked)
+    assert not in_onnx_runtime(build("DeepID", precision="bf16"))
+    told = f"{deepid.name} is there and no .onnx file: DeepID runs in PyTorch"
+    assert (told in caplog.text) == (asked == "onnx")
+
+
 def test_damaged_weights_are_named_not_passed_over(weights: Path) -> None:
     reference.write_pth("Emotion", weights / "deepid_weights.pth")
     with pytest.raises(WeightsError, match="another network"):

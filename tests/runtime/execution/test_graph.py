@@ -53,7 +53,9 @@ def test_the_results_stay(network: Residual, count: int, size: int) -> None:
     x = torch.randn(count, 3, size, size)
     with torch.inference_mode():
         wanted = network(x)
-        found = for_inference(network, (3, 12, 12), CPU, torch.float32)(x)
+        graph = for_inference(network.train(), (3, 12, 12), CPU, torch.float32)
+        found = graph(x)
+    assert not any(parameter.requires_grad for parameter in graph.parameters())
     torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 

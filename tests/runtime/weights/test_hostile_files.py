@@ -231,15 +231,15 @@ def test_the_tensor_of_these_tests_is_read(tmp_path: Path) -> None:
     assert load_state_dict(path)["w"].tolist() == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize("pickled", PICKLES.values(), ids=PICKLES)
+@pytest.mark.parametrize("name", PICKLES)
 @pytest.mark.parametrize("read", [load_state_dict, structure.READERS[".pt"]], ids=["all", "names"])
 def test_pickles_that_are_made_for_it(
-    tmp_path: Path, pickled: bytes, read: Callable[[Path], object]
+    tmp_path: Path, name: str, read: Callable[[Path], object]
 ) -> None:
     path = tmp_path / "net.pth"
-    archive(path, pickled, a=bytes(16))
+    archive(path, PICKLES[name], a=bytes(16))
     if outcome(read, path) == "result":
-        assert read is not load_state_dict
+        assert read is not load_state_dict and "beyond" not in name
 
 
 def test_archives_that_are_made_for_it(tmp_path: Path) -> None:
