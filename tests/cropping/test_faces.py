@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from deepface.cropping.faces import detect_faces, extract_face
+from deepface.cropping.landmarks import Template
+from deepface.errors import UnimplementedError
 from deepface.types import FacialAreaRegion
 from tests.data import package_pictures
 from tests.stand_ins import cached
@@ -21,6 +23,8 @@ SIZES = [(40, 40), (90, 10), (10, 150), (50, 50), (70, 20)]
 
 class Told:
     """A detector that finds what it is told."""
+
+    name = "told"
 
     def __init__(self, regions: list[FacialAreaRegion]) -> None:
         self._regions = regions
@@ -51,6 +55,16 @@ def test_a_turned_crop_is_no_brighter_than_its_picture(white: int, dtype: Any) -
         found: Any = detect_faces("told", [picture])
     crop = found[0][0].img
     assert crop.min() == 0 and crop.max() == white and crop.dtype == dtype
+
+
+def test_detectors_without_landmarks_are_told_at_once() -> None:
+    """Not only where there is a face."""
+    cut: Any = Template(((0.0, 0.0),) * 5, (112, 112))
+    with (
+        cached("face_detector", "told", Told([])),
+        pytest.raises(UnimplementedError, match=r"the detector told does not.*that do: .*yunet"),
+    ):
+        detect_faces("told", [PICTURE], align="landmarks", face_cut=cut)
 
 
 def test_eyes_are_looked_for_where_the_detector_did_not() -> None:

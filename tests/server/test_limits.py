@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import http.client
@@ -24,7 +25,6 @@ from fastapi.testclient import TestClient
 
 from deepface.pipeline import FacePipeline
 from deepface.server.batching import Batcher, Call, Overloaded
-from deepface.server.connections import PatientProtocol
 from deepface.server.failures import refusal
 from tests.server.conftest import client_of, live
 from tests.server.test_batching import Gate, waiting_for
@@ -261,18 +261,22 @@ def test_a_connection_may_wait_between_its_requests() -> None:
         assert any(second_status() == 200 for _ in range(10))
 
 
-def test_connections_that_are_closed_are_forgotten() -> None:
+def test_the_time_of_a_connection_that_is_closed_is_forgotten() -> None:
     """At once, and not when the time of the head that never came is over."""
 
-    def are_forgotten() -> bool:
-        gc.collect()
-        return not any(issubclass(type(thing), PatientProtocol) for thing in gc.get_objects())
+    def times() -> int:
+        """How many timers wait that are as long as this server's."""
+        handles = [thing for thing in gc.get_objects() if type(thing) is asyncio.TimerHandle]
+        later = time.monotonic() + 5000
+        return sum(handle.when() > later and not handle.cancelled() for handle in handles)
 
-    with live(body_timeout=1000) as (url, _):
-        for _ in range(3):
-            socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))).close()
-        assert is_healthy(url)  # they came before
-        waiting_for(are_forgotten)
+    with live(body_timeout=10_000) as (url, _):
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        connections = [socket.create_connection(address) for _ in range(3)]
+        waiting_for(lambda: times() == 3)
+        for connection in connections:
+            connection.close()
+        waiting_for(lambda: times() == 0)
 
 
 @pytest.mark.parametrize(
