@@ -58,7 +58,7 @@ def exported(published: Published, file: WeightFile) -> OnnxGraph | None:
     folder = weights_folder() / "exported"
     try:
         for path in folder.glob(f"{weights.stem}-{key}-*.onnx"):
-            if path.stem.endswith(f"-{sha256(path)[:_DIGITS]}"):
+            if path.is_file() and path.stem.endswith(f"-{sha256(path)[:_DIGITS]}"):
                 return OnnxGraph(path, published.shape, published.outputs, _CHUNK)
         return _export(published, file, folder / f"{weights.stem}-{key}")
     except Exception as error:  # of the exporter, of ONNX Runtime, of the disk

@@ -535,14 +535,20 @@ def test_other_weights_and_another_version_are_exported_anew(
     assert len({first, second, third}) == 3
 
 
-@pytest.mark.parametrize("spoil", [b"", b"no graph", None])
-def test_a_damaged_export_is_made_again(spoil: bytes | None, deepid: Path, weights: Path) -> None:
+@pytest.mark.parametrize("spoil", [b"", b"no graph", None, "a link to nothing"])
+def test_a_damaged_export_is_made_again(
+    spoil: bytes | str | None, deepid: Path, weights: Path
+) -> None:
     faces = batches("DeepID")[0]
     before = build("DeepID").embed(faces)
     (path,) = exports(weights)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    path.write_bytes(bytes(content) if spoil is None else spoil)
+    if isinstance(spoil, str):
+        path.unlink()
+        path.symlink_to(spoil)
+    else:
+        path.write_bytes(bytes(content) if spoil is None else spoil)
     model = rebuilt()
     assert in_onnx_runtime(model)
     np.testing.assert_array_equal(model.embed(faces), before)
