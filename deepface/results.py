@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PilImage
 
 #: One picture that is no array: a path, a URL, base64 text, the bytes of a file, an open file.
-OnePicture: TypeAlias = "str | PathLike[str] | bytes | bytearray | IO[bytes] | PilImage"
+OnePicture: TypeAlias = (
+    "str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | PilImage"
+)
 _OneOfAPair: TypeAlias = "OnePicture | NDArray[Any] | list[float]"
 
 

@@ -22,6 +22,7 @@ def one_picture(picture: NDArray[np.uint8], file: Path) -> None:
     assert_type(faces[0]["facial_area"]["left_eye"], tuple[int, int] | None)
     assert_type(faces[0]["face"], NDArray[Any])
     assert_type(DeepFace.extract_faces(picture), list[ExtractedFace])
+    assert_type(DeepFace.extract_faces(memoryview(b"...")), list[ExtractedFace])
     assert_type(DeepFace.represent(img_path=file, model_name="Dlib"), list[Embedding])
     assert_type(DeepFace.represent(b"...")[0]["embedding"], list[float])
     assert_type(DeepFace.analyze(file, actions="age"), list[Analysis])

@@ -1,14 +1,37 @@
-"""What other packages add to ours, by entry points of their metadata."""
+"""What other packages add to ours, by entry points of their metadata; what is found by its name."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Container
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from deepface.errors import DeepFaceError, MissingPackageError, UnimplementedError
 from deepface.logger import get_logger
 
 T = TypeVar("T")
+
+
+def class_at(path: str, what: str) -> type[Any]:
+    """The class at ``"package.module:Class"``, which is imported now.
+
+    Raises:
+        MissingPackageError: it, or what it imports, is not installed.
+        UnimplementedError: there is no class.
+    """
+    module, _, name = path.partition(":")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except DeepFaceError:
+        raise
+    except ImportError as error:
+        raise MissingPackageError(f"{what} cannot be imported: {error}") from error
+    except Exception as error:  # it may be somebody else's code
+        raise UnimplementedError(f"{what} is not at {path!r}: {error}") from error
+    if not isinstance(cls, type):
+        raise UnimplementedError(f"{what} is not at {path!r}: that is no class")
+    return cls
 
 
 def additions(group: str, kind: type[T], taken: Container[str]) -> dict[str, T]:

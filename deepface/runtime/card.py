@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
 
+from deepface.runtime.additions import class_at
 from deepface.runtime.weights.table import WeightFile
 
 
@@ -58,13 +58,10 @@ class Card:
         """Import the class.
 
         Raises:
-            TypeError: what ``model`` names is no class.
+            MissingPackageError: it needs a package that is not installed.
+            UnimplementedError: what ``model`` names is no class.
         """
-        module, name = self.model.split(":")
-        cls = getattr(importlib.import_module(module), name)
-        if not isinstance(cls, type):
-            raise TypeError(f"{self.model} of the model {self.name} is no class")
-        return cls
+        return class_at(self.model, f"the model {self.name}")
 
     def weight_files(self) -> tuple[WeightFile, ...]:
         """All of its files."""

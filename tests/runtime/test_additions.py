@@ -8,7 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from deepface.runtime.additions import additions
+from deepface.errors import MissingPackageError, UnimplementedError
+from deepface.runtime.additions import additions, class_at
+from deepface.runtime.card import Card
 
 MODULE = """
 from types import SimpleNamespace as Thing
@@ -20,6 +22,17 @@ POINTS = (
     "one = some_things:ONE\ntaken = some_things:ONE\ntext = some_things:TEXT\n",
     "one = some_things:ONE\ntwo = some_things:TWO\nnamed = some_things:NAMED\nabsent = nowhere:X\n",
 )
+
+
+@pytest.mark.parametrize("path", ["nowhere.at.all:Thing", "json:Nothing", "json", "json:loads"])
+def test_what_is_not_there_is_an_error_of_ours(path: str) -> None:
+    """Of a model, too: it names what was asked for."""
+    kind = MissingPackageError if "nowhere" in path else UnimplementedError
+    with pytest.raises(kind, match="the model odd"):
+        Card(name="odd", model=path, summary="Odd.").load()
+    with pytest.raises(kind, match="the store"):
+        class_at(path, "the store")
+    assert class_at("json:JSONDecoder", "the store").__name__ == "JSONDecoder"
 
 
 def test_each_name_once(

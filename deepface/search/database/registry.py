@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pkgutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from deepface.errors import (
     UnimplementedError,
     reason_of,
 )
-from deepface.runtime.additions import additions
+from deepface.runtime.additions import additions, class_at
 from deepface.runtime.home import path_from_env
 from deepface.search.database.base import Database
 
@@ -179,10 +178,11 @@ def _opened(database_type: str, adapter: type[Database], details: Any, connectio
 def _adapter(database_type: str) -> type[Database]:
     entry = _entry(database_type)
     try:
-        adapter: type[Database] = pkgutil.resolve_name(entry.path)
-    except ModuleNotFoundError as error:
+        return class_at(entry.path, f"the database {database_type!r}")
+    except MissingPackageError as error:
+        if not entry.driver:
+            raise
         raise MissingPackageError(
             f"the database {database_type!r} needs {entry.driver}: pip install "
             + " ".join(f"'{package}'" for package in entry.driver.split())
         ) from error
-    return adapter
