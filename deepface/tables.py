@@ -20,7 +20,7 @@ from deepface.runtime.weights.table import WeightFile
 
 def detectors() -> list[list[str]]:
     """One row per detector, or family of detectors that differ in size only."""
-    rows = [["name", "a list is", "landmarks", "licence of weights", "needs", "what"]]
+    rows = [["name", "a list is", "landmarks", "MB", "licence of weights", "needs", "what"]]
     families: dict[tuple[str, int], list[str]] = {}
     for name, card in DETECTORS.own.items():
         families.setdefault((card.model, card.landmarks), []).append(name)
@@ -31,7 +31,7 @@ def detectors() -> list[list[str]]:
                 ", ".join(f"`{name}`" for name in names),
                 "a true batch" if card.load().batched else "looped over",
                 str(card.landmarks or "-"),
-                *(_licence(card), _needs(card), card.summary),
+                *(_megabytes(card), _licence(card), _needs(card), card.summary),
             ]
         )
     return rows
@@ -39,12 +39,14 @@ def detectors() -> list[list[str]]:
 
 def models() -> list[list[str]]:
     """One row per recognition model."""
-    rows = [["name", "numbers", "input", "landmark cut", "licence of weights", "needs", "what"]]
+    rows = [
+        ["name", "numbers", "input", "landmark cut", "MB", "licence of weights", "needs", "what"]
+    ]
     for name, card in RECOGNIZERS.own.items():
         width, height = card.input_shape
         cut = "yes" if card.cut is not None else "-"
         facts = [f"`{name}`", str(card.output_shape), f"{width}×{height}", cut]
-        rows.append([*facts, _licence(card), _needs(card), card.summary])
+        rows.append([*facts, _megabytes(card), _licence(card), _needs(card), card.summary])
     return rows
 
 
@@ -59,6 +61,12 @@ def weights() -> list[list[str]]:
                 facts = [f"`{file.name}`", f"`{name}`", size, file.licence or "not stated"]
                 rows.append([*facts, ", ".join(hosts), _verified(file)])
     return rows
+
+
+def _megabytes(card: Card) -> str:
+    """What has to be there of its weights, where their size is known."""
+    sizes = [next((file.size for file in group if file.size), None) for group in card.files]
+    return f"{sum(filter(None, sizes)) / 1e6:.1f}" if sizes and None not in sizes else "-"
 
 
 def _licence(card: Card) -> str:
