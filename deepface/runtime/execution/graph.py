@@ -72,6 +72,7 @@ def _fold_linear_norms(graph: fx.GraphModule) -> None:
 
 def _fuse_convolutions(graph: fx.GraphModule) -> None:
     """Convolution, batch norm, a constant factor, a sum, ReLU: as many as follow each other."""
+    graph.graph.eliminate_dead_code()
     overwritten: set[fx.Node] = set()
     for node in list(graph.graph.nodes):
         conv = _module(graph, node)
@@ -102,7 +103,16 @@ def _fuse_convolutions(graph: fx.GraphModule) -> None:
             new = graph.graph.call_module(f"fused_{node.name}", tuple(inputs))
         new.meta = dict(last.meta)
         last.replace_all_uses_with(new)
-        graph.graph.eliminate_dead_code()
+        _erase_unused(last)
+
+
+def _erase_unused(node: fx.Node) -> None:
+    """With what is unused then, so that users that are counted are users that are left."""
+    if not node.users and node.op != "placeholder":
+        inputs = node.all_input_nodes
+        node.graph.erase_node(node)
+        for other in inputs:
+            _erase_unused(other)
 
 
 def _module(graph: fx.GraphModule, node: Any) -> nn.Module | None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from deepface.runtime.execution.fusion import FusedConv2d
 from deepface.runtime.execution.graph import for_inference
@@ -65,6 +65,22 @@ def test_what_can_be_folded_is(network: Residual) -> None:
     assert len(norms) == 1  # the one that no convolution comes before
     assert sum(isinstance(part, FusedConv2d) for part in ready.modules()) == 5
     assert not any(isinstance(part, (nn.Conv2d, nn.ReLU)) for part in ready.modules())
+
+
+def test_the_whole_graph_is_looked_through_once(
+    network: Residual, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not once a convolution, which took most of the time that networks took to be built."""
+    looks: list[None] = []
+    look = fx.Graph.lint
+
+    def counted(graph: fx.Graph) -> None:
+        looks.append(None)
+        look(graph)
+
+    monkeypatch.setattr(fx.Graph, "lint", counted)
+    for_inference(network, (3, 12, 12), CPU, torch.float32)
+    assert len(looks) <= 1
 
 
 def test_bfloat16_stays_close(network: Residual) -> None:
