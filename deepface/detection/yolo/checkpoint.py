@@ -52,8 +52,8 @@ _IGNORED = {
     "numpy.dtype",
     "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",
-    "pathlib.PosixPath",
-    "pathlib.WindowsPath",
+    *_names("pathlib", "PosixPath WindowsPath"),
+    *_names("pathlib._local", "PosixPath WindowsPath"),  # Python 3.13
     "ultralytics.utils.IterableSimpleNamespace",
     "ultralytics.yolo.utils.IterableSimpleNamespace",
 }

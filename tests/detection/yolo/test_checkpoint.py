@@ -94,6 +94,21 @@ def test_numbers_paths_and_settings_of_a_training_do_not_matter(good: Path, tmp_
     assert load_checkpoint(tmp_path / "trained.pt").size == SIZE
 
 
+@pytest.mark.parametrize("name", ["PosixPath", "WindowsPath"])
+def test_paths_of_a_training_in_python_3_13(
+    name: str, good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_ultralytics()
+    content = torch.load(good, weights_only=False)
+    written = ModuleType("pathlib._local")
+    kind = type(name, (), {"__module__": written.__name__})
+    monkeypatch.setattr(written, name, kind, raising=False)
+    monkeypatch.setitem(sys.modules, written.__name__, written)
+    content["data"] = Call(kind, "a", "b")
+    torch.save(content, tmp_path / "trained.pt")
+    assert load_checkpoint(tmp_path / "trained.pt").size == SIZE
+
+
 @pytest.mark.parametrize(
     ("call", "name"),
     [
