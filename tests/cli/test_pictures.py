@@ -69,14 +69,15 @@ def decoded(text: str) -> Any:
         ((0, 0, 100, 50), (56, 112)),
         ((0, 0, 100, 1), (1, 112)),
         ((0, 0, 1, 50), (112, 2)),
+        ((0, 0, 1, 250), (112, 1)),
         ((3, 4, 0, 0), (112, 112)),
-        ((90, 40, 50, 50), (112, 112)),  # what of it is in the picture
+        ((90, 240, 50, 50), (112, 112)),  # what of it is in the picture
     ],
 )
 def test_thumbnails_keep_proportions(
     area: tuple[int, int, int, int], size: tuple[int, int]
 ) -> None:
-    picture = np.zeros((50, 100, 3), np.uint8)
+    picture = np.zeros((250, 100, 3), np.uint8)
     assert decoded(thumbnail(picture, dict(zip("xywh", area, strict=True)))).shape[:2] == size
 
 
