@@ -202,6 +202,12 @@ def test_vectors_and_pictures_are_never_logged(
     assert number not in caplog.text and uri[30:60] not in caplog.text
 
 
+def test_pages_load_from_their_server_alone_and_are_in_no_frame(client: TestClient) -> None:
+    for path in ("/", "/docs"):
+        policy = client.get(path).headers["content-security-policy"]
+        assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+
+
 def test_metrics(client: TestClient) -> None:
     client.post("/represent", json={"img": ["a.jpg", "text.jpg"], **SKIP, "on_error": "yield"})
     client.post("/represent", json={})

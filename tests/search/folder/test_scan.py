@@ -154,6 +154,7 @@ def test_a_folder_that_cannot_be_read_for_a_moment(
             datastore.forget()
     assert len(caplog.messages) == 1 and "cannot be read now" in caplog.text
     assert str(hidden) in caplog.text
+    assert "(Permission denied)" in caplog.text or "(Input/output error)" in caplog.text
     embedder = Embedder()
     after = refresh(store(folder), embedder, silent=True)
     assert not embedder.done, "nothing is computed again"
