@@ -10,8 +10,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PARITY_VENV ?= .venv-parity
-# Of what tests need, most is never imported: Python compiles what is, then.
-INSTALL := -m pip install --quiet --no-compile
+INSTALL := -m pip install --quiet
 # Processes that tests run in, with one thread each.
 JOBS ?= 2
 IMAGES ?= ../shared/images/photos
