@@ -1,7 +1,7 @@
 # make demo    install into .venv and show the main job on real pictures
 # make test    install into .venv and run the tests
 # make test-fast  the same without what takes long, while you edit
-# make lint    ruff and mypy
+# make lint    ruff, mypy, and that all is there in the oldest Python
 # make parity  compare with the original packages, live, in an environment of their own
 # make bench   detection speed on the pictures in IMAGES
 # make docs    build the documentation into site/; warnings are errors
@@ -48,6 +48,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/vermin --quiet --target=3.10- --no-tips --violations --exclude long deepface benchmarks examples
 
 # deepface and retina-face want other OpenCV wheels than ours: here one wheel below 5 replaces them.
 # facenet-pytorch wants an old torch: it comes without its dependencies and runs with the new one.
