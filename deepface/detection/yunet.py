@@ -18,7 +18,7 @@ from deepface.detection.detector import Detector, threshold_from_env
 from deepface.detection.yunet_input import shown, shrunk
 from deepface.runtime.concurrency.each import in_threads
 from deepface.runtime.concurrency.object_pool import ObjectPool
-from deepface.runtime.execution.device import runs_on_cpu
+from deepface.runtime.execution.device import precision_name, runs_on_cpu
 from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
 from deepface.runtime.weights.trial import check_by_trial
@@ -54,7 +54,7 @@ class YuNetDetector(Detector):
         file = CARD.files[0][0]
         path = ensure_weight(file)
         self.network: YuNet | None = None
-        if runs_on_cpu(device) and precision in (None, "fp32", "tf32"):
+        if runs_on_cpu(device) and precision_name(precision) in ("fp32", "tf32"):
             check_by_trial(path, file, "import cv2, numpy", _TRIAL)
             with reading(path, "YuNet network"):
                 self._opencv = ObjectPool(lambda: cv2.FaceDetectorYN.create(str(path), "", (0, 0)))

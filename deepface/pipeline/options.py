@@ -19,7 +19,7 @@ from deepface.detection.registry import DETECTORS
 from deepface.errors import InvalidArgument, UnimplementedError
 from deepface.recognition.preprocessing import check_normalization
 from deepface.recognition.registry import RECOGNIZERS, face_cut
-from deepface.runtime.execution.device import check_names, device_names
+from deepface.runtime.execution.device import check_device_name, device_names, precision_name
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -146,8 +146,10 @@ class Options:
             self._set("min_face_size", number("min_face_size", self.min_face_size, above=0))
         if not isinstance(self.device, str):
             self._set("device", device_names(self.device))
+        precision = precision_name(self.precision)
+        self._set("precision", None if precision == "fp32" else precision)
         for device in self.devices:
-            check_names(device, self.precision)
+            check_device_name(device)
         # What has to do with crops is checked there: once, instead of at the first picture.
         self._set("align", checked_align(self.align))
         crops = self.crops()

@@ -15,7 +15,7 @@ from typing import Annotated, Any, cast
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, PositiveInt
 
 from deepface.errors import UnimplementedError
-from deepface.runtime.execution.device import check_names
+from deepface.runtime.execution.device import check_device_name
 from deepface.search.database.registry import DEFAULT, known_databases
 
 _PREFIX = "DEEPFACE_SERVER_"
@@ -119,7 +119,7 @@ class Settings(BaseModel):
             for name in names:
                 TASKS[task].check(name)
         for device in self.devices:
-            check_names(device, None)
+            check_device_name(device)
         for name, folder in self.galleries.items():
             if not folder.is_dir():
                 raise ValueError(f"the gallery {name} is no folder: {folder}")

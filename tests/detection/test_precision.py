@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from deepface import DeepFace
+from deepface import DeepFace, modeling
+from deepface.errors import UnimplementedError
 from deepface.runtime.execution import network as runner
 from tests.standin.pictures import portrait
 from tests.standin.test_detectors import NETWORKS, built
@@ -45,3 +46,19 @@ def test_detectors_without_a_network_stay_as_they_are() -> None:
     expected = DeepFace.extract_faces(portrait(), "opencv")
     found = DeepFace.extract_faces(portrait(), "opencv", precision="bf16")
     assert [face["facial_area"] for face in found] == [face["facial_area"] for face in expected]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "FP32", " Fp32 ", torch.float32])
+def test_float32_by_any_name_is_the_default(precision: Any) -> None:
+    built("yunet", "cpu")
+    DeepFace.represent(portrait(), "Dlib", detector_backend="yunet", device="cpu")
+    before = {task: set(models) for task, models in modeling.cached_models.items()}
+    DeepFace.represent(
+        portrait(), "Dlib", detector_backend="yunet", device="cpu", precision=precision
+    )
+    assert {task: set(models) for task, models in modeling.cached_models.items()} == before
+
+
+def test_other_types_are_no_precisions() -> None:
+    with pytest.raises(UnimplementedError, match=r"unknown precision torch\.float64: use one of"):
+        DeepFace.extract_faces(portrait(), "yunet", precision=torch.float64)  # type: ignore[arg-type]

@@ -236,10 +236,13 @@ def test_who_has_chosen_engines_keeps_them(monkeypatch: pytest.MonkeyPatch, cuda
 
 @pytest.mark.parametrize(
     ("precision", "channels_last"),
-    [("fp32", False), ("tf32", True), ("bf16", True), ("fp16", True)],
+    [
+        *(("fp32", False), ("tf32", True), ("bf16", True), ("fp16", True)),
+        *(("FP32", False), (" Tf32", True), (torch.float32, False), (torch.bfloat16, True)),
+    ],
 )
 def test_the_memory_format_follows_the_precision(
-    cuda: str, precision: str, channels_last: bool
+    cuda: str, precision: str | torch.dtype, channels_last: bool
 ) -> None:
     seen: list[bool] = []
 

@@ -47,8 +47,8 @@ def device_names(device: Any) -> str | tuple[str | None, ...] | None:
     return names  # type: ignore[return-value]
 
 
-def check_names(device: object, precision: object) -> None:
-    """Refuse names that are none, without asking whether the device is there.
+def check_device_name(device: object) -> None:
+    """Refuse a name that is none, without asking whether the device is there.
 
     Raises:
         UnimplementedError: for such a name.
@@ -57,11 +57,24 @@ def check_names(device: object, precision: object) -> None:
         name = device.strip().lower()
         if name not in ("", "auto") and not _DEVICE.fullmatch(name):
             raise UnimplementedError(_UNKNOWN_DEVICE.format(shown(device)))
-    known = precision.lower() in _PRECISIONS if isinstance(precision, str) else precision is None
-    if not known and not _is_torch(precision, "dtype"):
-        raise UnimplementedError(
-            f"unknown precision {shown(precision)}: use one of {sorted(_PRECISIONS)}"
-        )
+
+
+def precision_name(precision: object = None) -> str:
+    """``"fp32"`` (``None``), ``"tf32"``, ``"bf16"`` or ``"fp16"``, however it is written.
+
+    Raises:
+        UnimplementedError: it is none of them, nor one of torch's types that they stand for.
+    """
+    if precision is None:
+        return "fp32"
+    if isinstance(precision, str) and (name := precision.strip().lower()) in _PRECISIONS:
+        return name
+    for name, dtype in _PRECISIONS.items():
+        if _is_torch(precision, "dtype") and str(precision) == f"torch.{dtype}":
+            return name
+    raise UnimplementedError(
+        f"unknown precision {shown(precision)}: use one of {sorted(_PRECISIONS)}"
+    )
 
 
 def _is_torch(value: object, kind: str) -> bool:
@@ -140,10 +153,6 @@ def resolve_precision(precision: str | torch.dtype | None = None) -> torch.dtype
     """The torch dtype of ``"fp32"`` (default), ``"tf32"``, ``"bf16"`` or ``"fp16"``."""
     import torch
 
-    if isinstance(precision, torch.dtype):
-        return precision
-    check_names(None, precision)
-    name = (precision or "fp32").lower()
-    dtype = getattr(torch, _PRECISIONS[name])
+    dtype = getattr(torch, _PRECISIONS[precision_name(precision)])
     assert isinstance(dtype, torch.dtype)
     return dtype

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from deepface.logger import get_logger
 from deepface.runtime.execution.cuda_graphs import Passes, give_memory_back
 from deepface.runtime.execution.cudnn import prefer_engines
-from deepface.runtime.execution.device import resolve_device, resolve_precision
+from deepface.runtime.execution.device import precision_name, resolve_device, resolve_precision
 from deepface.runtime.execution.streams import settle
 from deepface.runtime.execution.tf32 import exact_float32, tensor_float32
 
@@ -61,7 +61,7 @@ class Network:
     ) -> None:
         self.device = resolve_device(device)
         self.dtype = resolve_precision(precision)
-        self._tf32 = precision == "tf32"
+        self._tf32 = precision_name(precision) == "tf32"
         self.chunk_size = chunk_size
         if self.device.type == "cpu":
             _keep_freed_memory()
