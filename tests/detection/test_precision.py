@@ -60,5 +60,6 @@ def test_float32_by_any_name_is_the_default(precision: Any) -> None:
 
 
 def test_other_types_are_no_precisions() -> None:
+    double: Any = torch.float64
     with pytest.raises(UnimplementedError, match=r"unknown precision torch\.float64: use one of"):
-        DeepFace.extract_faces(portrait(), "yunet", precision=torch.float64)  # type: ignore[arg-type]
+        DeepFace.extract_faces(portrait(), "yunet", precision=double)
