@@ -161,3 +161,20 @@ def test_no_connection_is_held_while_pictures_wait_for_their_batch(tmp_path: Pat
             assert client.get("/faces", params=fields).status_code == 200
             gate.permits.release()
             assert job.result().status_code == 200, job.result().text
+
+
+@pytest.mark.parametrize("path", ["register", "identify", "unregister", "find"])
+def test_only_searches_take_a_vector_for_a_picture(
+    path: str, tmp_path: Path, colors: ColorModel
+) -> None:
+    place = {"database_type": "sqlite", "connection_details": str(tmp_path / "faces.db")}
+    people = tmp_path / "people"
+    people.mkdir()
+    with client_of(galleries={"people": people}, **place) as client:
+        assert register(client, 1).json() == {"inserted": 1}
+        more = {"identify": {"identity_id": 1}, "find": {"gallery": "people"}}.get(path, {})
+        answer = client.post(f"/{path}", json={"img": [0.5] * 3, **SKIP, **more})
+        assert (answer.status_code, answer.json()["code"]) == (400, "data_type_error")
+        assert "<class 'float'>: img[0]" in answer.json()["error"]
+        (kept,) = client.get("/faces", params=SKIP).json()["results"]
+        assert int(kept["id"]) == 1
