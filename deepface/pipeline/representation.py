@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepface.errors import DeepFaceError
 from deepface.logger import get_logger
 from deepface.pipeline.faces import Seen, facial_area
 from deepface.pipeline.options import Options
@@ -41,6 +42,7 @@ def embed_faces(seen: list[Seen], model: Any, options: Options) -> None:
         if options.return_face:
             inputs.append(on_host(batch))
     embeddings = np.concatenate(vectors[1:] or vectors)
+    finite = np.isfinite(embeddings).all(axis=1)
     if options.minmax_normalize and len(embeddings):
         embeddings = normalize_embedding_minmax(str(options.model_name), embeddings)
     if options.l2_normalize and len(embeddings):
@@ -51,6 +53,11 @@ def embed_faces(seen: list[Seen], model: Any, options: Options) -> None:
         own = slice(start, start + len(item.faces))
         item.embeddings = embeddings[own]
         item.inputs = faces[own] if options.return_face else None
+        if not finite[own].all():
+            item.error = DeepFaceError(
+                f"{options.model_name} makes of {item.name} numbers that are not finite: its "
+                f"weights are damaged, or too much for precision {options.precision or 'fp32'}"
+            )
         start = own.stop
 
 

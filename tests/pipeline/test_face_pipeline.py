@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -470,3 +471,23 @@ def test_a_bar_that_is_off_starts_no_thread() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert "MainThread" in done.stdout and "TMonitor" not in done.stdout
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("given", ["embed", "forward"])
+def test_vectors_that_are_not_finite_are_their_pictures_error(given: str, number: float) -> None:
+    def bright(batch: Any) -> Any:
+        vectors = ColorModel().embed(np.atleast_1d(batch).reshape(-1, 32, 32, 3))
+        vectors[vectors.min(axis=1) > 0.9, 3] = number
+        return vectors if given == "embed" or len(vectors) > 1 else vectors[0].tolist()
+
+    model = SimpleNamespace(input_shape=(32, 32), output_shape=12, **{given: bright})
+    grey, white = (np.full((40, 40, 3), level, np.uint8) for level in (90, 255))
+    options: Any = {"detector_backend": "skip", "l2_normalize": True}
+    with cached("facial_recognition", "colors", model):
+        pipeline = FacePipeline(model_name="colors", **options)
+        good, bad, last = pipeline.stream([grey, white, grey], on_error="yield")
+        assert good.error is None is last.error and good.faces == last.faces
+        assert "item 1" in str(bad.error) and "not finite" in str(bad.error)
+        with pytest.raises(DeepFaceError, match=r"^colors makes of .* numbers that are not finite"):
+            DeepFace.represent(white, "colors", **options)
