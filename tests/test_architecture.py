@@ -25,7 +25,6 @@ ROOMS = (
         "logger",
         "arguments",
         "_pyinstaller",
-        "published",
     ),
     ("runtime",),
     ("images",),
@@ -34,7 +33,7 @@ ROOMS = (
     ("spoofing", "recognition", "attributes"),
     ("matching",),
     ("search",),
-    ("modeling",),
+    ("modeling", "published"),
     ("pipeline",),
 )
 DOORS = ("DeepFace", "tables", "cli", "server", "live", "distributed", "compat", "api", "client")
