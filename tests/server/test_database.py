@@ -172,7 +172,7 @@ def test_only_searches_take_a_vector_for_a_picture(
     people.mkdir()
     with client_of(galleries={"people": people}, **place) as client:
         assert register(client, 1).json() == {"inserted": 1}
-        more = {"identify": {"identity_id": 1}, "find": {"gallery": "people"}}.get(path, {})
+        more: Any = {"identify": {"identity_id": 1}, "find": {"gallery": "people"}}.get(path, {})
         answer = client.post(f"/{path}", json={"img": [0.5] * 3, **SKIP, **more})
         assert (answer.status_code, answer.json()["code"]) == (400, "data_type_error")
         assert "<class 'float'>: img[0]" in answer.json()["error"]
