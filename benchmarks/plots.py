@@ -29,6 +29,7 @@ def _panels(
     if not groups:
         return
     import matplotlib
+    from PIL import Image
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
@@ -41,7 +42,7 @@ def _panels(
     for axis in axes.flat[len(groups) :]:
         axis.axis("off")
     for axis, (title, rows) in zip(axes.flat, groups.items(), strict=False):
-        axis.set_title(", ".join(str(part) for part in title if part), fontsize=9)
+        axis.set_title(", ".join(str(part) for part in title if part), fontsize=7)
         draw(axis, rows)
         axis.tick_params(labelsize=7)
         axis.grid(alpha=0.3)
@@ -50,6 +51,7 @@ def _panels(
     figure.tight_layout()
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
+    Image.open(path).convert("RGB").quantize(32).save(path, optimize=True)  # a quarter of the bytes
 
 
 def detection(rows: Sequence[Row], path: Path) -> None:
@@ -76,11 +78,11 @@ def detection(rows: Sequence[Row], path: Path) -> None:
 
 
 def recognition(rows: Sequence[Row], path: Path) -> None:
-    """Milliseconds per face against batch size and engine, one panel per model."""
+    """Milliseconds per face against batch size, one panel per model and number of threads."""
 
     def draw(axis: Any, group: list[Row]) -> None:
-        for (run, *others), own in _groups(group, "run", "precision", "threads").items():
-            label = " ".join(map(str, (run, *filter(None, others))))
+        for (run, precision), own in _groups(group, "run", "precision").items():
+            label = f"{run} {precision or ''}"
             points = sorted((r for r in own if isinstance(r["batch"], int)), key=_batch)
             axis.plot([r["batch"] for r in points], [r["ms"] for r in points], "o-", label=label)
         axis.set_xscale("log", base=2)
@@ -88,8 +90,12 @@ def recognition(rows: Sequence[Row], path: Path) -> None:
         axis.set_xlabel("batch", fontsize=7)
         axis.set_ylabel("ms per face", fontsize=7)
 
-    alone = [row for row in rows if isinstance(row.get("batch"), int)]
-    _panels(_groups(alone, "model", "machine"), path, draw)
+    alone = [
+        row | {"on": f"{row['threads']} thread(s)" if row.get("threads") else None}
+        for row in rows
+        if isinstance(row.get("batch"), int)
+    ]
+    _panels(_groups(alone, "model", "on", "machine"), path, draw)
 
 
 def _batch(row: Row) -> int:

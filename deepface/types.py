@@ -17,7 +17,7 @@ Image: TypeAlias = NDArray[np.uint8]
 Pixels: TypeAlias = "NDArray[Any] | Tensor"
 #: A point in pixels, ``(x, y)``, origin in the upper left corner.
 Point: TypeAlias = tuple[int, int]
-#: A box in pixels: ``(x, y, w, h)``, or the corners ``(left, top, right, bottom)``.
+#: A box in pixels: ``(x, y, w, h)``, or corners ``(x1, y1, x2, y2)`` where an argument says so.
 Box: TypeAlias = tuple[int, int, int, int]
 
 

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from deepface.detection.canvas import cut
 from deepface.images.turn import turned_part
-from deepface.types import FacialAreaRegion, Point
+from deepface.types import Box, FacialAreaRegion, Point
 
 Array = NDArray[Any]
-Box = tuple[int, int, int, int]
 #: The longest side in pixels that OpenCV's warps take.
 LONGEST = (1 << 15) - 2
 
