@@ -27,8 +27,8 @@ from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
 from deepface.matching.distance import find_distance
 from deepface.matching.thresholds import find_threshold
+from deepface.pipeline.extraction import Seen
 from deepface.pipeline.face_pipeline import FacePipeline
-from deepface.pipeline.faces import Seen
 from deepface.pipeline.representation import describe_embeddings
 from deepface.pipeline.verification import given_embedding, is_embedding
 from deepface.pipeline.walk import checked

@@ -7,7 +7,7 @@ from typing import Any
 
 from deepface.attributes.model import FACE_SIZE
 from deepface.attributes.registry import describe
-from deepface.pipeline.faces import Seen, facial_area
+from deepface.pipeline.extraction import Seen, facial_area
 from deepface.pipeline.representation import network_inputs
 from deepface.runtime.execution.batching import chunks
 

@@ -12,7 +12,7 @@ from deepface.arguments import one_of, truth
 from deepface.images.batch import Batch, OnError, open_batch
 from deepface.images.sources import open_sources
 from deepface.pipeline.demography import describe_attributes
-from deepface.pipeline.faces import Seen, describe_faces
+from deepface.pipeline.extraction import Seen, describe_faces
 from deepface.pipeline.options import Options
 from deepface.pipeline.plan import Plan
 from deepface.pipeline.representation import describe_embeddings

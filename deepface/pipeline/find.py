@@ -21,8 +21,8 @@ from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
 from deepface.matching.ranking import Ranked
 from deepface.matching.thresholds import find_threshold
+from deepface.pipeline.extraction import Seen
 from deepface.pipeline.face_pipeline import FacePipeline, check_on_error
-from deepface.pipeline.faces import Seen
 from deepface.pipeline.gallery import faces_of, open_gallery
 from deepface.pipeline.walk import checked
 from deepface.search.folder import Face

@@ -17,7 +17,7 @@ from deepface.detection.registry import DETECTORS
 from deepface.errors import DataTypeError, EmptyDatasource, PathNotFound, fault_of
 from deepface.images.batch import open_batch
 from deepface.logger import get_logger
-from deepface.pipeline.faces import Seen, facial_area
+from deepface.pipeline.extraction import Seen, facial_area
 from deepface.pipeline.options import Options
 from deepface.pipeline.plan import Plan
 from deepface.pipeline.walk import one_by_one, walk

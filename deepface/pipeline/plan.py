@@ -12,7 +12,13 @@ from deepface.detection.registry import DETECTORS
 from deepface.images.batch import WORKERS
 from deepface.images.jpeg import check_decoder
 from deepface.pipeline.demography import estimate_attributes
-from deepface.pipeline.faces import Seen, bring_crops, find_faces, judge_liveness, refuse_spoofs
+from deepface.pipeline.extraction import (
+    Seen,
+    bring_crops,
+    find_faces,
+    judge_liveness,
+    refuse_spoofs,
+)
 from deepface.pipeline.options import ACTIONS, Options
 from deepface.pipeline.representation import embed_faces
 from deepface.recognition.registry import RECOGNIZERS

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepface.errors import DeepFaceError
 from deepface.logger import get_logger
-from deepface.pipeline.faces import Seen, facial_area
+from deepface.pipeline.extraction import Seen, facial_area
 from deepface.pipeline.options import Options
 from deepface.recognition.model import embed_by_forward
 from deepface.recognition.normalization import normalize_embedding_l2, normalize_embedding_minmax

@@ -22,8 +22,8 @@ from deepface.images.batch import open_batch
 from deepface.matching.confidence import find_confidence
 from deepface.matching.distance import Metric, check_metric_or_function, find_distance
 from deepface.matching.thresholds import find_threshold
+from deepface.pipeline.extraction import Seen, facial_area
 from deepface.pipeline.face_pipeline import FacePipeline
-from deepface.pipeline.faces import Seen, facial_area
 from deepface.recognition.registry import RECOGNIZERS
 
 _NO_AREA = {"x": None, "y": None, "w": None, "h": None, "left_eye": None, "right_eye": None}

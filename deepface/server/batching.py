@@ -25,7 +25,7 @@ from deepface.errors import as_ours, with_item
 from deepface.images.batch import Batch
 from deepface.logger import get_logger
 from deepface.pipeline import FacePipeline
-from deepface.pipeline.faces import Seen
+from deepface.pipeline.extraction import Seen
 from deepface.pipeline.plan import Plan
 from deepface.pipeline.walk import walk
 from deepface.server.stopwatch import Stopwatch, WatchedBatch

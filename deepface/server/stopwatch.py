@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from deepface.images.batch import Batch
-from deepface.pipeline.faces import Seen
+from deepface.pipeline.extraction import Seen
 from deepface.pipeline.plan import Lane, Plan, Step
 
 

@@ -1,4 +1,4 @@
-"""First step of the walk: the faces of each picture, and their description."""
+"""First step of the walk: the faces of each picture are taken out of it, and described."""
 
 from __future__ import annotations
 
