@@ -236,13 +236,15 @@ def test_grouping(seed: int) -> None:
     assert len(found[3].boxes) == 0
 
 
+@pytest.mark.parametrize("away", [0, 8000, 33_000])
 @pytest.mark.parametrize("together", [2048, 7])
-def test_components(together: int) -> None:
+def test_components(together: int, away: int) -> None:
     """As the definition says, one pair after the other, in 64-bit floats."""
     generator = np.random.default_rng(1)
     places = generator.integers(0, 90, (6, 3))[generator.integers(0, 6, 120)]
     x, y, size = (places + generator.integers(-9, 10, (120, 3))).T
-    boxes = np.stack([x, y, *(abs(size) + 5,) * 2], axis=1)
+    boxes = np.stack([x + away, y, *(abs(size) + 5,) * 2], axis=1)
+    boxes[::10, 1] += away  # one group becomes two, far from each other
     labels = list(range(120))
     for i, a in enumerate(boxes.tolist()):
         for j, b in enumerate(boxes[:i].tolist()):
