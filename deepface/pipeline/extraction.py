@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -153,17 +154,26 @@ def _pixels(face: DetectedFace, options: Options) -> NDArray[Any]:
     """A crop as it was asked for, in memory of its own."""
     crop = on_host(face.img)
     if options.color_face == "rgb":
-        crop = crop[:, :, ::-1]
+        crop = _rgb(crop)
     elif options.color_face == "gray":
         crop = _gray(crop)
     if options.normalize_face and face.full_scale != 1:
-        return crop / face.full_scale
+        return _shares(crop, face.full_scale)
     return np.array(crop, order="C")
 
 
-def _gray(crop: NDArray[Any]) -> NDArray[Any]:
-    import cv2
+def _shares(crop: NDArray[Any], full_scale: float) -> NDArray[Any]:
+    """``crop / full_scale``: of bytes by a table, in half the time."""
+    return (
+        crop / full_scale if crop.dtype != np.uint8 else cv2.LUT(crop, np.arange(256) / full_scale)
+    )
 
+
+def _rgb(crop: NDArray[Any]) -> NDArray[Any]:
+    return crop[:, :, ::-1] if crop.dtype != np.uint8 else cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)
+
+
+def _gray(crop: NDArray[Any]) -> NDArray[Any]:
     # OpenCV does not know this of float64.
     narrow = crop if crop.dtype == np.uint8 else crop.astype(np.float32, copy=False)
     gray = cv2.cvtColor(narrow, cv2.COLOR_BGR2GRAY)
