@@ -103,7 +103,7 @@ def _decoding(paths: Sequence[str], device: Any, batch: int, rounds: int) -> lis
 
 def _pixels(paths: Sequence[str], device: Any, batch: int) -> Iterator[Any]:
     from deepface.images.batch import open_batch
-    from deepface.images.jpeg import decoded
+    from deepface.images.device_image import decoded
 
     for chunk in open_batch(list(paths)).attempts(batch, leave_jpeg=device is not None):
         for image in decoded(chunk, device, single=False):

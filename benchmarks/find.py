@@ -316,7 +316,7 @@ def _link(source: Path, folder: Path, count: int | None = None) -> list[str]:
 def _write_random(folder: Path, count: int) -> None:
     """A datastore that both libraries read, without the pictures."""
     from deepface.pipeline import FacePipeline
-    from deepface.pipeline.gallery import datastore_name
+    from deepface.pipeline.open_gallery import datastore_name
     from deepface.search.folder import Datastore, Gallery
 
     folder.mkdir()

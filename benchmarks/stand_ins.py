@@ -92,7 +92,7 @@ def _retinaface(detector: str) -> dict[str, Any]:
 
     layers: torch.nn.Module
     if detector == "retinaface":
-        layers, head, background = retinaface.Layers(), "cls_score", [1, 1, -1, -1]
+        layers, head, background = retinaface.ResNet50V2Layers(), "cls_score", [1, 1, -1, -1]
     elif detector == "retinaface-resnet50":
         layers, head, background = retinaface_pytorch.ResNet50Layers(), "ClassHead", [1, -1, 1, -1]
     else:

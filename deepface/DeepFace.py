@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from deepface import __version__, compat, modeling
 from deepface.arguments import pair, truth
-from deepface.cropping.faces import PUBLISHED_BORDER, Align
+from deepface.cropping.face_crops import PUBLISHED_BORDER, Align
 from deepface.errors import DataTypeError
 from deepface.images.batch import open_batch
 from deepface.logger import get_logger

@@ -97,8 +97,8 @@ MODULES: dict[str, dict[str, str]] = {
     "deepface.modules": {},
     "deepface.modules.detection": {
         "extract_faces": "deepface.DeepFace:extract_faces",
-        "detect_faces": "deepface.cropping.faces:detect_faces",
-        "extract_face": "deepface.cropping.faces:extract_face",
+        "detect_faces": "deepface.cropping.face_crops:detect_faces",
+        "extract_face": "deepface.cropping.face_crops:extract_face",
         "extract_sub_image": "deepface.cropping.alignment:extract_sub_image",
         "align_img_wrt_eyes": "deepface.cropping.alignment:align_img_wrt_eyes",
         "project_facial_area": "deepface.cropping.alignment:project_facial_area",

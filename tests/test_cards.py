@@ -18,7 +18,7 @@ from deepface.attributes.emotion import LAYERS, EmotionNetwork
 from deepface.attributes.vgg import VggClassifier
 from deepface.detection.detector import Detector
 from deepface.detection.registry import DETECTORS
-from deepface.detection.retinaface.detector import Layers, keras_order
+from deepface.detection.retinaface.detector import ResNet50V2Layers, keras_order
 from deepface.modeling import TASKS
 from deepface.recognition.card import Curve
 from deepface.recognition.network_model import NetworkModel
@@ -73,7 +73,7 @@ def test_tensors_of_the_other_models() -> None:
             network: Any = VggClassifier(classes)
             pth_and_h5(attributes[name].files[0], network, [*TRUNK_ORDER, "predictions"])
         pth_and_h5(attributes["Emotion"].files[0], EmotionNetwork(), LAYERS)
-        pth_and_h5(DETECTORS.entry("retinaface").files[0], Layers(), keras_order())
+        pth_and_h5(DETECTORS.entry("retinaface").files[0], ResNet50V2Layers(), keras_order())
         networks = [build() for _, build in NETWORKS]
         for network, files in zip(networks, TASKS["spoofing"].own["Fasnet"].files, strict=True):
             pth_and_h5(files, network, layers_in_order(network))

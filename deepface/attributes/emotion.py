@@ -18,7 +18,7 @@ from deepface.attributes.cards.emotion import CARD
 from deepface.attributes.model import FacialAttribute, percentages, to_channels_first
 from deepface.runtime.execution.engines import network
 from deepface.runtime.execution.network import Network
-from deepface.runtime.execution.published import Published
+from deepface.runtime.execution.published_network import PublishedNetwork
 from deepface.runtime.weights.load import load_weights
 from deepface.runtime.weights.table import WeightFile
 from deepface.types import Pixels, on_host
@@ -66,7 +66,7 @@ class Emotion(FacialAttribute):
 
     def _build(self, device: str | None, precision: str | None) -> Network:
         shape = (*_SIZE, 1)
-        published = Published(CARD.name, CARD.files[0], shape, len(self.labels), _load)
+        published = PublishedNetwork(CARD.name, CARD.files[0], shape, len(self.labels), _load)
         return network(published, device, precision)
 
     def probabilities(self, faces: Pixels) -> NDArray[np.float32]:

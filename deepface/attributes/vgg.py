@@ -12,7 +12,7 @@ from deepface.recognition.vgg_face import TRUNK_ORDER, VggTrunk
 from deepface.runtime.card import Card
 from deepface.runtime.execution.engines import network
 from deepface.runtime.execution.network import Network
-from deepface.runtime.execution.published import Published
+from deepface.runtime.execution.published_network import PublishedNetwork
 from deepface.runtime.weights.load import load_weights
 from deepface.runtime.weights.table import WeightFile
 
@@ -41,7 +41,7 @@ def vgg_classifier(card: Card, classes: int, device: str | None, precision: str 
         load_weights(module, files, [*(f"backbone.{name}" for name in TRUNK_ORDER), "predictions"])
         return module
 
-    published = Published(card.name, card.files[0], (*FACE_SIZE, 3), classes, load, _ready)
+    published = PublishedNetwork(card.name, card.files[0], (*FACE_SIZE, 3), classes, load, _ready)
     return network(published, device, precision)
 
 

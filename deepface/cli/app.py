@@ -35,9 +35,9 @@ class _Entry:
 
 
 _COMMANDS = {
-    "extract": _Entry("faces:extract", "Find faces; cut them out into a folder."),
-    "represent": _Entry("faces:represent", "Turn faces into vectors."),
-    "analyze": _Entry("faces:analyze", "Estimate age, gender, emotion and race."),
+    "extract": _Entry("face_commands:extract", "Find faces; cut them out into a folder."),
+    "represent": _Entry("face_commands:represent", "Turn faces into vectors."),
+    "analyze": _Entry("face_commands:analyze", "Estimate age, gender, emotion and race."),
     "verify": _Entry("verify:verify", "Decide whether two pictures show the same person."),
     "find": _Entry("find:find", "Look for faces among the pictures of a folder."),
     "serve": _Entry("deepface.server.command:serve", "Serve REST and gRPC; see docs/server.md."),
@@ -77,7 +77,7 @@ class App(click.Group):
             assert isinstance(command, click.Command)
             return command
         if name.lower() in FUNCTIONS:
-            from deepface.cli.published import published_command
+            from deepface.cli.function_commands import published_command
 
             return published_command(cmd_name, _imported(FUNCTIONS[name.lower()].path))
         return None

@@ -25,7 +25,7 @@ from deepface.runtime.execution.transfer import as_tensor, sent
 from deepface.types import Image, Rectangle
 
 #: Pixels of a batch: on a CPU more only leave the cache; elsewhere.
-_MOST = (2**19, 2**26)
+_BATCH_PIXELS = (2**19, 2**26)
 #: Pixels that are computed while a network's layers are launched, which is what a batch costs
 #: besides its own; likewise. On a CPU only equal sizes go together.
 _STEP = (0, 2**22)
@@ -86,7 +86,8 @@ class AnchorFree(ABC):
         self.network = Network(module, device, precision, chunk_size=2**16, channels_last=True)
         self._suppression = Suppression()
         elsewhere = self.network.device.type != "cpu"
-        self.most, self.step, self.kept = _MOST[elsewhere], _STEP[elsewhere], _KEPT[elsewhere]
+        self.batch_pixels = _BATCH_PIXELS[elsewhere]
+        self.step, self.kept = _STEP[elsewhere], _KEPT[elsewhere]
 
     @abstractmethod
     def fit(self, canvas: Canvas) -> Fit:
@@ -111,7 +112,9 @@ class AnchorFree(ABC):
         """The faces of each canvas whose score is above ``threshold``, the surest first."""
         fits = [self.fit(canvas) for canvas in canvases]
         found: list[list[Row]] = [[] for _ in canvases]
-        for group in steps(bins([fit.shape for fit in fits], self.step, self.most), self.kept):
+        for group in steps(
+            bins([fit.shape for fit in fits], self.step, self.batch_pixels), self.kept
+        ):
             members = [member for bin_ in group for member in bin_.members]
             rows, image, cells, shapes = self._maps(canvases, fits, group)
             scores = self.scores(rows)

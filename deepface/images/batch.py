@@ -361,9 +361,9 @@ class _ReadAhead:
     def _take(self, count: int) -> list[Attempt]:
         """The next images, at most ``count`` and as many as fit; none at the end."""
         chunk: list[Attempt] = []
-        pixels, most = 0, self._batch.chunk_pixels
+        pixels, max_pixels = 0, self._batch.chunk_pixels
         self._refill(count)
-        while self._pending and len(chunk) < count and pixels < most:
+        while self._pending and len(chunk) < count and pixels < max_pixels:
             result, held = self._pending[0]
             if chunk and self._is_late(result):
                 break
@@ -373,7 +373,7 @@ class _ReadAhead:
             if self._strict and isinstance(image, FailedImage):
                 raise image.error
             size = self._sizes.get(image.index, 0)
-            if chunk and pixels + size > most:
+            if chunk and pixels + size > max_pixels:
                 break
             chunk.append(image)
             pixels += size
@@ -416,11 +416,11 @@ class _ReadAhead:
 
     def _admit(self, read: tuple[_Item, _Content] | None = None) -> list[tuple[_Item, _Content]]:
         """Those for whose pixels there is room now, ``read`` perhaps among them."""
-        ready, most = [], self._batch.chunk_pixels
+        ready, max_pixels = [], self._batch.chunk_pixels
         with self._lock:
             if read is not None:
                 self._read[read[0].index] = read
-            while not self._closed and self._next in self._read and self._admitted < most:
+            while not self._closed and self._next in self._read and self._admitted < max_pixels:
                 item, content = self._read.pop(self._next)
                 self._next += 1
                 if not isinstance(content, Exception):

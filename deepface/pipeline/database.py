@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from deepface.arguments import whole
-from deepface.cropping.faces import LANDMARKS_ALIGNMENT
+from deepface.cropping.face_crops import LANDMARKS_ALIGNMENT
 from deepface.errors import (
     DataTypeError,
     DeepFaceError,

@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.cropping import alignment
-from deepface.cropping import faces as detection
+from deepface.cropping import alignment, face_crops
 from deepface.errors import FaceNotDetected, FaceOutsideImage, SpoofDetected
 from deepface.images.batch import FailedImage, LoadedImage
-from deepface.images.jpeg import DeviceImage
+from deepface.images.device_image import DeviceImage
 from deepface.pipeline.options import Options
 from deepface.types import LANDMARKS, DetectedFace, FacialAreaRegion, Liveness, Pixels, on_host
 
@@ -84,7 +83,7 @@ def _detected(seen: list[Seen], options: Options) -> list[list[DetectedFace]]:
     if options.skips_detection:
         return [[] for _ in seen]
     crops = options.crops()
-    found = detection.detect_faces(
+    found = face_crops.detect_faces(
         detector_backend=options.detector_backend,
         img=[item.picture.pixels for item in seen],
         pictures=[item.picture for item in seen],

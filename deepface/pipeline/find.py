@@ -23,7 +23,7 @@ from deepface.matching.ranking import Ranked
 from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.extraction import Seen
 from deepface.pipeline.face_pipeline import FacePipeline, check_on_error
-from deepface.pipeline.gallery import faces_of, open_gallery
+from deepface.pipeline.open_gallery import faces_of, open_gallery
 from deepface.pipeline.walk import checked
 from deepface.search.folder import Face
 from deepface.search.query import Query

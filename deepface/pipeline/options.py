@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from deepface.arguments import number, one_of, shown, truth, whole
 from deepface.attributes.registry import ATTRIBUTES
-from deepface.cropping.faces import (
+from deepface.cropping.face_crops import (
     LANDMARKS_ALIGNMENT,
     PUBLISHED_BORDER,
     Align,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from deepface.attributes.registry import ATTRIBUTES
 from deepface.detection.registry import DETECTORS
 from deepface.images.batch import WORKERS
-from deepface.images.jpeg import check_decoder
+from deepface.images.device_image import check_decoder
 from deepface.pipeline.demography import estimate_attributes
 from deepface.pipeline.extraction import (
     Seen,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.arguments import number
-from deepface.cropping.faces import Align
+from deepface.cropping.face_crops import Align
 from deepface.errors import (
     DataTypeError,
     DimensionMismatchError,

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from deepface.errors import as_ours, fault_of, with_item
 from deepface.images.batch import Attempt, Batch
-from deepface.images.jpeg import decoded, on_device
+from deepface.images.device_image import decoded, on_device
 from deepface.pipeline.extraction import Seen
 from deepface.pipeline.plan import Lane, Plan, Step
 from deepface.runtime.concurrency.kept_threads import kept_threads

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from deepface.cropping.faces import FaceCut
+from deepface.cropping.face_crops import FaceCut
 from deepface.runtime.card import Card
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.recognition.cards.facenet import FACENET_128, FACENET_512
-from deepface.recognition.layers import conv_bn
+from deepface.recognition.conv_bn import conv_bn
 from deepface.recognition.network_model import NetworkModel
 
 _EPS = 1e-3

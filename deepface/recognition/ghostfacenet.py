@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepface.recognition.cards.ghostfacenet import CARD
-from deepface.recognition.layers import conv_bn
+from deepface.recognition.conv_bn import conv_bn
 from deepface.recognition.network_model import NetworkModel
 
 _EPS = 1e-3

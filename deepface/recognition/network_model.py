@@ -15,7 +15,7 @@ from deepface.recognition.model import FacialRecognition
 from deepface.runtime.execution.device import resolve_device
 from deepface.runtime.execution.engines import network
 from deepface.runtime.execution.graph import for_inference
-from deepface.runtime.execution.published import Published
+from deepface.runtime.execution.published_network import PublishedNetwork
 from deepface.runtime.weights.load import load_weights
 from deepface.runtime.weights.table import WeightFile
 from deepface.types import Pixels
@@ -37,7 +37,9 @@ class NetworkModel(FacialRecognition, ABC):
         files, shape = self.card.files[0], (height, width, 3)
         where = resolve_device(device)
         self.model = network(
-            Published(self.card.name, files, shape, self.output_shape, self._load, self.ready),
+            PublishedNetwork(
+                self.card.name, files, shape, self.output_shape, self._load, self.ready
+            ),
             where,
             precision,
             self.chunk_sizes.get(where.type, 64),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deepface.recognition.cards.openface import CARD
-from deepface.recognition.layers import conv_bn
+from deepface.recognition.conv_bn import conv_bn
 from deepface.recognition.network_model import NetworkModel
 from deepface.runtime.execution.fusion import FusedConv2d
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepface.cropping.faces import FaceCut
+from deepface.cropping.face_crops import FaceCut
 from deepface.errors import UnimplementedError
 from deepface.recognition.card import RecognitionCard
 from deepface.recognition.cards import (

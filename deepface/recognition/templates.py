@@ -27,7 +27,7 @@ class Margin:
     def crops(
         self, sources: Sequence[NDArray[Any]], regions: Sequence[FacialAreaRegion]
     ) -> list[NDArray[Any]]:
-        """Boxes enlarged, and black where they leave the picture; see ``cropping.faces.FaceCut``.
+        """Boxes enlarged, and black where they leave the picture; see ``FaceCut``.
 
         A box without an area gives a crop without one.
         """

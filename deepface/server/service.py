@@ -22,7 +22,7 @@ from deepface.search.database.base import Database
 from deepface.search.database.registry import DEFAULT, known_databases, open_database
 from deepface.server import parameters as p
 from deepface.server.batching import Batcher, Call, SharedPipeline, current_call
-from deepface.server.database import ConnectionPool
+from deepface.server.database_pool import ConnectionPool
 from deepface.server.failures import Refused, TooMuch, item_error
 from deepface.server.metrics import Metrics
 from deepface.server.pictures import Body, PictureReader

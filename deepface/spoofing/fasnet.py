@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.execution.engines import network
-from deepface.runtime.execution.published import Published
+from deepface.runtime.execution.published_network import PublishedNetwork
 from deepface.runtime.execution.transfer import as_tensor
 from deepface.runtime.weights.load import load_weights
 from deepface.runtime.weights.table import WeightFile
@@ -43,7 +43,7 @@ class FasNet:
         self.networks = []
         for (scale, build), files in zip(NETWORKS, CARD.files, strict=True):
             load = partial(_load, build)
-            published = Published(CARD.name, files, (_SIZE, _SIZE, 3), _CLASSES, load)
+            published = PublishedNetwork(CARD.name, files, (_SIZE, _SIZE, 3), _CLASSES, load)
             self.networks.append((scale, network(published, device)))
 
     def analyze(self, img: Image, facial_area: Box) -> tuple[bool, float]:

@@ -22,8 +22,8 @@ import pytest
 import deepface
 from deepface import DeepFace
 from deepface.cli import app as application
+from deepface.cli.function_commands import call, explanation
 from deepface.cli.outcome import WrongUse, one_line
-from deepface.cli.published import call, explanation
 from deepface.errors import DataTypeError, PathNotFound, UnimplementedError, WeightsError
 from deepface.logger import get_logger
 from tests.cli.command import ROOT, grey_pictures, process, run

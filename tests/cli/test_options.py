@@ -9,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from deepface.cli.function_commands import literal
 from deepface.cli.options import (
     Command,
     Maybe,
@@ -22,7 +23,6 @@ from deepface.cli.options import (
     output_file,
     written,
 )
-from deepface.cli.published import literal
 from deepface.pipeline import FacePipeline
 from tests.cli.command import lines, run
 from tests.data import package_pictures

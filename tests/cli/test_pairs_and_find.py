@@ -15,7 +15,7 @@ import pytest
 from deepface import DeepFace
 from deepface.cli.attempts import attempts
 from deepface.errors import ImgNotFound, WeightsError
-from deepface.pipeline.gallery import open_gallery
+from deepface.pipeline.open_gallery import open_gallery
 from tests.cli.command import grey_pictures, lines, run
 from tests.data import package_pictures
 from tests.stand_ins import ColorModel, cached

@@ -19,7 +19,7 @@ import os, sys
 from deepface.cli.app import app
 from tests.cli.command import run
 from tests.stand_ins import ColorModel, cached
-import deepface.cli.faces, deepface.cli.find, deepface.cli.verify, deepface.pipeline.find
+import deepface.cli.face_commands, deepface.cli.find, deepface.cli.verify, deepface.pipeline.find
 import deepface.cli.run, deepface.cli.inputs, deepface.pipeline.verification, torch, pandas
 import json
 with cached("facial_recognition", "colors", ColorModel()):

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from deepface.cropping import alignment
-from deepface.cropping.faces import extract_face
+from deepface.cropping.face_crops import extract_face
 from deepface.detection.canvas import cut
 from deepface.types import FacialAreaRegion, Point
 from tests.data import golden

@@ -154,7 +154,7 @@ class InTorch(Detector):
         self.detector = detector
         detector.network = network  # type: ignore[attr-defined]
         if ragged:
-            network.most, network.step, network.kept = 2**24, 2**22, 2**26
+            network.batch_pixels, network.step, network.kept = 2**24, 2**22, 2**26
 
     def _detect_batch(self, canvases: Any) -> list[list[FacialAreaRegion]]:
         return self.detector.detect_canvases(canvases)

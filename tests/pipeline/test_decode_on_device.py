@@ -19,8 +19,8 @@ from deepface.attributes.registry import ATTRIBUTES
 from deepface.detection.canvas import Canvas
 from deepface.detection.registry import DETECTORS
 from deepface.errors import DeepFaceError, FaceNotDetected, UnimplementedError
-from deepface.images import jpeg
-from deepface.images.jpeg import DeviceImage
+from deepface.images import device_image
+from deepface.images.device_image import DeviceImage
 from deepface.pipeline import FacePipeline
 from deepface.pipeline.plan import Plan, Step
 from deepface.pipeline.representation import network_inputs
@@ -281,7 +281,7 @@ def test_wrong_use_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = FacePipeline("skip", decode="device", device="cpu").stream(["missing.jpg"], "yield")
     with pytest.raises(UnimplementedError, match="no decoder"):
         next(stream)
-    assert jpeg.check_decoder is not refuse
+    assert device_image.check_decoder is not refuse
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)

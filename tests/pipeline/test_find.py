@@ -32,7 +32,7 @@ from deepface.matching.distance import METRICS
 from deepface.matching.ranking import Ranking
 from deepface.matching.thresholds import find_threshold
 from deepface.pipeline import FacePipeline, GallerySearch, Query
-from deepface.pipeline.gallery import datastore_name
+from deepface.pipeline.open_gallery import datastore_name
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.models import cached_models
 from deepface.search.folder import datastore

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from deepface import DeepFace
-from deepface.cropping import faces as cropping
+from deepface.cropping.face_crops import detect_faces
 from deepface.detection.detector import Detector
 from deepface.errors import DataTypeError
 from deepface.pipeline import FacePipeline
@@ -269,8 +269,8 @@ def test_results_are_in_memory_of_their_own() -> None:
 def test_the_published_building_blocks(form: str, image: Image) -> None:
     """They are doors of their own: a script may hand them any picture."""
     given = held(image, form)
-    faces: list[Any] = cropping.detect_faces("tilted", given)
-    for face, expected in zip(faces, cropping.detect_faces("tilted", image), strict=True):
+    faces: list[Any] = detect_faces("tilted", given)
+    for face, expected in zip(faces, detect_faces("tilted", image), strict=True):
         assert isinstance(expected, DetectedFace)
         assert face.facial_area == expected.facial_area
         scaled = np.asarray(face.img) * (255 / face.full_scale)

@@ -147,7 +147,7 @@ def test_what_cannot_be_captured_runs_as_ever(device: Standin) -> None:
 
 def test_graphs_of_few_shapes_are_kept(device: Standin) -> None:
     network: Any = Network(Small(), "cuda:0")
-    network.passes.most = 2
+    network.passes.max_shapes = 2
     for count in (1, 1, 2, 2, 3, 3, 1):
         outputs(network, batch(0, count))
     assert [shape[0] for shape in network.passes.shapes] == [3, 1]

@@ -27,7 +27,7 @@ from deepface.detection.detector import Detector
 from deepface.detection.mtcnn.axes import Axis, exact_axis, whole_axis
 from deepface.detection.mtcnn.crops import AreaCrops, AreaCropsApart, BilinearCrops, Crops
 from deepface.detection.mtcnn.networks import WINDOW, ONet, PNet, RNet, read_weights
-from deepface.detection.mtcnn.scan import Level, Scan, levels_of
+from deepface.detection.mtcnn.proposals import Level, PNetScan, levels_of
 from deepface.detection.ragged import bins
 from deepface.runtime.execution.network import Network
 from deepface.runtime.execution.transfer import sent
@@ -134,18 +134,21 @@ class _Cascade(Detector, ABC):
             faces[int(position)].append(_face(box, whole, five, score))
         return faces
 
-    def _scans(self, canvases: Sequence[Canvas]) -> list[Scan]:
+    def _scans(self, canvases: Sequence[Canvas]) -> list[PNetScan]:
         shapes = [(canvas.image.shape[0], canvas.image.shape[1]) for canvas in canvases]
         together = bins(shapes, self.launches, self._picture_pixels)
         levels = [self._levels([canvases[member] for member in b.members]) for b in together]
         return [
-            Scan(bin_, mine, self.level_pixels)
+            PNetScan(bin_, mine, self.level_pixels)
             for bin_, mine in zip(together, levels, strict=True)
             if mine
         ]
 
     def _propose(
-        self, pictures: Sequence[Tensor], scans: Sequence[Scan], known: Sequence[Sequence[Tensor]]
+        self,
+        pictures: Sequence[Tensor],
+        scans: Sequence[PNetScan],
+        known: Sequence[Sequence[Tensor]],
     ) -> Candidates:
         """PNet's candidates in all pictures, as squares."""
         none = torch.zeros((0, 4), dtype=self._real, device=self._pnet.device)

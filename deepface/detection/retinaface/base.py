@@ -59,7 +59,7 @@ class Anchors:
 def anchor_grid(levels: Sequence[Anchors], shape: tuple[int, int], device: torch.device) -> Tensor:
     """Centre x, y and side of each anchor for inputs ``(height, width)``: ``(n, 3)`` float64.
 
-    In the order of :class:`deepface.detection.retinaface.layers.Pyramid`'s rows.
+    In the order of :class:`deepface.detection.retinaface.feature_pyramid.Pyramid`'s rows.
     """
     grids = []
     for level in levels:
@@ -184,7 +184,7 @@ class RetinaFace(Detector, ABC):
 
         It takes the pictures of inputs, ``(N, 3, h, w)`` BGR from 0 to 255, their frame, and
         whether stride 8 is computed; it gives rows as
-        :class:`deepface.detection.retinaface.layers.Pyramid` does.
+        :class:`deepface.detection.retinaface.feature_pyramid.Pyramid` does.
         """
 
     @abstractmethod

@@ -24,8 +24,8 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.cards.retinaface import RETINAFACE
 from deepface.detection.ragged import Edges
 from deepface.detection.retinaface.base import Anchors, InputView, RetinaFace, padded
+from deepface.detection.retinaface.feature_pyramid import Pyramid, StrideLayers, Unit
 from deepface.detection.retinaface.frame import FramedLayers, FramedMap, Placement
-from deepface.detection.retinaface.layers import Pyramid, StrideLayers, Unit
 from deepface.images.resample import PixelTable, mixed, resizing
 from deepface.runtime.execution.device import resolve_device
 from deepface.runtime.execution.fusion import FusedNorm, fused
@@ -76,7 +76,7 @@ class RetinaFaceDetector(RetinaFace):
 
     def _build(self) -> nn.Module:
         with torch.device("meta"):
-            layers = Layers()
+            layers = ResNet50V2Layers()
         load_weights(layers, self.card.files[0], keras_order())
         return ResNetV2(layers)
 
@@ -122,7 +122,7 @@ class RetinaFaceDetector(RetinaFace):
 class ResNetV2(nn.Module):
     """The network, ready to run: BGR from 0 to 255."""
 
-    def __init__(self, layers: Layers) -> None:
+    def __init__(self, layers: ResNet50V2Layers) -> None:
         super().__init__()
         self.data = FusedNorm(layers.bn_data, relu=False)
         self.first = fused(layers.conv0, layers.bn0, 0.0)
@@ -251,7 +251,7 @@ class HeadLayers(nn.Module):
         self.landmark_pred = _conv(512, 20, 1)
 
 
-class Layers(nn.Module):
+class ResNet50V2Layers(nn.Module):
     """All layers under the names of ``retinaface.pth``."""
 
     def __init__(self) -> None:

@@ -24,8 +24,8 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.cards.retinaface import MOBILENET, RESNET50
 from deepface.detection.ragged import Edges
 from deepface.detection.retinaface.base import Anchors, InputView, RetinaFace, padded
+from deepface.detection.retinaface.feature_pyramid import ANCHORS, Pyramid, StrideLayers, Unit
 from deepface.detection.retinaface.frame import FramedLayers, Placement
-from deepface.detection.retinaface.layers import ANCHORS, Pyramid, StrideLayers, Unit
 from deepface.runtime.execution.fusion import FusedConv2d, fused
 from deepface.runtime.weights.checkpoints import load_into, load_state_dict
 from deepface.runtime.weights.store import ensure_weight
@@ -53,7 +53,7 @@ class _PyTorchRetinaFace(RetinaFace):
         return Net(layers)
 
     @abstractmethod
-    def _layers(self) -> Layers:
+    def _layers(self) -> PyTorchLayers:
         """The layers, without weights."""
 
     def _shape(self, canvas: Canvas) -> tuple[int, int, float]:
@@ -81,7 +81,7 @@ class RetinaFaceMobileNetDetector(_PyTorchRetinaFace):
     ragged = True
     steps = (2**20, 2**26)  # it takes little memory
 
-    def _layers(self) -> Layers:
+    def _layers(self) -> PyTorchLayers:
         return MobileNetLayers()
 
 
@@ -90,7 +90,7 @@ class RetinaFaceResNet50Detector(_PyTorchRetinaFace):
 
     card = RESNET50
 
-    def _layers(self) -> Layers:
+    def _layers(self) -> PyTorchLayers:
         return ResNet50Layers()
 
 
@@ -99,7 +99,7 @@ class Net(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, layers: Layers) -> None:
+    def __init__(self, layers: PyTorchLayers) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1))
         self.stages = nn.ModuleList(layers.stages())
@@ -130,7 +130,7 @@ class Net(nn.Module):
         return self.pyramid(maps, smallest, edges)  # type: ignore[no-any-return]
 
 
-class Layers(nn.Module):
+class PyTorchLayers(nn.Module):
     """The layers under their published names.
 
     Args:
@@ -209,7 +209,7 @@ def _units(module: nn.Module) -> list[Unit]:
     return list(zip(convs, norms, strict=True))
 
 
-class MobileNetLayers(Layers):
+class MobileNetLayers(PyTorchLayers):
     """With MobileNetV1, 8 to 256 channels wide."""
 
     def __init__(self) -> None:
@@ -244,7 +244,7 @@ class MobileNetLayers(Layers):
             yield nn.Sequential(FramedLayers(*units, reach=reach, stride=stride))
 
 
-class ResNet50Layers(Layers):
+class ResNet50Layers(PyTorchLayers):
     """With torchvision's ResNet-50."""
 
     def __init__(self) -> None:

@@ -51,7 +51,7 @@ class Passes:
     """
 
     #: Shapes that are kept.
-    most = 24
+    max_shapes = 24
     #: The part of a device's memory that inputs may take whose pass is captured: a graph keeps the
     #: memory of its activations, some ten times that.
     part = 1 / 256
@@ -92,7 +92,7 @@ class Passes:
         if seen and graph is None:
             graph = self._captured(shape, x)
         self.shapes[shape] = graph
-        if len(self.shapes) > self.most:
+        if len(self.shapes) > self.max_shapes:
             self._settle()
             self.shapes.popitem(last=False)
         return graph

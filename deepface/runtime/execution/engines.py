@@ -12,13 +12,13 @@ from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.exported import exported, is_faster
 from deepface.runtime.execution.network import Network
 from deepface.runtime.execution.onnx_graph import OnnxGraph
-from deepface.runtime.execution.published import Published
+from deepface.runtime.execution.published_network import PublishedNetwork
 from deepface.runtime.weights.store import ensure_weight
 from deepface.runtime.weights.table import WeightFile
 
 
 def network(
-    published: Published,
+    published: PublishedNetwork,
     device: str | torch.device | None,
     precision: str | torch.dtype | None = None,
     chunk_size: int = 64,
@@ -38,7 +38,9 @@ def network(
     return Network(published.ready(module, where, dtype), where, precision, chunk_size)
 
 
-def _graph(published: Published, where: torch.device, dtype: torch.dtype) -> OnnxGraph | None:
+def _graph(
+    published: PublishedNetwork, where: torch.device, dtype: torch.dtype
+) -> OnnxGraph | None:
     """What ONNX Runtime runs, if it does."""
     engine, file = requested_engine(), chosen_file(published.files)
     runs = (where.type, dtype) == ("cpu", torch.float32)
@@ -57,7 +59,7 @@ def _graph(published: Published, where: torch.device, dtype: torch.dtype) -> Onn
     return None
 
 
-def _published_graph(published: Published, file: WeightFile) -> OnnxGraph:
+def _published_graph(published: PublishedNetwork, file: WeightFile) -> OnnxGraph:
     path = ensure_weight(file)
     if not ONNX_RUNTIME.is_installed():
         other = for_pytorch(published.files)[0].name

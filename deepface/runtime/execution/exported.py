@@ -27,7 +27,7 @@ from deepface.runtime import safe_files
 from deepface.runtime.card import ONNX_RUNTIME
 from deepface.runtime.execution.engine_table import ENGINES
 from deepface.runtime.execution.onnx_graph import OnnxGraph
-from deepface.runtime.execution.published import Published
+from deepface.runtime.execution.published_network import PublishedNetwork
 from deepface.runtime.home import weights_folder
 from deepface.runtime.weights.store import ensure_weight, sha256
 from deepface.runtime.weights.table import WeightFile
@@ -48,7 +48,7 @@ def is_faster(name: str) -> bool:
     return ENGINES.get(name) == "onnxruntime" and ONNX_RUNTIME.is_installed()
 
 
-def exported(published: Published, file: WeightFile) -> OnnxGraph | None:
+def exported(published: PublishedNetwork, file: WeightFile) -> OnnxGraph | None:
     """The export of the network with the weights of ``file``, made if there is none.
 
     ``None`` where it cannot be made, differs from PyTorch, or does not run.
@@ -66,7 +66,7 @@ def exported(published: Published, file: WeightFile) -> OnnxGraph | None:
         return None
 
 
-def _export(published: Published, file: WeightFile, start: Path) -> OnnxGraph:
+def _export(published: PublishedNetwork, file: WeightFile, start: Path) -> OnnxGraph:
     start.parent.mkdir(exist_ok=True)
     if not os.access(start.parent, os.W_OK):  # before the work of seconds, in each process
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(start.parent))

@@ -106,12 +106,12 @@ class WinogradConv2d(nn.Module):
 
     def rows_at_a_time(self, down: int, across: int) -> int:
         """Of ``down`` rows of ``across`` tiles: what stays in the cache, in the fewest blocks."""
-        most = max(1, self.budget // (across * _POINTS * self.channels * 4))
+        cached = max(1, self.budget // (across * _POINTS * self.channels * 4))
 
         def blocks(rows: int) -> int:
             return -(-down // rows) * -(-rows * across // self._block)
 
-        return min(range(min(down, most), 0, -1), key=blocks)
+        return min(range(min(down, cached), 0, -1), key=blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         """``(N, C, height, width)`` -> ``(N, O, height, width)``, both channels-last."""

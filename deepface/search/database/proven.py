@@ -104,16 +104,16 @@ def _is_proven(
     if metric == "euclidean":
         keys, told = ((vectors - probe) ** 2).sum(axis=1), scores
         slack = error * (2 * keys + 3 * norm**2)
-        beyond = (told.max() - 3 * error * norm**2) / (1 + 2 * error)
+        nearest_unseen = (told.max() - 3 * error * norm**2) / (1 + 2 * error)
     else:
         keys, told = -(vectors @ probe) / (norms * norm), -scores
         slack = np.full(len(keys), 2 * error + 4 * ROUNDING)
-        beyond = told.max() - slack[0]
+        nearest_unseen = told.max() - slack[0]
         if metric == "euclidean_l2":
-            beyond = min(beyond, _ZEROS)
+            nearest_unseen = min(nearest_unseen, _ZEROS)
     if (np.abs(told - keys) > slack).any():
         return None
     farthest = key_limit(metric, limit)
     if k is not None:
         farthest = min(farthest, float(np.partition(keys, k - 1)[k - 1]))
-    return bool(beyond > farthest + ROUNDING * max(1, norm**2, farthest))
+    return bool(nearest_unseen > farthest + ROUNDING * max(1, norm**2, farthest))

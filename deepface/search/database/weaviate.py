@@ -36,7 +36,7 @@ from deepface.search.database.base import (
     name_of,
     parse_uuid,
 )
-from deepface.search.database.weaviate_options import Options, connected
+from deepface.search.database.weaviate_options import WeaviateOptions, connected
 
 #: Bytes of one request: servers take 10 MB where nobody says otherwise.
 _REQUEST = 8_000_000
@@ -70,7 +70,7 @@ class Weaviate(Database):
     without an error.
 
     Args:
-        details: a URL, or a dict (or its JSON text) of :class:`Options`.
+        details: a URL, or a dict (or its JSON text) of :class:`WeaviateOptions`.
         connection: a connected ``weaviate.WeaviateClient`` of the caller's.
     """
 
@@ -80,7 +80,7 @@ class Weaviate(Database):
     id_type: ClassVar[type] = str
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
-        self._options = Options.of({} if connection is not None else details)
+        self._options = WeaviateOptions.of({} if connection is not None else details)
         self._client: Any = connection or connected(self._options)
 
     def close(self) -> None:

@@ -22,7 +22,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass
-class Options:
+class WeaviateOptions:
     """What ``connection_details`` of Weaviate may hold, as published.
 
     ``timeout`` are seconds: a number, ``[init, query, insert]``, such a text, or a dict.
@@ -52,7 +52,7 @@ class Options:
     quantization: str = "none"
 
     @classmethod
-    def of(cls, details: Any) -> Options:
+    def of(cls, details: Any) -> WeaviateOptions:
         """From a URL, a dict or its JSON text, and the variables.
 
         Raises:
@@ -133,7 +133,7 @@ class Options:
             ) from error
 
 
-def connected(options: Options) -> Any:
+def connected(options: WeaviateOptions) -> Any:
     """A client that has reached its server."""
     url = options.url or ("http://localhost:8080" if options.deployment == "local" else "")
     parts = urlsplit(url if "://" in url else f"//{url}")
@@ -180,7 +180,7 @@ def connected(options: Options) -> Any:
     return client
 
 
-def _config(options: Options) -> AdditionalConfig:
+def _config(options: WeaviateOptions) -> AdditionalConfig:
     values: dict[str, Any] = {
         "timeout": options.seconds(),
         "proxies": options.proxies,

@@ -24,7 +24,7 @@ from deepface.errors import (
 from deepface.logger import get_logger
 from deepface.runtime import safe_files
 from deepface.search.folder import formats
-from deepface.search.folder.faces import Face, Gallery
+from deepface.search.folder.gallery import Face, Gallery
 from deepface.search.folder.journal import Journal
 from deepface.search.folder.scan import Scan, scan
 from deepface.search.folder.signature import SignatureError, Signatures

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from deepface.arguments import one_of
 from deepface.errors import DeepFaceError, MissingPackageError, fault_of
-from deepface.search.folder.faces import Gallery, compact
+from deepface.search.folder.gallery import Gallery, compact
 
 FORMATS = ("npz", "feather", "parquet")
 AREA = ("target_x", "target_y", "target_w", "target_h")

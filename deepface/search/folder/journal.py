@@ -18,7 +18,7 @@ from typing import IO, Any
 import numpy as np
 
 from deepface.runtime import safe_files
-from deepface.search.folder.faces import Face, GalleryPicture
+from deepface.search.folder.gallery import Face, GalleryPicture
 
 #: Bytes of a line: a picture of a thousand faces has less, and nobody's zeros fill the memory.
 _LONGEST = 256 << 20

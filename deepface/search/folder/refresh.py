@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepface.errors import DeepFaceError, EmptyDatasource
 from deepface.logger import get_logger
 from deepface.search.folder.datastore import Datastore
-from deepface.search.folder.faces import Face, Gallery, GalleryPicture
+from deepface.search.folder.gallery import Face, Gallery, GalleryPicture
 from deepface.search.folder.scan import Scan, place
 
 #: Picture files -> each with its faces, none where none can be found in it; in any order.

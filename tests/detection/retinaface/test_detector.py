@@ -17,7 +17,7 @@ from torch import Tensor
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.retinaface.base import anchor_grid
-from deepface.detection.retinaface.detector import Layers, RetinaFaceDetector, keras_order
+from deepface.detection.retinaface.detector import ResNet50V2Layers, RetinaFaceDetector, keras_order
 from deepface.detection.retinaface.frame import Placement
 from deepface.runtime.weights.keras_h5 import load_keras_weights
 from deepface.types import FacialAreaRegion, Image
@@ -90,7 +90,7 @@ def test_the_nine_maps(detector: RetinaFaceDetector) -> None:
 def test_the_keras_file_gives_the_same_tensors(tmp_path: Path) -> None:
     path = reference.write_h5("retinaface", tmp_path / "retinaface.h5")
     with torch.device("meta"):
-        layers = Layers()
+        layers = ResNet50V2Layers()
     load_keras_weights(layers, path, keras_order())
     own, expected = layers.state_dict(), reference.state_dict("retinaface")
     assert own.keys() == expected.keys()

@@ -18,9 +18,9 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.retinaface.base import RetinaFace
 from deepface.detection.retinaface.frame import Placement
 from deepface.detection.retinaface.pytorch import (
-    Layers,
     MobileNetLayers,
     Net,
+    PyTorchLayers,
     ResNet50Layers,
     RetinaFaceMobileNetDetector,
     RetinaFaceResNet50Detector,
@@ -245,7 +245,7 @@ def test_weights_of_the_other_backbone(tmp_path: Path, monkeypatch: pytest.Monke
         RetinaFaceResNet50Detector("cpu")
 
 
-def randomised(build: Callable[[], Layers]) -> Layers:
+def randomised(build: Callable[[], PyTorchLayers]) -> PyTorchLayers:
     """Layers as after training: batch norms do something."""
     with torch.device("meta"):
         layers = build()
@@ -266,7 +266,7 @@ def randomised(build: Callable[[], Layers]) -> Layers:
     return layers.eval()
 
 
-def as_written(layers: Layers, x: Tensor) -> Tensor:
+def as_written(layers: PyTorchLayers, x: Tensor) -> Tensor:
     """The network as its paper's PyTorch code describes it, layer by layer."""
     x = x - torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)
     leaky = nn.LeakyReLU(layers.slope)
@@ -306,7 +306,7 @@ def as_written(layers: Layers, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("build", [MobileNetLayers, ResNet50Layers])
 @torch.inference_mode()
-def test_the_fused_network_is_the_one_described(build: Callable[[], Layers]) -> None:
+def test_the_fused_network_is_the_one_described(build: Callable[[], PyTorchLayers]) -> None:
     layers = randomised(build)
     torch.manual_seed(0)
     x = torch.randint(0, 256, (2, 3, 75, 131)).float()

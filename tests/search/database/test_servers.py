@@ -473,9 +473,9 @@ def test_timeouts_of_weaviate(given: Any, seconds: dict[str, float]) -> None:
     pytest.importorskip("weaviate")
     from weaviate.classes.init import Timeout
 
-    from deepface.search.database.weaviate_options import Options
+    from deepface.search.database.weaviate_options import WeaviateOptions
 
-    assert Options.of({"url": "http://h", "timeout": given}).seconds() == Timeout(**seconds)
+    assert WeaviateOptions.of({"url": "http://h", "timeout": given}).seconds() == Timeout(**seconds)
 
 
 @pytest.mark.parametrize(
@@ -504,7 +504,7 @@ def test_where_weaviate_is_reached(
     details: Any, http: Any, grpc: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weaviate = pytest.importorskip("weaviate")
-    from deepface.search.database.weaviate_options import Options, connected
+    from deepface.search.database.weaviate_options import WeaviateOptions, connected
 
     class Client:
         def __init__(self, params: Any, **_: Any) -> None:
@@ -514,7 +514,7 @@ def test_where_weaviate_is_reached(
             """It is there."""
 
     monkeypatch.setattr(weaviate, "WeaviateClient", Client)
-    found = connected(Options.of(details)).params
+    found = connected(WeaviateOptions.of(details)).params
     for place, expected in ((found.http, http), (found.grpc, grpc)):
         assert (place.host, place.port, place.secure) == expected
 
@@ -526,10 +526,12 @@ def test_weaviate_cloud_is_reached_by_its_own_door(
     details: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weaviate = pytest.importorskip("weaviate")
-    from deepface.search.database.weaviate_options import Options, connected
+    from deepface.search.database.weaviate_options import WeaviateOptions, connected
 
     monkeypatch.setattr(weaviate, "connect_to_weaviate_cloud", lambda *a, **options: (a, options))
-    (host,), options = connected(Options.of({**details, "api_key": "k", "headers": {"X-A": "b"}}))
+    (host,), options = connected(
+        WeaviateOptions.of({**details, "api_key": "k", "headers": {"X-A": "b"}})
+    )
     assert host == details["url"].removeprefix("https://")
     assert options["auth_credentials"].api_key == "k"
     assert options["headers"]["X-A"] == "b" and options["skip_init_checks"] is False

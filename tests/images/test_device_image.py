@@ -17,7 +17,7 @@ import torchvision
 from deepface.errors import DeepFaceError, UnimplementedError
 from deepface.images.batch import EncodedImage, FailedImage, LoadedImage, open_batch
 from deepface.images.containers.jpeg import is_plain_jpeg
-from deepface.images.jpeg import DeviceImage, check_decoder, decoded
+from deepface.images.device_image import DeviceImage, check_decoder, decoded
 from deepface.images.load import load_image
 from tests.data import data
 from tests.images.pictures import encoded, picture, with_orientation

@@ -16,7 +16,7 @@ def _as_it_is(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedNetwork:
     """A network with published weights.
 
     Attributes:

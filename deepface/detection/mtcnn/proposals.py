@@ -91,7 +91,7 @@ class _Strip:
         return slice(STRIDE * self.first, STRIDE * (self.first + self.shape[0]) + _OVERLAP)
 
 
-class Scan:
+class PNetScan:
     """PNet over the pictures of a bin; what it must know, ``arrays``, can travel with their pixels.
 
     Args:
@@ -117,14 +117,17 @@ class Scan:
             )
         ]
         self._uneven = any(size != level.shape for level in levels for size in level.sizes)
-        beyond = [_beyond(levels[s.level], s) for s in self._strips if self._uneven]
         self.arrays: list[NDArray[Any]] = [
             np.array(bin_.members),
             _starts(self._strips, len(bin_.members)),
             np.array([_corners(level) for level in levels]),
             np.array([level.scale for level in levels]),
             *(part for axis in rows for part in vars(axis).values()),
-            *beyond,
+            *(
+                cells_beyond(*_in_strip(levels[s.level], s), 1)
+                for s in self._strips
+                if self._uneven
+            ),
         ]
 
     def windows(
@@ -222,10 +225,6 @@ def _in_strip(level: Level, strip: _Strip) -> tuple[list[Size], Size]:
         for h, w in level.sizes
     ]
     return sizes, (height, width)
-
-
-def _beyond(level: Level, strip: _Strip) -> NDArray[np.int64]:
-    return cells_beyond(*_in_strip(level, strip), 1)
 
 
 def _stacked(bin_: Bin, pictures: Sequence[Tensor]) -> Tensor:

@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 
 from deepface.search.database.registry import open_database
 from deepface.server.batching import DeadlineExceeded
-from deepface.server.database import ConnectionPool
+from deepface.server.database_pool import ConnectionPool
 from tests.database_servers import redis_server
 from tests.postgres_server import postgres_server
 from tests.server.conftest import client_of
@@ -117,7 +117,7 @@ def test_connections_are_kept_and_dead_ones_cost_no_request(
 
 
 def test_a_request_waits_for_a_connection_no_longer_than_it_has_time(colors: ColorModel) -> None:
-    pool = ConnectionPool(lambda: open_database("sqlite", ":memory:"), most=1)
+    pool = ConnectionPool(lambda: open_database("sqlite", ":memory:"), max_connections=1)
     with pool.borrow(float("inf")), pytest.raises(DeadlineExceeded), pool.borrow(0):
         pass
     with pool.borrow(0):

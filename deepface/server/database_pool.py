@@ -26,12 +26,14 @@ class ConnectionPool:
 
     Args:
         connect: opens the database, see :func:`deepface.search.database.registry.open_database`.
-        most: connections at a time; who comes then waits.
+        max_connections: at a time; who comes then waits.
     """
 
-    def __init__(self, connect: Callable[[], AbstractContextManager[Database]], most: int) -> None:
+    def __init__(
+        self, connect: Callable[[], AbstractContextManager[Database]], max_connections: int
+    ) -> None:
         self._connect = connect
-        self._free = threading.Semaphore(most)
+        self._free = threading.Semaphore(max_connections)
         self._idle: list[_Connection] = []
 
     @contextmanager

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from deepface.cropping.faces import detect_faces, extract_face
+from deepface.cropping.face_crops import detect_faces, extract_face
 from deepface.cropping.landmarks import Template
 from deepface.errors import UnimplementedError
 from deepface.types import FacialAreaRegion

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepface.cropping.faces import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER
+from deepface.cropping.face_crops import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER
 from deepface.detection.registry import DETECTORS
 from deepface.errors import DataTypeError, EmptyDatasource, PathNotFound, fault_of
 from deepface.images.batch import open_batch
