@@ -30,6 +30,11 @@ def truth(option: str, value: Any) -> bool:
     raise InvalidArgument(f"{option} must be True or False, but it is {shown(value)}")
 
 
+def means_yes(text: str) -> bool:
+    """Whether the text of a variable, which is often empty, switches something on."""
+    return text.strip().lower() in ("1", "true", "yes", "on")
+
+
 def whole(option: str, value: Any, least: int = 1) -> int:
     """A whole number.
 

@@ -33,8 +33,4 @@ class Age(FacialAttribute):
 
     def predict(self, img: NDArray[Any] | Sequence[NDArray[Any]]) -> Any:
         """As in the base class, but the age itself: a float, or ``(n,)`` for several faces."""
-        return _mean_age(super().predict(img))
-
-
-def _mean_age(probabilities: NDArray[np.float32]) -> Any:
-    return (probabilities * _YEARS).sum(-1)
+        return (super().predict(img) * _YEARS).sum(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.ragged import Bin, Edges, RaggedEdges, Size, bins, cells_beyond, steps
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.concurrency.each import in_threads
-from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.network import Network, channels_first
 from deepface.runtime.execution.streams import kept
 from deepface.runtime.execution.transfer import as_tensor, sent
 from deepface.types import Image, Rectangle
@@ -148,7 +148,7 @@ class AnchorFree(ABC):
                 sizes = [fits[member].shape for member in bin_.members]
                 there = dict(zip(self.inner_strides, outside, strict=True))
                 edges = RaggedEdges(sizes, bin_.shape, there)
-            maps = self.network(batch, _channels_first, edges=edges)
+            maps = self.network(batch, channels_first, edges=edges)
             rows += [map_.permute(0, 2, 3, 1).flatten(1, 2) for map_ in maps]
             for stride in self.strides:
                 grid = _grid(bin_.shape, stride, batch.device)
@@ -181,11 +181,12 @@ class AnchorFree(ABC):
             strides = self.inner_strides if bin_.ragged else ()
             facts.append([pixels, *(cells_beyond(sizes, bin_.shape, s) for s in strides)])
         if not there:
-            _draw_all(
+            places = [
                 (canvases[member], fits[member], place)
                 for bin_, (batch, *_) in zip(group, facts[1:], strict=True)
                 for member, place in zip(bin_.members, batch, strict=True)
-            )
+            ]
+            in_threads(_draw, places)
         flat = iter(sent([array for part in facts for array in part], self.network.device))
         parts = [[next(flat) for _ in part] for part in facts]
         if there:
@@ -204,10 +205,6 @@ class AnchorFree(ABC):
         )
 
 
-def _draw_all(places: Iterable[tuple[Canvas, Fit, Image]]) -> None:
-    in_threads(_draw, [*places])
-
-
 def _draw(place: tuple[Canvas, Fit, Image]) -> None:
     """Put a canvas, resized, into the upper left of its place, which is black."""
     canvas, fit, out = place
@@ -216,10 +213,6 @@ def _draw(place: tuple[Canvas, Fit, Image]) -> None:
     if canvas.shape != fit.resized:
         pixels = cv2.resize(pixels, (width, height))  # type: ignore[assignment]
     out[:height, :width] = pixels
-
-
-def _channels_first(batch: Tensor) -> Tensor:
-    return batch.permute(0, 3, 1, 2)
 
 
 @kept(256)

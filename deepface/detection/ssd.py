@@ -25,7 +25,7 @@ from deepface.detection.cards.ssd import CARD
 from deepface.detection.detector import Detector
 from deepface.images.resample import PixelTable, mixed, resizing
 from deepface.runtime.execution.fusion import FusedConv2d, FusedNorm, fused
-from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.network import Network, channels_first
 from deepface.runtime.execution.transfer import as_tensor
 from deepface.runtime.weights.caffe_file import caffe_layers
 from deepface.runtime.weights.damage import reading
@@ -100,7 +100,7 @@ class SsdDetector(Detector):
             batch = mixed(pixels, tables)
         else:
             batch = np.stack([cv2.resize(canvas.pixels(), (_SIZE, _SIZE)) for canvas in canvases])
-        rows: Tensor = self.network(batch, lambda pixels: pixels.permute(0, 3, 1, 2))
+        rows: Tensor = self.network(batch, channels_first)
         if rows.device.type == "mps":  # which has no float64
             rows = rows.cpu()
         found = detections(rows, self.priors.to(rows.device), _THRESHOLD, self._suppression)

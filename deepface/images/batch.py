@@ -217,7 +217,7 @@ def open_batch(img: Any) -> Batch:
     if isinstance(img, np.ndarray):
         if img.ndim == 4:
             return Batch(img, total=len(img))
-    elif _is_image(img):
+    elif is_image(img):
         pass
     elif isinstance(img, Sequence):
         return Batch(img, total=len(img), kept=holds_its_items(img))
@@ -235,7 +235,7 @@ def _own(image: Any) -> Any:
     return np.array(image) if isinstance(image, np.ndarray) else image
 
 
-def _is_image(img: Any) -> bool:
+def is_image(img: object) -> bool:
     """Whether ``img`` is one image although it can be iterated over, as strings and files can."""
     return (
         isinstance(img, (str, bytes, bytearray, memoryview))

@@ -24,7 +24,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from deepface.arguments import shown
+from deepface.arguments import means_yes, shown
 from deepface.errors import DataTypeError, ImageTooLarge, InvalidArgument
 
 BYTES_VARIABLE = "DEEPFACE_MAX_IMAGE_BYTES"
@@ -53,7 +53,7 @@ def url_timeout() -> float:
 
 def private_urls_allowed() -> bool:
     """Whether URLs may lead to private, loopback and other addresses that are not public."""
-    return os.environ.get(PRIVATE_VARIABLE, "").strip().lower() in ("1", "true", "yes", "on")
+    return means_yes(os.environ.get(PRIVATE_VARIABLE, ""))
 
 
 def check_bytes(count: int, name: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from deepface.arguments import whole
 from deepface.errors import as_ours
-from deepface.images.batch import Batch, holds_its_items, open_batch
+from deepface.images.batch import Batch, holds_its_items, is_image, open_batch
 from deepface.images.files import has_suffix_of_picture, named_as_images
 from deepface.images.paths import is_folder, path_name, path_of
 from deepface.images.video import BrokenVideo, is_video, iter_frames
@@ -29,7 +29,7 @@ def open_sources(sources: Any, every: int = 1) -> Batch:
     opened = open_batch(sources)
     if not opened.single:
         items: Iterable[Any] = sources
-    elif isinstance(sources, Iterable) and not _is_one(sources):
+    elif isinstance(sources, Iterable) and not isinstance(sources, np.ndarray) | is_image(sources):
         items = sources
     else:
         items = [sources]
@@ -38,13 +38,6 @@ def open_sources(sources: Any, every: int = 1) -> Batch:
         total = None
     kept = holds_its_items(items)
     return Batch(pictures_of(items, every), total, kept=kept, live=not kept)
-
-
-def _is_one(source: object) -> bool:
-    """Whether it is one picture although it can be iterated over."""
-    return isinstance(source, (str, bytes, bytearray, memoryview, np.ndarray)) or callable(
-        getattr(source, "read", None)
-    )
 
 
 def _holds_many(item: object) -> bool:

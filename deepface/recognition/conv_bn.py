@@ -8,14 +8,25 @@ from torch import nn
 
 
 def conv_bn(
-    conv: nn.Conv2d, eps: float, *, relu: bool = False, prelu: bool = False
+    inputs: int,
+    outputs: int,
+    kernel: int | tuple[int, int],
+    stride: int = 1,
+    padding: int | tuple[int, int] = 0,
+    *,
+    groups: int = 1,
+    bias: bool = False,
+    eps: float = 1e-5,
+    relu: bool = False,
+    prelu: bool = False,
 ) -> nn.Sequential:
     """``conv``, ``bn`` and ``relu`` or ``prelu``, one after the other, under these names."""
     parts: OrderedDict[str, nn.Module] = OrderedDict(
-        conv=conv, bn=nn.BatchNorm2d(conv.out_channels, eps=eps)
+        conv=nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=bias),
+        bn=nn.BatchNorm2d(outputs, eps=eps),
     )
     if relu:
         parts["relu"] = nn.ReLU()
     if prelu:
-        parts["prelu"] = nn.PReLU(conv.out_channels)
+        parts["prelu"] = nn.PReLU(outputs)
     return nn.Sequential(parts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -19,17 +20,7 @@ from deepface.recognition.conv_bn import conv_bn
 from deepface.recognition.network_model import NetworkModel
 
 _EPS = 1e-3
-
-
-def _unit(
-    inputs: int,
-    outputs: int,
-    kernel: int | tuple[int, int],
-    stride: int = 1,
-    padding: int | tuple[int, int] = 0,
-) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
-    return conv_bn(conv, _EPS, relu=True)
+_unit = partial(conv_bn, eps=_EPS, relu=True)
 
 
 class _Residual(nn.Module, ABC):

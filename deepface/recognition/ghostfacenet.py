@@ -45,7 +45,7 @@ _BOTTLENECKS = (
 
 
 def _pointwise(inputs: int, outputs: int, prelu: bool = False) -> nn.Sequential:
-    return conv_bn(nn.Conv2d(inputs, outputs, 1, bias=False), _EPS, prelu=prelu)
+    return conv_bn(inputs, outputs, 1, eps=_EPS, prelu=prelu)
 
 
 class _SamePadding(nn.Module):
@@ -62,8 +62,8 @@ class _SamePadding(nn.Module):
 
 def _depthwise(channels: int, kernel: int, stride: int = 1, prelu: bool = False) -> nn.Sequential:
     padding = kernel // 2 if stride == 1 else 0
-    conv = nn.Conv2d(channels, channels, kernel, stride, padding, groups=channels, bias=False)
-    unit = conv_bn(conv, _EPS, prelu=prelu)
+    sizes = (channels, channels, kernel, stride, padding)
+    unit = conv_bn(*sizes, groups=channels, eps=_EPS, prelu=prelu)
     if stride > 1:
         unit = nn.Sequential(OrderedDict([("pad", _SamePadding(kernel)), *unit.named_children()]))
     return unit
@@ -119,7 +119,7 @@ class GhostFaceNetV1(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = conv_bn(nn.Conv2d(3, 20, 3, padding=1, bias=False), _EPS, prelu=True)
+        self.stem = conv_bn(3, 20, 3, padding=1, eps=_EPS, prelu=True)
         blocks, channels = [], 20
         for kernel, stride, expanded, outputs, squeezed in _BOTTLENECKS:
             blocks.append(_Bottleneck(channels, kernel, stride, expanded, outputs, squeezed))

@@ -43,7 +43,7 @@ class FacialRecognition:
         if "embed" in vars(cls):
             cls._own_embed = vars(cls)["embed"]
         elif "forward" in vars(cls):
-            cls.embed = cls._embed_by_forward  # type: ignore[method-assign]
+            cls.embed = embed_by_forward  # type: ignore[method-assign, assignment]
 
     def embed(self, batch: Any) -> NDArray[Any]:
         """Faces ``(n, H, W, 3)`` float32 BGR, letterboxed and normalised -> vectors ``(n, d)``."""
@@ -60,9 +60,6 @@ class FacialRecognition:
                 f"{self.model_name} takes faces of shape ({height}, {width}, 3), "
                 f"not {batch.shape[1:]}"
             )
-
-    def _embed_by_forward(self, batch: Any) -> NDArray[Any]:
-        return embed_by_forward(self, batch)
 
     def forward(self, img: NDArray[Any]) -> list[float] | list[list[float]]:
         """The published door: one face ``(H, W, 3)`` or a batch ``(n, H, W, 3)``.

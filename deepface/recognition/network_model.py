@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from deepface.recognition.model import FacialRecognition
 from deepface.runtime.execution.device import resolve_device
 from deepface.runtime.execution.engines import network
 from deepface.runtime.execution.graph import for_inference
+from deepface.runtime.execution.network import channels_first
 from deepface.runtime.execution.published_network import PublishedNetwork
 from deepface.runtime.weights.load import load_weights
 from deepface.runtime.weights.table import WeightFile
@@ -69,9 +70,5 @@ class NetworkModel(FacialRecognition, ABC):
         self._check_size(batch)
         if not len(batch):
             return np.zeros((0, self.output_shape), np.float32)
-        vectors: NDArray[np.float32] = self.model(batch, _channels_first).cpu().numpy()
+        vectors: NDArray[np.float32] = self.model(batch, channels_first).cpu().numpy()
         return vectors
-
-
-def _channels_first(faces: Tensor) -> Tensor:
-    return faces.permute(0, 3, 1, 2)

@@ -9,6 +9,7 @@ the size of its block after its ReLU.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +21,7 @@ from deepface.recognition.network_model import NetworkModel
 from deepface.runtime.execution.fusion import FusedConv2d
 
 _LRN_ALPHA, _LRN_RADIUS = 1e-4, 5
-
-
-def _unit(
-    inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0
-) -> nn.Sequential:
-    conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding)
-    return conv_bn(conv, eps=1e-5, relu=True)
+_unit = partial(conv_bn, bias=True, relu=True)
 
 
 class _LocalResponseNorm(nn.Module):

@@ -31,10 +31,6 @@ def _flag(value: Any) -> Any:
     raise ValueError("must be true or false")
 
 
-def _enforced(value: Any) -> Any:
-    return "empty" if value == "empty" else _flag(value)
-
-
 def _whole(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError("must be a whole number")
@@ -96,7 +92,7 @@ Flag = Annotated[
 ]
 Enforced = Annotated[
     bool | Literal["empty"],
-    BeforeValidator(_enforced),
+    BeforeValidator(lambda v: v if v == "empty" else _flag(v)),
     WithJsonSchema(
         {
             "anyOf": [

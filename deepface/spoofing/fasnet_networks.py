@@ -11,38 +11,12 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from deepface.recognition.conv_bn import conv_bn
+
 # Channels after pruning: the first two layers; then for each stage the expanded widths of its
 # blocks (the width that blocks of a stage agree on is 64 or 128); then the last two layers.
 _V2 = ((103,), (13, 13, 13, 13), (231,), (231, 52, 26, 77, 26, 26), (308,), (26, 26))
 _V1SE = ((103,), (13, 26, 13, 52), (231,), (154, 52, 26, 52, 26, 26), (308,), (26, 26))
-
-
-class _ConvBn(nn.Module):
-    """Convolution and batch norm; ``conv`` and ``bn`` in the weight file."""
-
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
-    ) -> None:
-        super().__init__()
-        padding = 1 if kernel == 3 else 0
-        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        normalised: Tensor = self.bn(self.conv(x))
-        return normalised
-
-
-class _ConvBnPrelu(_ConvBn):
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
-    ) -> None:
-        super().__init__(inputs, outputs, kernel, stride, groups)
-        self.prelu = nn.PReLU(outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        activated: Tensor = self.prelu(super().forward(x))
-        return activated
 
 
 class _SqueezeExcite(nn.Module):
@@ -71,14 +45,12 @@ class _DepthWise(nn.Module):
         squeeze: bool = False,
     ) -> None:
         super().__init__()
-        self.conv = _ConvBnPrelu(inputs, expanded)
-        self.conv_dw = _ConvBnPrelu(expanded, expanded, 3, 1 if residual else 2, groups=expanded)
-        self.project = _ConvBn(expanded, outputs)
+        stride = 1 if residual else 2
+        self.conv = conv_bn(inputs, expanded, 1, prelu=True)
+        self.conv_dw = conv_bn(expanded, expanded, 3, stride, 1, groups=expanded, prelu=True)
+        self.project = conv_bn(expanded, outputs, 1)
         self.residual = residual
-        if squeeze:
-            self.se_module: nn.Module | None = _SqueezeExcite(outputs)
-        else:
-            self.se_module = None
+        self.se_module = _SqueezeExcite(outputs) if squeeze else None
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.project(self.conv_dw(self.conv(x)))
@@ -111,16 +83,16 @@ class MiniFasNet(nn.Module):
     def __init__(self, stages: Sequence[Sequence[int]], squeeze: bool) -> None:
         super().__init__()
         conv_23, conv_3, conv_34, conv_4, conv_45, conv_5 = stages
-        self.conv1 = _ConvBnPrelu(3, 32, 3, 2)
-        self.conv2_dw = _ConvBnPrelu(32, 32, 3, groups=32)
+        self.conv1 = conv_bn(3, 32, 3, 2, 1, prelu=True)
+        self.conv2_dw = conv_bn(32, 32, 3, 1, 1, groups=32, prelu=True)
         self.conv_23 = _DepthWise(32, conv_23[0], 64)
         self.conv_3 = _Residuals(64, conv_3, squeeze)
         self.conv_34 = _DepthWise(64, conv_34[0], 128)
         self.conv_4 = _Residuals(128, conv_4, squeeze)
         self.conv_45 = _DepthWise(128, conv_45[0], 128)
         self.conv_5 = _Residuals(128, conv_5, squeeze)
-        self.conv_6_sep = _ConvBnPrelu(128, 512)
-        self.conv_6_dw = _ConvBn(512, 512, 5, groups=512)
+        self.conv_6_sep = conv_bn(128, 512, 1, prelu=True)
+        self.conv_6_dw = conv_bn(512, 512, 5, groups=512)
         self.linear = nn.Linear(512, 128, bias=False)
         self.bn = nn.BatchNorm1d(128)
         self.prob = nn.Linear(128, 3, bias=False)

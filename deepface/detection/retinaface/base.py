@@ -22,7 +22,7 @@ from deepface.detection.detector import Detector
 from deepface.detection.ragged import Bin, RaggedEdges, bins, cells_beyond, steps
 from deepface.detection.retinaface.frame import Placement
 from deepface.runtime.execution.batching import chunks, group_indices
-from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.network import Network, channels_first
 from deepface.runtime.execution.streams import kept
 from deepface.runtime.execution.transfer import as_tensor, sent
 from deepface.runtime.execution.winograd import with_winograd
@@ -264,7 +264,7 @@ class RetinaFace(Detector, ABC):
                 frame = Placement.none(shape)
             else:
                 inputs = as_tensor(stacked(mine)) if brings else beside.pop()
-            prepare: Callable[[Tensor], Tensor] = _channels_first
+            prepare: Callable[[Tensor], Tensor] = channels_first
             if edges is None and (brings or self.device_preprocessing):
                 prepare = partial(self.device_input, canvas=mine[0], view=view, tables=beside)
             arguments = {} if edges is None else {"edges": edges}
@@ -446,10 +446,6 @@ def _region(values: Sequence[float]) -> FacialAreaRegion:
         mouth_left=mouth_left,
         five_points=five_points,
     )
-
-
-def _channels_first(batch: Tensor) -> Tensor:
-    return batch.permute(0, 3, 1, 2)
 
 
 def padded(pictures: Tensor, canvas: Canvas, rows: slice, columns: slice) -> Tensor:

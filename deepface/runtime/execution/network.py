@@ -38,6 +38,11 @@ def _inference(device: torch.device, tf32: bool) -> Iterator[None]:
         yield
 
 
+def channels_first(batch: Tensor) -> Tensor:
+    """``(n, H, W, C)`` -> ``(n, C, H, W)``: how networks take pictures."""
+    return batch.permute(0, 3, 1, 2)
+
+
 class Network:
     """A ``torch.nn.Module`` ready to run on one device in one precision.
 

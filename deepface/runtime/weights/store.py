@@ -35,6 +35,7 @@ from typing import Literal
 from filelock import Timeout
 
 from deepface._opencv import path_for_opencv
+from deepface.arguments import means_yes
 from deepface.errors import DeepFaceError, UnimplementedError, WeightsError
 from deepface.logger import get_logger
 from deepface.runtime import safe_files
@@ -49,8 +50,6 @@ from deepface.runtime.weights.table import WEIGHT_FILES, WeightFile
 #: Rounds over a file's URLs, and seconds of pause after the first; each further pause is double.
 TRIES = 3
 PAUSE = 1.0
-
-_ON = {"1", "true", "yes", "on"}
 
 
 def ensure_weight(file: str | WeightFile) -> Path:
@@ -263,7 +262,7 @@ def verification_of(file: WeightFile) -> str:
 
 def _is_allowed(name: str) -> bool:
     setting = os.environ.get("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "")
-    return setting.strip().lower() in _ON or name in [part.strip() for part in setting.split(",")]
+    return means_yes(setting) or name in [part.strip() for part in setting.split(",")]
 
 
 def sha256(path: Path) -> str:
@@ -279,7 +278,7 @@ def _digest(path: Path, size: int, modified: int) -> str:
 
 
 def _download(file: WeightFile, path: Path, stop: threading.Event) -> None:
-    if os.environ.get("DEEPFACE_OFFLINE", "").strip().lower() in _ON:
+    if means_yes(os.environ.get("DEEPFACE_OFFLINE", "")):
         raise _failure(file, path, ["DEEPFACE_OFFLINE is set: nothing is downloaded"])
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path), _scratch(path, "part") as part, _scratch(path, "unpacked") as unpacked:

@@ -55,6 +55,11 @@ class Criteria:
             f"align={self.aligned}, l2_normalize={self.l2_normalized}"
         )
 
+    @classmethod
+    def of(cls, model: Any, detector: Any, aligned: Any, normalized: Any) -> Criteria:
+        """From the columns of a row."""
+        return cls(str(model), str(detector), bool(aligned), bool(normalized))
+
     @property
     def columns(self) -> dict[str, Any]:
         """As in the published tables."""
@@ -100,7 +105,12 @@ class Record:
     @cached_property
     def embedding_hash(self) -> str:
         """SHA-256 of the vector's little-endian float64 bytes, as published."""
-        return hashlib.sha256(self.embedding.astype("<f8").tobytes()).hexdigest()
+        return hashlib.sha256(packed(self.embedding)).hexdigest()
+
+    @property
+    def pixels(self) -> bytes:
+        """The face's float32 bytes, as published."""
+        return np.ascontiguousarray(self.face, dtype=np.float32).tobytes()
 
     @property
     def pair(self) -> str:
@@ -439,6 +449,16 @@ def parse_uuid(identity: Any) -> str | None:
     return str(uuid.UUID(text)) if is_one else None
 
 
+def packed(vector: Vectors) -> bytes:
+    """A vector's little-endian float64 bytes, as published."""
+    return vector.astype("<f8").tobytes()
+
+
+def unpacked(value: Any) -> NDArray[Any]:
+    """The vector of what :func:`packed` gives."""
+    return np.frombuffer(value, dtype="<f8")
+
+
 def name_of(value: Any) -> str:
     """The name of a record: whatever else somebody has stored there is none."""
     return value if isinstance(value, str) else ""
@@ -484,6 +504,14 @@ def refuse_duplicates(records: Sequence[Record], stored: set[str]) -> None:
         raise DuplicateEntryError(
             f"Duplicate detected for extracted face and embedding: {shown} is registered already"
         )
+
+
+def registered_meanwhile(what: str = "one of these faces") -> DuplicateEntryError:
+    """The error where the database refuses what was looked for and not found."""
+    return DuplicateEntryError(
+        "Duplicate detected for extracted face and embedding: another process has registered "
+        f"{what} meanwhile"
+    )
 
 
 def refuse_other_length(stored: int | None, records: Sequence[Record]) -> None:

@@ -23,9 +23,19 @@ from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import Cluster, NoHostAvailable
 from numpy.typing import NDArray
 
-from deepface.errors import DatabaseError, DuplicateEntryError
+from deepface.errors import DatabaseError
 from deepface.runtime.execution.batching import chunks
-from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, name_of
+from deepface.search.database.base import (
+    PAGE,
+    Criteria,
+    Id,
+    Page,
+    Record,
+    name_of,
+    packed,
+    registered_meanwhile,
+    unpacked,
+)
 from deepface.search.database.indexed import LOCKED, PARTS, IndexedDatabase, wait_for_turn
 
 #: Seconds to wait for a server that does not answer.
@@ -219,7 +229,7 @@ class Cassandra(IndexedDatabase):
         made = self._run_all(
             f"SELECT id, {_KEY} FROM @embeddings WHERE id = ?", [[id_] for id_ in ids]
         )
-        return [row[0] for rows in made for row in rows if _criteria(row[1:]) == criteria]
+        return [row[0] for rows in made for row in rows if Criteria.of(*row[1:]) == criteria]
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         self._keep_lock()
@@ -242,18 +252,15 @@ class Cassandra(IndexedDatabase):
                 "VALUES (?, ?, ?) IF NOT EXISTS",
                 *(record.face_hash, record.embedding_hash, id_),
             ) and not self._take_over(record, id_):
-                raise DuplicateEntryError(
-                    "Duplicate detected for extracted face and embedding: another process has "
-                    f"registered {record.img_name} meanwhile"
-                )
+                raise registered_meanwhile(record.img_name)
         self._run_all(
             f"INSERT INTO @embeddings (id, img_name, face, face_shape, {_KEY}, embedding, "
             "face_hash, embedding_hash, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 [
                     *(id_, record.img_name),
-                    np.ascontiguousarray(record.face, dtype=np.float32).tobytes(),
-                    *(json.dumps(list(record.face.shape)), *made, _packed(record)),
+                    *(record.pixels, json.dumps(list(record.face.shape))),
+                    *(*made, packed(record.embedding)),
                     *(record.face_hash, record.embedding_hash, now),
                 ]
                 for id_, record in numbered
@@ -271,7 +278,7 @@ class Cassandra(IndexedDatabase):
             f"INSERT INTO @embeddings_by_criteria ({_KEY}, bucket, id, img_name, embedding) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                [*made, id_ // _BUCKET, id_, record.img_name, _packed(record)]
+                [*made, id_ // _BUCKET, id_, record.img_name, packed(record.embedding)]
                 for id_, record in numbered
             ],
         )
@@ -327,8 +334,8 @@ class Cassandra(IndexedDatabase):
             [[id_] for id_ in ids],
         )
         found = [row for own in rows for row in own]
-        for made in {_criteria(row[:4]) for row in found}:
-            same = [row for row in found if _criteria(row[:4]) == made]
+        for made in {Criteria.of(*row[:4]) for row in found}:
+            same = [row for row in found if Criteria.of(*row[:4]) == made]
             self._erase(made, [_Hashes(*row[4:6]) for row in same], [row[6] for row in same])
         return len(found)
 
@@ -369,7 +376,7 @@ class Cassandra(IndexedDatabase):
 
     def how_made(self, criteria: Criteria, id_: Id) -> Criteria:
         (made,) = self._run(f"SELECT {_KEY} FROM @embeddings WHERE id = ?", id_)
-        return _criteria(made)
+        return Criteria.of(*made)
 
     def place(self) -> str:
         return f"cassandra {self._session.cluster.metadata.cluster_name} {self._keyspace}"
@@ -440,18 +447,8 @@ class _Hashes(NamedTuple):
     embedding_hash: str
 
 
-def _criteria(row: Sequence[Any]) -> Criteria:
-    return Criteria(str(row[0]), str(row[1]), bool(row[2]), bool(row[3]))
-
-
-def _packed(record: Record) -> bytes:
-    return record.embedding.astype("<f8").tobytes()
-
-
 def _page(rows: Sequence[Any]) -> Page:
-    return Page.of(
-        ((row[0], row[1], row[2]) for row in rows), lambda value: np.frombuffer(value, dtype="<f8")
-    )
+    return Page.of(((row[0], row[1], row[2]) for row in rows), unpacked)
 
 
 def _checked(keyspace: str) -> str:

@@ -101,7 +101,8 @@ class IndexedDatabase(Database):
             for page in self.pages(criteria, after=-1 if index is None else index.last_id):
                 index = index or self._remembered(criteria, page.embeddings.shape[1])
                 index.add(np.array(page.ids, dtype=np.int64), page.embeddings)
-            return [[] for _ in queries] if index is None else _found(index, queries, k)
+            found = [[] for _ in queries] if index is None else index.search(queries, k)
+            return [[*row] for row in found]
 
     def _index(self, criteria: Criteria) -> NeighbourIndex | None:
         """The stored index, read once per process and version; ``None`` for a published one."""
@@ -233,7 +234,3 @@ def as_bytes(value: Any) -> bytes:
 
 def _digest(version: str, number: int, part: bytes) -> bytes:
     return hashlib.sha256(f"{version}:{number}:".encode() + part).digest()
-
-
-def _found(index: NeighbourIndex, queries: Vectors, k: int) -> list[list[Id]]:
-    return [list(row) for row in index.search(queries, k)]

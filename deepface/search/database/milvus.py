@@ -92,7 +92,7 @@ class Milvus(Database):
     def _make_index(self, criteria: Criteria) -> None:
         """As published for a file, which compares with all in any case; a graph on a server."""
         parameters = self._client.prepare_index_params()
-        metric = _metric(criteria)
+        metric = "COSINE" if criteria.l2_normalized else "L2"
         parameters.add_index("embedding", index_type=self._index_type, metric_type=metric)
         self._client.create_index(criteria.collection, parameters)
 
@@ -207,10 +207,6 @@ class Milvus(Database):
             criteria.collection, queries.astype(np.float32).tolist(), limit=k
         )
         return [[hit["id"] for hit in hits] for hits in found]
-
-
-def _metric(criteria: Criteria) -> str:
-    return "COSINE" if criteria.l2_normalized else "L2"
 
 
 def _is_file(place: Any) -> TypeGuard[str | os.PathLike[str]]:

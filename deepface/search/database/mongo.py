@@ -20,7 +20,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 
-from deepface.errors import DatabaseError, DuplicateEntryError
+from deepface.errors import DatabaseError
 from deepface.search.database.base import (
     PAGE,
     Criteria,
@@ -28,6 +28,7 @@ from deepface.search.database.base import (
     Page,
     Record,
     name_of,
+    registered_meanwhile,
     storable,
     tell_once,
 )
@@ -175,7 +176,7 @@ class Mongo(IndexedDatabase):
             {
                 "sequence": first + number,
                 "img_name": record.img_name,
-                "face": np.ascontiguousarray(record.face, dtype=np.float32).tobytes(),
+                "face": record.pixels,
                 "face_shape": list(record.face.shape),
                 **criteria.columns,
                 "embedding": record.embedding.tolist(),
@@ -191,10 +192,7 @@ class Mongo(IndexedDatabase):
             with contextlib.suppress(PyMongoError):
                 self._faces.delete_many({"sequence": {"$in": [f["sequence"] for f in faces]}})
             if isinstance(error, BulkWriteError):
-                raise DuplicateEntryError(
-                    "Duplicate detected for extracted face and embedding: another process has "
-                    "registered one of these faces meanwhile"
-                ) from error
+                raise registered_meanwhile() from error
             raise
         return [first + number for number in range(len(records))]
 

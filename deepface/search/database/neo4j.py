@@ -19,7 +19,7 @@ from neo4j.exceptions import (
     Neo4jError,
 )
 
-from deepface.errors import DatabaseError, DuplicateEntryError
+from deepface.errors import DatabaseError
 from deepface.search.database.base import (
     PAGE,
     Criteria,
@@ -29,6 +29,7 @@ from deepface.search.database.base import (
     Record,
     Vectors,
     name_of,
+    registered_meanwhile,
     storable,
     tell_once,
 )
@@ -108,10 +109,7 @@ class Neo4j(Database):
                 with session.begin_transaction() as self._transaction:
                     yield
             except ConstraintError as error:
-                raise DuplicateEntryError(
-                    "Duplicate detected for extracted face and embedding: another process has "
-                    "registered one of these faces meanwhile"
-                ) from error
+                raise registered_meanwhile() from error
             finally:
                 self._transaction = None
 

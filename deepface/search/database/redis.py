@@ -13,7 +13,7 @@ import redis
 from numpy.typing import NDArray
 
 from deepface.errors import DatabaseError
-from deepface.search.database.base import PAGE, Criteria, Id, Page, Record
+from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, packed, unpacked
 from deepface.search.database.indexed import LOCKED, IndexedDatabase
 
 #: Seconds to wait for a server that does not answer.
@@ -106,10 +106,10 @@ class Redis(IndexedDatabase):
                 }
                 fields = {
                     "img_name": record.img_name,
-                    "face": np.ascontiguousarray(record.face, dtype=np.float32).tobytes(),
+                    "face": record.pixels,
                     "face_shape": json.dumps(list(record.face.shape)),
                     **made,
-                    "embedding": record.embedding.astype("<f8").tobytes(),
+                    "embedding": packed(record.embedding),
                     "face_hash": record.face_hash,
                     "embedding_hash": record.embedding_hash,
                     "created_at": now,
@@ -156,7 +156,7 @@ class Redis(IndexedDatabase):
                 for id_, (name, vector) in fields
                 if name is not None or vector is not None
             ),
-            lambda value: np.frombuffer(value, dtype="<f8"),
+            unpacked,
         )
 
     def how_made(self, criteria: Criteria, id_: Id) -> Criteria:

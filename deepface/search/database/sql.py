@@ -28,7 +28,9 @@ from deepface.search.database.base import (
     Stored,
     Vectors,
     name_of,
+    packed,
     storable,
+    unpacked,
 )
 from deepface.search.database.indexed import IndexedDatabase, as_bytes
 
@@ -70,11 +72,11 @@ class SqlDatabase(IndexedDatabase):
 
     def to_vector(self, vector: Vectors) -> Any:
         """As a parameter."""
-        return vector.astype("<f8").tobytes()
+        return packed(vector)
 
     def from_vector(self, value: Any) -> NDArray[Any]:
         """From a row."""
-        return np.frombuffer(value, dtype="<f8")
+        return unpacked(value)
 
     def to_shape(self, shape: tuple[int, ...]) -> Any:
         """As a parameter."""
@@ -114,7 +116,7 @@ class SqlDatabase(IndexedDatabase):
             [
                 [
                     record.img_name,
-                    np.ascontiguousarray(record.face, dtype=np.float32).tobytes(),
+                    record.pixels,
                     self.to_shape(record.face.shape),
                     *made,
                     self.to_vector(record.embedding),
@@ -138,9 +140,8 @@ class SqlDatabase(IndexedDatabase):
         )
         return {
             face
-            for face, vector, model, detector, aligned, normalized in rows
-            if vector == vectors.get(face)
-            or Criteria(model, detector, bool(aligned), bool(normalized)) == criteria
+            for face, vector, *made in rows
+            if vector == vectors.get(face) or Criteria.of(*made) == criteria
         }
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
@@ -259,10 +260,9 @@ class SqlDatabase(IndexedDatabase):
         )
         if not rows:
             return None
-        model, detector, aligned, normalized, name, vector = rows[0]
-        made = Criteria(model, detector, bool(aligned), bool(normalized))
+        *made, name, vector = rows[0]
         page = Page.of([(id_, name, vector)], self.from_vector)
-        return Stored(id_, made, page.names[0], page.embeddings[0])
+        return Stored(id_, Criteria.of(*made), page.names[0], page.embeddings[0])
 
     def index_data(self, criteria: Criteria) -> bytes | None:
         if not self.has_table("embeddings_index"):

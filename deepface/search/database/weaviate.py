@@ -10,7 +10,6 @@ from contextlib import suppress
 from itertools import islice
 from typing import Any, ClassVar
 
-import numpy as np
 from packaging.version import Version
 from weaviate.classes.config import Configure, DataType, Property, VectorDistances
 from weaviate.classes.data import DataObject
@@ -165,7 +164,7 @@ class Weaviate(Database):
                 vector=record.embedding.tolist(),
                 properties={
                     "img_name": record.img_name,
-                    "face": base64.b64encode(np.ascontiguousarray(record.face).tobytes()).decode(),
+                    "face": base64.b64encode(record.pixels).decode(),
                     "face_shape": list(record.face.shape),
                     **criteria.columns,
                     "face_hash": record.face_hash,

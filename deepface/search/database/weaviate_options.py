@@ -13,6 +13,7 @@ from weaviate.classes.init import AdditionalConfig, Auth, Timeout
 from weaviate.connect import ConnectionParams
 
 from deepface import __version__
+from deepface.arguments import means_yes
 from deepface.errors import DatabaseError
 from deepface.logger import get_logger
 
@@ -71,7 +72,7 @@ class WeaviateOptions:
             ("api_key", "WEAVIATE_API_KEY", str),
             ("grpc_port", f"{prefix}GRPC_PORT", int),
             ("timeout", f"{prefix}TIMEOUT", str),
-            ("skip_init_checks", f"{prefix}SKIP_INIT_CHECKS", _is_true),
+            ("skip_init_checks", f"{prefix}SKIP_INIT_CHECKS", means_yes),
             ("tenant", f"{prefix}TENANT", str),
             ("quantization", f"{prefix}QUANTIZATION", str),
         ):
@@ -191,7 +192,3 @@ def _config(options: WeaviateOptions) -> AdditionalConfig:
     if options.grpc_config is not None:  # which old clients lack
         values["grpc_config"] = options.grpc_config
     return AdditionalConfig(**values)
-
-
-def _is_true(text: str) -> bool:
-    return text.strip().lower() in ("1", "true", "yes", "on")

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -186,3 +187,19 @@ def test_whatever_an_engine_computes(
                     ids = [id_ for page in held for id_ in page.ids]
                     assert ids == sorted(ids) and len(ids) < len(everything.ids)
     assert (proven == 0) if engine is _coarse else (proven > 5)
+
+
+def test_ties_for_the_last_place_prove_nothing() -> None:
+    """Those that the engine left out may be among the ``k``: the order of ids says which are."""
+    near, others = np.eye(8)[0], np.tile(np.eye(8)[1], (300, 1))
+    everything = np.concatenate([near[None], others])
+
+    def ask(probes: Any, count: int) -> list[tuple[Page, Any]]:
+        found = everything[:count]
+        page = Page.of((number, "", vector) for number, vector in enumerate(found))
+        return [(page, ((found - probe) ** 2).sum(axis=1)) for probe in probes]
+
+    question = (near[None], "euclidean", math.inf)
+    database: Any = SimpleNamespace(driver_errors=())
+    assert proven_pages(database, ask, False, *question, 2, 100) is None
+    assert proven_pages(database, ask, False, *question, 1, 100) is not None
