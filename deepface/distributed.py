@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepface.errors import DataTypeError, MissingPackageError
+from deepface.errors import DataTypeError, MissingPackageError, without_item
 from deepface.images.batch import FailedImage, open_batch
 from deepface.pipeline.face_pipeline import FacePipeline, StreamItem
 
@@ -94,7 +94,7 @@ def decode(batch: pa.Table) -> pa.Table:
             if isinstance(image, FailedImage):
                 images.append(None)
                 sizes.append((None, None))
-                errors.append(_text(image.error, image.index))
+                errors.append(str(without_item(image.error)))
             else:
                 height, width = image.pixels.shape[:2]
                 images.append(image.pixels.tobytes())
@@ -144,7 +144,7 @@ def _columns(batch: pa.Table) -> tuple[list[str], Iterable[Any], list[str | None
 
 def _rows(path: str, item: StreamItem) -> list[dict[str, Any]]:
     if item.error is not None:
-        return [{"path": path, "error": _text(item.error, item.index)}]
+        return [{"path": path, "error": str(without_item(item.error))}]
     rows = []
     for number, face in enumerate(item.faces):
         area = next(face[key] for key in _AREA if key in face)
@@ -153,12 +153,6 @@ def _rows(path: str, item: StreamItem) -> list[dict[str, Any]]:
         row |= {key: face[key] for key in ("embedding", *_ATTRIBUTES) if key in face}
         rows.append(row)
     return rows
-
-
-def _text(error: Exception, index: int) -> str:
-    """An error's text without its item: the row names the picture, and the index is the batch's."""
-    text, cause = str(error), error.__cause__
-    return str(cause) if cause is not None and text.startswith(f"item {index} ") else text
 
 
 def _table(rows: list[dict[str, Any]], pipeline: FacePipeline) -> pa.Table:

@@ -214,6 +214,12 @@ def with_item(error: Exception, index: int, name: str) -> DeepFaceError:
     return as_ours(detached, where)
 
 
+def without_item(error: Exception) -> Exception:
+    """What :func:`with_item` was given; others as they are."""
+    cause = error.__cause__
+    return cause if isinstance(cause, Exception) and str(error).startswith("item ") else error
+
+
 def _detached(error: Exception) -> Exception:
     """An error without the frames of its traceback, and thus without the variables in them.
 

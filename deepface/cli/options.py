@@ -230,7 +230,6 @@ null_option = click.option(
     "--null", "-0", is_flag=True, help="Names on stdin end with a NUL, as find -print0 writes them."
 )
 
-
 #: Stands for it as the name of an output.
 STDOUT = "-"
 

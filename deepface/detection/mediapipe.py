@@ -19,7 +19,6 @@ from deepface.types import FacialAreaRegion, Point
 #: What ``MEDIAPIPE_MODEL_SELECTION`` chooses from.
 _MODELS = {"0": SHORT_RANGE, "1": FULL_RANGE}
 
-
 _IMPORTS = "from mediapipe.tasks.python import BaseOptions, vision"
 _TRIAL = """
     base = BaseOptions(model_asset_path=path)

@@ -27,7 +27,6 @@ from deepface.types import FacialAreaRegion
 if TYPE_CHECKING:
     from deepface.detection.yunet_network import YuNet
 
-
 _TRIAL = """
     picture = numpy.zeros((64, 64, 3), numpy.uint8)
     cv2.FaceDetectorYN.create(path, "", (64, 64)).detect(picture)

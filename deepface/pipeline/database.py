@@ -47,7 +47,6 @@ from deepface.search.table import FACES, SEARCH, table
 #: Faces that are stored at a time.
 _CHUNK = 100
 
-
 #: Opens the database, for a ``with`` block.
 Open = Callable[[], AbstractContextManager[Database]]
 

@@ -29,7 +29,6 @@ from deepface.spoofing.registry import LIVENESS
 if TYPE_CHECKING:
     import torch
 
-
 #: Threads that read and decode beside a device: those that launch its kernels need cores, too, and
 #: each thread more makes them wait for Python's lock (on 16 cores 10 were faster than 8, 12 or 16).
 _BESIDE_A_DEVICE = min(WORKERS, max(4, (os.cpu_count() or 1) * 5 // 8))

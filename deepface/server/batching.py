@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
-from deepface.errors import as_ours, with_item
+from deepface.errors import as_ours, with_item, without_item
 from deepface.images.batch import Batch
 from deepface.logger import get_logger
 from deepface.pipeline import FacePipeline
@@ -370,7 +370,8 @@ class Batcher:
             plan = stopwatch.watched(Plan.of(options))
             for seen in walk(WatchedBatch(waiting(), stopwatch), plan):
                 for result in seen:
-                    result.error = _alone(result.error)
+                    if result.error is not None:  # its place in a batch of strangers is nobody's
+                        result.error = without_item(result.error)
                     taken[result.index].result.set_result(result)
                 now = time.monotonic()
                 waited = queued[done : done + len(seen)]
@@ -406,9 +407,3 @@ def _named(seen: Seen, single: bool) -> Exception:
         return with_item(seen.error, seen.index, seen.name)
     doing = "loading" if seen.image is None else "processing"
     return as_ours(seen.error, f"Exception while {doing} {seen.name}")
-
-
-def _alone(error: Exception | None) -> Exception | None:
-    """What was raised for a picture, without its place in a batch of strangers."""
-    cause = None if error is None else error.__cause__
-    return cause if isinstance(cause, Exception) and str(error).startswith("item ") else error

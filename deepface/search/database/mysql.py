@@ -15,7 +15,7 @@ from pymysql.cursors import Cursor
 from deepface.errors import DatabaseError
 from deepface.search.database.base import Criteria
 from deepface.search.database.indexed import as_bytes
-from deepface.search.database.sql import SqlDatabase
+from deepface.search.database.sql import INDEX_CRITERIA, SqlDatabase
 
 #: Seconds to wait for a server that does not answer, and for others that write.
 _PATIENCE, _TURN = 10, 600
@@ -67,10 +67,7 @@ _TABLES = {
         PRIMARY KEY (version, part)
     ) {_OPTIONS}""",
 }
-_INDEX_ROW = (
-    "FROM embeddings_index WHERE model_name = ? AND detector_backend = ? AND align = ? "
-    "AND l2_normalized = ?"
-)
+_INDEX_ROW = f"FROM embeddings_index WHERE {INDEX_CRITERIA}"
 
 
 class MySQL(SqlDatabase):

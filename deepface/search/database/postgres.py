@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -167,14 +167,15 @@ class Postgres(SqlDatabase):
         if is_new:
             self.run(_INDEX)
 
-    def _rows_of_faces(
-        self, criteria: Criteria, hashes: Sequence[str], *options: Any
+    def _rows_where(
+        self, criteria: Criteria, columns: str, key: str, *options: Any
     ) -> list[tuple[Any, ...]]:
-        """See the base class. By the index: without statistics, which a table lacks that the open
-        transaction fills, the server would read all of it for each batch.
+        """See the base class. Faces by the index: without statistics, which a table lacks that the
+        open transaction fills, the server would read all of it for each batch.
         """
-        with self._settings({"enable_seqscan": "off"}):
-            return super()._rows_of_faces(criteria, hashes, *options)
+        index = {"enable_seqscan": "off"} if key == "face_hash" else {}
+        with self._settings(index) if index else nullcontext():
+            return super()._rows_where(criteria, columns, key, *options)
 
     @contextmanager
     def _settings(self, settings: Mapping[str, Any]) -> Iterator[None]:

@@ -35,7 +35,7 @@ from deepface.search.database.base import (
 from deepface.search.database.indexed import IndexedDatabase, as_bytes
 
 CRITERIA = "model_name = ? AND detector_backend = ? AND aligned = ? AND l2_normalized = ?"
-_INDEX_CRITERIA = CRITERIA.replace("aligned", "align")
+INDEX_CRITERIA = CRITERIA.replace("aligned", "align")
 
 
 class SqlDatabase(IndexedDatabase):
@@ -133,10 +133,11 @@ class SqlDatabase(IndexedDatabase):
         the published table holds each pair of hashes once.
         """
         vectors = {record.face_hash: record.embedding_hash for record in records}
-        rows = self._rows_of_faces(
+        rows = self._rows_where(
             criteria,
-            list(vectors),
             "face_hash, embedding_hash, model_name, detector_backend, aligned, l2_normalized",
+            "face_hash",
+            list(vectors),
         )
         return {
             face
@@ -146,22 +147,18 @@ class SqlDatabase(IndexedDatabase):
 
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
         hashes = [record.face_hash for record in records]
-        rows = self._rows_of_faces(criteria, hashes, "id", f" AND {CRITERIA}", values_of(criteria))
-        return [row[0] for row in rows]
+        return [row[0] for row in self._rows_where(criteria, "id", "face_hash", hashes, True)]
 
-    def _rows_of_faces(
-        self,
-        criteria: Criteria,
-        hashes: Sequence[str],
-        columns: str,
-        condition: str = "",
-        values: Sequence[Any] = (),
+    def _rows_where(
+        self, criteria: Criteria, columns: str, key: str, wanted: Sequence[Any], own: bool = False
     ) -> list[tuple[Any, ...]]:
+        """The rows whose ``key`` is wanted; ``own``: those of these criteria only."""
+        table = self.table(criteria)
         rows: list[tuple[Any, ...]] = []
-        for portion in chunks(hashes, PORTION) if self.has_table(self.table(criteria)) else ():
+        condition, values = (f" AND {CRITERIA}", values_of(criteria)) if own else ("", [])
+        for portion in chunks(wanted, PORTION) if self.has_table(table) else ():
             rows += self.run(
-                f"SELECT {columns} FROM {self.table(criteria)} "
-                f"WHERE face_hash IN ({_marks(portion)}){condition}",
+                f"SELECT {columns} FROM {table} WHERE {key} IN ({_marks(portion)}){condition}",
                 [*portion, *values],
             )
         return rows
@@ -209,15 +206,8 @@ class SqlDatabase(IndexedDatabase):
 
     def ids_of_names(self, criteria: Criteria, names: Sequence[str]) -> list[Id]:
         """See the base class. What a server takes for the same text is compared here again."""
-        table = self.table(criteria)
         wanted = [storable(name) for name in names]
-        rows: list[tuple[Any, ...]] = []
-        for portion in chunks(wanted, PORTION) if self.has_table(table) else ():
-            rows += self.run(
-                f"SELECT id, img_name FROM {table} "
-                f"WHERE img_name IN ({_marks(portion)}) AND {CRITERIA}",
-                [*portion, *values_of(criteria)],
-            )
+        rows = self._rows_where(criteria, "id, img_name", "img_name", wanted, True)
         return [id_ for id_, name in rows if name in set(wanted)]
 
     def ids(self, criteria: Criteria) -> NDArray[np.int64]:
@@ -230,14 +220,8 @@ class SqlDatabase(IndexedDatabase):
         return np.array([row[0] for row in rows], dtype=np.int64)
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        rows: list[tuple[Any, ...]] = []
-        for portion in chunks(ids, PORTION) if self.has_table(self.table(criteria)) else ():
-            rows += self.run(
-                f"SELECT id, img_name, {self.vector_column} "
-                f"FROM {self.table(criteria)} WHERE id IN ({_marks(portion)})",
-                portion,
-            )
-        return Page.of(rows, self.from_vector)
+        columns = f"id, img_name, {self.vector_column}"
+        return Page.of(self._rows_where(criteria, columns, "id", ids), self.from_vector)
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         table = self.table(criteria)
@@ -270,7 +254,7 @@ class SqlDatabase(IndexedDatabase):
         rows = self.run(
             f"SELECT id, updated_at, {self.length}(index_data), "
             f"CASE WHEN {self.length}(index_data) < 100 THEN index_data END "
-            f"FROM embeddings_index WHERE {_INDEX_CRITERIA}",
+            f"FROM embeddings_index WHERE {INDEX_CRITERIA}",
             values_of(criteria),
         )
         if not rows or not rows[0][2]:
@@ -279,10 +263,10 @@ class SqlDatabase(IndexedDatabase):
 
     def set_index_data(self, criteria: Criteria, data: bytes) -> None:
         values = [data, *values_of(criteria)]
-        if self.run(f"SELECT id FROM embeddings_index WHERE {_INDEX_CRITERIA}", values[1:]):
+        if self.run(f"SELECT id FROM embeddings_index WHERE {INDEX_CRITERIA}", values[1:]):
             self.run(
                 "UPDATE embeddings_index SET index_data = ?, updated_at = CURRENT_TIMESTAMP "
-                f"WHERE {_INDEX_CRITERIA}",
+                f"WHERE {INDEX_CRITERIA}",
                 values,
             )
         else:
