@@ -33,7 +33,7 @@ from deepface.pipeline.representation import describe_embeddings
 from deepface.pipeline.verification import given_embedding, is_embedding
 from deepface.pipeline.walk import checked
 from deepface.results import Identification
-from deepface.search.database.base import Criteria, Database, Record, Vectors
+from deepface.search.database.base import Criteria, Database, NearestQuery, Record, Vectors
 from deepface.search.database.nearest import (
     Hit,
     check_length,
@@ -170,7 +170,7 @@ def search(pipeline: FacePipeline, img: Any, query: Query, opened: Open) -> list
             probes = _vectors([face["embedding"] for found in faces for face in found])
             find = find_approximately if approximate else find_exactly
             limit = math.inf if query.similarity_search else threshold
-            hits = iter(find(database, criteria, probes, metric, limit, query.k))
+            hits = iter(find(database, criteria, NearestQuery(probes, metric, limit, query.k)))
             columns = {**SEARCH, "id": database.id_type}
             if is_embedding(img):  # tables mark what is not there by a float
                 columns |= {f"target_{side}": float for side in "xywh"}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from deepface.errors import EmptyDatasource
+from deepface.search.database.base import NearestQuery
 from deepface.search.database.nearest import find_approximately, find_exactly
 from deepface.search.database.registry import open_database
 from deepface.search.folder import Gallery, datastore
@@ -24,11 +25,11 @@ def test_nobody_is_looked_for_or_near(find: Callable[..., list[object]], tmp_pat
     with open_database("sqlite", str(tmp_path / "faces.db")) as database:
         for probes in (none, probe):
             with pytest.raises(EmptyDatasource):
-                find(database, CRITERIA, probes, "euclidean", math.inf, 3)
+                find(database, CRITERIA, NearestQuery(probes, "euclidean", math.inf, 3))
         database.insert(CRITERIA, records(5))
         database.build_index(CRITERIA, 8, 3)
-        assert find(database, CRITERIA, none, "euclidean", math.inf, 3) == []
-        assert find(database, CRITERIA, probe, "euclidean", 1.0, 3) == [[]]
+        assert find(database, CRITERIA, NearestQuery(none, "euclidean", math.inf, 3)) == []
+        assert find(database, CRITERIA, NearestQuery(probe, "euclidean", 1.0, 3)) == [[]]
 
 
 def test_names_are_found_where_there_are_any(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from deepface.search import index
 from deepface.search.database import indexed
+from deepface.search.database.base import NearestQuery
 from deepface.search.database.indexed import IndexedDatabase
 from deepface.search.database.nearest import find_approximately, find_exactly
 from deepface.search.database.registry import open_database
@@ -29,7 +30,7 @@ def test_an_index_that_several_threads_read_and_add_to(tmp_path: Path, forgettin
         database.insert(CRITERIA, records(4))
         database.build_index(CRITERIA, 8, 4)
         database.insert(CRITERIA, records(6, seed=2))
-        expected = find_exactly(database, CRITERIA, probes, "euclidean", math.inf, 10)
+        expected = find_exactly(database, CRITERIA, NearestQuery(probes, "euclidean", math.inf, 10))
     IndexedDatabase.forget()
 
     done = threading.Event()
@@ -40,7 +41,9 @@ def test_an_index_that_several_threads_read_and_add_to(tmp_path: Path, forgettin
         try:
             with open_database("sqlite", place) as mine:
                 for _ in range(3):
-                    found = find_approximately(mine, CRITERIA, probes, "euclidean", math.inf, 10)
+                    found = find_approximately(
+                        mine, CRITERIA, NearestQuery(probes, "euclidean", math.inf, 10)
+                    )
                     assert found == expected
         finally:
             done.set()

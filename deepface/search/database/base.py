@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +128,19 @@ class Stored:
     criteria: Criteria
     img_name: str
     embedding: Vectors
+
+
+class NearestQuery(NamedTuple):
+    """The records that are nearest to each of ``probes`` ``(m, d)``.
+
+    Those up to ``limit``, itself included, by one of :data:`deepface.matching.distance.METRICS`; at
+    most ``k`` per probe, ``None`` for all.
+    """
+
+    probes: Vectors
+    metric: str
+    limit: float
+    k: int | None
 
 
 @dataclass(frozen=True)
@@ -398,17 +411,10 @@ class Database(ABC):
         """All records, at most ``size`` at a time. No page is empty."""
 
     def candidates(
-        self,
-        criteria: Criteria,
-        probes: Vectors,
-        metric: str,
-        limit: float,
-        k: int | None,
-        size: int = PAGE,
+        self, criteria: Criteria, query: NearestQuery, size: int = PAGE
     ) -> Iterator[Page]:
-        """:meth:`pages`, in the same order, for a comparison with ``probes`` ``(m, d)``: where the
-        engine can say so, without records that are farther than ``limit`` from each of them, or
-        than ``k`` others are.
+        """:meth:`pages`, in the same order: where the engine can say so, without records that are
+        farther from each probe than the query's limit, or than ``k`` others are.
         """
         return self.pages(criteria, size)
 

@@ -20,6 +20,7 @@ from deepface.search.database.base import (
     Criteria,
     Database,
     Id,
+    NearestQuery,
     Page,
     Record,
     Vectors,
@@ -157,19 +158,13 @@ class Milvus(Database):
             rows.close()
 
     def candidates(
-        self,
-        criteria: Criteria,
-        probes: Vectors,
-        metric: str,
-        limit: float,
-        k: int | None,
-        size: int = PAGE,
+        self, criteria: Criteria, query: NearestQuery, size: int = PAGE
     ) -> Iterator[Page]:
         """See the base class. With a ``FLAT`` index, which is published, a search compares with
         every vector.
         """
         found = None
-        if self.dimensions(criteria) == probes.shape[-1]:
+        if self.dimensions(criteria) == query.probes.shape[-1]:
             name = criteria.collection
             indexes = [
                 self._client.describe_index(name, index)
@@ -178,7 +173,7 @@ class Milvus(Database):
             kinds = [(index["index_type"], index["metric_type"]) for index in indexes]
             if kinds in ([("FLAT", "COSINE")], [("FLAT", "L2")]):
                 ask, cosine = partial(self._nearest, name), kinds[0][1] == "COSINE"
-                found = proven_pages(self, ask, cosine, probes, metric, limit, k, size)
+                found = proven_pages(self, ask, cosine, query, size)
         return found or self.pages(criteria, size)
 
     def _nearest(self, collection: str, probes: Vectors, count: int) -> list[tuple[Page, Vectors]]:

@@ -14,6 +14,7 @@ from deepface.search.database.base import (
     Criteria,
     Database,
     Id,
+    NearestQuery,
     Vectors,
     nothing_registered,
     tell_once,
@@ -34,14 +35,7 @@ class Hit(NamedTuple):
     name: str
 
 
-def find_exactly(
-    database: Database,
-    criteria: Criteria,
-    probes: Vectors,
-    metric: str,
-    limit: float,
-    k: int | None,
-) -> list[list[Hit]]:
+def find_exactly(database: Database, criteria: Criteria, query: NearestQuery) -> list[list[Hit]]:
     """Compare with every record, a page at a time: memory does not grow with the database.
 
     An engine that can leaves out what is surely farther (:meth:`Database.candidates`).
@@ -49,10 +43,7 @@ def find_exactly(
     Args:
         database: where to look.
         criteria: of the records, and of the probes.
-        probes: vectors ``(m, d)``.
-        metric: one of :data:`deepface.matching.distance.METRICS`.
-        limit: largest distance, itself included.
-        k: at most so many hits per probe; ``None`` for all.
+        query: what is looked for.
 
     Returns:
         Per probe its hits, closest first.
@@ -61,9 +52,10 @@ def find_exactly(
         EmptyDatasource: there are no such records.
         DimensionMismatchError: they have another length than the probes.
     """
+    probes, metric, limit, k = query
     found: list[list[Hit]] = [[] for _ in probes]
     page = None
-    pages = database.candidates(criteria, probes, metric, limit, k, _PAGE)
+    pages = database.candidates(criteria, query, _PAGE)
     for page in pages if len(probes) else ():
         check_length(probes, page.embeddings.shape[1])
         ranking = Ranking(page.embeddings, np.ones(len(page.ids), np.bool_))
@@ -78,12 +70,7 @@ def find_exactly(
 
 
 def find_approximately(
-    database: Database,
-    criteria: Criteria,
-    probes: Vectors,
-    metric: str,
-    limit: float,
-    k: int | None,
+    database: Database, criteria: Criteria, query: NearestQuery
 ) -> list[list[Hit]]:
     """Compare with the neighbours that the index names; arguments as for :func:`find_exactly`.
 
@@ -93,21 +80,21 @@ def find_approximately(
     Raises:
         EmptyDatasource: there are no such records, or no index where it is the caller's to build.
     """
-    if k is not None and k > _MOST:
-        return find_exactly(database, criteria, probes, metric, limit, k)
+    if query.k is not None and query.k > _MOST:
+        return find_exactly(database, criteria, query)
     dimensions = database.dimensions(criteria)
     if dimensions is None:
         raise nothing_registered(criteria, "search")
-    check_length(probes, dimensions)
-    wanted = _NEIGHBOURS if k is None else k
+    check_length(query.probes, dimensions)
+    query = query._replace(k=_NEIGHBOURS if query.k is None else query.k)
     expected: tuple[type[Exception], ...] = (DeepFaceError, *database.driver_errors)
     try:
-        return _find_by_index(database, criteria, probes, metric, limit, wanted)
+        return _find_by_index(database, criteria, query)
     except EmptyDatasource:
         raise
     except expected as error:
         try:
-            found = find_exactly(database, criteria, probes, metric, limit, wanted)
+            found = find_exactly(database, criteria, query)
         except Exception:  # it is not the index that fails
             raise error from None
         tell_once(
@@ -117,10 +104,9 @@ def find_approximately(
         return found
 
 
-def _find_by_index(
-    database: Database, criteria: Criteria, probes: Vectors, metric: str, limit: float, wanted: int
-) -> list[list[Hit]]:
-    asked = wanted
+def _find_by_index(database: Database, criteria: Criteria, query: NearestQuery) -> list[list[Hit]]:
+    probes, metric, limit, k = query
+    asked = wanted = k or 0
     found: list[list[Hit]] = [[] for _ in probes]
     pending = list(range(len(probes))) if wanted else []
     rows: dict[Id, int] = {}

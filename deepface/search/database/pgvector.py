@@ -11,7 +11,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from deepface.errors import DatabaseError
 from deepface.matching.ranking import ROUNDING, key_limit
-from deepface.search.database.base import PAGE, Criteria, Database, Id, Page, Vectors
+from deepface.search.database.base import PAGE, Criteria, Database, Id, NearestQuery, Page, Vectors
 from deepface.search.database.postgres import Postgres
 from deepface.search.database.sql import CRITERIA, values_of
 from deepface.search.index import SEARCH_EFFORT
@@ -141,19 +141,14 @@ class PgVector(Postgres):
         return settings
 
     def candidates(
-        self,
-        criteria: Criteria,
-        probes: Vectors,
-        metric: str,
-        limit: float,
-        k: int | None,
-        size: int = PAGE,
+        self, criteria: Criteria, query: NearestQuery, size: int = PAGE
     ) -> Iterator[Page]:
         """See the base class. The server compares in float32, in any order of summation.
 
         The bounds of that error are Higham's (Accuracy and Stability of Numerical Algorithms, 3.1):
         once for the record, and twice for that which is the ``k``-th.
         """
+        probes, metric, limit, k = query
         k = k if k is not None and 0 < k <= _MOST else None
         farthest = limit if metric == "euclidean" else key_limit(metric, limit) + 1
         norms = np.linalg.norm(probes, axis=1)

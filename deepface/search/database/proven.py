@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.matching.ranking import ROUNDING, key_limit
-from deepface.search.database.base import Database, Id, Page, Vectors
+from deepface.search.database.base import Database, Id, NearestQuery, Page, Vectors
 
 #: Gives, for probes ``(m, d)`` and a number, so many records nearest to each of them, and their
 #: scores: cosines, or squares of Euclidean distances.
@@ -27,14 +27,7 @@ _ZEROS = key_limit("euclidean_l2", 1)
 
 
 def proven_pages(
-    database: Database,
-    ask: Ask,
-    cosine: bool,
-    probes: Vectors,
-    metric: str,
-    limit: float,
-    k: int | None,
-    size: int,
+    database: Database, ask: Ask, cosine: bool, query: NearestQuery, size: int
 ) -> Iterator[Page] | None:
     """What :meth:`Database.candidates` gives, by ``ask``; ``None`` where that proves nothing.
 
@@ -44,8 +37,9 @@ def proven_pages(
         database: whose pages have records of growing ids.
         ask: the engine's search.
         cosine: whether its scores are cosines.
-        probes: see :meth:`Database.candidates`, also for the others.
+        query: see :meth:`Database.candidates`, also for ``size``.
     """
+    probes, metric, limit, k = query
     wanted = k if k is not None else 0
     everything = np.inf if metric == "euclidean" else 1
     norms = np.linalg.norm(probes, axis=1)
@@ -69,7 +63,7 @@ def proven_pages(
         for number, (page, scores) in zip(pending, answers, strict=True):
             if len(page.ids) < asked:
                 return None
-            sure = _is_proven(page.embeddings, scores, probes[number], metric, limit, k)
+            sure = _is_proven(page.embeddings, scores, probes[number], query)
             if sure is None:
                 return None
             rows |= {row[0]: row for row in zip(page.ids, page.names, page.embeddings, strict=True)}
@@ -80,14 +74,9 @@ def proven_pages(
 
 
 def _is_proven(
-    vectors: Vectors,
-    scores: Vectors,
-    probe: Vectors,
-    metric: str,
-    limit: float,
-    k: int | None,
+    vectors: Vectors, scores: Vectors, probe: Vectors, query: NearestQuery
 ) -> bool | None:
-    """Whether all records beyond these are farther than ``limit``, or than ``k`` of these.
+    """Whether all records beyond these are farther than the limit, or than ``k`` of these.
 
     Keys are those of :func:`key_limit`. The bounds of the engine's errors are Higham's (Accuracy
     and Stability of Numerical Algorithms, 3.1), for any order of summation: of a cosine with both
@@ -96,6 +85,7 @@ def _is_proven(
     Returns:
         ``None`` where the engine computes something else.
     """
+    _, metric, limit, k = query
     norms, norm = np.linalg.norm(vectors, axis=1), float(np.linalg.norm(probe))
     if not ((norms >= _SHORTEST) & (norms <= _LARGEST) & np.isfinite(scores)).all():
         return None

@@ -22,6 +22,7 @@ from deepface.search.database.base import (
     Criteria,
     Database,
     Id,
+    NearestQuery,
     Page,
     Record,
     Vectors,
@@ -153,13 +154,7 @@ class Qdrant(Database):
                 yield _page(points)
 
     def candidates(
-        self,
-        criteria: Criteria,
-        probes: Vectors,
-        metric: str,
-        limit: float,
-        k: int | None,
-        size: int = PAGE,
+        self, criteria: Criteria, query: NearestQuery, size: int = PAGE
     ) -> Iterator[Page]:
         """See the base class. Of a collection of cosines the server scales the vectors, but for
         those shorter than 3.5e-4, of which it computes something else; a network gives none such.
@@ -168,13 +163,13 @@ class Qdrant(Database):
         found = None
         if (
             vectors is not None
-            and vectors.size == probes.shape[-1]
+            and vectors.size == query.probes.shape[-1]
             and vectors.datatype in (None, models.Datatype.FLOAT32)
             and vectors.distance in (models.Distance.COSINE, models.Distance.EUCLID)
         ):
             cosine = vectors.distance == models.Distance.COSINE
             ask = partial(self._nearest, criteria.collection, power=1 if cosine else 2)
-            found = proven_pages(self, ask, cosine, probes, metric, limit, k, size)
+            found = proven_pages(self, ask, cosine, query, size)
         return found or self.pages(criteria, size)
 
     def _nearest(

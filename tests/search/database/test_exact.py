@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from deepface.matching.distance import METRICS, find_distance
-from deepface.search.database.base import Criteria, Database, Page, Record
+from deepface.search.database.base import Criteria, Database, NearestQuery, Page, Record
 from deepface.search.database.nearest import find_exactly
 from deepface.search.database.proven import proven_pages
 from deepface.search.database.registry import open_database
@@ -82,7 +82,7 @@ def test_the_server_leaves_out_nothing_that_belongs_in_an_exact_search(
             tie = float(find_distance(stored[7 * start].embedding, vectors[start], metric))
             probes = vectors[start : start + 1 + start % 3]
             for limit, k in product((math.inf, 0.3, tie), (None, 0, 1, 7, 200, 10**30)):
-                questions.append((criteria, probes, metric, limit, k))
+                questions.append((criteria, NearestQuery(probes, metric, limit, k)))
         searched.insert(criteria, stored)
         if not is_pgvector:
             count = 20 if type(searched).__name__ == "Qdrant" else 4
@@ -109,7 +109,9 @@ def test_an_exact_search_reads_what_is_near(
     probe = replace(records(1, seed=1)[0], embedding=records(1, seed=1)[0].embedding + 8)
     with monkeypatch.context() as patched:
         patched.setattr(type(searched), "candidates", Database.candidates)
-        expected = find_exactly(searched, criteria, probe.embedding[None], metric, limit, k)
+        expected = find_exactly(
+            searched, criteria, NearestQuery(probe.embedding[None], metric, limit, k)
+        )
     read: list[int] = []
     page_of = Page.of.__func__  # type: ignore[attr-defined]
 
@@ -120,7 +122,9 @@ def test_an_exact_search_reads_what_is_near(
 
     with monkeypatch.context() as patched:
         patched.setattr(Page, "of", classmethod(counted))
-        found = find_exactly(searched, criteria, probe.embedding[None], metric, limit, k)
+        found = find_exactly(
+            searched, criteria, NearestQuery(probe.embedding[None], metric, limit, k)
+        )
     assert found == expected and len(found[0]) >= (k or 1)
     assert 0 < sum(read) <= (len(found[0]) + 10 if is_pgvector else 3 * 70)
 
@@ -175,15 +179,15 @@ def test_whatever_an_engine_computes(
 
         for metric, k, limit in product(METRICS, (None, 5), (math.inf, 0.5)):
             for probe in (*crowd[:8], stored[0]):
-                question = (probe.embedding[None], metric, limit, k)
-                expected = find_exactly(database, CRITERIA, *question)
-                pages = proven_pages(database, ask, cosine, *question, 100)
+                question = NearestQuery(probe.embedding[None], metric, limit, k)
+                expected = find_exactly(database, CRITERIA, question)
+                pages = proven_pages(database, ask, cosine, question, 100)
                 if pages is not None:
                     proven += 1
                     with monkeypatch.context() as patched:
                         held = list(pages)
                         patched.setattr(database, "candidates", lambda *_, held=held: iter(held))
-                        assert find_exactly(database, CRITERIA, *question) == expected
+                        assert find_exactly(database, CRITERIA, question) == expected
                     ids = [id_ for page in held for id_ in page.ids]
                     assert ids == sorted(ids) and len(ids) < len(everything.ids)
     assert (proven == 0) if engine is _coarse else (proven > 5)
@@ -199,7 +203,7 @@ def test_ties_for_the_last_place_prove_nothing() -> None:
         page = Page.of((number, "", vector) for number, vector in enumerate(found))
         return [(page, ((found - probe) ** 2).sum(axis=1)) for probe in probes]
 
-    question = (near[None], "euclidean", math.inf)
     database: Any = SimpleNamespace(driver_errors=())
-    assert proven_pages(database, ask, False, *question, 2, 100) is None
-    assert proven_pages(database, ask, False, *question, 1, 100) is not None
+    two, one = (NearestQuery(near[None], "euclidean", math.inf, k) for k in (2, 1))
+    assert proven_pages(database, ask, False, two, 100) is None
+    assert proven_pages(database, ask, False, one, 100) is not None

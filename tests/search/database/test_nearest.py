@@ -12,6 +12,7 @@ import pytest
 
 from deepface.errors import DimensionMismatchError, EmptyDatasource
 from deepface.matching.distance import METRICS
+from deepface.search.database.base import NearestQuery
 from deepface.search.database.nearest import find_approximately, find_exactly
 from deepface.search.database.registry import open_database
 from tests.search.database.conftest import CRITERIA, Opener, records
@@ -37,10 +38,15 @@ def test_registered_deleted_and_built_in_any_order(indexed_opener: Opener, seed:
                 assert database.delete(CRITERIA, gone) == len(gone)
             k = rng.randint(1, 8)
             limit = rng.choice([math.inf, 5.0])
-            exact = find_exactly(database, CRITERIA, probes, "euclidean", limit, k)
-            assert find_approximately(database, CRITERIA, probes, "euclidean", limit, k) == exact
+            exact = find_exactly(database, CRITERIA, NearestQuery(probes, "euclidean", limit, k))
+            assert (
+                find_approximately(database, CRITERIA, NearestQuery(probes, "euclidean", limit, k))
+                == exact
+            )
             for probe, own in zip(probes, exact, strict=True):  # whoever else is looked for
-                alone = find_approximately(database, CRITERIA, probe[None], "euclidean", limit, k)
+                alone = find_approximately(
+                    database, CRITERIA, NearestQuery(probe[None], "euclidean", limit, k)
+                )
                 assert alone == [own]
 
 
@@ -53,7 +59,7 @@ def test_all_deleted(opener: Opener) -> None:
         assert database.delete(CRITERIA, ids) == 0
         for find in (find_approximately, find_exactly):
             with pytest.raises(EmptyDatasource):
-                find(database, CRITERIA, np.ones((1, 16)), "euclidean", math.inf, 3)
+                find(database, CRITERIA, NearestQuery(np.ones((1, 16)), "euclidean", math.inf, 3))
 
 
 def test_an_exact_search_goes_on_across_pages(tmp_path: Path) -> None:
@@ -63,7 +69,9 @@ def test_an_exact_search_goes_on_across_pages(tmp_path: Path) -> None:
     with open_database("sqlite", str(tmp_path / "faces.db")) as database:
         database.insert(CRITERIA, faces)
         for k in (3, None):
-            (hits,) = find_exactly(database, CRITERIA, np.zeros((1, 4)), "euclidean", math.inf, k)
+            (hits,) = find_exactly(
+                database, CRITERIA, NearestQuery(np.zeros((1, 4)), "euclidean", math.inf, k)
+            )
             assert [hit.name for hit in hits] == order[:k]
 
 
@@ -73,7 +81,7 @@ def test_probes_of_another_length(opener: Opener) -> None:
         database.build_index(CRITERIA, 8, 3)
         for find in (find_approximately, find_exactly):
             with pytest.raises(DimensionMismatchError, match="16 dimensions"):
-                find(database, CRITERIA, np.ones((1, 8)), "euclidean", math.inf, 3)
+                find(database, CRITERIA, NearestQuery(np.ones((1, 8)), "euclidean", math.inf, 3))
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -86,7 +94,9 @@ def test_the_closest_of_those_with_the_same_six_digits(metric: str, tmp_path: Pa
     with open_database("sqlite", str(tmp_path / "faces.db")) as database:
         database.insert(CRITERIA, faces)
         for k in range(1, 5):
-            (hits,) = find_exactly(database, CRITERIA, np.eye(2)[:1], metric, math.inf, k)
+            (hits,) = find_exactly(
+                database, CRITERIA, NearestQuery(np.eye(2)[:1], metric, math.inf, k)
+            )
             assert [hit.id for hit in hits] == [3, 2, 4, 1][:k]
 
 
@@ -95,9 +105,16 @@ def test_index_and_comparison_agree(opener: Opener) -> None:
     with opener() as database:
         database.insert(CRITERIA, records(40))
         database.build_index(CRITERIA, 8, 3)
-        exact = find_exactly(database, CRITERIA, probes, "euclidean", math.inf, 3)
-        assert find_approximately(database, CRITERIA, probes, "euclidean", math.inf, 3) == exact
-        everybody = find_exactly(database, CRITERIA, probes, "euclidean", math.inf, None)
+        exact = find_exactly(database, CRITERIA, NearestQuery(probes, "euclidean", math.inf, 3))
+        assert (
+            find_approximately(database, CRITERIA, NearestQuery(probes, "euclidean", math.inf, 3))
+            == exact
+        )
+        everybody = find_exactly(
+            database, CRITERIA, NearestQuery(probes, "euclidean", math.inf, None)
+        )
         for k in (10_000, 2**31, 2**63, 10**30):
-            hits = find_approximately(database, CRITERIA, probes, "euclidean", math.inf, k)
+            hits = find_approximately(
+                database, CRITERIA, NearestQuery(probes, "euclidean", math.inf, k)
+            )
             assert hits == everybody

@@ -10,7 +10,7 @@ import pytest
 from packaging.version import Version
 
 from deepface.errors import DatabaseError, DuplicateEntryError
-from deepface.search.database.base import Criteria
+from deepface.search.database.base import Criteria, NearestQuery
 from deepface.search.database.nearest import find_exactly
 from deepface.search.database.registry import open_database
 from tests.search.database.conftest import CRITERIA, UNIT, fresh_schema, records, stored_names
@@ -253,8 +253,8 @@ def test_settings_of_the_caller_stay(database_type: str, pgvector_uri: str) -> N
             actions: list[Callable[[], Any]] = [
                 lambda: database.insert(CRITERIA, faces),
                 lambda: database.neighbours(CRITERIA, probe, 5),
-                lambda: find_exactly(database, CRITERIA, probe, "cosine", 0.5, 3),
-                lambda: find_exactly(database, CRITERIA, probe, "cosine", 0.5, None),
+                lambda: find_exactly(database, CRITERIA, NearestQuery(probe, "cosine", 0.5, 3)),
+                lambda: find_exactly(database, CRITERIA, NearestQuery(probe, "cosine", 0.5, None)),
                 lambda: list(database.entries(CRITERIA)),
                 lambda: database.ids_of_faces(CRITERIA, faces),
                 lambda: database.build_index(CRITERIA, 8, 100),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from deepface.errors import DatabaseError, DimensionMismatchError, MissingPackageError
-from deepface.search.database.base import Criteria, Database, tell_once
+from deepface.search.database.base import Criteria, Database, NearestQuery, tell_once
 from deepface.search.database.indexed import IndexedDatabase
 from deepface.search.database.nearest import Hit, find_approximately, find_exactly
 from deepface.search.database.pgvector import PgVector
@@ -36,11 +36,11 @@ def told(caplog: pytest.LogCaptureFixture) -> Any:
 
 
 def exactly(database: Database, k: int = 5) -> list[list[Hit]]:
-    return find_exactly(database, CRITERIA, QUERIES, "euclidean", np.inf, k)
+    return find_exactly(database, CRITERIA, NearestQuery(QUERIES, "euclidean", np.inf, k))
 
 
 def by_index(database: Database, k: int | None = 5) -> list[list[Hit]]:
-    return find_approximately(database, CRITERIA, QUERIES, "euclidean", np.inf, k)
+    return find_approximately(database, CRITERIA, NearestQuery(QUERIES, "euclidean", np.inf, k))
 
 
 def failing(error: Exception) -> Any:
