@@ -89,12 +89,6 @@ class MySQL(SqlDatabase):
         self._connection: Any = connection or _connect(details)
         self._commits = not self._connection.server_status & SERVER_STATUS.SERVER_STATUS_IN_TRANS
 
-    def ping(self) -> None:
-        self.run("SELECT 1")
-
-    def close(self) -> None:
-        self._connection.close()
-
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
         code, text = (*error.args, "", "")[:2]

@@ -108,12 +108,6 @@ class Postgres(SqlDatabase):
         idle = self._connection.info.transaction_status == pq.TransactionStatus.IDLE
         self._commits = idle and not self._connection.autocommit
 
-    def ping(self) -> None:
-        self.run("SELECT 1")
-
-    def close(self) -> None:
-        self._connection.close()
-
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
         text = _without_secrets(str(error).strip())

@@ -52,6 +52,13 @@ class SqlDatabase(IndexedDatabase):
     length: ClassVar[str] = "length"
     #: Bytes of a name that the published column takes, where that is few.
     longest_name: ClassVar[int | None] = None
+    _connection: Any
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def ping(self) -> None:
+        self.run("SELECT 1")
 
     @abstractmethod
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -80,9 +80,6 @@ class SQLite(SqlDatabase):
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._connection: sqlite3.Connection = connection or _connect(details)
 
-    def close(self) -> None:
-        self._connection.close()
-
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
         what, text = "your database connection", str(error)
