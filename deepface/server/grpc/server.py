@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from functools import partialmethod
 from typing import Any
 
 import grpc
@@ -51,30 +52,6 @@ class Calls:
         self._service = service
         self._tokens = Tokens(service.settings.tokens)
         self._threads = ThreadPoolExecutor(service.settings.max_requests, "deepface-grpc-stream")
-
-    def Represent(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """As ``/represent``."""
-        return self._answer("/represent", request, context)
-
-    def Verify(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """As ``/verify``."""
-        return self._answer("/verify", request, context)
-
-    def Analyze(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """As ``/analyze``."""
-        return self._answer("/analyze", request, context)
-
-    def Register(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """As ``/register``."""
-        return self._answer("/register", request, context)
-
-    def Search(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """As ``/search``."""
-        return self._answer("/search", request, context)
-
-    def BuildIndex(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """As ``/build/index``."""
-        return self._answer("/build/index", request, context)
 
     def Stream(self, requests: Iterator[Any], context: Any) -> Iterator[Any]:  # noqa: N802
         """Answers in the order of the requests, as soon as each is there."""
@@ -133,6 +110,13 @@ class Calls:
         answer = messages.DeepFaceResponse()
         answer.result.update(result)
         return answer
+
+    Represent = partialmethod(_answer, "/represent")
+    Verify = partialmethod(_answer, "/verify")
+    Analyze = partialmethod(_answer, "/analyze")
+    Register = partialmethod(_answer, "/register")
+    Search = partialmethod(_answer, "/search")
+    BuildIndex = partialmethod(_answer, "/build/index")
 
     @contextmanager
     def _asked(self, route: Route, request_id: str) -> Iterator[Route]:
