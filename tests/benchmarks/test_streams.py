@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from deepface.errors import MissingPackageError, WeightsError
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.types import FacialAreaRegion
 from tests.data import package_pictures
+from tests.detection.haar.test_opencv import shrunk
 from tests.stand_ins import ColorModel, cached
 from tests.test_batch_laws import pictures
 
@@ -24,7 +26,7 @@ def images(tmp_path: Path) -> Path:
     folder = tmp_path / "images"
     folder.mkdir()
     for path in package_pictures():
-        (folder / path.name).write_bytes(path.read_bytes())
+        assert cv2.imwrite(str(folder / f"{path.stem}.png"), shrunk(path, 400))
     return folder
 
 

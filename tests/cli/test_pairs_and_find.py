@@ -22,6 +22,8 @@ from tests.stand_ins import ColorModel, cached
 
 PORTRAIT, MEN, _ = (str(path) for path in package_pictures())
 OPTIONS = ("--model_name", "colors", "--threshold", "0.4")
+#: Where faces are looked for is no matter of pairs.
+WHOLE = (*OPTIONS, "--detector-backend", "skip")
 
 
 @pytest.fixture(autouse=True)
@@ -30,23 +32,21 @@ def colors() -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(
-    "pictures", [["--img1_path", PORTRAIT, "--img2_path", MEN], [PORTRAIT, MEN]]
-)
-def test_verify_as_published(pictures: list[str]) -> None:
-    result = run("verify", *pictures, *OPTIONS)
-    assert result.exit_code == 0, result.stderr
-    (line,) = lines(result)
+def test_verify_as_published() -> None:
     expected = DeepFace.verify(PORTRAIT, MEN, model_name="colors", threshold=0.4)
-    assert line["source"] == [PORTRAIT, MEN]
-    for key in ("verified", "distance", "threshold", "model", "similarity_metric"):
-        assert line[key] == expected[key]
+    for pictures in (["--img1_path", PORTRAIT, "--img2_path", MEN], [PORTRAIT, MEN]):
+        result = run("verify", *pictures, *OPTIONS)
+        assert result.exit_code == 0, result.stderr
+        (line,) = lines(result)
+        assert line["source"] == [PORTRAIT, MEN]
+        for key in ("verified", "distance", "threshold", "model", "similarity_metric"):
+            assert line[key] == expected[key]
 
 
 def test_pairs_on_stdin(tmp_path: Path) -> None:
     pairs = f"{PORTRAIT}\t{PORTRAIT}\n{PORTRAIT}\tmissing.jpg\n{MEN}\t{PORTRAIT}\n"
     output = tmp_path / "pairs.csv"
-    result = run("verify", "-", *OPTIONS, "--output", output, stdin=pairs)
+    result = run("verify", "-", *WHOLE, "--output", output, stdin=pairs)
     assert result.exit_code == 1
     failed = f"{PORTRAIT}\tmissing.jpg: Exception while processing img2_path: Confirm that missing"
     assert failed in result.stderr
@@ -65,7 +65,7 @@ def test_a_line_that_is_no_pair_fails_alone() -> None:
     listed = [wrong.get(number, pair if number in (2, 7) else " ") for number in range(1, 8)]
     for size in ("1", "3", "32"):
         stdin = "\n".join(listed)
-        result = run("verify", "-", *OPTIONS, "--batch-size", size, stdin=stdin)
+        result = run("verify", "-", *WHOLE, "--batch-size", size, stdin=stdin)
         assert result.exit_code == 1
         found = lines(result)
         reasons = [entry["error"] for entry in found if "error" in entry]
@@ -82,7 +82,7 @@ def test_pairs_that_nuls_end(tmp_path: Path) -> None:
     odd = tmp_path / "a\tb\n.png"
     shutil.copy(PORTRAIT, odd)
     names = [str(odd), PORTRAIT, "", PORTRAIT, str(odd), str(odd), "alone"]
-    result = run("verify", "-", "-0", *OPTIONS, stdin="\0".join(names) + "\0")
+    result = run("verify", "-", "-0", *WHOLE, stdin="\0".join(names) + "\0")
     first, second, third, last = lines(result)
     assert first["source"] == [str(odd), PORTRAIT] and first["verified"]
     assert second["error"] == "name 3 of stdin or the one after it is empty"
@@ -102,9 +102,7 @@ def test_an_empty_name_of_a_pair(pair: tuple[str, str], tmp_path: Path) -> None:
 def test_a_similarity_search_tells_the_threshold(tmp_path: Path) -> None:
     people = grey_pictures(tmp_path / "people", 3)
     shutil.copy(PORTRAIT, people)
-    result = run(
-        "find", PORTRAIT, people, *OPTIONS, "--similarity-search", "--detector-backend", "skip"
-    )
+    result = run("find", PORTRAIT, people, *WHOLE, "--similarity-search")
     matches = lines(result)[0]["faces"][0]["matches"]
     assert len(matches) == 4
     assert {match["threshold"] for match in matches} == {0.4}
@@ -150,8 +148,9 @@ def test_find_opens_the_folder_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     people, probes = grey_pictures(tmp_path / "people", 3), grey_pictures(tmp_path / "probes", 40)
     for number in (0, 17, 39):
         (probes / f"{number:03}.png").write_bytes(b"broken")
-    faces = ("--detector-backend", "skip", "--distance-metric", "euclidean", "--batch-size", "8")
-    result = run("find", probes, people, *OPTIONS, *faces)
+    result = run(
+        "find", probes, people, *WHOLE, "--distance-metric", "euclidean", "--batch-size", "8"
+    )
     assert result.exit_code == 1
     assert len(opened) == 1
     found = lines(result)
@@ -169,7 +168,7 @@ def test_find_in_a_video(tmp_path: Path) -> None:
     for _ in range(6):
         writer.write(np.full((80, 80, 3), 42, np.uint8))
     writer.release()
-    result = run("find", clip, people, *OPTIONS, "--detector-backend", "skip", "--every", "4")
+    result = run("find", clip, people, *WHOLE, "--every", "4")
     assert [line["source"] for line in lines(result)] == [f"{clip}#0", f"{clip}#4"]
     assert [line["seconds"] for line in lines(result)] == pytest.approx([0, 0.4])
 

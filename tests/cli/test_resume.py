@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,10 +34,11 @@ def _arguments(pictures: Path, output: Path) -> list[str | Path]:
     ]
 
 
-def _slow(*arguments: str | Path, log: Path) -> subprocess.CompletedProcess[str]:
-    started = process(*arguments, module="tests.cli.slow", log=log)
-    stdout, stderr = started.communicate()
-    return subprocess.CompletedProcess([], started.returncode, stdout, stderr)
+def _to_the_end(*arguments: str | Path, log: Path) -> Result:
+    """In this process, and at once: what is cut off runs in another, slowly."""
+    with pytest.MonkeyPatch.context() as patch, cached("face_detector", "slow", Slow(0)):
+        patch.setenv("SLOW_LOG", str(log))
+        return run(*arguments)
 
 
 def _cut_off(arguments: list[str | Path], partial: Path, log: Path, how: signal.Signals) -> str:
@@ -73,27 +73,25 @@ def test_a_killed_run_goes_on(pictures: Path, tmp_path: Path, suffix: str) -> No
     done = content[:-7].count(b"\n") - 1
     assert 0 < done < COUNT
 
-    with cached("face_detector", "slow", Slow()):
-        refused = run(*arguments)
-        other = run(*arguments, "--max-faces", "1", "--resume")
+    refused = _to_the_end(*arguments, log=log)
+    other = _to_the_end(*arguments, "--max-faces", "1", "--resume", log=log)
     assert refused.exit_code == 2
     assert "--resume" in refused.stderr
     assert other.exit_code == 2
     assert "other options" in other.stderr
 
     log.unlink()
-    resumed = _slow(*arguments, "--resume", log=log)
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = _to_the_end(*arguments, "--resume", log=log)
+    assert resumed.exit_code == 0, resumed.stderr
     assert len(log.read_text().splitlines()) == COUNT - done
     assert f"{COUNT} pictures, {COUNT} faces" in resumed.stderr
 
     whole = tmp_path / f"whole.{suffix}"
-    assert _slow(*_arguments(pictures, whole), log=log).returncode == 0
+    assert _to_the_end(*_arguments(pictures, whole), log=log).exit_code == 0
     assert output.read_bytes() == whole.read_bytes()
 
     log.unlink()
-    with cached("face_detector", "slow", Slow()):
-        again = run(*arguments, "--resume")
+    again = _to_the_end(*arguments, "--resume", log=log)
     assert again.exit_code == 0
     assert "complete" in again.stderr
     assert not log.exists()
@@ -112,7 +110,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(
     assert "interrupted after" in stderr
     assert f"--output {output} --resume" in stderr
     assert "Traceback" not in stderr
-    assert _slow(*arguments, "--resume", log=log).returncode == 0
+    assert _to_the_end(*arguments, "--resume", log=log).exit_code == 0
     sources = [json.loads(line)["source"] for line in output.read_text().splitlines()]
     assert sources == [str(path) for path in sorted(pictures.iterdir())]
 
@@ -212,16 +210,15 @@ def test_failures_before_the_cut_are_told_after_it(pictures: Path, tmp_path: Pat
     arguments = _arguments(pictures, output)
     arguments.insert(1, "missing.jpg")
     _cut_off(arguments, tmp_path / "faces.jsonl.partial", log, signal.SIGKILL)
-    resumed = _slow(*arguments, "--resume", log=log)
-    assert resumed.returncode == 1
+    resumed = _to_the_end(*arguments, "--resume", log=log)
+    assert resumed.exit_code == 1
     assert "missing.jpg: Confirm that missing.jpg exists" in resumed.stderr
 
 
 def test_two_runs_do_not_write_one_file(pictures: Path, tmp_path: Path) -> None:
     output = tmp_path / "faces.jsonl"
     first = RunJournal(output, {}, resume=False)
-    with cached("face_detector", "slow", Slow()):
-        second = run(*_arguments(pictures, output), "--resume")
+    second = _to_the_end(*_arguments(pictures, output), "--resume", log=tmp_path / "log")
     assert second.exit_code == 2
     assert "another run" in second.stderr
     first.finish()

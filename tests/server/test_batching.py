@@ -320,8 +320,8 @@ def test_each_device_has_a_worker_and_none_works_ahead_while_another_is_free(
     not (WEIGHTS / "face_detection_yunet_2023mar.onnx").exists(), reason="needs YuNet's weights"
 )
 def test_many_callers_of_different_kinds_get_what_they_would_have_had_alone() -> None:
-    photos = [cv2.resize(read(path), (420, 300)) for path in package_pictures()]
-    pictures = [p[: 60 + 80 * n, : 70 + 110 * n] for p in photos for n in (1, 2, 3)]
+    photos = [cv2.resize(read(path), (280, 200)) for path in package_pictures()]
+    pictures = [p[: 40 + 53 * n, : 47 + 77 * n] for p in photos for n in (1, 2, 3)]
     kinds: list[dict[str, Any]] = [
         {"detector_backend": "yunet", "enforce_detection": False},
         {"detector_backend": "yunet", "model_name": "colors"},

@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -34,6 +33,7 @@ from deepface.search.database.registry import known_databases
 from deepface.server.command import serve
 from deepface.server.settings import Settings, variable_of
 from tests.data import weight
+from tests.server.conftest import get, post
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTAINERS = ROOT / "containers"
@@ -65,7 +65,7 @@ def until_ready(url: str, started: subprocess.Popen[str]) -> None:
     while True:
         assert started.poll() is None and time.monotonic() < end
         try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
+            if get(f"{url}/readyz").status_code == 200:
                 return
         except httpx.TransportError:
             pass
@@ -148,7 +148,7 @@ def test_the_entry_point_of_the_image_becomes_ready_and_ends_on_sigterm(pictures
         until_ready(url, started)
         fields = {"detector_backend": "yunet", "faces": "none"}
         files = {"img": (pictures / "a.jpg").read_bytes()}
-        answer = httpx.post(f"{url}/extract_faces", files=files, data=fields, timeout=60)
+        answer = post(f"{url}/extract_faces", files=files, data=fields, timeout=60)
         assert len(answer.json()["results"]) == 1
         with socket.create_connection(("127.0.0.1", grpc_port), timeout=10):
             pass
@@ -162,9 +162,6 @@ def test_the_entry_point_of_the_image_becomes_ready_and_ends_on_sigterm(pictures
         assert subprocess.run(health, env=environment, check=False).returncode == 1
 
 
-@pytest.mark.skipif(
-    not find_spec("face_recognition_models"), reason="needs pip install face_recognition_models"
-)
 def test_calls_of_grpc_under_way_are_answered_after_sigterm(tmp_path: Path) -> None:
     grpc = pytest.importorskip("grpc")
     messages = pytest.importorskip("deepface.server.grpc.messages")
@@ -173,7 +170,7 @@ def test_calls_of_grpc_under_way_are_answered_after_sigterm(tmp_path: Path) -> N
     picture = messages.Image(
         content=cv2.imencode(".png", np.full((60, 60, 3), 99, np.uint8))[1].tobytes()
     )
-    asked = messages.RepresentRequest(img=picture, model_name="Dlib", detector_backend="slow")
+    asked = messages.RepresentRequest(img=picture, model_name="SFace", detector_backend="slow")
     with process(command, DEEPFACE_SERVER_PORT=str(port), SLOW_LOG=str(log)) as started:
         until_ready(f"http://127.0.0.1:{port}", started)
         with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
@@ -187,12 +184,9 @@ def test_calls_of_grpc_under_way_are_answered_after_sigterm(tmp_path: Path) -> N
         assert started.returncode == -signal.SIGTERM
 
 
-@pytest.mark.skipif(
-    not find_spec("face_recognition_models"), reason="needs pip install face_recognition_models"
-)
 def test_what_was_answered_before_a_kill_is_stored_and_nothing_is_damaged(tmp_path: Path) -> None:
     port, file = free_port(), tmp_path / "faces.db"
-    dlib: dict[str, Any] = {"model_name": "Dlib", "detector_backend": "skip"}
+    options: dict[str, Any] = {"model_name": "SFace", "detector_backend": "skip"}
     variables = {
         "DEEPFACE_SERVER_PORT": str(port),
         "DEEPFACE_DATABASE_TYPE": "sqlite",
@@ -206,12 +200,12 @@ def test_what_was_answered_before_a_kill_is_stored_and_nothing_is_damaged(tmp_pa
             for number in itertools.count(first, 4):
                 noise = np.random.default_rng(number).integers(0, 255, (60, 60, 3), np.uint8)
                 files = {"img": cv2.imencode(".png", noise)[1].tobytes()}
-                data = {**dlib, "img_name": str(number)}
-                answer = httpx.post(f"{url}/register", files=files, data=data, timeout=60)
+                data = {**options, "img_name": str(number)}
+                answer = post(f"{url}/register", files=files, data=data, timeout=60)
                 assert answer.json() == {"inserted": 1}, answer.text
                 answered.append(str(number))
 
-    with process([sys.executable, "-m", "deepface.server"], **variables) as started:
+    with process([sys.executable, "-m", "tests.cli.slow", "serve"], **variables) as started:
         until_ready(url, started)
         with ThreadPoolExecutor(4) as pool:
             jobs = [pool.submit(register, first) for first in range(4)]
@@ -221,7 +215,7 @@ def test_what_was_answered_before_a_kill_is_stored_and_nothing_is_damaged(tmp_pa
             for job in jobs:
                 job.result()
     place: dict[str, Any] = {"database_type": "sqlite", "connection_details": str(file)}
-    faces = DeepFace.list_faces(**dlib, **place, return_type="dict")
+    faces = DeepFace.list_faces(**options, **place, return_type="dict")
     assert set(answered) <= {face["img_name"] for face in faces}
     with contextlib.closing(sqlite3.connect(file)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

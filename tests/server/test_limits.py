@@ -26,7 +26,7 @@ from fastapi.testclient import TestClient
 from deepface.pipeline import FacePipeline
 from deepface.server.batching import Batcher, Call, Overloaded
 from deepface.server.failures import refusal
-from tests.server.conftest import client_of, live
+from tests.server.conftest import client_of, get, live, post
 from tests.server.test_batching import Gate, waiting_for
 from tests.stand_ins import cached
 
@@ -80,7 +80,7 @@ def test_a_body_above_the_limit_is_refused_while_it_is_read(chunked: bool) -> No
     with live(max_body=50_000) as (url, _):
         content: Any = body() if chunked else b" " * 10_000_000
         try:
-            answer = httpx.post(f"{url}/represent", content=content, timeout=60)
+            answer = post(f"{url}/represent", content=content, timeout=60)
         except httpx.WriteError:  # the server has closed the connection already
             assert chunked
         else:
@@ -123,9 +123,7 @@ def test_all_bodies_share_one_budget() -> None:
 
 def test_overload_is_refused_before_the_body_is_read(gate: Gate) -> None:
     with live(max_queue=3, max_wait_ms=0) as (url, service), gate.callers(8) as pool:
-        ask = partial(
-            httpx.post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
-        )
+        ask = partial(post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60)
         first = pool.submit(ask)
         assert gate.entered.acquire(timeout=60)
         others = [pool.submit(ask) for _ in range(3)]
@@ -142,15 +140,13 @@ def test_overload_is_refused_before_the_body_is_read(gate: Gate) -> None:
 
 def test_more_requests_than_threads_are_refused(gate: Gate) -> None:
     with live(max_requests=2) as (url, service), gate.callers(8) as pool:
-        ask = partial(
-            httpx.post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
-        )
+        ask = partial(post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60)
         first = pool.submit(ask)
         assert gate.entered.acquire(timeout=60)
         second = pool.submit(ask)
         waiting_for(lambda: len(service.batcher) == 1)
-        assert httpx.post(f"{url}/represent").status_code == 429
-        assert httpx.get(f"{url}/healthz").status_code == 200
+        assert post(f"{url}/represent").status_code == 429
+        assert get(f"{url}/healthz").status_code == 200
         gate.permits.release(1000)
         assert first.result().status_code == second.result().status_code == 200
 
@@ -159,7 +155,7 @@ def test_deadlines(gate: Gate) -> None:
     with live() as (url, _), gate.callers(4) as pool:
 
         def ask(seconds: str) -> httpx.Response:
-            return httpx.post(
+            return post(
                 f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60,
                 headers={"X-Request-Timeout": seconds},
             )  # fmt: skip
@@ -185,7 +181,7 @@ def has_room(batcher: Batcher, count: int) -> bool:
 def test_pictures_of_callers_who_hang_up_are_not_computed(gate: Gate) -> None:
     with live(max_queue=3) as (url, service), gate.callers(4) as pool:
         first = pool.submit(
-            httpx.post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
+            post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
         )
         assert gate.entered.acquire(timeout=60)
         body = httpx.Request("POST", url, files={"img": picture()}, data=SKIP)
@@ -203,7 +199,7 @@ def test_pictures_of_callers_who_hang_up_are_not_computed(gate: Gate) -> None:
         gate.permits.release(1000)
         assert first.result().status_code == 200
         waiting_for(lambda: not len(service.batcher))
-        answer = httpx.post(f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60)
+        answer = post(f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60)
         assert answer.status_code == 200
     assert gate.faces == 2
 
@@ -212,7 +208,7 @@ def is_healthy(url: str) -> bool:
     """Whether it answers; asked again where this thread was too slow to ask."""
     for _ in range(20):
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{url}/healthz", timeout=60).status_code == 200
+            return get(f"{url}/healthz", timeout=60).status_code == 200
     return False
 
 
@@ -335,9 +331,9 @@ def test_bad_bodies_of_every_kind_are_the_callers_errors(client: TestClient) -> 
             assert answer.json()["request_id"]
 
 
-def test_a_thousand_guesses_at_the_token_change_nothing() -> None:
+def test_a_hundred_guesses_at_the_token_change_nothing() -> None:
     with client_of(tokens="s3cret") as client:
-        guesses = [f"Bearer {n}" for n in range(500)] + ["", "Bearer", "Bearer a b", "Bearer \xe9"]
+        guesses = [f"Bearer {n}" for n in range(100)] + ["", "Bearer", "Bearer a b", "Bearer \xe9"]
         for guess in guesses:
             headers = {"Authorization": guess.encode("latin-1")}
             assert client.post("/represent", headers=headers).status_code == 401
@@ -398,7 +394,7 @@ def test_requests_under_way_are_finished_when_the_server_is_stopped(gate: Gate) 
 
         def ask() -> None:
             results.append(
-                httpx.post(f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60)
+                post(f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60)
             )
 
         threads = [threading.Thread(target=ask) for _ in range(3)]

@@ -51,9 +51,9 @@ def test_requests_that_are_made_from_the_description_find_no_fault() -> None:
             case = operation.ok().as_strategy()
 
             @hypothesis.settings(
-                max_examples=15, deadline=None, derandomize=True, database=None,
+                max_examples=hypothesis.settings().max_examples // 12,
                 suppress_health_check=list(hypothesis.HealthCheck),
-            )  # fmt: skip
+            )
             @hypothesis.given(case)
             def run(made: object) -> None:
                 made.call_and_validate(  # type: ignore[attr-defined]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,9 +140,22 @@ def test_the_device_is_first_where_cuda_runs_already(
 @pytest.mark.gpu
 def test_on_a_gpu_both_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DEEPFACE_HAAR", raising=False)
-    monkeypatch.setattr(opencv, "search", Searchers(patience=0.0).search)
+    searchers, tried = Searchers(patience=0.0), set()
+
+    def search(kind: Any, images: Any, device: Any, by_opencv: Any, on_device: Any) -> Any:
+        def noted(way: str, *where: torch.device) -> Any:
+            tried.add(way)
+            return by_opencv() if way == "opencv" else on_device(*where)
+
+        return searchers.search(
+            kind, images, device, partial(noted, "opencv"), partial(noted, "device")
+        )
+
+    monkeypatch.setattr(opencv, "search", search)
     detector = OpenCvDetector("cuda")
-    canvases = [Canvas.with_border(shrunk(path, 320), 0.5) for path in package_pictures()]
-    found = [[rows(faces) for faces in detector.detect_canvases(canvases)] for _ in range(8)]
+    portrait, several, _ = package_pictures()
+    canvases = [Canvas.with_border(shrunk(path, 320), 0.5) for path in (portrait, several)]
+    found = [[rows(faces) for faces in detector.detect_canvases(canvases)] for _ in range(4)]
+    assert tried == {"opencv", "device"}
     assert all(result == found[0] for result in found)
     assert sum(map(len, found[0])) > 1

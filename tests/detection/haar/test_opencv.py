@@ -17,7 +17,7 @@ from deepface.detection.haar import cascade
 from deepface.detection.haar.opencv import OpenCvDetector, find_eyes
 from deepface.errors import MissingPackageError
 from deepface.types import FacialAreaRegion, Image
-from tests.data import data, golden, package_pictures, read
+from tests.data import golden, package_pictures, read
 from tests.detection.goldens import SMALL, all_names, assert_as_published
 
 FOLDER = Path(cv2.__file__).parent / "data"
@@ -92,19 +92,6 @@ def test_equal_to_opencv(detector: OpenCvDetector, pictures: list[Image], border
         assert sorted(rows(faces), key=str) == by_opencv(canvas.pixels())
 
 
-@pytest.mark.heavy
-@pytest.mark.parametrize("border", [0.0, 0.5])
-def test_equal_to_opencv_in_crowds(detector: OpenCvDetector, border: float) -> None:
-    """Each picture with a border or without, as of the goldens."""
-    files = sorted(data("images", "crowd").glob("*.jpg"))[border > 0 :: 2]
-    pictures = [shrunk(path, 611) for path in files]
-    canvases = [Canvas.with_border(picture, border) for picture in pictures]
-    found = detector.detect_canvases(canvases)
-    assert sum(len(faces) for faces in found) > 20
-    for canvas, faces in zip(canvases, found, strict=True):
-        assert sorted(rows(faces), key=str) == by_opencv(canvas.pixels())
-
-
 @pytest.mark.parametrize("align", [True, False])
 def test_goldens(align: bool) -> None:
     assert_as_published("opencv", SMALL, align, in_order=False)
@@ -115,11 +102,11 @@ def test_goldens(align: bool) -> None:
 def test_all_goldens(align: bool) -> None:
     """Each picture in one of the two ways: what differs between them is done by no detector.
 
-    But for those that ``test_golden_opencv.py`` looks at, in both.
+    But for those that ``test_golden_opencv.py`` looks at, in both, and two large ones beside
+    which there are others as large.
     """
-    names = [
-        n for n in all_names() if n.removesuffix(".jpg") not in golden("opencv.json")["images"]
-    ]
+    others = {*golden("opencv.json")["images"], "img40", "img41"}
+    names = [name for name in all_names() if name.removesuffix(".jpg") not in others]
     assert_as_published("opencv", names[align::2], align, in_order=False)
 
 
