@@ -33,6 +33,15 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+def powers_of_two(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    """Consecutive slices of 1, 2, 4 … and at most ``most`` items, the largest first."""
+    start = 0
+    while start < len(items):
+        size = 1 << (min(most, len(items) - start).bit_length() - 1)
+        yield items[start : start + size]
+        start += size
+
+
 def group_indices(keys: Sequence[Hashable]) -> dict[Hashable, list[int]]:
     """Positions of equal keys, in the order in which the keys first appear."""
     groups: dict[Hashable, list[int]] = {}

@@ -55,6 +55,19 @@ def strip() -> Image:
     return np.ascontiguousarray(cv2.resize(street, (810, 1080))[540:590, :700])
 
 
+def test_batches_on_a_device_are_of_few_sizes(strip: Image) -> None:
+    from tests.standin import Standin
+
+    with Standin():
+        there = RetinaFaceDetector("cuda", threshold=THRESHOLD)
+    canvases = [Canvas.with_border(strip, 0.0)] * 13
+    views = [there.view(canvas) for canvas in canvases]
+    there.step = 6 * views[0].shape[0] * views[0].shape[1]
+    parts = [part.members for part in there.plan(canvases, views)]
+    assert [len(part) for part in parts] == [4, 4, 4, 1]
+    assert [member for part in parts for member in part] == list(range(13))
+
+
 def test_order_of_the_keras_file() -> None:
     layers = reference.LAYOUTS["retinaface"]["layers"]
     assert keras_order() == [layer["pth"] for layer in layers]

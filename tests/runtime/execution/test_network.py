@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from deepface.errors import UnimplementedError
-from deepface.runtime.execution.batching import chunks, group_indices
+from deepface.runtime.execution.batching import chunks, group_indices, powers_of_two
 from deepface.runtime.execution.device import cuda_is_running, resolve_device, resolve_precision
 from deepface.runtime.execution.network import Network
 from deepface.runtime.models import cached_models, get_or_build
@@ -75,6 +75,18 @@ def test_groups_and_chunks() -> None:
     assert list(chunks(words, 2)) == [["a", "bb"], ["c", "dd"], ["e"]]
     with pytest.raises(ValueError, match="at least 1"):
         list(chunks(words, 0))
+
+
+@pytest.mark.parametrize("most", [1, 3, 8, 9])
+def test_powers_of_two(most: int) -> None:
+    for count in range(40):
+        parts = list(powers_of_two(range(count), most))
+        assert [item for part in parts for item in part] == list(range(count))
+        sizes = [len(part) for part in parts]
+        assert all(size & (size - 1) == 0 and size <= most for size in sizes)
+        assert sizes == sorted(sizes, reverse=True)
+        rest = [size for size in sizes if 2 * size <= most]
+        assert len({*rest}) == len(rest), "only the largest comes more than once"
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
