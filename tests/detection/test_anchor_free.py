@@ -121,6 +121,7 @@ def in_a_bin(file: str, garbage: float = 0.0, forgotten: int | None = None) -> l
     ]
 
 
+@cache
 def alone(file: str) -> list[list[Tensor]]:
     with torch.inference_mode():
         maps = [net(file)(as_input(of_size(*size)), Edges()) for size in SIZES]
@@ -224,7 +225,9 @@ def test_yunet_elsewhere_on_photographs() -> None:
     folder = DATA / "images" / "photos"
     if not folder.is_dir():
         pytest.skip("needs test data images/photos")
-    images = [photo(path.name) for path in sorted(folder.glob("*.jpg"))]
+    photos = [photo(path.name) for path in sorted(folder.glob("*.jpg"))]
+    images = [image for image in photos if image.size < 6e6]  # large ones are slow in PyTorch
+    assert len(images) > 20
     found = in_torch(YUNET).detect_faces(images)
     for mine, theirs in zip(found, YuNetDetector("cpu").detect_faces(images), strict=True):
         assert_close(mine, theirs)

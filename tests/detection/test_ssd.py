@@ -100,7 +100,8 @@ def test_faces_as_published(detector: SsdDetector, align: bool) -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("align", [True, False])
 def test_all_faces_as_published(detector: SsdDetector, align: bool) -> None:
-    assert_as_published("ssd", all_names(), align)
+    """Each picture in one of the two ways: what differs between them is done by no detector."""
+    assert_as_published("ssd", all_names()[align::2], align)
 
 
 def test_damaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,8 @@ def test_goldens(detector: YuNetDetector, align: bool) -> None:
 @pytest.mark.heavy
 @pytest.mark.parametrize("align", [True, False])
 def test_all_goldens(detector: YuNetDetector, align: bool) -> None:
-    assert_as_published("yunet", all_names(), align)
+    """Each picture in one of the two ways: what differs between them is done by no detector."""
+    assert_as_published("yunet", all_names()[align::2], align)
 
 
 def test_threshold_is_read_at_each_call(
