@@ -117,8 +117,8 @@ def extract_faces(
 
     Args:
         img_path: one picture: a path, URL, ``data:image/`` base64 text, ``bytes``, an open file,
-            a PIL image or a BGR array ``(H, W, 3)``. Many: a list, tuple, iterator or generator
-            of these, or a 4-D array ``(N, H, W, 3)``.
+            a PIL image or a BGR array ``(H, W, 3)``. Many: a list, tuple, column of a table,
+            iterator or generator of these, or a 4-D array ``(N, H, W, 3)``.
         detector_backend: the detector's name, or ``"skip"`` to take each picture as a face.
         enforce_detection: raise an error where a picture has no face. When off, such a picture
             gives one item that is the whole picture, with confidence 0; ``"empty"`` gives none.

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -210,20 +210,26 @@ def open_batch(img: Any) -> Batch:
     """Tell apart what a caller passed.
 
     Args:
-        img: a list, tuple (any sequence), iterator or generator of images, or a 4-D array
-            ``(N, H, W, C)``: a batch, also with one image or none. Anything else is a single image;
-            see :func:`deepface.images.load.load_image` for what an image can be.
+        img: images in a row (see :func:`in_a_row`), an iterator or generator of them, or a 4-D
+            array ``(N, H, W, C)``: a batch, also with one image or none. Anything else is a single
+            image; see :func:`deepface.images.load.load_image` for what an image can be.
     """
-    if isinstance(img, np.ndarray):
-        if img.ndim == 4:
-            return Batch(img, total=len(img))
-    elif is_image(img):
-        pass
-    elif isinstance(img, Sequence):
+    if in_a_row(img) or (isinstance(img, np.ndarray) and img.ndim == 4):
         return Batch(img, total=len(img), kept=holds_its_items(img))
-    elif isinstance(img, Iterator):
+    if isinstance(img, Iterator) and not is_image(img):
         return Batch(img, total=None, kept=False)
     return Batch([img], total=1, single=True)
+
+
+def in_a_row(value: Any) -> bool:
+    """Whether these are things in an order: a list, a tuple, the values of a dict, a column of a
+    table, a 1-D array of texts or objects.
+    """
+    if is_image(value) or isinstance(value, (Mapping, set, frozenset)):
+        return False
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and value.dtype.kind in "OUT"
+    return isinstance(value, Collection) and getattr(value, "ndim", 1) == 1
 
 
 def holds_its_items(images: Iterable[Any]) -> bool:

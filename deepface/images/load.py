@@ -125,7 +125,7 @@ def read_item(img: Any, name: str) -> Encoded | NDArray[Any]:
     raise DataTypeError(
         f"img must be numpy array or str but it is {type(img)}. An image can also be a path "
         "object, bytes, a binary file object or a PIL image; several images come as a list, a "
-        "tuple, an iterator or a 4-D array"
+        "tuple, a column of a table, an iterator or a 4-D array"
     )
 
 

@@ -21,7 +21,7 @@ from deepface.errors import (
     InvalidArgument,
     UnimplementedError,
 )
-from deepface.images.batch import Batch, open_batch
+from deepface.images.batch import Batch, in_a_row, open_batch
 from deepface.images.files import record_name
 from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
@@ -90,8 +90,8 @@ def register(
     criteria = criteria_of(pipeline)
     with opened() as database:
         batch = open_batch(img)
-        _check_names(img_name, batch)
-        portions = _portions(pipeline.pictures(batch), img_name)
+        names = _checked_names(img_name, batch)
+        portions = _portions(pipeline.pictures(batch), names)
         records = next(portions, [])
         if len(records) < _CHUNK:  # all of the call
             try:
@@ -128,20 +128,22 @@ def _portions(
         yield waiting
 
 
-def _check_names(img_name: Any, batch: Batch) -> None:
+def _checked_names(img_name: Any, batch: Batch) -> str | list[str] | None:
     if img_name is None or isinstance(img_name, str):
-        return
-    if not isinstance(img_name, Sequence):
+        return img_name
+    if not in_a_row(img_name):
         raise DataTypeError(f"img_name must be a text or a list of texts, but is {img_name!r}")
-    for number, name in enumerate(img_name):
+    names = list(img_name)
+    for number, name in enumerate(names):
         if not isinstance(name, str):
             raise DataTypeError(f"img_name[{number}] must be a text, but is {name!r}")
-    if batch.single or batch.total != len(img_name):
+    if batch.single or batch.total != len(names):
         raise InvalidArgument(
-            f"img_name has {len(img_name)} names, but img "
+            f"img_name has {len(names)} names, but img "
             f"{'is one picture' if batch.single else f'has {batch.total} pictures'}: pass one name "
             "for all, or a list of pictures and as many names"
         )
+    return names
 
 
 def _name(item: Seen, img_name: str | Sequence[str] | None) -> str:

@@ -14,12 +14,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+import pandas as pd
 import PIL.Image
 import PIL.ImageSequence
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from deepface import DeepFace
 from deepface.errors import DataTypeError, DeepFaceError, ImageTooLarge, ImgNotFound
 from deepface.images import batch
 from deepface.images.batch import LoadedImage, open_batch
@@ -558,3 +562,49 @@ def test_ctrl_c_ends_the_walk(tmp_path: Path) -> None:
             print("interrupted")
     """)
     assert (result.returncode, result.stdout, result.stderr) == (0, "interrupted\n", "")
+
+
+ROWS: dict[str, Any] = {
+    "tuple": tuple,
+    "deque": deque,
+    "column": lambda items: pd.Series(items, index=range(len(items), 0, -1), dtype=object),
+    "column of texts": lambda items: pd.Series(items, dtype=str),
+    "index": lambda items: pd.Index(items, dtype=object),
+    "values": lambda items: dict(enumerate(items)).values(),
+    "keys": lambda items: dict.fromkeys(items).keys(),
+    "objects": lambda items: np.array([*items, None], object)[:-1],
+    "texts": lambda items: np.array(items, str),
+}
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+@pytest.mark.parametrize("kind", ROWS)
+def test_things_in_a_row(kind: str, count: int, tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{number}.png") for number in range(count)]
+    for number, path in enumerate(paths):
+        cv2.imwrite(path, np.full((4, 5, 3), number, np.uint8))
+    row = ROWS[kind](paths)
+    batch = open_batch(row)
+    assert (batch.single, batch.total) == (False, count)
+    assert [int(image.pixels[0, 0, 0]) for image in flat(row)] == [*range(count)]
+    assert open_sources(row).total == count
+    found = DeepFace.extract_faces(row, "skip")
+    assert [faces[0]["facial_area"]["w"] for faces in found] == [4] * count
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a.jpg": 1},
+        {"a.jpg"},
+        pd.DataFrame({"path": ["a.jpg"]}),
+        np.zeros(3),
+        np.array([["a.jpg"]]),
+        torch.zeros(4, 5, 3),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_has_no_order_or_more_than_one_is_no_row(value: Any) -> None:
+    assert open_batch(value).single
+    with pytest.raises(DataTypeError):
+        DeepFace.extract_faces(value, "skip")

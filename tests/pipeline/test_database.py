@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
@@ -101,6 +102,16 @@ def filled(doors: Doors) -> Doors:
     names = [f"person {number}" for number in range(12)]
     assert doors.register([face(n) for n in range(12)], img_name=names) == {"inserted": 12}
     return doors
+
+
+def test_a_column_of_faces_and_one_of_names(doors: Doors) -> None:
+    """By their order, not by their labels."""
+    labels = [2, 0, 1]
+    faces = pd.Series([face(n) for n in range(3)], index=labels)
+    names = pd.Series(["zero", "one", "two"], index=labels)
+    assert doors.register(faces, img_name=names) == {"inserted": 3}
+    found = doors.search(list(faces))
+    assert [tables[0][0]["img_name"] for tables in found] == [*names]
 
 
 def names_of(rows: list[dict[str, Any]]) -> list[str]:

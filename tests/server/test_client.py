@@ -115,6 +115,7 @@ def test_a_picture_is_what_the_library_takes_for_one(pictures: Path, model: None
                 alone = pixels  # they are sent rounded
             same(client.represent(value, **SFACE), DeepFace.represent(alone, **SFACE))
         assert len(client.represent((x for x in [path, pixels]), **SFACE)) == 2
+        assert len(client.represent(np.array([str(path)] * 2), **SFACE)) == 2
         assert client.represent([], **SFACE) == []
         for value in bad:
             with pytest.raises(DeepFaceError):
@@ -129,6 +130,9 @@ def test_fields_are_of_any_type(pictures: Path, tmp_path: Path, model: None) -> 
         assert len(client.represent(path, **options)) == 1
         assert client.register(path, img_name=Path("x"), **SFACE) == {"inserted": 1}
         assert client.unregister(img_name="x", identity_id=None, **SFACE) == {"deleted": 1}
+        names: Any = {"b": "b", "c": "c"}.values()
+        assert client.register([path, path], img_name=names, **SFACE) == {"inserted": 2}
+        assert client.unregister(img_name="c", identity_id=None, **SFACE) == {"deleted": 1}
         with pytest.raises(DeepFaceError, match="cannot be sent"):
             client.represent(path, align=object(), **SFACE)
         with pytest.raises(ValueError, match="float"):
