@@ -133,15 +133,15 @@ bench 80 "$LARGEST" detect --detector "$FIRST" --function detect_faces --sizes e
 bench 80 "$EXTRACTED" detect --detector "$TARGETS" --sizes equal --batch "1,$EXTRACTED" --stand-ins
 bench 100 "$STREAM" pipeline --detector "$FIRST" --model "$MODEL" --decode cpu,device \
     --size 1280x720 --batch "$LARGEST" --no-clock ${MADE[@]+"${MADE[@]}"}
-bench 45 "$LARGEST" haar --batch "$BATCHES"
+bench 40 "$LARGEST" haar --batch "$BATCHES"
 # Only these files: others need packages that are not carried.
 mapfile -t marked < <(grep -rl --include="test_*.py" "mark.gpu" tests)
 step 50 tests "$PYTHON" -m pytest -q -m gpu "${marked[@]}"
-bench 35 "$LARGEST" profile --detector "$FIRST,mtcnn" --batch "$LARGEST" --stand-ins
+bench 30 "$LARGEST" profile --detector "$FIRST,mtcnn" --batch "$LARGEST" --stand-ins
 # Of all detectors it takes minutes: cuDNN makes a plan for each size of the pictures.
-step 50 precision "$PYTHON" -m benchmarks precision --detector "${FIRST%%,*}" --precision tf32,bf16,fp16 \
+step 40 precision "$PYTHON" -m benchmarks precision --detector "${FIRST%%,*}" --precision tf32,bf16,fp16 \
     --device "$DEVICE" --out "$OUT" --tag "$TAG" --limit "$LARGEST" ${IMAGES[@]+"${IMAGES[@]}"}
-bench 35 "$LARGEST" retinaface
+bench 25 "$LARGEST" retinaface
 # In one process it takes minutes.
 EACH=()
 "$PYTHON" -c "import xdist" 2>/dev/null && EACH=(-n 8)

@@ -294,7 +294,8 @@ def verify(
     """Decide whether two pictures show the same person, for one pair or for many in batches.
 
     Args:
-        img1_path: one picture as for :func:`extract_faces`, or its embedding as a list of floats.
+        img1_path: one picture as for :func:`extract_faces`, or its embedding as a list of floats
+            or a 1-D array.
             Or a list of these, for many pairs.
         img2_path: the other one, or a list of the same length.
         model_name: the recognition model.

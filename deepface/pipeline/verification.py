@@ -110,11 +110,17 @@ def _kind(value: Any) -> str:
 
 def is_embedding(value: Any) -> bool:
     """Whether a caller passed numbers in place of a picture."""
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) > 0
-        and any(isinstance(item, (float, int, np.number)) for item in value)
+    if _is_vector(value):
+        return len(value) > 0
+    return isinstance(value, (list, tuple)) and any(
+        isinstance(item, (float, int, np.number)) for item in value
     )
+
+
+def _is_vector(value: Any) -> bool:
+    """Whether this is a 1-D array, or a column of a table, of numbers."""
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    return getattr(value, "ndim", 0) == 1 and kind in ("f", "i", "u")
 
 
 def _sides(items: Sequence[Any], number: int, many: bool, pipeline: FacePipeline) -> list[_Side]:
@@ -153,6 +159,8 @@ def given_embedding(
         DataTypeError: it holds something else than finite numbers.
         DimensionMismatchError: its length is not the model's.
     """
+    if _is_vector(item):
+        item = np.asarray(item).tolist()
     if not all(isinstance(value, (float, int)) for value in item):
         raise DataTypeError(
             f"When passing {argument} as a list, ensure that all its items are of type "

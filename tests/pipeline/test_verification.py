@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from deepface import DeepFace
@@ -195,3 +196,24 @@ def test_embeddings_need_neither_network_nor_weights(
         with pytest.raises(DimensionMismatchError, match=f"should have {card.output_shape} "):
             DeepFace.verify(vector, vector[1:], model_name=name)
     assert cached_models[RECOGNIZERS.task] == {}
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.float16, np.int64, np.uint8])
+@pytest.mark.parametrize("kind", [np.array, pd.Series], ids=["array", "column"])
+def test_an_embedding_may_be_an_array(kind: Any, dtype: Any) -> None:
+    first, second = (np.random.default_rng(0).random((2, 128)) * 99).astype(dtype)
+    expected = verify(first.tolist(), second.tolist())
+    vectors = kind(first), kind(second)
+    for pair in (vectors, (vectors[0], second.tolist())):
+        assert verify(*pair)["distance"] == expected["distance"]
+    listed = verify([vectors[0]] * 2, [vectors[1]] * 2)
+    assert [result["distance"] for result in listed] == [expected["distance"]] * 2
+    with pytest.raises(DimensionMismatchError, match="has 127 dimensions"):
+        verify(vectors[0][:127], vectors[1])
+    with pytest.raises(DataTypeError, match="one embedding, a list of 128 numbers"):
+        verify(vectors[0], [vectors[1]])
+
+
+def test_an_array_with_what_is_not_finite_is_no_embedding() -> None:
+    with pytest.raises(DataTypeError, match="img1_path has values that are not finite"):
+        verify(np.full(128, np.nan), np.ones(128))
