@@ -275,5 +275,5 @@ def test_published_results_and_laws_with_the_real_networks() -> None:
         check_published(found, call["faces"])
         ages = {(face["region"]["x"], face.get("age")) for face in found}
         assert ages == {(face["region"]["x"], face.get("age")) for face in call["faces"]}
-    some = pictures()[::3]
+    some = pictures()[:2]
     laws.same_lists(analyze(some), [analyze(picture) for picture in some], same_attributes)

@@ -37,14 +37,14 @@ def each_picture_once() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first pictures of 30 people who have several."""
+    """The first pictures of 20 people who have several."""
     folder = tmp_path_factory.mktemp("people")
     several = [
         pictures
         for person in sorted(data("images", "lfw").iterdir())
         if person.is_dir() and len(pictures := sorted(person.iterdir())) > 1
     ]
-    for pictures in several[:30]:
+    for pictures in several[:20]:
         for picture in pictures[:2]:
             (folder / picture.name).symlink_to(picture)
     return folder
@@ -91,7 +91,7 @@ def brute_force(
 
 @pytest.mark.parametrize(("align", "least"), [(True, 0.75), ("landmarks", 0.95)])
 def test_who_comes_first(people: Path, align: Any, least: float) -> None:
-    """Among 30 people, each with one other picture; all of fold 1 is in ``benchmarks find``.
+    """Among 20 people, each with one other picture; all of fold 1 is in ``benchmarks find``.
 
     The published way to cut faces suits Dlib badly; see ``benchmarks lfw``.
     """

@@ -101,10 +101,9 @@ def without_arithmetic(name: str, args: Sequence[Any]) -> Tensor:
     if name == "convolution":
         x, weight, bias = args[:3]
         channels = weight.shape[int(_is_transposed(args))]
-        out: Tensor = x.new_zeros((x.shape[0], channels, *_convolved(args)))
-        if bias is not None:
-            out += bias.view(1, -1, 1, 1)
-        return out.contiguous(memory_format=torch.channels_last)
+        shape = (x.shape[0], channels, *_convolved(args))
+        out = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+        return out.zero_() if bias is None else out.copy_(bias.view(1, -1, 1, 1))
     left, right = args[-2:] if name != "addmm" else args[1:3]
     made: Tensor = left.new_zeros((*left.shape[:-1], right.shape[-1]))
     return made + args[0] if name == "addmm" else made

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from tests.standin import streams
-from tests.standin.tensors import COUNTS, SETTINGS, DeviceTensor, rewritten
+from tests.standin.tensors import COUNTS, SETTINGS, DeviceTensor, leaves, rewritten
 
 
 class CudaGraph:
@@ -32,9 +31,9 @@ class CudaGraph:
         """One launch."""
         COUNTS.kernel(1, 0, 0)
         for again, out, wrapped in self.operations:
-            for old, new in zip(pytree.tree_leaves(out), pytree.tree_leaves(again()), strict=True):
+            for old, new in zip(leaves((out,)), leaves((again(),)), strict=True):
                 if isinstance(old, Tensor) and old is not new:
                     old.copy_(new)
-            for tensor in pytree.tree_leaves(wrapped):
+            for tensor in leaves((wrapped,)):
                 if isinstance(tensor, DeviceTensor):
                     rewritten(tensor)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.standin import costs
@@ -127,8 +126,8 @@ class DeviceTensor(Tensor):
 
 def dispatch(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Run an operation of ATen as the device would; see the package."""
-    name = func._schema.name.split("::")[1]
-    flat = pytree.tree_leaves((args, kwargs))
+    name, composite = _described(func)
+    flat = leaves((*args, *kwargs.values()))
     tensors = [x for x in flat if isinstance(x, DeviceTensor)]
     device = kwargs.get("device") or next((x for x in flat if isinstance(x, torch.device)), None)
     to_device = device is not None and torch.device(device).type == "cuda"
@@ -138,7 +137,7 @@ def dispatch(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         refuse("cannot pin a tensor of the device: only dense CPU tensors can be pinned")
     if name == "record_stream":
         return None
-    if func.has_kernel_for_dispatch_key(_COMPOSITE) and name != "lift_fresh":
+    if composite:
         with Operations():  # type: ignore[no-untyped-call] # what CUDA gets is the parts
             result = func.decompose(*args, **kwargs)
         if result is not NotImplemented:
@@ -154,6 +153,33 @@ def dispatch(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     if name == "copy_":
         return _copied(args[0], args[1], (*args[2:], kwargs.get("non_blocking", False))[0])
     return _run(func, name, args, kwargs, tensors, index, None if to_device else device)
+
+
+@cache
+def _described(func: Any) -> tuple[str, bool]:
+    """Its name, and whether it is made of others."""
+    name = func._schema.name.split("::")[1]
+    return name, func.has_kernel_for_dispatch_key(_COMPOSITE) and name != "lift_fresh"
+
+
+def leaves(values: Iterable[Any]) -> list[Any]:
+    """What is in tuples and lists; PyTorch's own trees take longer than most operations here."""
+    found: list[Any] = []
+    for value in values:
+        if isinstance(value, (tuple, list)):
+            found += leaves(value)
+        else:
+            found.append(value)
+    return found
+
+
+def _changed(kind: type, change: Callable[[Any], Any], value: Any) -> Any:
+    """What is of a kind, also in tuples and lists, is changed."""
+    if isinstance(value, kind):
+        return change(value)
+    if isinstance(value, (tuple, list)):
+        return type(value)([_changed(kind, change, one) for one in value])
+    return value
 
 
 def _on_the_host(func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -313,9 +339,8 @@ def _run(
     host: Any,
 ) -> Any:
     """On the CPU, counted; ``host`` is the device of a factory there (``new_empty``)."""
-    inner_args, inner_kwargs = pytree.tree_map_only(
-        DeviceTensor, lambda t: t.held, (args, dict(kwargs))
-    )
+    held = partial(_changed, DeviceTensor, lambda tensor: tensor.held)
+    inner_args, inner_kwargs = held(args), {key: held(value) for key, value in kwargs.items()}
     if host is not None:
         return func(*inner_args, **inner_kwargs)
     if "device" in inner_kwargs:
@@ -325,7 +350,7 @@ def _run(
     out = _computed(func, name, inner_args, inner_kwargs)
     flops = costs.flops(name, args)
     ins = [tensor.held for tensor in tensors]
-    outs = [x for x in pytree.tree_leaves(out) if isinstance(x, Tensor)]
+    outs = [x for x in leaves((out,)) if isinstance(x, Tensor)]
     if name not in costs.FREE and name != "_local_scalar_dense":
         gathered = name in ("index_select", "index", "gather", "embedding")
         read = [*outs, *ins[1:]] if gathered else ins
@@ -392,7 +417,7 @@ def _wrapped(name: str, out: Any, tensors: Sequence[DeviceTensor], index: int) -
                 return DeviceTensor(tensor, index, origin)
         return DeviceTensor(tensor, index, origin)
 
-    return pytree.tree_map_only(Tensor, wrap, out)
+    return _changed(Tensor, wrap, out)
 
 
 class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
