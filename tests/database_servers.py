@@ -175,6 +175,8 @@ def arcadedb_server() -> Iterator[ArcadeDB]:
         with subprocess.Popen(
             command,
             cwd=folder,  # where it writes its log
+            # To compile what runs for some seconds only takes longer than to run it.
+            env={**os.environ, "ARCADEDB_JVM_ARGS": "-XX:TieredStopAtLevel=1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

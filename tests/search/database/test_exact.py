@@ -84,9 +84,8 @@ def test_the_server_leaves_out_nothing_that_belongs_in_an_exact_search(
             for limit, k in product((math.inf, 0.3, tie), (None, 0, 1, 7, 200, 10**30)):
                 questions.append((criteria, NearestQuery(probes, metric, limit, k)))
         searched.insert(criteria, stored)
-        if not is_pgvector:
-            count = 20 if type(searched).__name__ == "Qdrant" else 4
-            questions = [questions[i] for i in rng.permutation(len(questions))[:count]]
+        count = {"PgVector": 120, "Qdrant": 20}.get(type(searched).__name__, 4)
+        questions = [questions[i] for i in rng.permutation(len(questions))[:count]]
         searched.insert(replace(criteria, detector_backend="mtcnn"), records(9, dimensions))
         found = [find_exactly(searched, *question) for question in questions]
         monkeypatch.setattr(type(searched), "candidates", Database.candidates)
@@ -178,7 +177,7 @@ def test_whatever_an_engine_computes(
             return answers
 
         for metric, k, limit in product(METRICS, (None, 5), (math.inf, 0.5)):
-            for probe in (*crowd[:8], stored[0]):
+            for probe in (*crowd[:4], stored[0]):
                 question = NearestQuery(probe.embedding[None], metric, limit, k)
                 expected = find_exactly(database, CRITERIA, question)
                 pages = proven_pages(database, ask, cosine, question, 100)
