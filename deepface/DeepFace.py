@@ -295,8 +295,7 @@ def verify(
 
     Args:
         img1_path: one picture as for :func:`extract_faces`, or its embedding as a list of floats
-            or a 1-D array.
-            Or a list of these, for many pairs.
+            or a 1-D array. Or a list of these, for many pairs.
         img2_path: the other one, or a list of the same length.
         model_name: the recognition model.
         detector_backend: as for :func:`extract_faces`.
@@ -745,7 +744,7 @@ def search(
 
     Args:
         img: one picture or many, as for :func:`extract_faces`; or one face's embedding as a list of
-            floats, whose rows have no ``target_`` box.
+            floats or a 1-D array, whose rows have no ``target_`` box.
         model_name: as for :func:`represent`.
         detector_backend: as for :func:`extract_faces`.
         distance_metric: as for :func:`verify`, but no function. Where ``l2_normalize`` is on,
