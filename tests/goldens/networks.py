@@ -26,6 +26,8 @@ _GAIN = {"OpenFace": 6.0, "GhostFaceNet": 2.3, "retinaface": 1.0}
 #: Numbers of a tensor that are made anew where it is to be quick; a prime, so that no two rows of a
 #: tensor are equal.
 _BLOCK = 1_000_003
+#: Numbers that are made at a time: more leave the cache.
+_AT_ONCE = 1 << 16
 #: Values of a picture's output that are kept.
 _KEPT = 128
 
@@ -60,7 +62,12 @@ def tensor(model: str, layer: int, name: str, shape: list[int], quick: bool = Fa
         scale = np.sqrt(_GAIN.get(model, 1.8) / fan_in)
         if quick and np.prod(shape) > _BLOCK:
             return np.resize(rng.normal(0, scale, _BLOCK).astype(np.float32), shape)
-        value = rng.normal(0, scale, shape)
+        numbers = np.empty(shape, np.float32)
+        flat = numbers.reshape(-1)
+        for start in range(0, flat.size, _AT_ONCE):
+            part = flat[start : start + _AT_ONCE]
+            part[:] = rng.normal(0, scale, part.size)
+        return numbers
     return value.astype(np.float32)
 
 

@@ -97,7 +97,7 @@ def test_a_batch(name: str, border: float, sizes: Any, budget: Budget, device: S
 def test_more_pictures_of_one_size_cost_next_to_nothing(name: str, device: Standin) -> None:
     # With borders 19 of the large ones are more than 2**24 pixels, of which batches once were.
     # YOLO's input has one length for all, and is low for low ones.
-    large = name in ("retinaface-mobilenet0.25", "yunet", "centerface")
+    large = name in ("retinaface-mobilenet0.25", "yunet")
     sizes = [(640, 360) if large else (150, 30) if name.startswith("yolo") else (150, 150)]
     detected(device, name, 0.5, 1, sizes)
     counts = device.counts

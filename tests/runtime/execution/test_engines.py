@@ -52,11 +52,11 @@ MODELS = {
 for alone in ("Dlib", "SFace", "Buffalo_L"):  # whose files are of one kind
     del MODELS[alone]
 HEAVY = {*MODELS} - {"OpenFace", "DeepID", "GhostFaceNet", "Emotion", "Fasnet"}
-#: Each network once: Age and Gender are that of Race with other numbers of results.
+#: Each network once: Age, Gender and Race are VGG-Face's with another last layer.
 SOME = [
     pytest.param(name, marks=[pytest.mark.heavy] * (name in HEAVY))
     for name in MODELS
-    if name not in ("Age", "Gender")
+    if name not in ("Age", "Gender", "Race")
 ]
 
 
@@ -156,11 +156,11 @@ def run(name: str, model: Any, items: list[Any]) -> list[Any]:
 
 
 def batches(name: str) -> list[Any]:
-    """Per network 11 items: more than fit into one run."""
+    """Per network 5 items: published files are run one by one."""
     found = []
     for model in MODELS[name][1]:
         two = reference.network_input(model)
-        more = np.random.default_rng(5).permuted(np.repeat(two, 5, axis=0)[:9], axis=1)
+        more = np.random.default_rng(5).permuted(np.repeat(two, 2, axis=0)[:3], axis=1)
         found.append(np.concatenate([two, more]).astype(np.float32))
     return found
 
@@ -189,7 +189,7 @@ def test_a_published_onnx_file_is_run_where_it_lies(name: str, weights: Path) ->
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("name", [some for some in SOME if some.values != ("Race",)])  # VGG-Face's
+@pytest.mark.parametrize("name", SOME)
 def test_a_batch_is_its_items_to_the_last_bit(name: str, threads: int, weights: Path) -> None:
     """In ONNX Runtime, alone, in any batch, in another order, and from several threads."""
     write(name, ".onnx", weights)
@@ -205,11 +205,10 @@ def test_a_batch_is_its_items_to_the_last_bit(name: str, threads: int, weights: 
         torch.set_num_threads(before)
     items = batches(name)
     whole = run(name, model, items)
-    for size in (1, 3):
-        for start in (0, 7):
-            part = run(name, model, [batch[start : start + size] for batch in items])
-            for some, wanted in zip(part, whole, strict=True):
-                np.testing.assert_array_equal(some, wanted[start : start + size])
+    for size, start in ((1, 0), (1, 4), (3, 1)):
+        part = run(name, model, [batch[start : start + size] for batch in items])
+        for some, wanted in zip(part, whole, strict=True):
+            np.testing.assert_array_equal(some, wanted[start : start + size])
     backwards = run(name, model, [batch[::-1].copy() for batch in items])
     for some, wanted in zip(backwards, whole, strict=True):
         np.testing.assert_array_equal(some[::-1], wanted)
