@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import reprlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from numbers import Real
 from typing import Any
 
@@ -58,10 +58,19 @@ def pair(option: str, value: Any) -> tuple[int, int]:
     Raises:
         InvalidArgument: it is something else.
     """
-    items = list(value) if isinstance(value, Sequence) else []
+    items = in_order(value)
     if len(items) != 2:
         raise InvalidArgument(f"{option} must be two whole numbers, but it is {shown(value)}")
     return whole(option, items[0]), whole(option, items[1])
+
+
+def in_order(value: Any) -> list[Any]:
+    """The items of a list, a tuple, a 1-D array or a column of a table; none of anything else."""
+    if isinstance(value, (str, bytes, Mapping, set, frozenset)):
+        return []
+    if not isinstance(value, Collection) or getattr(value, "ndim", 1) != 1:
+        return []
+    return list(value)
 
 
 def number(option: str, value: Any, above: float = -math.inf) -> float:

@@ -197,7 +197,7 @@ def test_each_kind_of_option() -> None:
     assert truth("on", None) is truth("on", 0) is False
     assert whole("n", np.uint8(3)) == 3 and whole("n", 0, least=0) == 0
     assert number("x", Fraction(1, 4)) == 0.25 and number("x", 3) == 3
-    assert pair("size", [np.int64(3), 4]) == (3, 4)
+    assert pair("size", [np.int64(3), 4]) == pair("size", np.array([3, 4])) == (3, 4)
     assert one_of("name", "b", ("a", "b")) == "b"
     for refused in (
         lambda: truth("on", "True"), lambda: truth("on", 2), lambda: whole("n", 2.0),

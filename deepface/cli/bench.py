@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from deepface.cli.entries import Row
 from deepface.cli.options import Command, given, options
+from deepface.cli.outcome import stdout
 
 #: Pictures with faces that some packages bring.
 _PACKAGED = (
@@ -44,6 +44,7 @@ def bench(inputs: tuple[str, ...], seconds: float, **values: Any) -> None:
     from deepface.images.batch import open_batch
     from deepface.pipeline import FacePipeline
 
+    out = stdout()
     pictures = default_pictures(inputs)
     sizes = _BATCH_SIZES if values["batch_size"] is None else (values["batch_size"],)
     try:
@@ -70,7 +71,7 @@ def bench(inputs: tuple[str, ...], seconds: float, **values: Any) -> None:
             return sum(map(len, pipeline(batch)))
 
         rows.append(_row(" + ".join(what), size, len(batch), timed(run, seconds)))
-    print_rows(rows, sys.stdout)
+    print_rows(rows, out)
 
 
 def _row(what: str, size: int | None, count: int, measured: tuple[float, int | None]) -> Row:

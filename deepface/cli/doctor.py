@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from deepface import __version__
 from deepface.cli.models import kinds
 from deepface.cli.options import Command, options
+from deepface.cli.outcome import stdout
 from deepface.runtime.card import ONNX_RUNTIME, Package
 
 #: Packages that no model needs -> what they are for.
@@ -52,13 +53,14 @@ class Finding:
 @options()
 def doctor() -> None:
     """Check the installation; say what repairs it. Exit code 1 if something is broken."""
+    out = stdout()
     broken = 0
     for check in CHECKS:
         for finding in check():
             broken += finding.state == "broken"
-            click.echo(f"{finding.state:<7} {finding.what}")
+            click.echo(f"{finding.state:<7} {finding.what}", out)
             if finding.fix is not None:
-                click.echo(f"{'':<7} -> {finding.fix}")
+                click.echo(f"{'':<7} -> {finding.fix}", out)
     click.echo("all is well" if not broken else f"{broken} broken", err=True)
     sys.exit(1 if broken else 0)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from deepface.cli.outcome import LOG, WrongUse, debug_option
+from deepface.cli.outcome import LOG, WrongUse, debug_option, stdout
 
 #: Parameters that are objects of Python, which no text stands for.
 _OBJECTS = ("connection", "credentials", "cryptosystem")
@@ -60,9 +60,11 @@ def published_command(name: str, function: Callable[..., Any]) -> click.Command:
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[--PARAMETER VALUE]...")
     @click.pass_context
     def command(ctx: click.Context, arguments: tuple[str, ...]) -> None:
+        gives_something = inspect.signature(function).return_annotation not in ("None", None)
+        out = stdout() if gives_something else None
         result = call(function, arguments)
         if result is not None:
-            click.echo(json.dumps(result, default=_as_json))
+            click.echo(json.dumps(result, default=_as_json), out)
         if ctx.meta[LOG].errors:  # as published, some failures are only logged
             ctx.exit(1)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from deepface.cli.entries import Row
 from deepface.cli.options import Command, options
+from deepface.cli.outcome import stdout
 
 if TYPE_CHECKING:
     from deepface.runtime.card import Card
@@ -49,7 +49,7 @@ def _list() -> None:
     from deepface.runtime.home import weights_folder
 
     rows = [model_row(kind, card) for kind, cards in kinds().items() for card in cards.values()]
-    print_rows(rows, sys.stdout)
+    print_rows(rows, stdout())
     total = sum(path.stat().st_size for path in weights_folder().rglob("*") if path.is_file())
     click.echo(f"weights folder: {weights_folder()}, {total / 1e6:.1f} MB", err=True)
 
@@ -92,6 +92,7 @@ def download(names: tuple[str, ...]) -> None:
     """Download the weights of NAMES: models, weight files, or "all"."""
     from deepface.runtime.weights.store import download_all
 
+    out = stdout()
     if names == ("all",):
         kinds()  # with which all files are known
         paths = download_all()
@@ -99,7 +100,7 @@ def download(names: tuple[str, ...]) -> None:
         wanted = [file for name in names for file in files_of(name)]
         paths = download_all({file.name: file for file in wanted}.values())
     for path in paths:
-        click.echo(path)
+        click.echo(path, out)
 
 
 def files_of(name: str) -> list[WeightFile]:

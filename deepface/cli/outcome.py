@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import sys
+from typing import TextIO
 
 import click
 
@@ -38,6 +40,17 @@ class Failure(click.ClickException):
     def __init__(self, error: Exception) -> None:
         super().__init__(one_line(error))
         self.exit_code = 2 if isinstance(error, _WRONG_USE) else 1  # type: ignore[misc]
+
+
+def stdout() -> TextIO:
+    """Where results go.
+
+    Raises:
+        WrongUse: whoever started the command closed it; results would be lost without a word.
+    """
+    if sys.stdout is None:
+        raise WrongUse("there is no stdout to write to")
+    return sys.stdout
 
 
 def name_stdout(error: BaseException) -> None:

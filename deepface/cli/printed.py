@@ -9,7 +9,6 @@ from typing import Any, Protocol, TextIO
 
 from deepface.cli.entries import ResultLine, Row
 from deepface.cli.formats import without_thumbnails
-from deepface.cli.outcome import WrongUse
 from deepface.logger import printable
 
 #: Columns of the tables in their order, as far as a row has them, and their widths.
@@ -94,15 +93,13 @@ class Table:
         self._file.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
-def printer_for(file: TextIO | None) -> Printer:
+def printer_for(file: TextIO) -> Printer:
     """A table on a terminal, else JSON lines."""
-    file = _opened(file)
     return Table(file) if file.isatty() else JsonLines(file)
 
 
-def print_rows(rows: Sequence[Row], file: TextIO | None) -> None:
+def print_rows(rows: Sequence[Row], file: TextIO) -> None:
     """Few rows: a table whose columns are as wide as what is in them, or JSON lines."""
-    file = _opened(file)
     if not file.isatty():
         file.writelines(json.dumps(row) + "\n" for row in rows)
         return
@@ -112,12 +109,6 @@ def print_rows(rows: Sequence[Row], file: TextIO | None) -> None:
     for line in lines:
         cells = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
         file.write("  ".join(cells).rstrip() + "\n")
-
-
-def _opened(file: TextIO | None) -> TextIO:
-    if file is None:  # whoever started the command closed it
-        raise WrongUse("there is no stdout to write to")
-    return file
 
 
 def _cell(row: Row, name: str) -> str:

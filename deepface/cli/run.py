@@ -16,7 +16,7 @@ import click
 
 from deepface.cli.entries import ResultLine
 from deepface.cli.journal import DoneCounts, RunJournal
-from deepface.cli.outcome import INTERRUPTED
+from deepface.cli.outcome import INTERRUPTED, stdout
 from deepface.cli.printed import printer_for
 from deepface.cli.sheet import ContactSheet
 from deepface.logger import printable
@@ -53,7 +53,7 @@ class Run:
             raise click.UsageError("--resume needs --output: stdout cannot be gone on with")
         self._sheet = None if contact_sheet is None else ContactSheet(contact_sheet)
         self.journal = None if output is None else RunJournal(output, made_by, resume)
-        self._printer = printer_for(sys.stdout) if output is None else None
+        self._printer = printer_for(stdout()) if output is None else None
         self._resume = resume
         self._silent = silent
         self._unit = unit

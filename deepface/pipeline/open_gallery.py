@@ -126,7 +126,7 @@ def datastore_name(options: Options) -> str:
 def _folder(db_path: str | PathLike[str]) -> tuple[str, RemoteFolder | None]:
     """The folder's name, and what opens it where it is not on this machine."""
     try:
-        folder = os.fsdecode(db_path)
+        folder = str(os.fsdecode(db_path))  # the system takes a text of numpy for bytes
     except TypeError:
         raise DataTypeError(f"db_path must be a folder's path, but it is {db_path!r}") from None
     if "://" in folder:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from deepface.arguments import number, one_of, shown, truth, whole
+from deepface.arguments import in_order, number, one_of, shown, truth, whole
 from deepface.attributes.registry import ATTRIBUTES
 from deepface.cropping.face_crops import (
     LANDMARKS_ALIGNMENT,
@@ -201,17 +201,12 @@ class Options:
 
 
 def _checked_actions(actions: object) -> tuple[str, ...]:
-    if isinstance(actions, str):
-        actions = (actions,)
-    if (
-        not isinstance(actions, (list, tuple))
-        or not actions
-        or not all(isinstance(action, str) for action in actions)
-    ):
+    names = [actions] if isinstance(actions, str) else in_order(actions)
+    if not names or not all(isinstance(name, str) for name in names):
         raise InvalidArgument(f"`actions` must be a list of strings. It is {shown(actions)}")
-    for action in actions:
+    for action in names:
         if action not in ACTIONS:
             raise UnimplementedError(
                 f"Invalid action passed ({action!r}). Valid actions are {', '.join(ACTIONS)}"
             )
-    return tuple(actions)
+    return tuple(map(str, names))

@@ -393,7 +393,14 @@ def test_results_of_functions_are_printed_as_json(monkeypatch: pytest.MonkeyPatc
         (">&-", ("extract", "--detector-backend", "skip"), 2, "", "there is no stdout to write to"),
         ("2>&-", ("extract", "--detector-backend", "skip"), 0, "facial_area", ""),
         (">&- 2>&-", ("extract", "--detector-backend", "skip", "-o", "o.csv"), 0, "", ""),
-        (">&-", ("models",), 2, "", "there is no stdout to write to"),
+        *(
+            (">&-", arguments, 2, "", "there is no stdout to write to")
+            for arguments in [
+                *[("models",), ("models", "download", "all"), ("doctor",), ("bench",)],
+                *[("register", "--img", "no.jpg"), ("list-faces",), ("build-model", "Dlib")],
+            ]
+        ),
+        (">&-", ("stream", "--source", "no.mp4", "--output-path", "o.mp4"), 1, "", "no.mp4"),
         ("<&-", ("extract", "-"), 2, "", "there is no stdin to read a list from"),
         *(
             [(">/dev/full", ("--help",), 1, "", "No space left on device")]

@@ -138,6 +138,8 @@ def test_keys_and_types() -> None:
             ["gender", "dominant_gender", "region", "face_confidence", "age"],
         ),
         (["age", "age"], ["age", "region", "face_confidence"]),
+        (np.array(["age"]), ["age", "region", "face_confidence"]),
+        ({"age": 1}.keys(), ["age", "region", "face_confidence"]),
     ],
 )
 def test_actions_in_their_order(actions: Any, keys: list[str]) -> None:

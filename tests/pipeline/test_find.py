@@ -103,7 +103,7 @@ def folder(tmp_path: Path, model: StandIn) -> Path:
     return path
 
 
-def find(img: Any, folder: Path | str, **arguments: Any) -> list[Any]:
+def find(img: Any, folder: Any, **arguments: Any) -> list[Any]:
     defaults = {
         "model_name": "Dlib", "detector_backend": "skip", "silent": True, "return_type": "dict",
     }  # fmt: skip
@@ -403,6 +403,12 @@ def test_kinds_of_pictures(folder: Path) -> None:
     encoded = cv2.imencode(".png", picture(3))[1].tobytes()
     for kind in (folder / "3.png", str(folder / "3.png"), encoded, io.BytesIO(encoded)):
         assert find(kind, folder) == expected
+
+
+def test_kinds_of_folders(folder: Path) -> None:
+    expected = find(picture(3), str(folder))
+    for kind in (folder, os.fsencode(folder), np.str_(folder), np.array([str(folder)])[0]):
+        assert find(picture(3), kind) == expected
 
 
 def test_only_changes_are_embedded(folder: Path, model: StandIn) -> None:
