@@ -170,8 +170,19 @@ def app(ctx: click.Context) -> None:
     _log_to_stderr(ctx)
 
 
+def _fill_standard_numbers() -> None:
+    """Give no file of ours the number of a standard stream that is closed.
+
+    Libraries in C write warnings to 1 and 2: they would be among the results.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+
+
 def main() -> None:
     """The entry point."""
+    _fill_standard_numbers()
     if sys.stderr is None:  # whoever started the command closed it, and wants to hear nothing
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:

@@ -136,6 +136,7 @@ def _folder(db_path: str | PathLike[str]) -> tuple[str, RemoteFolder | None]:
         return remote.name, remote
     try:
         is_folder = stat.S_ISDIR(os.stat(folder).st_mode)  # noqa: PTH116
+        Path(folder).absolute()  # raises where the working folder is gone
     except (FileNotFoundError, NotADirectoryError):
         is_folder = False
     except (OSError, ValueError) as error:  # a name too long, a folder that may not be entered

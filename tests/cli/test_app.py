@@ -424,6 +424,25 @@ def test_streams_that_are_closed_or_full(
     assert (tmp_path / "o.csv").exists() is ("o.csv" in arguments)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a shell of POSIX")
+def test_what_libraries_write_to_closed_streams_gets_into_no_file(tmp_path: Path) -> None:
+    script = (
+        "import os\nfrom deepface.cli import app, run\nwrite = run.Run.write\n"
+        "def wrapped(*entry):\n    os.write(1, b'said')\n    os.write(2, b'said')\n"
+        "    return write(*entry)\n"
+        "run.Run.write = wrapped\napp.main()\n"
+    )
+    command = [sys.executable, "-c", script, "extract", "--detector-backend", "skip"]
+    command += [str(package_pictures()[0]), "-o", "o.jsonl"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    files = [path for path in tmp_path.iterdir() if path.is_file()]
+    assert files and not any("said" in path.read_text() for path in files)
+
+
 def test_a_dash_is_stdout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     picture = package_pictures()[0]

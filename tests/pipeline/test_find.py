@@ -411,6 +411,17 @@ def test_kinds_of_folders(folder: Path) -> None:
         assert find(picture(3), kind) == expected
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the working folder cannot be removed there")
+def test_in_a_working_folder_that_is_gone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = find(picture(3), folder)
+    (gone := folder.parent / "gone").mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert find(picture(3), folder) == expected
+    with pytest.raises(PathNotFound, match=r"Passed path \. does not exist"):
+        find(picture(3), ".")
+
+
 def test_only_changes_are_embedded(folder: Path, model: StandIn) -> None:
     find(picture(0), folder)
     assert model.count == 10
