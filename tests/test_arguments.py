@@ -19,6 +19,7 @@ from deepface.live import StreamAnalysis
 from deepface.modeling import TASKS, cached_models, get_model_class
 from deepface.pipeline import FacePipeline
 from deepface.recognition.model import FacialRecognition
+from deepface.runtime.execution.device import device_names
 from deepface.search.query import Query
 
 PICTURE = np.full((20, 30, 3), 90, np.uint8)
@@ -190,6 +191,14 @@ def test_pairs_may_come_from_iterators_that_refill_one_array() -> None:
     assert [result["verified"] for result in found] == [True, True, False]
     with pytest.raises(DeepFaceError, match="an iterator of pictures"):
         DeepFace.verify(frames(), PICTURE, **options)
+
+
+def test_devices_may_be_in_any_row() -> None:
+    for devices in (["cpu", "cpu"], ("cpu", "cpu"), np.array(["cpu", "cpu"])):
+        assert device_names(devices) == ("cpu", "cpu")
+    for refused in ({"cpu"}, b"cpu", np.array([["cpu"]]), 3, [["cpu"]]):
+        with pytest.raises(UnimplementedError, match="unknown device"):
+            device_names(refused)
 
 
 def test_each_kind_of_option() -> None:

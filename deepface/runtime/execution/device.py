@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepface.arguments import shown
+from deepface.arguments import in_order, shown
 from deepface.errors import DeviceNotAvailable, InvalidArgument, UnimplementedError
 
 if TYPE_CHECKING:
@@ -37,12 +36,10 @@ def device_names(device: Any) -> str | tuple[str | None, ...] | None:
         return device
     if _is_torch(device, "device"):
         return str(device)
-    if not isinstance(device, Sequence) or isinstance(device, (bytes, bytearray)):
-        raise UnimplementedError(_UNKNOWN_DEVICE.format(shown(device)))
-    names = tuple(map(device_names, device))
-    if not names:
+    names = tuple(map(device_names, in_order(device)))
+    if not names and isinstance(device, (list, tuple)):
         raise InvalidArgument("device is an empty list; leave it out for the default device")
-    if any(isinstance(name, tuple) for name in names):
+    if not names or any(isinstance(name, tuple) for name in names):
         raise UnimplementedError(_UNKNOWN_DEVICE.format(shown(device)))
     return names  # type: ignore[return-value]
 
