@@ -58,19 +58,25 @@ def pair(option: str, value: Any) -> tuple[int, int]:
     Raises:
         InvalidArgument: it is something else.
     """
-    items = in_order(value)
+    items = list(value) if in_order(value) else []
     if len(items) != 2:
         raise InvalidArgument(f"{option} must be two whole numbers, but it is {shown(value)}")
     return whole(option, items[0]), whole(option, items[1])
 
 
-def in_order(value: Any) -> list[Any]:
-    """The items of a list, a tuple, a 1-D array or a column of a table; none of anything else."""
-    if isinstance(value, (str, bytes, Mapping, set, frozenset)):
-        return []
-    if not isinstance(value, Collection) or getattr(value, "ndim", 1) != 1:
-        return []
-    return list(value)
+def in_order(value: Any) -> bool:
+    """Whether these are things in an order: a list, a tuple, the values of a dict, a column of a
+    table, a 1-D array.
+    """
+    if isinstance(value, (str, bytes, bytearray, memoryview, Mapping, set, frozenset)):
+        return False
+    return isinstance(value, Collection) and getattr(value, "ndim", 1) == 1
+
+
+def is_vector(value: Any) -> bool:
+    """Whether this is a 1-D array, or a column of a table, of numbers."""
+    kind = getattr(getattr(value, "dtype", None), "kind", None)
+    return getattr(value, "ndim", 0) == 1 and kind in ("f", "i", "u")
 
 
 def number(option: str, value: Any, above: float = -math.inf) -> float:

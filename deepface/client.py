@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface import errors
+from deepface.arguments import in_order, is_vector
 from deepface.errors import DeepFaceError, MissingPackageError
 from deepface.images.arrays import to_bgr
-from deepface.images.batch import in_a_row, open_batch
+from deepface.images.batch import open_batch
 from deepface.images.decode import Encoded
 from deepface.images.files import record_name
 from deepface.images.header import detect_image_format
@@ -169,8 +170,8 @@ def picture(value: Any) -> Any:
     Raises:
         DeepFaceError: as the library says of what it cannot read.
     """
-    if isinstance(value, np.ndarray) and value.ndim == 1 and not in_a_row(value):
-        return value.tolist()
+    if is_vector(value):
+        return np.asarray(value).tolist()
     if isinstance(value, (list, tuple)) and value and isinstance(value[0], _NUMBERS):
         return [float(number) for number in value]
     batch = open_batch(value)
@@ -194,7 +195,7 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, os.PathLike):
         return os.fsdecode(value)
-    if in_a_row(value):
+    if in_order(value):
         return list(value)
     raise errors.DataTypeError(f"a field cannot be sent: {value!r}")
 

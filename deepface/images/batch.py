@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeAlias, cast, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.arguments import whole
+from deepface.arguments import in_order, is_vector, whole
 from deepface.errors import as_ours, with_item
 from deepface.images.arrays import WHITE, to_picture
 from deepface.images.containers.jpeg import is_plain_jpeg
@@ -210,26 +210,16 @@ def open_batch(img: Any) -> Batch:
     """Tell apart what a caller passed.
 
     Args:
-        img: images in a row (see :func:`in_a_row`), an iterator or generator of them, or a 4-D
-            array ``(N, H, W, C)``: a batch, also with one image or none. Anything else is a single
-            image; see :func:`deepface.images.load.load_image` for what an image can be.
+        img: images in an order (see :func:`deepface.arguments.in_order`), an iterator or generator
+            of them, or a 4-D array ``(N, H, W, C)``: a batch, also with one image or none. Anything
+            else is a single image; see :func:`deepface.images.load.load_image` for what that is.
     """
-    if in_a_row(img) or (isinstance(img, np.ndarray) and img.ndim == 4):
+    many = in_order(img) and not is_vector(img) and not is_image(img)
+    if many or (isinstance(img, np.ndarray) and img.ndim == 4):
         return Batch(img, total=len(img), kept=holds_its_items(img))
     if isinstance(img, Iterator) and not is_image(img):
         return Batch(img, total=None, kept=False)
     return Batch([img], total=1, single=True)
-
-
-def in_a_row(value: Any) -> bool:
-    """Whether these are things in an order: a list, a tuple, the values of a dict, a column of a
-    table, a 1-D array of texts or objects.
-    """
-    if is_image(value) or isinstance(value, (Mapping, set, frozenset)):
-        return False
-    if isinstance(value, np.ndarray):
-        return value.ndim == 1 and value.dtype.kind in "OUT"
-    return isinstance(value, Collection) and getattr(value, "ndim", 1) == 1
 
 
 def holds_its_items(images: Iterable[Any]) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deepface.arguments import whole
+from deepface.arguments import in_order, whole
 from deepface.cropping.face_crops import LANDMARKS_ALIGNMENT
 from deepface.errors import (
     DataTypeError,
@@ -21,7 +21,7 @@ from deepface.errors import (
     InvalidArgument,
     UnimplementedError,
 )
-from deepface.images.batch import Batch, in_a_row, open_batch
+from deepface.images.batch import Batch, open_batch
 from deepface.images.files import record_name
 from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
@@ -131,7 +131,7 @@ def _portions(
 def _checked_names(img_name: Any, batch: Batch) -> str | list[str] | None:
     if img_name is None or isinstance(img_name, str):
         return img_name
-    if not in_a_row(img_name):
+    if not in_order(img_name):
         raise DataTypeError(f"img_name must be a text or a list of texts, but is {img_name!r}")
     names = list(img_name)
     for number, name in enumerate(names):

@@ -157,11 +157,11 @@ def _pixels(face: DetectedFace, options: Options) -> NDArray[Any]:
     elif options.color_face == "gray":
         crop = _gray(crop)
     if options.normalize_face and face.full_scale != 1:
-        return _shares(crop, face.full_scale)
+        return _in_unit_range(crop, face.full_scale)
     return np.array(crop, order="C")
 
 
-def _shares(crop: NDArray[Any], full_scale: float) -> NDArray[Any]:
+def _in_unit_range(crop: NDArray[Any], full_scale: float) -> NDArray[Any]:
     """``crop / full_scale``: of bytes by a table, in half the time."""
     return (
         crop / full_scale if crop.dtype != np.uint8 else cv2.LUT(crop, np.arange(256) / full_scale)

@@ -201,7 +201,8 @@ class Options:
 
 
 def _checked_actions(actions: object) -> tuple[str, ...]:
-    names = [actions] if isinstance(actions, str) else in_order(actions)
+    given = [actions] if isinstance(actions, str) else actions
+    names: list[Any] = list(given) if in_order(given) else []  # type: ignore[call-overload]
     if not names or not all(isinstance(name, str) for name in names):
         raise InvalidArgument(f"`actions` must be a list of strings. It is {shown(actions)}")
     for action in names:

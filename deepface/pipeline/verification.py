@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.arguments import number
+from deepface.arguments import is_vector, number
 from deepface.cropping.face_crops import Align
 from deepface.errors import (
     DataTypeError,
@@ -110,17 +110,11 @@ def _kind(value: Any) -> str:
 
 def is_embedding(value: Any) -> bool:
     """Whether a caller passed numbers in place of a picture."""
-    if _is_vector(value):
+    if is_vector(value):
         return len(value) > 0
     return isinstance(value, (list, tuple)) and any(
         isinstance(item, (float, int, np.number)) for item in value
     )
-
-
-def _is_vector(value: Any) -> bool:
-    """Whether this is a 1-D array, or a column of a table, of numbers."""
-    kind = getattr(getattr(value, "dtype", None), "kind", None)
-    return getattr(value, "ndim", 0) == 1 and kind in ("f", "i", "u")
 
 
 def _sides(items: Sequence[Any], number: int, many: bool, pipeline: FacePipeline) -> list[_Side]:
@@ -159,7 +153,7 @@ def given_embedding(
         DataTypeError: it holds something else than finite numbers.
         DimensionMismatchError: its length is not the model's.
     """
-    if _is_vector(item):
+    if is_vector(item):
         item = np.asarray(item).tolist()
     if not all(isinstance(value, (float, int)) for value in item):
         raise DataTypeError(

@@ -599,6 +599,7 @@ def test_things_in_a_row(kind: str, count: int, tmp_path: Path) -> None:
         {"a.jpg"},
         pd.DataFrame({"path": ["a.jpg"]}),
         np.zeros(3),
+        pd.Series([0.5, 1]),
         np.array([["a.jpg"]]),
         torch.zeros(4, 5, 3),
     ],

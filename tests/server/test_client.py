@@ -12,6 +12,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -116,6 +117,10 @@ def test_a_picture_is_what_the_library_takes_for_one(pictures: Path, model: None
             same(client.represent(value, **SFACE), DeepFace.represent(alone, **SFACE))
         assert len(client.represent((x for x in [path, pixels]), **SFACE)) == 2
         assert len(client.represent(np.array([str(path)] * 2), **SFACE)) == 2
+        vectors = np.random.default_rng(0).random((2, 128))
+        expected = client.verify(*vectors.tolist(), **SFACE)["distance"]
+        for kind in (np.array, pd.Series):
+            assert client.verify(*map(kind, vectors), **SFACE)["distance"] == expected
         assert client.represent([], **SFACE) == []
         for value in bad:
             with pytest.raises(DeepFaceError):

@@ -33,11 +33,11 @@ def chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
-def powers_of_two(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
-    """Consecutive slices of 1, 2, 4 … and at most ``most`` items, the largest first."""
+def powers_of_two(items: Sequence[T], largest: int) -> Iterator[Sequence[T]]:
+    """Consecutive slices of 1, 2, 4 … and at most ``largest`` items, the largest first."""
     start = 0
     while start < len(items):
-        size = 1 << (min(most, len(items) - start).bit_length() - 1)
+        size = 1 << (min(largest, len(items) - start).bit_length() - 1)
         yield items[start : start + size]
         start += size
 

@@ -36,7 +36,7 @@ def device_names(device: Any) -> str | tuple[str | None, ...] | None:
         return device
     if _is_torch(device, "device"):
         return str(device)
-    names = tuple(map(device_names, in_order(device)))
+    names = tuple(map(device_names, device)) if in_order(device) else ()
     if not names and isinstance(device, (list, tuple)):
         raise InvalidArgument("device is an empty list; leave it out for the default device")
     if not names or any(isinstance(name, tuple) for name in names):
