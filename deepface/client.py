@@ -32,7 +32,9 @@ from deepface.images.load import item_name, read_item
 try:
     import httpx
 except ModuleNotFoundError as error:
-    raise MissingPackageError('the client needs httpx: pip install "deepface[client]"') from error
+    raise MissingPackageError(
+        f'the client needs httpx ({error}): pip install "deepface[client]"'
+    ) from error
 
 #: What a list of embeddings starts with.
 _NUMBERS = (float, int, np.floating)

@@ -161,7 +161,7 @@ def _table(rows: list[dict[str, Any]], pipeline: FacePipeline) -> pa.Table:
         import pyarrow as pa
     except ImportError as error:
         raise MissingPackageError(
-            'deepface.distributed needs pyarrow: pip install "deepface[ray]"'
+            f'deepface.distributed needs pyarrow ({error}): pip install "deepface[ray]"'
         ) from error
     fields = [("path", pa.string()), ("face", pa.int32())]
     fields += [(side, pa.int32()) for side in "xywh"]

@@ -104,6 +104,17 @@ def test_no_circle_of_files() -> None:
         visit(name, ())
 
 
+def test_a_package_that_cannot_be_imported_says_why() -> None:
+    """It may be there, and lack something of its own."""
+    for name, file in MODULES.items():
+        text = file.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)) if "raise MissingPackageError" in text else ():
+            if isinstance(node, ast.ExceptHandler) and isinstance(node.type, ast.Name):
+                said = ast.unparse(node)
+                if "raise MissingPackageError" in said:
+                    assert f"{{{node.name}" in said, f"{name}, line {node.lineno}"
+
+
 #: Where models are named besides their cards: what is published, what is measured, the defaults.
 NAMING = ("DeepFace", "compat", "runtime.execution.engine_table", "pipeline.options")
 

@@ -34,7 +34,7 @@ _OPENCV = (
     "opencv-contrib-python-headless",
 )
 _ONNX = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino")
-_REPAIR_OPENCV = 'pip install "opencv-python>=4.8,<5"'
+_REPAIR_OPENCV = 'pip install "opencv-python>=4.11,<5"'
 _REPAIR_OWN = "pip install PATH_OF_THE_CHECKOUT"
 #: Less free space than the weights of the default models need is told.
 _LITTLE_SPACE = 1_000_000_000
@@ -107,7 +107,7 @@ def requirements() -> list[Requirement]:
 
 
 def check_opencv() -> Iterator[Finding]:
-    """One OpenCV, of version 4, with what the detectors need."""
+    """One OpenCV, from 4.11 and below 5, with what the detectors need."""
     wheels = {name: found for name in _OPENCV if (found := installed(name)) is not None}
     names = ", ".join(f"{name} {found}" for name, found in wheels.items())
     remove = f"pip uninstall -y {' '.join(_OPENCV)}"
@@ -124,6 +124,12 @@ def check_opencv() -> Iterator[Finding]:
             "broken",
             f"{names}: version 5 has neither the cascade classifier nor the Caffe importer",
             _REPAIR_OPENCV,
+        )
+    elif _numbers(next(iter(wheels.values()))) < (4, 11):
+        yield Finding(
+            "broken",
+            f"{names}: before 4.11, JPEG files that end too early are taken for whole ones",
+            f"{remove} && {_REPAIR_OPENCV}",
         )
     else:
         yield from _check_cv2(names, f"{remove} && {_REPAIR_OPENCV}")

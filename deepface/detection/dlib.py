@@ -29,7 +29,7 @@ class DlibDetector(Detector):
             import dlib
         except ImportError as error:
             raise MissingPackageError(
-                "the detector dlib needs the package dlib: pip install dlib-bin "
+                f"the detector dlib needs the package dlib ({error}): pip install dlib-bin "
                 "(or, to compile it, pip install dlib)"
             ) from error
         path = ensure_weight(CARD.files[0][0])

@@ -43,8 +43,8 @@ class MediaPipeDetector(Detector):
             from mediapipe.tasks.python.vision import FaceDetector, FaceDetectorOptions
         except ImportError as error:
             raise MissingPackageError(
-                "the detector mediapipe needs the package mediapipe: pip install --no-deps "
-                "mediapipe && pip install absl-py flatbuffers"
+                f"the detector mediapipe needs the package mediapipe ({error}): "
+                "pip install --no-deps mediapipe && pip install absl-py flatbuffers"
             ) from error
         selection = os.environ.get("MEDIAPIPE_MODEL_SELECTION") or "0"
         if selection not in _MODELS:

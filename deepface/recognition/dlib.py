@@ -33,7 +33,7 @@ class Dlib(FacialRecognition):
             import dlib
         except ModuleNotFoundError as error:
             raise MissingPackageError(
-                'the model Dlib needs the package dlib: pip install "dlib-bin"'
+                f'the model Dlib needs the package dlib ({error}): pip install "dlib-bin"'
             ) from error
         path = ensure_weight(self.card.files[0][0])
         with reading(path, "dlib network"):

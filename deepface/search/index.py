@@ -148,7 +148,8 @@ def _faiss() -> Any:
         import faiss
     except ModuleNotFoundError as error:
         raise MissingPackageError(
-            "approximate search needs faiss: pip install faiss-cpu (or use search_method='exact')"
+            f"approximate search needs faiss ({error}): pip install faiss-cpu "
+            "(or use search_method='exact')"
         ) from error
     if not hasattr(faiss, "IndexRaBitQFastScan"):
         raise MissingPackageError(

@@ -55,33 +55,36 @@ def test_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
         ("libGL.so.1: cannot open", "apt-get install libgl1 libglib2.0-0"),
         ("no such module", "pip uninstall -y opencv-python opencv-contrib-python "
          "opencv-python-headless opencv-contrib-python-headless && "
-         'pip install "opencv-python>=4.8,<5"'),
+         'pip install "opencv-python>=4.11,<5"'),
     ],
 )  # fmt: skip
 def test_an_opencv_that_cannot_be_imported(
     monkeypatch: pytest.MonkeyPatch, error: str, fix: str
 ) -> None:
-    monkeypatch.setattr(clinic, "installed", {"opencv-python": "4.9.0"}.get)
+    monkeypatch.setattr(clinic, "installed", {"opencv-python": "4.11.0"}.get)
     refuse(monkeypatch, "cv2", error)
     (finding,) = findings("check_opencv")
-    assert finding == Finding("broken", f"opencv-python 4.9.0: {error}", fix)
+    assert finding == Finding("broken", f"opencv-python 4.11.0: {error}", fix)
 
 
 def test_an_opencv_that_lacks_something(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clinic, "installed", {"opencv-python-headless": "4.9.0"}.get)
-    assert findings("check_opencv") == [Finding("ok", "opencv-python-headless 4.9.0")]
+    monkeypatch.setattr(clinic, "installed", {"opencv-python-headless": "4.11.0"}.get)
+    assert findings("check_opencv") == [Finding("ok", "opencv-python-headless 4.11.0")]
     monkeypatch.setitem(sys.modules, "cv2", SimpleNamespace(imdecode=1))  # type: ignore[arg-type]
     (finding,) = findings("check_opencv")
     assert finding.state == "broken"
-    assert finding.what == "opencv-python-headless 4.9.0 lacks CascadeClassifier"
+    assert finding.what == "opencv-python-headless 4.11.0 lacks CascadeClassifier"
     assert finding.fix is not None and finding.fix.startswith("pip uninstall -y opencv-python ")
 
 
-@pytest.mark.parametrize("version", ["4.13.0", "5.0.0", "5.1", "10.0"])
+@pytest.mark.parametrize("version", ["4.10.0.84", "4.11.0.86", "4.13.0", "5.0.0", "5.1", "10.0"])
 def test_versions_of_opencv(monkeypatch: pytest.MonkeyPatch, version: str) -> None:
     monkeypatch.setattr(clinic, "installed", {"opencv-python": version}.get)
     (finding,) = findings("check_opencv")
-    assert finding.state == ("ok" if version.startswith("4") else "broken")
+    assert finding.state == ("ok" if version[:4] in ("4.11", "4.13") else "broken")
+    if finding.fix is not None:
+        requirements = Path(__file__).parents[2].joinpath("requirements.txt").read_text("utf-8")
+        assert any(f'"{needed}"' in finding.fix for needed in requirements.split())
 
 
 def test_optional_packages(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ def test_doctor_on_opencv(
     (finding,) = _findings("check_opencv")
     assert finding.state == "broken"
     assert what in finding.what
-    assert finding.fix is not None and finding.fix.endswith('pip install "opencv-python>=4.8,<5"')
+    assert finding.fix is not None and finding.fix.endswith('pip install "opencv-python>=4.11,<5"')
     result = run("doctor")
     assert result.exit_code == 1
     assert f"broken  {finding.what}\n        -> {finding.fix}\n" in result.stdout

@@ -21,6 +21,11 @@ def picture(height: int = 24, width: int = 32, seed: int = 0) -> Image:
 
 
 def encoded(image: Image, suffix: str = ".png") -> bytes:
+    """By OpenCV, or by Pillow what only newer ones write: GIF and AVIF."""
+    if not cv2.haveImageWriter(f"a{suffix}"):
+        stream = io.BytesIO()
+        PIL.Image.fromarray(image[:, :, ::-1].copy()).save(stream, suffix[1:].upper())
+        return stream.getvalue()
     return bytes(cv2.imencode(suffix, image)[1])
 
 

@@ -278,8 +278,11 @@ def test_what_opencv_reads_is_read(kind: str, tmp_path: Path) -> None:
     if kind in (".hdr", ".pfm"):
         image = image.astype(np.float32) / 255
     path = tmp_path / "a"
-    path.write_bytes(bytes(cv2.imencode(kind, image)[1]))
-    np.testing.assert_array_equal(load_image(path)[0], cv2.imread(str(path)))
+    path.write_bytes(encoded(image, kind))  # type: ignore[arg-type]
+    expected = cv2.imread(str(path))
+    if expected is None and kind == ".avif":
+        pytest.skip("OpenCV reads AVIF from 4.12 on")
+    np.testing.assert_array_equal(load_image(path)[0], expected)
 
 
 def test_a_grey_float_map_is_a_picture_of_three_channels() -> None:

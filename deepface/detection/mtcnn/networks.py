@@ -201,9 +201,9 @@ def read_weights(name: str) -> list[NDArray[np.float32]]:
     file = Path(spec.submodule_search_locations[0]) / "assets" / "weights" / f"{name}.lz4"
     try:
         import lz4.frame  # type: ignore[import-untyped]
-    except ImportError:
+    except ImportError as error:
         raise MissingPackageError(
-            f"{file.name} cannot be read because the package lz4 is not installed: pip install lz4"
+            f"{file.name} is read by the package lz4 ({error}): pip install lz4"
         ) from None
     try:
         arrays = ArrayListReader(BytesIO(lz4.frame.decompress(file.read_bytes()))).load()

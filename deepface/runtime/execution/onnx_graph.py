@@ -67,7 +67,7 @@ def import_runtime(user: str) -> Any:
         import onnxruntime
     except ModuleNotFoundError as error:
         raise MissingPackageError(
-            f'{user} needs the package onnxruntime: pip install "{ONNX_RUNTIME.name}"'
+            f'{user} needs the package onnxruntime ({error}): pip install "{ONNX_RUNTIME.name}"'
         ) from error
     return onnxruntime
 

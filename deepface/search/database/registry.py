@@ -183,6 +183,6 @@ def _adapter(database_type: str) -> type[Database]:
         if not entry.driver:
             raise
         raise MissingPackageError(
-            f"the database {database_type!r} needs {entry.driver}: pip install "
+            f"the database {database_type!r} needs {entry.driver} ({error}): pip install "
             + " ".join(f"'{package}'" for package in entry.driver.split())
         ) from error

@@ -327,7 +327,7 @@ def _pyarrow() -> Any:
         import pyarrow
     except ModuleNotFoundError as error:
         raise MissingPackageError(
-            "the datastore formats feather and parquet need pyarrow: pip install pyarrow "
-            "(or use datastore_format='npz', which needs nothing)"
+            f"the datastore formats feather and parquet need pyarrow ({error}): "
+            "pip install pyarrow (or use datastore_format='npz', which needs nothing)"
         ) from error
     return pyarrow

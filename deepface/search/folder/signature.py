@@ -45,7 +45,9 @@ def signer(credentials: Any) -> Any:
     try:
         from lightdsa import LightDSA
     except ModuleNotFoundError as error:
-        raise MissingPackageError("credentials need lightdsa: pip install lightdsa") from error
+        raise MissingPackageError(
+            f"credentials need lightdsa ({error}): pip install lightdsa"
+        ) from error
     finally:  # that import lifts a limit that protects the whole process
         getattr(sys, "set_int_max_str_digits", int)(most_digits)
     made = {k: credentials.get(k) for k in ("algorithm_name", "form_name", "curve_name")}

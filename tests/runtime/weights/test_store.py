@@ -54,10 +54,11 @@ LOCK = "weights-lock.json"
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
+    """Without the time, which would be in the names of tests: other processes collect others."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
-            archive.writestr(name, content)
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 
 
