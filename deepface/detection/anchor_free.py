@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from typing import Any
 
 import cv2
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from deepface.detection.boxes import Suppression
 from deepface.detection.canvas import Canvas
-from deepface.detection.ragged import Bin, Edges, RaggedEdges, Size, bins, cells_beyond, steps
+from deepface.detection.ragged import Batch, Size, View, bins, steps
 from deepface.images.resample import PixelTable, resized
 from deepface.runtime.concurrency.each import in_threads
+from deepface.runtime.execution.batching import regrouped
 from deepface.runtime.execution.network import Network, channels_first
 from deepface.runtime.execution.streams import kept
 from deepface.runtime.execution.transfer import as_tensor, sent
@@ -37,16 +38,15 @@ Row = list[float]
 
 
 @dataclass(frozen=True)
-class Fit:
+class Fit(View):
     """How a canvas reaches the network: resized, then black up to the input's size.
 
     Attributes:
-        resized: height and width of the resized canvas.
         shape: of the input, whole multiples of the largest stride.
+        resized: height and width of the resized canvas.
     """
 
     resized: Size
-    shape: Size
 
 
 @dataclass(frozen=True)
@@ -112,102 +112,89 @@ class AnchorFree(ABC):
         """The faces of each canvas whose score is above ``threshold``, the surest first."""
         fits = [self.fit(canvas) for canvas in canvases]
         found: list[list[Row]] = [[] for _ in canvases]
-        for group in steps(
-            bins([fit.shape for fit in fits], self.step, self.batch_pixels), self.kept
-        ):
-            members = [member for bin_ in group for member in bin_.members]
-            rows, image, cells, shapes = self._maps(canvases, fits, group)
-            scores = self.scores(rows)
-            hit = scores > threshold
-            if any(bin_.ragged for bin_ in group):  # beyond a picture's edges there is anything
-                hit &= (cells[:, :2] * cells[:, 2:] < shapes[image]).all(1)
-            of = partial(self._known, rows, scores, image, cells, shapes)
-            for owner, *row in self._suppression(hit, of, self.overlap).tolist():
+        together = bins([fit.shape for fit in fits], self.step, self.batch_pixels)
+        for group in steps(together, self.kept):
+            members = list(chain(*(bin_.members for bin_ in group)))
+            batches = [Batch.of(bin_, canvases, fits) for bin_ in group]
+            for owner, *row in self._faces(batches, threshold):
                 found[members[int(owner)]].append(row)
         return found
 
-    def _known(
-        self, rows: Tensor, scores: Tensor, image: Tensor, cells: Tensor, shapes: Tensor, at: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        owner, score = image[at], scores[at]
-        faces = self.candidates(rows[at], cells[at], shapes[owner])
-        table = [owner[:, None], score[:, None], faces.boxes, faces.points]
-        return faces.rivals, score, owner, torch.cat(table, 1)
+    def _faces(self, batches: Sequence[Batch[Fit]], threshold: float) -> list[list[float]]:
+        """Of each face the number of its picture in the batches, and its :data:`Row`."""
+        rows, image, cells, shapes = self._maps(batches)
+        scores = self.scores(rows)
+        hit = scores > threshold
+        if any(batch.bin.ragged for batch in batches):  # beyond a picture's edges there is anything
+            hit &= (cells[:, :2] * cells[:, 2:] < shapes[image]).all(1)
 
-    def _maps(
-        self, canvases: Sequence[Canvas], fits: Sequence[Fit], group: Sequence[Bin]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        def known(at: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            owner, score = image[at], scores[at]
+            faces = self.candidates(rows[at], cells[at], shapes[owner])
+            table = [owner[:, None], score[:, None], faces.boxes, faces.points]
+            return faces.rivals, score, owner, torch.cat(table, 1)
+
+        return self._suppression(hit, known, self.overlap).tolist()  # type: ignore[no-any-return]
+
+    def _maps(self, batches: Sequence[Batch[Fit]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Rows of all cells ``(n, C)``, number of the picture of each, its cell ``(n, 3)``; and the
         inputs' shapes ``(N, 2)``.
         """
         rows, images, cells, count = [], [], [], 0
-        shapes, *inputs = self._inputs(canvases, fits, group)
-        for bin_, (batch, *outside) in zip(group, inputs, strict=True):
-            edges = Edges()
-            if bin_.ragged:
-                sizes = [fits[member].shape for member in bin_.members]
-                there = dict(zip(self.inner_strides, outside, strict=True))
-                edges = RaggedEdges(sizes, bin_.shape, there)
-            maps = self.network(batch, channels_first, edges=edges)
-            rows += [map_.permute(0, 2, 3, 1).flatten(1, 2) for map_ in maps]
+        shapes, inputs = self._inputs(batches)
+        for batch, (pictures, *beyond) in zip(batches, inputs, strict=True):
+            edges = batch.edges(self.inner_strides, beyond)
+            maps = self.network(pictures, channels_first, edges=edges)
+            rows += [map_.permute(0, 2, 3, 1).flatten(0, 2) for map_ in maps]
+            numbers = torch.arange(count, count + len(pictures), device=pictures.device)
             for stride in self.strides:
-                grid = _grid(bin_.shape, stride, batch.device)
-                shape = (len(bin_.members), len(grid))
-                numbers = torch.arange(count, count + shape[0], device=batch.device)
-                images.append(numbers[:, None].expand(shape))
-                cells.append(grid.expand(*shape, 3))
-            count += len(bin_.members)
+                grid = _grid(batch.bin.shape, stride, pictures.device)
+                images.append(numbers[:, None].expand(-1, len(grid)).flatten())
+                cells.append(grid.expand(len(pictures), -1, -1).flatten(0, 1))
+            count += len(pictures)
         # By batch, stride, picture, row and column: in this order, of equal scores, who is first.
-        return (
-            torch.cat([part.flatten(0, 1) for part in rows]),
-            torch.cat([part.flatten() for part in images]),
-            torch.cat([part.flatten(0, 1) for part in cells]),
-            shapes[0],
-        )
+        return torch.cat(rows), torch.cat(images), torch.cat(cells), shapes
 
-    def _inputs(
-        self, canvases: Sequence[Canvas], fits: Sequence[Fit], group: Sequence[Bin]
-    ) -> list[list[Tensor]]:
-        """On the device: the inputs' shapes; then of each batch the pictures ``(N, h, w, 3)`` uint8
+    def _inputs(self, batches: Sequence[Batch[Fit]]) -> tuple[Tensor, list[list[Tensor]]]:
+        """On the device: the inputs' shapes; and of each batch the pictures ``(N, h, w, 3)`` uint8
         and, where it is ragged, for each inner stride the cells beyond its pictures.
         """
-        there = canvases[0].on_device
-        facts: list[list[NDArray[Any]]] = [
-            [np.array([fits[member].shape for bin_ in group for member in bin_.members])]
+        groups: list[list[NDArray[Any]]] = [
+            [np.array([size for batch in batches for size in batch.sizes])],
+            *(batch.beyond(self.inner_strides) for batch in batches),
         ]
-        for bin_ in group:
-            sizes = [fits[member].shape for member in bin_.members]
-            pixels = np.zeros((0 if there else len(bin_.members), *bin_.shape, 3), np.uint8)
-            strides = self.inner_strides if bin_.ragged else ()
-            facts.append([pixels, *(cells_beyond(sizes, bin_.shape, s) for s in strides)])
+        if there := batches[0].canvases[0].on_device:
+            pictures = [_resized_there(batch) for batch in batches]
+        else:
+            groups.append(_drawn(batches))
+        (shapes,), *parts = regrouped(sent(list(chain(*groups)), self.network.device), groups)
         if not there:
-            places = [
-                (canvases[member], fits[member], place)
-                for bin_, (batch, *_) in zip(group, facts[1:], strict=True)
-                for member, place in zip(bin_.members, batch, strict=True)
-            ]
-            in_threads(_draw, places)
-        flat = iter(sent([array for part in facts for array in part], self.network.device))
-        parts = [[next(flat) for _ in part] for part in facts]
-        if there:
-            for bin_, part in zip(group, parts[1:], strict=True):
-                part[0] = self._resized_there(canvases, fits, bin_)
-        return parts
-
-    @staticmethod
-    def _resized_there(canvases: Sequence[Canvas], fits: Sequence[Fit], bin_: Bin) -> Tensor:
-        mine = [canvases[member] for member in bin_.members]
-        return resized(
-            PixelTable([as_tensor(canvas.image) for canvas in mine]),
-            [Rectangle(-c.top, -c.left, c.height, c.width) for c in mine],
-            [Rectangle(0, 0, *fits[member].resized) for member in bin_.members],
-            bin_.shape,
-        )
+            pictures = parts.pop()
+        return shapes, [[batch, *beyond] for batch, beyond in zip(pictures, parts, strict=True)]
 
 
-def _draw(place: tuple[Canvas, Fit, Image]) -> None:
+def _resized_there(batch: Batch[Fit]) -> Tensor:
+    return resized(
+        PixelTable([as_tensor(canvas.image) for canvas in batch.canvases]),
+        [canvas.rectangle for canvas in batch.canvases],
+        [Rectangle(0, 0, *fit.resized) for fit in batch.views],
+        batch.bin.shape,
+    )
+
+
+def _drawn(batches: Sequence[Batch[Fit]]) -> list[NDArray[Any]]:
+    arrays = [np.zeros((len(b.canvases), *b.bin.shape, 3), np.uint8) for b in batches]
+    in_threads(
+        _draw,
+        list(chain(*(batch.canvases for batch in batches))),
+        list(chain(*(batch.views for batch in batches))),
+        list(chain(*arrays)),
+    )
+    return arrays
+
+
+def _draw(canvas: Canvas, fit: Fit, out: Image) -> None:
     """Put a canvas, resized, into the upper left of its place, which is black."""
-    canvas, fit, out = place
     height, width = fit.resized
     pixels = canvas.pixels()
     if canvas.shape != fit.resized:

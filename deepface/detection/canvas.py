@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.types import Image, Pixels, on_host
+from deepface.runtime.execution.batching import regrouped
+from deepface.types import Image, Pixels, Rectangle, on_host
 
 if TYPE_CHECKING:
     import torch
@@ -28,11 +30,6 @@ class Canvas:
     image: Pixels
     top: int = 0
     left: int = 0
-    _shape: tuple[int, int] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        height, width = self.image.shape[:2]
-        object.__setattr__(self, "_shape", (height + 2 * self.top, width + 2 * self.left))
 
     @classmethod
     def with_border(cls, image: Pixels, border: float) -> Canvas:
@@ -41,19 +38,31 @@ class Canvas:
         return cls(image, top=int(border * height), left=int(border * width))
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """``(height, width)`` including the border, in pixels."""
+        height, width = self.image.shape[:2]
+        return height + 2 * self.top, width + 2 * self.left
+
+    @property
     def height(self) -> int:
         """Height including the border, in pixels."""
-        return self._shape[0]
+        return self.shape[0]
 
     @property
     def width(self) -> int:
         """Width including the border, in pixels."""
-        return self._shape[1]
+        return self.shape[1]
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """``(height, width)`` including the border."""
-        return self._shape
+    def rectangle(self) -> Rectangle:
+        """The canvas in pixels of the image."""
+        return Rectangle(-self.top, -self.left, *self.shape)
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """The rows and columns that the image takes."""
+        height, width = self.image.shape[:2]
+        return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
     @property
     def on_device(self) -> bool:
@@ -73,35 +82,24 @@ class Canvas:
         if not (self.top or self.left):
             return np.ascontiguousarray(image)
         # Fresh zeros cost nothing until they are touched, and who shrinks the picture skips most.
-        pixels = np.zeros((*self._shape, 3), np.uint8)
-        height, width = image.shape[:2]
-        pixels[self.top : self.top + height, self.left : self.left + width] = image
+        pixels = np.zeros((*self.shape, 3), np.uint8)
+        pixels[self.inside] = image
         return pixels
 
 
 def brought(
-    canvases: Sequence[Canvas], arrays: Sequence[NDArray[Any]], device: torch.device
-) -> tuple[Sequence[Canvas], list[Tensor]]:
-    """Canvases and arrays on a device; on CUDA pictures of the CPU go up with them, in one copy."""
-    from deepface.runtime.execution.transfer import sent
+    canvases: Sequence[Canvas], groups: Sequence[Sequence[NDArray[Any]]], device: torch.device
+) -> tuple[list[Tensor], list[list[Tensor]]]:
+    """Images of canvases, and groups of arrays, on a device; what is on the CPU in one copy."""
+    from deepface.runtime.execution.transfer import as_tensor, sent
 
-    if device.type != "cuda" or canvases[0].on_device:
-        return canvases, sent(arrays, device)
-    pictures = [on_host(canvas.image) for canvas in canvases]
+    arrays = list(chain(*groups))
+    if canvases[0].on_device:
+        images = [as_tensor(canvas.image).to(device) for canvas in canvases]
+        return images, regrouped(sent(arrays, device), groups)
+    pictures = [np.ascontiguousarray(canvas.image) for canvas in canvases]
     moved = sent([*pictures, *arrays], device)
-    there = zip(moved, canvases, strict=False)
-    return [Canvas(image, c.top, c.left) for image, c in there], moved[len(canvases) :]
-
-
-def stacked(canvases: Sequence[Canvas]) -> NDArray[Any] | Tensor:
-    """The images of canvases of one size, without their borders: ``(N, H, W, 3)``."""
-    if not canvases[0].on_device:
-        return np.stack([canvas.image for canvas in canvases])
-    import torch
-
-    from deepface.runtime.execution.transfer import as_tensor
-
-    return torch.stack([as_tensor(canvas.image) for canvas in canvases])
+    return moved[: len(pictures)], regrouped(moved[len(pictures) :], groups)
 
 
 def cut(img: Any, x: int, y: int, w: int, h: int) -> Any:

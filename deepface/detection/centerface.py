@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from deepface.detection.anchor_free import AnchorFree, Candidates, Fit, Row
 from deepface.detection.canvas import Canvas
-from deepface.detection.cards.centerface import CARD
+from deepface.detection.cards.centerface import CARD, FILE
 from deepface.detection.convolutions import Convolutions, joined
-from deepface.detection.detector import Detector, threshold_from_env
+from deepface.detection.detector import Detector, face, threshold_from_env
 from deepface.detection.ragged import Edges
 from deepface.runtime.weights.store import ensure_weight
 from deepface.types import FacialAreaRegion
@@ -47,7 +47,7 @@ class CenterFaceDetector(Detector):
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         super().__init__(device)
-        net = CenterFaceNet(ensure_weight(CARD.files[0][0]))
+        net = CenterFaceNet(ensure_weight(FILE))
         self.network = CenterFaceNetwork(net, device, precision)
 
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
@@ -63,15 +63,9 @@ class CenterFaceDetector(Detector):
 def _region(row: Row, zoom: Tensor) -> FacialAreaRegion:
     score, *numbers = row
     # In float32, as published: whole pixels tell the difference.
-    (x1, y1), (x2, y2), *points = (torch.tensor(numbers).view(-1, 2) / zoom).tolist()
-    right_eye, left_eye, *_ = points
-    return FacialAreaRegion(
-        *(int(x1), int(y1), int(x2 - x1), int(y2 - y1)),
-        left_eye=(int(left_eye[0]), int(left_eye[1])),
-        right_eye=(int(right_eye[0]), int(right_eye[1])),
-        confidence=min(max(0.0, score), 1.0),
-        five_points=tuple((x, y) for x, y in points),
-    )
+    places = (torch.tensor(numbers).view(-1, 2) / zoom).tolist()
+    (x1, y1), (x2, y2), *points = ((x, y) for x, y in places)
+    return face((int(x1), int(y1), int(x2 - x1), int(y2 - y1)), min(max(0.0, score), 1.0), points)
 
 
 class CenterFaceNetwork(AnchorFree):

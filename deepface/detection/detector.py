@@ -19,7 +19,7 @@ from deepface.errors import DataTypeError, InvalidArgument
 from deepface.runtime.concurrency.each import in_threads
 from deepface.runtime.execution.batching import group_indices, halving
 from deepface.runtime.execution.device import requested_device, runs_on_cpu
-from deepface.types import FacialAreaRegion, Image
+from deepface.types import FIVE_POINTS, FacialAreaRegion, Image
 
 
 class Detector:
@@ -171,6 +171,28 @@ def _checked(image: object) -> Image:
         given = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image)
         raise DataTypeError(f"a detector takes BGR uint8 arrays (H, W, 3), but was given {given}")
     return image
+
+
+def face(
+    box: tuple[int, int, int, int],
+    confidence: float,
+    points: Sequence[tuple[float, float]],
+    whole: Callable[[float], int] = int,
+) -> FacialAreaRegion:
+    """A face from what a network tells of it.
+
+    Args:
+        box: x, y, width and height, in pixels of the canvas.
+        confidence: the detector's score.
+        points: likewise, in the order of :data:`deepface.types.FIVE_POINTS`; with fewer than five
+            there are only eyes, with fewer than two none.
+        whole: rounds the eyes.
+    """
+    right, left = ((whole(x), whole(y)) for x, y in points[:2]) if len(points) > 1 else (None, None)
+    five = tuple(points) if len(points) == len(FIVE_POINTS) else None
+    return FacialAreaRegion(
+        *box, left_eye=left, right_eye=right, confidence=confidence, five_points=five
+    )
 
 
 def threshold_from_env(variable: str, default: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deepface.detection.canvas import Canvas
-from deepface.detection.cards.dlib import CARD
+from deepface.detection.cards.dlib import CARD, FILE
 from deepface.detection.detector import Detector
 from deepface.errors import MissingPackageError
 from deepface.runtime.concurrency.object_pool import ObjectPool
@@ -32,7 +32,7 @@ class DlibDetector(Detector):
                 f"the detector dlib needs the package dlib ({error}): pip install dlib-bin "
                 "(or, to compile it, pip install dlib)"
             ) from error
-        path = ensure_weight(CARD.files[0][0])
+        path = ensure_weight(FILE)
         with reading(path, "dlib shape model"):
             self._shape_model = dlib.shape_predictor(str(path))
         self._detectors: ObjectPool[Any] = ObjectPool(dlib.get_frontal_face_detector)

@@ -14,12 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepface.detection.canvas import Canvas
+from deepface.runtime.execution.batching import group_indices
+
+T = TypeVar("T")
 Size = tuple[int, int]  # height, width
 
 #: Sides of a batch of several sizes are multiples of it: cuDNN and oneDNN choose algorithms anew
@@ -67,7 +72,6 @@ class RaggedEdges(Edges):
         return x
 
     def part(self, pictures: slice) -> Edges:
-        """As in the base."""
         sizes = self._sizes[pictures]
         cells = {
             stride: torch.from_numpy(cells_beyond(sizes, self._shape, stride)).to(old.device)
@@ -109,6 +113,55 @@ class Bin:
         """Of the whole batch."""
         return len(self.members) * self.shape[0] * self.shape[1]
 
+    def chosen(self, items: Sequence[T]) -> list[T]:
+        """Of an item per picture, those of the members."""
+        return [items[member] for member in self.members]
+
+
+@dataclass(frozen=True)
+class View:
+    """How a canvas reaches a network.
+
+    Attributes:
+        shape: height and width of the network's input.
+    """
+
+    shape: Size
+
+
+V = TypeVar("V", bound=View)
+
+
+@dataclass(frozen=True)
+class Batch(Generic[V]):
+    """The pictures of a bin; if it is not ragged, their views are equal."""
+
+    bin: Bin
+    canvases: Sequence[Canvas]
+    views: Sequence[V]
+
+    @classmethod
+    def of(cls, bin_: Bin, canvases: Sequence[Canvas], views: Sequence[V]) -> Batch[V]:
+        """That of a bin, from all canvases and their views."""
+        return cls(bin_, bin_.chosen(canvases), bin_.chosen(views))
+
+    @property
+    def sizes(self) -> list[Size]:
+        """Of the pictures' inputs."""
+        return [view.shape for view in self.views]
+
+    def beyond(self, strides: Sequence[int]) -> list[NDArray[np.int64]]:
+        """Where it is ragged, for each stride the cells beyond the pictures; else nothing."""
+        if not self.bin.ragged:
+            return []
+        return [cells_beyond(self.sizes, self.bin.shape, stride) for stride in strides]
+
+    def edges(self, strides: Sequence[int], beyond: Sequence[Tensor]) -> Edges:
+        """Where its pictures end; ``beyond`` is that of the strides, on the device."""
+        if not self.bin.ragged:
+            return ALONE
+        return RaggedEdges(self.sizes, self.bin.shape, dict(zip(strides, beyond, strict=True)))
+
 
 def bins(sizes: Sequence[Size], step: int, pixels: int) -> list[Bin]:
     """Which pictures go together: the cheapest partition of them, sorted, into runs.
@@ -121,9 +174,7 @@ def bins(sizes: Sequence[Size], step: int, pixels: int) -> list[Bin]:
             much a batch costs besides its pixels. With 0, only equal sizes go together.
         pixels: of a batch, unless it has a single picture.
     """
-    alike: dict[Size, list[int]] = {}
-    for position, size in enumerate(sizes):
-        alike.setdefault(size, []).append(position)
+    alike = group_indices(sizes)
     kinds = sorted(alike)
     # best[n]: the cost of the first n kinds, and where their last run begins.
     best: list[tuple[int, int]] = [(0, 0)]

@@ -21,12 +21,11 @@ from torch.nn import functional as F
 
 from deepface.detection.boxes import Suppression
 from deepface.detection.canvas import Canvas, brought
-from deepface.detection.cards.ssd import CARD
+from deepface.detection.cards.ssd import CARD, FILE
 from deepface.detection.detector import Detector
 from deepface.images.resample import PixelTable, mixed, resizing
 from deepface.runtime.execution.fusion import FusedConv2d, FusedNorm, fused
 from deepface.runtime.execution.network import Network, channels_first
-from deepface.runtime.execution.transfer import as_tensor
 from deepface.runtime.weights.caffe_file import caffe_layers
 from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
@@ -80,7 +79,8 @@ class SsdDetector(Detector):
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         super().__init__(device)
-        net = _load()
+        with reading(ensure_weight(FILE), "OpenCV's face detector"):
+            net = SsdNet(read_caffe())
         priors = net.priors.clone()  # which stay what they are in any precision
         self.network = Network(net, device, precision, chunk_size=32)
         self.priors = priors.to(self.network.device)
@@ -91,13 +91,12 @@ class SsdDetector(Detector):
         batch: Tensor | Image
         where = self.network.device
         if canvases[0].on_device or where.type == "cuda":
-            whole = [Rectangle(-c.top, -c.left, c.height, c.width) for c in canvases]
-            target = Rectangle(0, 0, _SIZE, _SIZE)
             shapes = [canvas.image.shape for canvas in canvases]
-            arrays = resizing(shapes, whole, [target] * len(whole), target[2:])
-            canvases, tables = brought(canvases, arrays, where)
-            pixels = PixelTable([as_tensor(canvas.image) for canvas in canvases])
-            batch = mixed(pixels, tables)
+            sources = [canvas.rectangle for canvas in canvases]
+            target = Rectangle(0, 0, _SIZE, _SIZE)
+            arrays = resizing(shapes, sources, [target] * len(canvases), target[2:])
+            images, (tables,) = brought(canvases, [arrays], where)
+            batch = mixed(PixelTable(images), tables)
         else:
             batch = np.stack([cv2.resize(canvas.pixels(), (_SIZE, _SIZE)) for canvas in canvases])
         rows: Tensor = self.network(batch, channels_first)
@@ -117,16 +116,6 @@ class SsdDetector(Detector):
                 FacialAreaRegion(x1, y1, x2 - x1, y2 - y1, confidence=confidence)
             )
         return faces
-
-
-def _load() -> SsdNet:
-    """The network with its weights.
-
-    Raises:
-        WeightsError: see :func:`read_caffe`; or it is another network.
-    """
-    with reading(ensure_weight(CARD.files[0][0]), "OpenCV's face detector"):
-        return SsdNet(read_caffe())
 
 
 def detections(
@@ -321,7 +310,7 @@ def read_caffe() -> Blobs:
     Raises:
         WeightsError: the file is missing or damaged.
     """
-    path = ensure_weight(CARD.files[0][0])
+    path = ensure_weight(FILE)
     with reading(path, "Caffe model"):
         layers = caffe_layers(memoryview(path.read_bytes()))
         return {

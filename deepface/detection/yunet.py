@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from deepface.detection.canvas import Canvas
-from deepface.detection.cards.yunet import CARD
+from deepface.detection.cards.yunet import CARD, FILE
 from deepface.detection.detector import Detector, threshold_from_env
 from deepface.detection.yunet_input import shown, shrunk
 from deepface.runtime.concurrency.each import in_threads
@@ -50,11 +50,10 @@ class YuNetDetector(Detector):
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         super().__init__(device)
-        file = CARD.files[0][0]
-        path = ensure_weight(file)
+        path = ensure_weight(FILE)
         self.network: YuNet | None = None
         if runs_on_cpu(device) and precision_name(precision) in ("fp32", "tf32"):
-            check_by_trial(path, file, "import cv2, numpy", _TRIAL)
+            check_by_trial(path, FILE, "import cv2, numpy", _TRIAL)
             with reading(path, "YuNet network"):
                 self._opencv = ObjectPool(lambda: cv2.FaceDetectorYN.create(str(path), "", (0, 0)))
         else:

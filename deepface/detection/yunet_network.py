@@ -37,7 +37,7 @@ class YuNet(AnchorFree):
     def fit(self, canvas: Canvas) -> Fit:
         """Shrunk, and black up to whole multiples of 32."""
         height, width = (-(-side // 32) * 32 for side in shown(canvas))
-        return Fit(shrunk(canvas)[1], (height, width))
+        return Fit((height, width), shrunk(canvas)[1])
 
     def scores(self, rows: Tensor) -> Tensor:
         """The geometric mean of both probabilities."""

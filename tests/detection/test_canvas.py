@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from deepface.detection.canvas import Canvas, brought, cut, stacked
+from deepface.detection.canvas import Canvas, brought, cut
 
 
 def picture(height: int, width: int) -> np.ndarray:  # type: ignore[type-arg]
@@ -27,7 +30,14 @@ def test_pixels(height: int, width: int, border: float) -> None:
         assert not canvas.on_host().on_device
         for one in (canvas, canvas.on_host()):
             np.testing.assert_array_equal(one.pixels(), expected)
+            np.testing.assert_array_equal(cut(image, *_box(one)), expected)
+            np.testing.assert_array_equal(one.pixels()[one.inside], image)
             assert one.pixels().flags.c_contiguous
+
+
+def _box(canvas: Canvas) -> tuple[int, int, int, int]:
+    top, left, height, width = canvas.rectangle
+    return left, top, width, height
 
 
 def test_pixels_of_a_view_are_contiguous() -> None:
@@ -37,34 +47,25 @@ def test_pixels_of_a_view_are_contiguous() -> None:
     np.testing.assert_array_equal(Canvas(view).pixels(), view)
 
 
-@pytest.mark.parametrize("count", [1, 2])
-def test_images_of_one_size_are_stacked_where_they_are(count: int) -> None:
-    images = [picture(5, 7), picture(5, 7)[::-1].copy()][:count]
-    on_host = stacked([Canvas(image, 1, 2) for image in images])
-    on_device = stacked([Canvas(torch.from_numpy(image), 1, 2) for image in images])
-    assert isinstance(on_host, np.ndarray) and isinstance(on_device, torch.Tensor)
-    np.testing.assert_array_equal(on_host, np.stack(images))
-    np.testing.assert_array_equal(on_device, np.stack(images))
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("count", [1, 2])
-def test_pictures_go_up_with_arrays_once(count: int) -> None:
-    device = torch.device("cuda")
-    canvases = [Canvas(picture(3, 4), 1, 2), Canvas(picture(5, 2), 3, 0)][:count]
-    numbers = [np.arange(3.0), np.arange(4, dtype=np.int32)]
-    there, arrays = brought(canvases, numbers, device)
-    for canvas, before in zip(there, canvases, strict=True):
-        assert canvas.on_device and (canvas.top, canvas.left) == (before.top, before.left)
-        np.testing.assert_array_equal(canvas.pixels(), before.pixels())
-    again, more = brought(there, numbers, device)
-    assert again is there
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_pictures_go_up_with_arrays_once(count: int, device: str) -> None:
+    pictures = [picture(3, 4)[:, ::-1], picture(5, 2)][:count]
+    groups: list[list[NDArray[Any]]] = [[np.arange(3.0), np.arange(4, dtype=np.int32)], []]
+    groups.append([np.arange(2)])
+    canvases = [Canvas(image, 1, 2) for image in pictures]
+    images, arrays = brought(canvases, groups, torch.device(device))
+    again, more = brought([Canvas(image) for image in images], groups, torch.device(device))
+    assert all(image is before for image, before in zip(again, images, strict=True))
+    for image, before in zip(images, pictures, strict=True):
+        assert image.device.type == device
+        np.testing.assert_array_equal(image.cpu(), before)
     for found in (arrays, more):
-        for tensor, array in zip(found, numbers, strict=True):
-            assert tensor.device.type == "cuda"
-            np.testing.assert_array_equal(tensor.cpu(), array)
-    kept, tensors = brought(canvases, numbers, torch.device("cpu"))
-    assert kept is canvases and [len(tensor) for tensor in tensors] == [3, 4]
+        for some, group in zip(found, groups, strict=True):
+            for tensor, array in zip(some, group, strict=True):
+                assert tensor.device.type == device
+                np.testing.assert_array_equal(tensor.cpu(), array)
 
 
 @pytest.mark.parametrize(

@@ -30,43 +30,34 @@ RETINAFACE = DetectorCard(
     ),
     landmarks=5,
 )
+MOBILENET_FILE = WeightFile(
+    "mobilenet0.25_Final.pth",
+    (
+        "https://github.com/m2man/Pytorch_Retinaface/raw/"
+        "752127c3f1efe263d24a5b25c46aa6cf88ca42a0/weights/mobilenet0.25_Final.pth",
+    ),
+    "MIT",
+    size=1_789_735,
+    sha256="38ec7bb3c9cbfe2f40edabc05fab970a6d648747cbc534092be85d5eb9b37ed0",
+)
 MOBILENET = DetectorCard(
     name="retinaface-mobilenet0.25",
     model="deepface.detection.retinaface.pytorch:RetinaFaceMobileNetDetector",
     summary="RetinaFace on MobileNet 0.25, of the PyTorch implementation: small and quick.",
-    files=(
-        (
-            WeightFile(
-                "mobilenet0.25_Final.pth",
-                (
-                    "https://github.com/m2man/Pytorch_Retinaface/raw/"
-                    "752127c3f1efe263d24a5b25c46aa6cf88ca42a0/weights/mobilenet0.25_Final.pth",
-                ),
-                "MIT",
-                size=1_789_735,
-                sha256="38ec7bb3c9cbfe2f40edabc05fab970a6d648747cbc534092be85d5eb9b37ed0",
-            ),
-        ),
-    ),
+    files=((MOBILENET_FILE,),),
     landmarks=5,
+)
+RESNET50_FILE = WeightFile(
+    "Resnet50_Final.pth",
+    ("https://github.com/xinntao/facexlib/releases/download/v0.1.0/detection_Resnet50_Final.pth",),
+    "MIT",
+    size=109_497_761,
+    sha256="6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
 )
 RESNET50 = DetectorCard(
     name="retinaface-resnet50",
     model="deepface.detection.retinaface.pytorch:RetinaFaceResNet50Detector",
     summary="RetinaFace on ResNet-50, of the PyTorch implementation.",
-    files=(
-        (
-            WeightFile(
-                "Resnet50_Final.pth",
-                (
-                    "https://github.com/xinntao/facexlib/releases/download/v0.1.0/"
-                    "detection_Resnet50_Final.pth",
-                ),
-                "MIT",
-                size=109_497_761,
-                sha256="6d1de9c2944f2ccddca5f5e010ea5ae64a39845a86311af6fdf30841b0a5a16d",
-            ),
-        ),
-    ),
+    files=((RESNET50_FILE,),),
     landmarks=5,
 )

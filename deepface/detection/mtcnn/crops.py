@@ -96,7 +96,6 @@ class BilinearCrops(Crops):
         return torch.cat([pictures[0].new_zeros((1, 3)), *(p.flatten(0, 1) for p in pictures)])
 
     def cut(self, image: Tensor, boxes: Tensor, size: int) -> Tensor:
-        """See :meth:`Crops.cut`."""
         last = (self.canvas[image] - 1)[:, :, None]
         shrink = last / (last + 1.0)  # a fraction of the canvas counts from 0 to the last pixel
         corner, end = boxes[:, :2].flip(1)[..., None], boxes[:, 2:].flip(1)[..., None]
@@ -133,7 +132,6 @@ class AreaCrops(Crops):
 
     @classmethod
     def of(cls, pictures: Sequence[Tensor], facts: Tensor) -> Crops | AreaCropsApart:
-        """As in the base."""
         apart = len(pictures) > 1 and pictures[0].device.type == "cpu"
         return AreaCropsApart(pictures, facts) if apart else cls(pictures, facts)
 
@@ -152,7 +150,6 @@ class AreaCrops(Crops):
         return flat
 
     def cut(self, image: Tensor, boxes: Tensor, size: int) -> Tensor:
-        """See :meth:`Crops.cut`."""
         canvas = self.canvas[image]
         whole = boxes.long()
         corner = (whole[:, :2].flip(1).clamp(min=1) - 1).minimum(canvas - 1)[..., None]

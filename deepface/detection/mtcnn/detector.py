@@ -13,8 +13,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,15 +22,15 @@ from torch import Tensor
 from deepface.detection.boxes import area, clipped, nms, regress, squared, survivors
 from deepface.detection.canvas import Canvas, brought
 from deepface.detection.cards.mtcnn import FAST_MTCNN, MTCNN
-from deepface.detection.detector import Detector
+from deepface.detection.detector import Detector, face
 from deepface.detection.mtcnn.axes import Axis, exact_axis, whole_axis
 from deepface.detection.mtcnn.crops import AreaCrops, AreaCropsApart, BilinearCrops, Crops
-from deepface.detection.mtcnn.networks import WINDOW, ONet, PNet, RNet, read_weights
-from deepface.detection.mtcnn.proposals import Level, PNetScan, levels_of
+from deepface.detection.mtcnn.networks import WINDOW, ONet, PNet, RNet
+from deepface.detection.mtcnn.proposals import Level, PNetScan
 from deepface.detection.ragged import bins
 from deepface.runtime.execution.network import Network
 from deepface.runtime.execution.transfer import sent
-from deepface.types import FacialAreaRegion, Pixels
+from deepface.types import FacialAreaRegion
 
 _MIN_FACE = 20
 _FACTOR = 0.709
@@ -74,13 +73,16 @@ class _Cascade(Detector, ABC):
     crops: ClassVar[type[Crops]]
     #: Of boxes, as in the package: crops are of whole pixels, so rounding tells.
     real: ClassVar[torch.dtype]
+    #: How a level is averaged, see :mod:`deepface.detection.mtcnn.axes`.
+    axis: ClassVar[staticmethod[[int, int, int, int], Axis]]
+    #: To whole pixels.
+    whole: ClassVar[staticmethod[[float], int]]
+    #: Whether boxes end at the canvas's edges.
+    clips: ClassVar[bool]
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         super().__init__(device)
-        pnet, rnet, onet = (
-            net().load(read_weights(name))
-            for net, name in ((PNet, "pnet"), (RNet, "rnet"), (ONet, "onet"))
-        )
+        pnet, rnet, onet = (net.loaded() for net in (PNet, RNet, ONet))
         self._pnet = Network(pnet, device, precision, chunk_size=2**16, channels_last=True)
         cpu = self._pnet.device.type == "cpu"
         # A CPU's maps take some 15 MB: memory of larger ones is given back, and zeroed, each time.
@@ -99,50 +101,69 @@ class _Cascade(Detector, ABC):
     @torch.inference_mode()
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
         scans = self._scans(canvases)
-        parts = [[self.crops.facts(canvases)], *(scan.arrays for scan in scans)]
-        moved, arrays = brought(canvases, list(chain(*parts)), self._pnet.device)
-        pictures = [self._pnet.upload(_tensor(canvas.image)) for canvas in moved]
-        rest = iter(arrays)
-        (facts,), *known = ([next(rest) for _ in part] for part in parts)
-        faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
+        groups = [[self.crops.facts(canvases)], *(scan.arrays for scan in scans)]
+        pictures, ((facts,), *known) = brought(canvases, groups, self._pnet.device)
         found = self._propose(pictures, scans, known)
         if not len(found.image):
-            return faces
+            return [[] for _ in canvases]
         crops = self.crops.of(pictures, facts)
         found = self._refine(*self._judge(self._rnet, 24, self._least[1], crops, found))
         # Few are left: what is done with them costs less here than to wait for it there.
         found = Candidates.brought(*self._judge(self._onet, 48, self._least[2], crops, found))
+        return self._faces(canvases, found)
 
+    def _faces(self, canvases: Sequence[Canvas], found: Candidates) -> list[list[FacialAreaRegion]]:
+        """The faces of each canvas from what ONet takes for some."""
         size = found.boxes[:, 2:] - found.boxes[:, :2] + 1
         shares = found.offsets[:, 4:].view(-1, 2, 5)
         points = found.boxes[:, :2, None] + shares * size[:, :, None] - 1
         found.boxes = regress(found.boxes, found.offsets[:, :4], 1)
         order = self.rank(found)
-        shapes = torch.tensor([canvas.shape for canvas in canvases])
-        boxes = self._bounded(found.boxes, shapes[found.image])
+        boxes = found.boxes
+        if self.clips:
+            limits = torch.tensor([canvas.shape for canvas in canvases])[found.image] - 1
+            boxes = clipped(boxes, limits[:, 0], limits[:, 1])
         columns = [
             found.image[:, None],
             found.logits.sigmoid()[:, None],
             torch.cat([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1),
             points.transpose(1, 2).flatten(1),
         ]
+        faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
         for row in torch.cat([column.double() for column in columns], 1)[order].tolist():
             position, score, *numbers = row
-            box = [self._whole(value) for value in numbers[:4]]
+            x, y, w, h = map(self.whole, numbers[:4])
             five = list(zip(numbers[4::2], numbers[5::2], strict=True))
-            whole = [[self._whole(x), self._whole(y)] for x, y in five]
-            faces[int(position)].append(_face(box, whole, five, score))
+            faces[int(position)].append(face((x, y, w, h), score, five, self.whole))
         return faces
 
     def _scans(self, canvases: Sequence[Canvas]) -> list[PNetScan]:
         shapes = [(canvas.image.shape[0], canvas.image.shape[1]) for canvas in canvases]
-        together = bins(shapes, self.launches, self._picture_pixels)
-        levels = [self._levels([canvases[member] for member in b.members]) for b in together]
         return [
-            PNetScan(bin_, mine, self.level_pixels)
-            for bin_, mine in zip(together, levels, strict=True)
-            if mine
+            PNetScan(bin_, levels, self.level_pixels)
+            for bin_ in bins(shapes, self.launches, self._picture_pixels)
+            if (levels := self._levels(bin_.chosen(canvases)))
         ]
+
+    def _levels(self, canvases: Sequence[Canvas]) -> list[Level]:
+        """The scales of one picture are those of another, or the beginning of them."""
+        scales = [self._scales(min(canvas.shape)) for canvas in canvases]
+        levels, longest = [], max(scales, key=len)
+        for number, scale in enumerate(longest):
+            axes = [
+                self._axes(canvas, scale) if number < len(mine) else (None, None)
+                for canvas, mine in zip(canvases, scales, strict=True)
+            ]
+            levels.append(Level(scale, [x for x, _ in axes], [y for _, y in axes]))
+        return levels
+
+    def _axes(self, canvas: Canvas, scale: float) -> tuple[Axis, Axis]:
+        """How the columns and the rows of a picture are averaged at a scale."""
+        height, width = canvas.image.shape[:2]
+        return (
+            self.axis(canvas.width, canvas.left, width, self._side(canvas.width, scale)),
+            self.axis(canvas.height, canvas.top, height, self._side(canvas.height, scale)),
+        )
 
     def _propose(
         self,
@@ -162,17 +183,6 @@ class _Cascade(Detector, ABC):
             groups.append(seen.image * _LEVELS + seen.level)
         fields = zip(*((f.image, f.boxes, f.logits, f.offsets) for f in found), strict=True)
         return self._merge(Candidates(*map(torch.cat, fields)), torch.cat(groups))
-
-    def _levels(self, canvases: Sequence[Canvas]) -> list[Level]:
-        def axes(number: int, scale: float) -> tuple[Axis, Axis]:
-            canvas = canvases[number]
-            height, width = canvas.image.shape[:2]
-            return (
-                self._axis(canvas.width, canvas.left, width, self._side(canvas.width, scale)),
-                self._axis(canvas.height, canvas.top, height, self._side(canvas.height, scale)),
-            )
-
-        return levels_of([self._scales(min(canvas.shape)) for canvas in canvases], axes)
 
     def _judge(
         self,
@@ -199,10 +209,6 @@ class _Cascade(Detector, ABC):
         """Height or width of a level."""
 
     @abstractmethod
-    def _axis(self, canvas: int, start: int, size: int, level: int) -> Axis:
-        """How a level is averaged, see :mod:`deepface.detection.mtcnn.axes`."""
-
-    @abstractmethod
     def _box(self, first: Tensor, offsets: Tensor, scale: Tensor) -> Tensor:
         """Boxes on the canvas for windows that begin at ``first`` ``(n, 2)`` (x, y) in a level.
 
@@ -221,14 +227,6 @@ class _Cascade(Detector, ABC):
     def rank(self, found: Candidates) -> Tensor:
         """Which of ONet's boxes are faces, in the order in which they are to be given."""
 
-    @abstractmethod
-    def _bounded(self, boxes: Tensor, canvas: Tensor) -> Tensor:
-        """Final boxes, clipped to the canvas or not; ``canvas`` ``(n, 2)``, height and width."""
-
-    @abstractmethod
-    def _whole(self, value: float) -> int:
-        """A number of pixels."""
-
 
 class MtcnnDetector(_Cascade):
     """MTCNN as in ``mtcnn`` 1.0.0 for a single picture."""
@@ -237,6 +235,9 @@ class MtcnnDetector(_Cascade):
     thresholds = (0.6, 0.7, 0.8)
     crops = BilinearCrops
     real = torch.float64
+    axis = staticmethod(exact_axis)
+    whole = staticmethod(round)
+    clips = True
 
     def _scales(self, shorter: int) -> list[float]:
         if shorter < WINDOW:
@@ -246,9 +247,6 @@ class MtcnnDetector(_Cascade):
 
     def _side(self, length: int, scale: float) -> int:
         return int(length * scale)
-
-    def _axis(self, canvas: int, start: int, size: int, level: int) -> Axis:
-        return exact_axis(canvas, start, size, level)
 
     def _box(self, first: Tensor, offsets: Tensor, scale: Tensor) -> Tensor:
         corner = (first + 1).to(offsets)
@@ -269,7 +267,6 @@ class MtcnnDetector(_Cascade):
         return found
 
     def rank(self, found: Candidates) -> Tensor:
-        """As in the base."""
         order, stays = self._suppressed(found, found.image, 0.7, of_smaller=True)
         return order[stays]
 
@@ -303,12 +300,6 @@ class MtcnnDetector(_Cascade):
             boxes, groups[order], threshold, greedy=False, of_smaller=of_smaller
         )
 
-    def _bounded(self, boxes: Tensor, canvas: Tensor) -> Tensor:
-        return clipped(boxes, canvas[:, 0] - 1, canvas[:, 1] - 1)
-
-    def _whole(self, value: float) -> int:
-        return round(value)
-
 
 class FastMtcnnDetector(_Cascade):
     """MTCNN as in ``facenet-pytorch`` 2.6.0, which is not needed for it."""
@@ -317,6 +308,9 @@ class FastMtcnnDetector(_Cascade):
     thresholds = (0.6, 0.7, 0.7)
     crops = AreaCrops
     real = torch.float32
+    axis = staticmethod(whole_axis)
+    whole = staticmethod(int)
+    clips = False
 
     def _scales(self, shorter: int) -> list[float]:
         scale = WINDOW / _MIN_FACE
@@ -328,9 +322,6 @@ class FastMtcnnDetector(_Cascade):
 
     def _side(self, length: int, scale: float) -> int:
         return int(length * scale + 1)
-
-    def _axis(self, canvas: int, start: int, size: int, level: int) -> Axis:
-        return whole_axis(canvas, start, size, level)
 
     def _box(self, first: Tensor, offsets: Tensor, scale: Tensor) -> Tensor:
         # In float32 as in the package, because rounding down would tell the difference.
@@ -350,37 +341,8 @@ class FastMtcnnDetector(_Cascade):
         return found
 
     def rank(self, found: Candidates) -> Tensor:
-        """As in the base."""
         order = torch.argsort(found.logits, descending=True, stable=True)
         order = order[torch.argsort(found.image[order], stable=True)]
         boxes, image = found.boxes[order], found.image[order]
         order = order[survivors(boxes, image, 0.7, of_smaller=True, extra=1)]
         return order[torch.argsort(area(found.boxes[order]), descending=True, stable=True)]
-
-    def _bounded(self, boxes: Tensor, canvas: Tensor) -> Tensor:
-        return boxes
-
-    def _whole(self, value: float) -> int:
-        return int(value)
-
-
-def _tensor(image: Pixels) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image)) if isinstance(image, np.ndarray) else image
-
-
-def _face(
-    box: list[int], whole: list[list[int]], exact: list[Any], score: float
-) -> FacialAreaRegion:
-    """A face; its five points are in the networks' order, which is that of ``FIVE_POINTS``."""
-    x, y, w, h = box
-    (right_x, right_y), (left_x, left_y) = whole[:2]
-    return FacialAreaRegion(
-        x,
-        y,
-        w,
-        h,
-        left_eye=(left_x, left_y),
-        right_eye=(right_x, right_y),
-        confidence=score,
-        five_points=tuple(exact),
-    )

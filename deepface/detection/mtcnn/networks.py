@@ -15,7 +15,7 @@ import importlib.util
 import pickle
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,8 +29,34 @@ from deepface.errors import MissingPackageError, WeightsError
 #: Pixels from one position of PNet to the next, and the side of the square that it looks at.
 STRIDE, WINDOW = 2, 12
 
+N = TypeVar("N", bound="_Net")
 
-class PNet(nn.Module):
+
+class _Net(nn.Module):
+    """A network whose weights are in the file of its name."""
+
+    @classmethod
+    def loaded(cls: type[N]) -> N:
+        """The network with its weights.
+
+        Raises:
+            MissingPackageError: see :func:`read_weights`.
+            WeightsError: likewise.
+        """
+        network = cls()
+        _load(network, network.fitting(read_weights(cls.__name__.lower())))
+        return network
+
+    def fitting(self, arrays: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """The file's arrays in the shapes of this network's layers."""
+        return arrays
+
+
+def _layers(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(inputs, outputs, kernel), nn.PReLU(outputs))
+
+
+class PNet(_Net):
     """Scores every ``12 x 12`` window of a picture, at a stride of two pixels."""
 
     #: Channels after the first layer. There are ten; two of zeros make whole vector registers of
@@ -39,12 +65,8 @@ class PNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, self.width, 3)
-        self.prelu1 = nn.PReLU(self.width)
-        self.conv2 = nn.Conv2d(self.width, 16, 3)
-        self.prelu2 = nn.PReLU(16)
-        self.conv3 = nn.Conv2d(16, 32, 3)
-        self.prelu3 = nn.PReLU(32)
+        self.first = _layers(3, self.width, 3)
+        self.others = nn.Sequential(_layers(self.width, 16, 3), _layers(16, 32, 3))
         self.heads = nn.Linear(32, 5)
 
     def forward(self, x: Tensor, edges: Edges = ALONE) -> Tensor:
@@ -53,70 +75,61 @@ class PNet(nn.Module):
         ``h' = ceil((h - 2) / 2) - 4``: where ``h`` is odd, the last window reaches one row over
         the edge. ``edges``, of the map of two rows and columns less, are those of smaller pictures.
         """
-        x = _halve(edges.clear(self.prelu1(self.conv1(x)), 1, -torch.inf))
-        x = self.prelu3(self.conv3(self.prelu2(self.conv2(x))))
+        x = self.others(_halve(edges.clear(self.first(x), 1, -torch.inf)))
         if x.device.type == "cpu":  # twice as fast as a matrix product with five columns
             kernel = self.heads.weight[:, :, None, None]
             return functional.conv2d(x, kernel, self.heads.bias).permute(0, 2, 3, 1)
         windows: Tensor = self.heads(x.permute(0, 2, 3, 1))
         return windows
 
-    def load(self, arrays: list[NDArray[np.float32]]) -> PNet:
-        """Take the arrays of ``pnet.lz4``."""
-        more = self.width - arrays[0].shape[3]
-        arrays = list(arrays)
-        arrays[0] = np.pad(arrays[0], ((0, 0), (0, 0), (0, 0), (0, more)))
-        arrays[1] = np.pad(arrays[1], (0, more))
-        arrays[2] = np.pad(arrays[2], ((0, 0), (0, 0), (0, more)))
-        arrays[3] = np.pad(arrays[3], ((0, 0), (0, 0), (0, more), (0, 0)))
-        _load(self, arrays)
-        return self
+    def fitting(self, arrays: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        kernel, bias, slope, after, *others = arrays
+        more = self.width - len(bias)
+        return [
+            np.pad(kernel, ((0, 0), (0, 0), (0, 0), (0, more))),
+            np.pad(bias, (0, more)),
+            np.pad(slope, ((0, 0), (0, 0), (0, more))),
+            np.pad(after, ((0, 0), (0, 0), (0, more), (0, 0))),
+            *others,
+        ]
 
 
-class RNet(nn.Module):
+class RNet(_Net):
     """Judges and corrects candidates, cut out and resized to ``24 x 24``."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 28, 3)
-        self.prelu1 = nn.PReLU(28)
-        self.conv2 = nn.Conv2d(28, 48, 3)
-        self.prelu2 = nn.PReLU(48)
-        self.conv3 = nn.Conv2d(48, 64, 2)
-        self.prelu3 = nn.PReLU(64)
-        self.dense = nn.Linear(576, 128)
-        self.prelu4 = nn.PReLU(128)
+        self.layers = nn.Sequential(
+            _layers(3, 28, 3),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            _layers(28, 48, 3),
+            nn.MaxPool2d(3, 2),
+            _layers(48, 64, 2),
+        )
+        self.dense = nn.Sequential(nn.Linear(576, 128), nn.PReLU(128))
         self.heads = nn.Linear(128, 5)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``(n, 3, 24, 24)`` to logits ``(n,)`` and box offsets ``(n, 4)``."""
-        x = functional.max_pool2d(self.prelu1(self.conv1(x)), 3, 2, ceil_mode=True)
-        x = functional.max_pool2d(self.prelu2(self.conv2(x)), 3, 2)
-        x = self.prelu3(self.conv3(x))
-        x = self.heads(self.prelu4(self.dense(_flatten(x))))
+        x = self.heads(self.dense(_flatten(self.layers(x))))
         return x[:, 0], x[:, 1:]
 
-    def load(self, arrays: list[NDArray[np.float32]]) -> RNet:
-        """Take the arrays of ``rnet.lz4``."""
-        _load(self, arrays)
-        return self
 
-
-class ONet(nn.Module):
+class ONet(_Net):
     """Judges and corrects faces, ``48 x 48``, and finds their landmarks."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 32, 3)
-        self.prelu1 = nn.PReLU(32)
-        self.conv2 = nn.Conv2d(32, 64, 3)
-        self.prelu2 = nn.PReLU(64)
-        self.conv3 = nn.Conv2d(64, 64, 3)
-        self.prelu3 = nn.PReLU(64)
-        self.conv4 = nn.Conv2d(64, 128, 2)
-        self.prelu4 = nn.PReLU(128)
-        self.dense = nn.Linear(1152, 256)
-        self.prelu5 = nn.PReLU(256)
+        self.layers = nn.Sequential(
+            _layers(3, 32, 3),
+            nn.MaxPool2d(3, 2, ceil_mode=True),
+            _layers(32, 64, 3),
+            nn.MaxPool2d(3, 2),
+            _layers(64, 64, 3),
+            nn.MaxPool2d(2, 2),
+            _layers(64, 128, 2),
+        )
+        self.dense = nn.Sequential(nn.Linear(1152, 256), nn.PReLU(256))
         self.heads = nn.Linear(256, 15)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -124,17 +137,8 @@ class ONet(nn.Module):
 
         Landmarks are five x and five y, as fractions of the box.
         """
-        x = functional.max_pool2d(self.prelu1(self.conv1(x)), 3, 2, ceil_mode=True)
-        x = functional.max_pool2d(self.prelu2(self.conv2(x)), 3, 2)
-        x = functional.max_pool2d(self.prelu3(self.conv3(x)), 2, 2)
-        x = self.prelu4(self.conv4(x))
-        x = self.heads(self.prelu5(self.dense(_flatten(x))))
+        x = self.heads(self.dense(_flatten(self.layers(x))))
         return x[:, 0], x[:, 1:5], x[:, 5:]
-
-    def load(self, arrays: list[NDArray[np.float32]]) -> ONet:
-        """Take the arrays of ``onet.lz4``."""
-        _load(self, arrays)
-        return self
 
 
 def _halve(x: Tensor) -> Tensor:
@@ -162,26 +166,26 @@ def _flatten(x: Tensor) -> Tensor:
 def _load(network: nn.Module, arrays: list[NDArray[np.float32]]) -> None:
     """Copy Keras arrays, in order, into the layers of a network, in order.
 
-    What is left for the last layer are its parts, the softmax at their end. Its two outputs
-    "no face" and "face" become one logit, which comes first, their difference: the same
-    probability, but one that does not saturate when boxes are ranked by it.
+    What is left for the heads are their parts, the softmax at the end. Its two outputs "no face"
+    and "face" become one logit, which comes first, their difference: the same probability, but one
+    that does not saturate when boxes are ranked by it.
     """
     given = [torch.from_numpy(array) for array in arrays]
     state: dict[str, Tensor] = {}
-    for name, layer in network.named_children():
+    for name, layer in network.named_modules():
         if isinstance(layer, nn.Conv2d):
             kernel = given.pop(0).permute(3, 2, 0, 1)
             state[f"{name}.weight"] = kernel.flip(1) if layer.in_channels == 3 else kernel
             state[f"{name}.bias"] = given.pop(0)
-        elif name == "dense":
-            state[f"{name}.weight"], state[f"{name}.bias"] = given.pop(0).t(), given.pop(0)
+        elif isinstance(layer, nn.PReLU):
+            state[f"{name}.weight"] = given.pop(0).flatten()
         elif name == "heads":
             weights = [part.flatten(0, -2).t() for part in given[::2]]
             for kind, parts in (("weight", weights), ("bias", given[1::2])):
                 no_face, face = parts.pop()
                 state[f"{name}.{kind}"] = torch.cat([(face - no_face)[None], *parts])
-        else:
-            state[f"{name}.weight"] = given.pop(0).flatten()
+        elif isinstance(layer, nn.Linear):
+            state[f"{name}.weight"], state[f"{name}.bias"] = given.pop(0).t(), given.pop(0)
     network.load_state_dict(state)
 
 

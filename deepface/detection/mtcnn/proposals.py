@@ -7,9 +7,9 @@ end earlier, and what PNet sees beyond their ends does not count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from deepface.detection.mtcnn.axes import AveragedRows, Axis, windows_of
 from deepface.detection.mtcnn.networks import STRIDE, WINDOW
 from deepface.detection.mtcnn.pyramid import SCALE, shrunk
 from deepface.detection.ragged import ALONE, Bin, Edges, RaggedEdges, Size, cells_beyond
+from deepface.runtime.execution.batching import regrouped
 from deepface.runtime.execution.network import Network
 
 #: Rows of a level that a window and the next one share.
@@ -117,18 +118,17 @@ class PNetScan:
             )
         ]
         self._uneven = any(size != level.shape for level in levels for size in level.sizes)
-        self.arrays: list[NDArray[Any]] = [
-            np.array(bin_.members),
-            _starts(self._strips, len(bin_.members)),
-            np.array([_corners(level) for level in levels]),
-            np.array([level.scale for level in levels]),
-            *(part for axis in rows for part in vars(axis).values()),
-            *(
-                cells_beyond(*_in_strip(levels[s.level], s), 1)
-                for s in self._strips
-                if self._uneven
-            ),
+        self._groups: list[list[NDArray[Any]]] = [
+            [
+                np.array(bin_.members),
+                _starts(self._strips, len(bin_.members)),
+                np.array([_corners(level) for level in levels]),
+                np.array([level.scale for level in levels]),
+            ],
+            [part for axis in rows for part in vars(axis).values()],
+            [cells_beyond(*self._in_strip(s), 1) for s in self._strips if self._uneven],
         ]
+        self.arrays = list(chain(*self._groups))
 
     def windows(
         self, pnet: Network, pictures: Sequence[Tensor], arrays: Sequence[Tensor], least: float
@@ -141,26 +141,8 @@ class PNetScan:
             arrays: those of this, likewise.
             least: see above.
         """
-        members, table, corners, scales, *others = arrays
-        there = iter(others)
-        axes = [
-            (
-                AveragedRows(*(next(there) for _ in range(3))),
-                AveragedRows(*(next(there) for _ in range(3))),
-            )
-            for _ in self._levels
-        ]
-        made = shrunk(_stacked(self._bin, pictures), axes)
-        scored, at = [], -1
-        for strip in self._strips:
-            if strip.level != at:
-                at, level = strip.level, next(made)
-            edges: Edges = ALONE
-            if self._uneven:
-                sizes, shape = _in_strip(self._levels[at], strip)
-                edges = RaggedEdges(sizes, shape, {1: next(there)})
-            part = level[:, strip.rows].permute(0, 3, 1, 2)
-            scored.append(pnet(part, edges=edges).flatten(0, 2))
+        (members, table, corners, scales), parts, cells = regrouped(arrays, self._groups)
+        scored = self._scored(pnet, _stacked(self._bin, pictures), parts, cells)
         if members.device.type != "cpu":  # where to ask how many pass is to wait
             scored = [torch.cat(scored)]
         hits = [(scores[:, 0] > least).nonzero()[:, 0] for scores in scored]
@@ -176,7 +158,7 @@ class PNetScan:
         corner = corners[number, image]
         if self._uneven:
             inside = ((y < corner[:, 2]) & (x < corner[:, 3])).nonzero()[:, 0]
-            hit, image, number, corner = hit[inside], image[inside], number[inside], corner[inside]
+            image, number, corner = image[inside], number[inside], corner[inside]
             y, x, passed = y[inside], x[inside], passed[inside]
         return Proposals(
             members[image],
@@ -186,6 +168,33 @@ class PNetScan:
             passed[:, 0],
             passed[:, 1:],
         )
+
+    def _scored(
+        self, pnet: Network, stack: Tensor, parts: Sequence[Tensor], cells: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """Of each strip what PNet gives for its windows, ``(n, 5)``, picture by picture."""
+        rows = [AveragedRows(*parts[at : at + 3]) for at in range(0, len(parts), 3)]
+        levels = shrunk(stack, zip(rows[::2], rows[1::2], strict=True))
+        beyond, scored, at = iter(cells), [], -1
+        for strip in self._strips:
+            if strip.level != at:
+                at, level = strip.level, next(levels)
+            edges: Edges = ALONE
+            if self._uneven:
+                edges = RaggedEdges(*self._in_strip(strip), {1: next(beyond)})
+            part = level[:, strip.rows].permute(0, 3, 1, 2)
+            scored.append(pnet(part, edges=edges).flatten(0, 2))
+        return scored
+
+    def _in_strip(self, strip: _Strip) -> tuple[list[Size], Size]:
+        """What of each picture is in a strip, and the strip; on the map of PNet's first layer."""
+        level, begin = self._levels[strip.level], strip.rows.start
+        height = min(strip.rows.stop, level.shape[0]) - begin - 2
+        width = level.shape[1] - 2
+        sizes = [
+            (min(max(h - begin - 2, 0), height), min(max(w - 2, 0), width)) for h, w in level.sizes
+        ]
+        return sizes, (height, width)
 
 
 def _strips(number: int, shape: Size, pixels: int) -> list[_Strip]:
@@ -216,43 +225,12 @@ def _corners(level: Level) -> list[tuple[int, int, int, int]]:
     ]
 
 
-def _in_strip(level: Level, strip: _Strip) -> tuple[list[Size], Size]:
-    """What of each picture is in a strip, and the strip; on the map of PNet's first layer."""
-    height = min(strip.rows.stop, level.shape[0]) - strip.rows.start - 2
-    width = level.shape[1] - 2
-    sizes = [
-        (min(max(h - strip.rows.start - 2, 0), height), min(max(w - 2, 0), width))
-        for h, w in level.sizes
-    ]
-    return sizes, (height, width)
-
-
 def _stacked(bin_: Bin, pictures: Sequence[Tensor]) -> Tensor:
     """The pictures of a bin ``(B, h, w, 3)``, the smaller ones top left in black."""
-    mine = [pictures[member] for member in bin_.members]
+    mine = bin_.chosen(pictures)
     if not bin_.ragged:
         return torch.stack(mine)
     stack = mine[0].new_zeros((len(mine), *bin_.shape, 3))
     for place, picture in zip(stack, mine, strict=True):
         place[: picture.shape[0], : picture.shape[1]] = picture
     return stack
-
-
-def levels_of(
-    scales: Sequence[Sequence[float]], axes: Callable[[int, float], tuple[Axis, Axis]]
-) -> list[Level]:
-    """The levels of pictures.
-
-    Args:
-        scales: of each picture, largest first; those of one are the beginning of another's.
-        axes: how a picture's columns and rows are averaged at a scale.
-    """
-    levels = []
-    longest = max(scales, key=lambda mine: len(mine)) if scales else ()
-    for number, scale in enumerate(longest):
-        pairs = [
-            axes(picture, scale) if number < len(mine) else (None, None)
-            for picture, mine in enumerate(scales)
-        ]
-        levels.append(Level(scale, [x for x, _ in pairs], [y for _, y in pairs]))
-    return levels

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from deepface.arguments import number
 from deepface.detection.boxes import Suppression
-from deepface.detection.canvas import Canvas, brought, stacked
+from deepface.detection.canvas import Canvas, brought
 from deepface.detection.detector import Detector
-from deepface.detection.ragged import Bin, RaggedEdges, bins, cells_beyond, steps
+from deepface.detection.ragged import Batch, Bin, Size, View, bins, steps
 from deepface.detection.retinaface.frame import Placement
-from deepface.runtime.execution.batching import chunks, group_indices, powers_of_two
-from deepface.runtime.execution.network import Network, channels_first
+from deepface.runtime.execution.batching import chunks, group_indices, powers_of_two, regrouped
+from deepface.runtime.execution.network import Network, channels_first, concatenated
 from deepface.runtime.execution.streams import kept
-from deepface.runtime.execution.transfer import as_tensor, sent
+from deepface.runtime.execution.transfer import sent
 from deepface.runtime.execution.winograd import with_winograd
 from deepface.types import FacialAreaRegion
 
@@ -56,39 +56,26 @@ class Anchors:
     centre: float
 
 
-def anchor_grid(levels: Sequence[Anchors], shape: tuple[int, int], device: torch.device) -> Tensor:
-    """Centre x, y and side of each anchor for inputs ``(height, width)``: ``(n, 3)`` float64.
+def anchor_grid(levels: Sequence[Anchors], shape: Size, device: torch.device) -> Tensor:
+    """The anchors for inputs ``(height, width)``, ``(n, 5)`` float64.
 
-    In the order of :class:`deepface.detection.retinaface.feature_pyramid.Pyramid`'s rows.
+    Centre x and y, side, and row and column of the pixel at which its cell begins; in the order of
+    :class:`deepface.detection.retinaface.feature_pyramid.Pyramid`'s rows.
     """
     grids = []
     for level in levels:
-        y, x, side = torch.meshgrid(
-            torch.arange(-(-shape[0] // level.stride)) * level.stride + level.centre,
-            torch.arange(-(-shape[1] // level.stride)) * level.stride + level.centre,
-            torch.tensor(level.sides, dtype=torch.float32),
-            indexing="ij",
-        )
-        grids.append(torch.stack([x, y, side], -1).view(-1, 3).double())
+        rows, columns = (torch.arange(0, length, level.stride).double() for length in shape)
+        sides = torch.tensor(level.sides).double()
+        y, x, side = torch.meshgrid(rows, columns, sides, indexing="ij")
+        grids.append(torch.stack([x + level.centre, y + level.centre, side, y, x], -1).view(-1, 5))
     return torch.cat(grids).to(device)
 
 
 _cached_anchor_grid = kept(64)(anchor_grid)
 
 
-@kept(64)
-def cell_corners(levels: Sequence[Anchors], shape: tuple[int, int], device: torch.device) -> Tensor:
-    """Row and column of the pixel at which each anchor's cell begins, ``(n, 2)``."""
-    corners = []
-    for level in levels:
-        rows, columns = (torch.arange(0, side, level.stride, device=device) for side in shape)
-        grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), -1).view(-1, 2)
-        corners.append(grid.repeat_interleave(len(level.sides), 0))
-    return torch.cat(corners)
-
-
 @dataclass(frozen=True)
-class InputView:
+class InputView(View):
     """How canvases of one size and border reach the network.
 
     Attributes:
@@ -98,7 +85,6 @@ class InputView:
         smallest: whether stride 8 is computed.
     """
 
-    shape: tuple[int, int]
     scale: float
     frame: Placement
     smallest: bool
@@ -212,12 +198,12 @@ class RetinaFace(Detector, ABC):
         views = [self.view(canvas) for canvas in canvases]
         faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
         for step in steps(self.plan(canvases, views), self._kept):
-            seen = [_Seen(bin_, [views[member] for member in bin_.members]) for bin_ in step]
-            rows, facts = self._numbers(canvases, seen, self._facts(seen))
+            batches = [Batch.of(bin_, canvases, views) for bin_ in step]
+            rows, facts = self._numbers(batches)
             if not self.device_postprocessing:
                 rows, facts = [part.cpu() for part in rows], [part.cpu() for part in facts]
-            members = [member for bin_ in step for member in bin_.members]
-            for member, found in zip(members, self._decoded(rows, seen, facts), strict=True):
+            members = chain(*(bin_.members for bin_ in step))
+            for member, found in zip(members, self._decoded(rows, batches, facts), strict=True):
                 faces[member] = found
         return faces
 
@@ -229,8 +215,7 @@ class RetinaFace(Detector, ABC):
             height, width = views[members[0]].shape
             if min(height, width) < 1:  # a line of pixels that scaling leaves nothing of
                 continue
-            count = max(1, self.step // (height * width))
-            parts = self._cut(members, count)
+            parts = self._cut(members, max(1, self.step // (height * width)))
             alike += [Bin(list(part), (height, width), False) for part in parts]
         if not self.ragged or len(alike) < 2 or self.launches == 0:
             return alike
@@ -239,66 +224,58 @@ class RetinaFace(Detector, ABC):
         plain = sum(self.launches + bin_.pixels for bin_ in together)
         return together if plain < framed or not any(c.top or c.left for c in canvases) else alike
 
-    def _numbers(
-        self, canvases: Sequence[Canvas], seen: Sequence[_Seen], facts: Sequence[NDArray[Any]] = ()
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """The network's numbers for each batch, ``(N, anchors, 15)``; and facts on the device."""
-        chosen = [[canvases[member] for member in batch.bin.members] for batch in seen]
-        device, on_device = self.network.device, chosen[0][0].on_device
-        brings = on_device or (device.type == "cuda" and self.device_preprocessing)
-        parts = [[*facts], *(self._beside(*pair) for pair in zip(chosen, seen, strict=True))]
-        if brings:
-            flat, arrived = brought(list(chain(*chosen)), list(chain(*parts)), device)
-            there = iter(flat)
-            chosen = [[next(there) for _ in mine] for mine in chosen]
+    def _numbers(self, batches: Sequence[Batch[InputView]]) -> tuple[list[Tensor], list[Tensor]]:
+        """The network's numbers for each batch, ``(N, anchors, 15)``; and :meth:`_facts` there."""
+        device, canvases = self.network.device, list(chain(*(batch.canvases for batch in batches)))
+        groups = [self._facts(batches), *(self._beside(batch) for batch in batches)]
+        if canvases[0].on_device or (device.type == "cuda" and self.device_preprocessing):
+            images, (facts, *tables) = brought(canvases, groups, device)
+            parts = regrouped(images, [batch.canvases for batch in batches])
+            inputs = [_stacked(batch, mine) for batch, mine in zip(batches, parts, strict=True)]
         else:
-            for part, mine, batch in zip(parts[1:], chosen, seen, strict=True):
-                part.append(self._host_batch(mine, batch))
-            arrived = sent(list(chain(*parts)), device)
-        tensors = iter(arrived)
-        known, *others = ([next(tensors) for _ in part] for part in parts)
-        rows = []
-        for mine, batch, beside in zip(chosen, seen, others, strict=True):
-            view, shape = batch.views[0], batch.bin.shape
-            frame, edges = view.frame, None
-            if batch.bin.ragged:
-                inputs = _drawn_there(mine, batch.bin) if brings else beside.pop()
-                sizes = [view.shape for view in batch.views]
-                edges = RaggedEdges(sizes, shape, dict(zip(_STRIDES, beside, strict=True)))
-                frame = Placement.none(shape)
-            else:
-                inputs = as_tensor(stacked(mine)) if brings else beside.pop()
-            prepare: Callable[[Tensor], Tensor] = channels_first
-            if edges is None and (brings or self.device_preprocessing):
-                prepare = partial(self.device_input, canvas=mine[0], view=view, tables=beside)
-            arguments = {} if edges is None else {"edges": edges}
-            rows.append(
-                self.network(inputs, prepare, frame=frame, smallest=view.smallest, **arguments)
-            )
-        return rows, known
+            groups.append([self._host_batch(batch) for batch in batches])
+            moved = sent(list(chain(*groups)), device)
+            facts, *tables, inputs = regrouped(moved, groups)
+        rows = [self._run(*each) for each in zip(batches, inputs, tables, strict=True)]
+        return rows, facts
 
-    def _beside(self, canvases: Sequence[Canvas], batch: _Seen) -> list[NDArray[Any]]:
+    def _prepares(self, batch: Batch[InputView]) -> bool:
+        """Whether :meth:`device_input` makes the network's input."""
+        there = self.device_preprocessing or batch.canvases[0].on_device
+        return there and not batch.bin.ragged
+
+    def _beside(self, batch: Batch[InputView]) -> list[NDArray[Any]]:
         """What goes to the device beside the pictures of a batch."""
-        if batch.bin.ragged:
-            sizes = [view.shape for view in batch.views]
-            return [cells_beyond(sizes, batch.bin.shape, stride) for stride in _STRIDES]
-        if not (self.device_preprocessing or canvases[0].on_device):
-            return []
-        return self.tables(canvases[0], batch.views[0], len(canvases))
+        if self._prepares(batch):
+            return self.tables(batch.canvases[0], batch.views[0], len(batch.canvases))
+        return [*batch.beyond(_STRIDES)]
 
     def tables(self, canvas: Canvas, view: InputView, count: int) -> list[NDArray[Any]]:
         """What :meth:`device_input` must know of ``count`` canvases."""
         return []
 
-    def _host_batch(self, canvases: Sequence[Canvas], batch: _Seen) -> NDArray[Any]:
+    def _host_batch(self, batch: Batch[InputView]) -> NDArray[Any]:
         if batch.bin.ragged:
-            drawn = np.zeros((len(canvases), *batch.bin.shape, 3), np.uint8)
-            for place, canvas in zip(drawn, canvases, strict=True):
-                place[_inside(canvas)] = canvas.image
+            drawn = np.zeros((len(batch.canvases), *batch.bin.shape, 3), np.uint8)
+            for place, canvas in zip(drawn, batch.canvases, strict=True):
+                place[canvas.inside] = canvas.image
             return drawn
         if self.device_preprocessing:
-            return np.stack([canvas.image for canvas in canvases])
-        return np.stack([self.host_input(canvas, batch.views[0]) for canvas in canvases])
+            return np.stack([canvas.image for canvas in batch.canvases])
+        return np.stack([self.host_input(canvas, batch.views[0]) for canvas in batch.canvases])
+
+    def _run(self, batch: Batch[InputView], inputs: Tensor, tables: Sequence[Tensor]) -> Tensor:
+        """The network's numbers for a batch; ``tables`` are those of :meth:`_beside`."""
+        view = batch.views[0]
+        arguments: dict[str, Any] = {"frame": view.frame}
+        if batch.bin.ragged:
+            frame, edges = Placement.none(batch.bin.shape), batch.edges(_STRIDES, tables)
+            arguments = {"frame": frame, "edges": edges}
+        prepare: Callable[[Tensor], Tensor] = channels_first
+        if self._prepares(batch):
+            canvas = batch.canvases[0]
+            prepare = partial(self.device_input, canvas=canvas, view=view, tables=tables)
+        return self.network(inputs, prepare, smallest=view.smallest, **arguments)  # type: ignore[no-any-return]
 
     def view(self, canvas: Canvas) -> InputView:
         """How a canvas reaches the network."""
@@ -316,67 +293,62 @@ class RetinaFace(Detector, ABC):
         small = self.min_face_size is None or self.min_face_size * scale < _WITHOUT_SMALLEST
         return InputView((height, width), scale, frame, small)
 
-    def _levels(self, seen: Sequence[_Seen]) -> tuple[Anchors, ...]:
-        return self.anchors if seen[0].views[0].smallest else self.anchors[1:]
+    def _levels(self, batches: Sequence[Batch[InputView]]) -> tuple[Anchors, ...]:
+        return self.anchors if batches[0].views[0].smallest else self.anchors[1:]
 
-    def _facts(self, seen: Sequence[_Seen]) -> list[NDArray[Any]]:
+    def _facts(self, batches: Sequence[Batch[InputView]]) -> list[NDArray[Any]]:
         """What decoding must know of batches and of pictures.
 
         Of each batch its first row, rows of a picture, first anchor and first picture; of each
         picture height and width of its input, and the scale.
         """
         places, row, anchor, picture = [], 0, 0, 0
-        for batch in seen:
+        for batch in batches:
             count = sum(
                 len(level.sides) * math.prod(-(-side // level.stride) for side in batch.bin.shape)
-                for level in self._levels(seen)
+                for level in self._levels(batches)
             )
             places.append((row, count, anchor, picture))
-            row, anchor, picture = (
-                row + len(batch.views) * count,
-                anchor + count,
-                picture + len(batch.views),
-            )
-        each = [(*view.shape, view.scale) for batch in seen for view in batch.views]
+            row += len(batch.views) * count
+            anchor += count
+            picture += len(batch.views)
+        each = [(*view.shape, view.scale) for batch in batches for view in batch.views]
         return [np.array(places), np.array(each, np.float64)]
 
     def _decoded(
-        self, rows: Sequence[Tensor], seen: Sequence[_Seen], facts: Sequence[Tensor]
+        self, rows: Sequence[Tensor], batches: Sequence[Batch[InputView]], facts: Sequence[Tensor]
     ) -> list[list[FacialAreaRegion]]:
         """Faces of each picture, best first.
 
         Args:
             rows: of each batch, ``(N, anchors, 15)``.
-            seen: what it was made of.
+            batches: what they were made of.
             facts: see :meth:`_facts`, on the device of the rows.
         """
         places, each = facts
-        levels, shapes = self._levels(seen), [batch.bin.shape for batch in seen]
-        flat = _joined([part.flatten(0, 1) for part in rows])
+        flat = concatenated([part.flatten(0, 1) for part in rows])
         confidences = flat[:, 0].sigmoid()
-        pictures = sum(len(batch.views) for batch in seen)
+        ragged = any(batch.bin.ragged for batch in batches)
         grid = _cached_anchor_grid if self.cache_anchors else anchor_grid
-        anchors = _joined([grid(levels, size, flat.device) for size in shapes])
-        corners = None
-        if any(batch.bin.ragged for batch in seen):
-            corners = _joined([cell_corners(levels, size, flat.device) for size in shapes])
+        levels = self._levels(batches)
+        anchors = concatenated([grid(levels, batch.bin.shape, flat.device) for batch in batches])
 
         def known(at: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
             numbers = flat[at].double()
             place = places[torch.searchsorted(places[:, 0].contiguous(), at, right=True) - 1]
             first, count, anchor, picture = place.unbind(1)
             image, anchor = picture + (at - first) // count, anchor + (at - first) % count
-            shape, scale = each[image, :2], each[image, 2:]
-            if corners is not None:
+            shape, scale, where = each[image, :2], each[image, 2:], anchors[anchor]
+            if ragged:
                 # Beyond a picture's edges there is anything: for a picture that does not exist.
-                image = image.where((corners[anchor] < shape).all(1), pictures)
-            boxes, points = self._decode(numbers, anchors[anchor], shape, scale)
+                image = image.where((where[:, 3:] < shape).all(1), len(each))
+            boxes, points = self._decode(numbers, where, shape, scale)
             # Sides count whole pixels: n to m is m - n + 1. Logits tell apart what is all 1.0.
             inclusive = torch.cat([boxes[:, :2].double(), boxes[:, 2:].double() + 1], 1)
             table = [image[:, None], confidences[at][:, None], boxes, points]
             return inclusive, numbers[:, 0], image, torch.cat(table, 1)
 
-        faces: list[list[FacialAreaRegion]] = [[] for _ in range(pictures + 1)]
+        faces: list[list[FacialAreaRegion]] = [[] for _ in range(len(each) + 1)]
         passes = confidences >= self.threshold
         for picture, *values in self._suppression(passes, known, self.overlap).tolist():
             faces[int(picture)].append(_region(values))
@@ -389,12 +361,12 @@ class RetinaFace(Detector, ABC):
 
         Args:
             numbers: ``(n, 15)``.
-            anchor: ``(n, 3)``.
+            anchor: rows of :func:`anchor_grid`, ``(n, 5)``.
             shape: height and width of each input, ``(n, 2)``.
             scale: pixels of the input per pixel of the canvas, ``(n, 1)``.
         """
         place, growth = self.variances
-        centre, side = anchor[:, :2], anchor[:, 2:]
+        centre, side = anchor[:, :2], anchor[:, 2:3]
         middle = centre + numbers[:, 1:3] * place * side
         half = ((numbers[:, 3:5] * growth).exp() * side - self.inclusive) / 2
         boxes = torch.cat([middle - half, middle + half], 1)
@@ -405,31 +377,14 @@ class RetinaFace(Detector, ABC):
         return (boxes / scale).float(), points.flatten(1).float() / scale.float()
 
 
-@dataclass(frozen=True)
-class _Seen:
-    """A batch, and the views of its pictures."""
-
-    bin: Bin
-    views: Sequence[InputView]
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
-
-
-def _inside(canvas: Canvas) -> tuple[slice, slice]:
-    """The rows and columns of a canvas that its picture takes."""
-    height, width = canvas.image.shape[:2]
-    return slice(canvas.top, canvas.top + height), slice(canvas.left, canvas.left + width)
-
-
-def _drawn_there(canvases: Sequence[Canvas], bin_: Bin) -> Tensor:
-    """Pictures on a device in one batch ``(N, h, w, 3)``."""
-    images = [as_tensor(canvas.image) for canvas in canvases]
-    batch = images[0].new_zeros((len(images), *bin_.shape, 3))
-    for place, canvas, image in zip(batch, canvases, images, strict=True):
-        place[_inside(canvas)] = image
-    return batch
+def _stacked(batch: Batch[InputView], images: Sequence[Tensor]) -> Tensor:
+    """Pictures on a device in one tensor ``(N, h, w, 3)``, where they are ragged with borders."""
+    if not batch.bin.ragged:
+        return torch.stack([*images])
+    stack = images[0].new_zeros((len(images), *batch.bin.shape, 3))
+    for place, canvas, image in zip(stack, batch.canvases, images, strict=True):
+        place[canvas.inside] = image
+    return stack
 
 
 def _region(values: Sequence[float]) -> FacialAreaRegion:

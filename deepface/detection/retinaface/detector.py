@@ -34,6 +34,14 @@ from deepface.types import Rectangle
 
 #: Units and inner channels of each stage.
 _STAGES = ((3, 64), (4, 128), (6, 256), (3, 512))
+#: Convolutions of an SSH module: channels in and out.
+_CONTEXT = {
+    "conv1": (256, 256),
+    "context_conv1": (256, 128),
+    **dict.fromkeys(("context_conv2", "context_conv3_1", "context_conv3_2"), (128, 128)),
+}
+#: Heads of a stride: numbers for the anchors of a cell.
+_HEADS = {"cls_score": 4, "bbox_pred": 8, "landmark_pred": 20}
 _SHORTER, _LONGER = 1024, 1980
 
 M = TypeVar("M", bound=nn.Module)
@@ -89,7 +97,6 @@ class RetinaFaceDetector(RetinaFace):
         return height, width, scale
 
     def host_input(self, canvas: Canvas, view: InputView) -> NDArray[Any]:
-        """As in the base."""
         pixels = canvas.pixels()
         if view.scale != 1:
             # By the scale, as published, unless that leaves nothing of the shorter side.
@@ -98,20 +105,17 @@ class RetinaFaceDetector(RetinaFace):
         return pixels[view.frame.rows, view.frame.columns]
 
     def tables(self, canvas: Canvas, view: InputView, count: int) -> list[NDArray[Any]]:
-        """As in the base."""
         if view.scale == 1:
             return []
         frame = view.frame
-        whole = Rectangle(-canvas.top, -canvas.left, canvas.height, canvas.width)
         target = Rectangle(-frame.rows.start, -frame.columns.start, *view.shape)
         size = frame.rows.stop - frame.rows.start, frame.columns.stop - frame.columns.start
         shapes = [canvas.image.shape] * count
-        return resizing(shapes, [whole] * count, [target] * count, size, view.scale)
+        return resizing(shapes, [canvas.rectangle] * count, [target] * count, size, view.scale)
 
     def device_input(
         self, pictures: Tensor, canvas: Canvas, view: InputView, tables: Sequence[Tensor]
     ) -> Tensor:
-        """As in the base."""
         frame, count = view.frame, len(pictures)
         if view.scale == 1:
             return padded(pictures, canvas, frame.rows, frame.columns).permute(0, 3, 1, 2)
@@ -231,13 +235,7 @@ class ContextLayers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        for name, inputs, outputs in (
-            ("conv1", 256, 256),
-            ("context_conv1", 256, 128),
-            ("context_conv2", 128, 128),
-            ("context_conv3_1", 128, 128),
-            ("context_conv3_2", 128, 128),
-        ):
+        for name, (inputs, outputs) in _CONTEXT.items():
             _add_unit(self, name, _conv(inputs, outputs, 3))
 
 
@@ -246,9 +244,8 @@ class HeadLayers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.cls_score = _conv(512, 4, 1)
-        self.bbox_pred = _conv(512, 8, 1)
-        self.landmark_pred = _conv(512, 20, 1)
+        for name, outputs in _HEADS.items():
+            self.add_module(name, _conv(512, outputs, 1))
 
 
 class ResNet50V2Layers(nn.Module):
@@ -292,19 +289,9 @@ class ResNet50V2Layers(nn.Module):
             StrideLayers(
                 lateral=_unit(self, lateral),
                 merge=_unit(self, merge) if merge else None,
-                context=[
-                    _unit(self, f"{context}.{name}")
-                    for name in (
-                        "conv1",
-                        "context_conv1",
-                        "context_conv2",
-                        "context_conv3_1",
-                        "context_conv3_2",
-                    )
-                ],
+                context=[_unit(self, f"{context}.{name}") for name in _CONTEXT],
                 heads=[
-                    _named(self, f"face_rpn_stride{stride}.{name}", nn.Conv2d)
-                    for name in ("cls_score", "bbox_pred", "landmark_pred")
+                    _named(self, f"face_rpn_stride{stride}.{name}", nn.Conv2d) for name in _HEADS
                 ],
             )
             for stride, lateral, merge, context in (

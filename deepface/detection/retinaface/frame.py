@@ -59,13 +59,10 @@ class _Axis:
         # With the remainder of the whole map: strides meet its far end alike.
         return min(self.size, (after.black - 1) * stride + (self.size - 1) % stride + 1)
 
-    def of_black(self, size: int, cells: slice, device: torch.device) -> Tensor:
-        """Which cells of the black map equal ``cells`` of a black map of ``size``."""
-        return _of_black(self.black, size, cells.start, cells.stop, device)
-
 
 @kept(1024)
 def _of_black(black: int, size: int, start: int, stop: int, device: torch.device) -> Tensor:
+    """Which cells of a map of ``black`` cells equal those of a black map of ``size``."""
     cell = torch.arange(start, stop, device=device)
     return torch.minimum(cell, (cell - (size - black)).clamp(min=black // 2))
 
@@ -182,8 +179,12 @@ class FramedMap:
 
     def _of_black(self, shape: tuple[int, int], rows: slice, columns: slice) -> Tensor:
         """Some cells of a black map of this shape."""
-        row = self.rows.of_black(shape[0], rows, self.black.device)
-        column = self.columns.of_black(shape[1], columns, self.black.device)
+        row, column = (
+            _of_black(axis.black, size, part.start, part.stop, self.black.device)
+            for axis, size, part in zip(
+                (self.rows, self.columns), shape, (rows, columns), strict=True
+            )
+        )
         return self.black.permute(0, 2, 3, 1)[:, row[:, None], column].permute(0, 3, 1, 2)
 
 

@@ -237,7 +237,6 @@ class MobileNetLayers(PyTorchLayers):
             self.body.add_module(f"stage{number}", nn.Sequential(*stage))
 
     def stages(self) -> Iterable[nn.Sequential]:
-        """As in the base."""
         sight = ((1 + 2 + 2 + 4 + 4 + 8, 8), (1 + 5 * 2, 2), (1 + 2, 2))
         for stage, (reach, stride) in zip(self.body.children(), sight, strict=True):
             units = (fused(*unit, self.slope) for unit in _units(stage))
@@ -253,7 +252,6 @@ class ResNet50Layers(PyTorchLayers):
         del self.body.fc
 
     def stages(self) -> Iterable[nn.Sequential]:
-        """As in the base."""
         body = self.body
         first = fused(body.conv1, body.bn1, 0.0)
         stem = (first, nn.MaxPool2d(3, 2, padding=1), *_blocks(body.layer1))

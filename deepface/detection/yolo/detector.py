@@ -10,7 +10,6 @@ together, from the first layer to non-maximum suppression.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from deepface.detection.canvas import Canvas, brought
 from deepface.detection.cards.yolo import CARDS
-from deepface.detection.detector import Detector, threshold_from_env
+from deepface.detection.detector import Detector, face, threshold_from_env
 from deepface.detection.yolo.checkpoint import load_checkpoint
 from deepface.detection.yolo.letterbox import GREY, Letterbox
 from deepface.detection.yolo.network import Detections, YoloNetwork
@@ -27,9 +26,8 @@ from deepface.runtime.concurrency.each import in_threads
 from deepface.runtime.execution.batching import chunks, group_indices
 from deepface.runtime.execution.device import resolve_device, resolve_precision
 from deepface.runtime.execution.network import Network
-from deepface.runtime.execution.transfer import as_tensor
 from deepface.runtime.weights.store import ensure_weight
-from deepface.types import FIVE_POINTS, FacialAreaRegion, Image, Point
+from deepface.types import FIVE_POINTS, FacialAreaRegion, Image
 
 
 class YoloDetector(Detector):
@@ -117,14 +115,14 @@ def _fitted_there(
     device: torch.device,
 ) -> Iterator[Tensor]:
     shapes = [canvas.image.shape for canvas in canvases]
-    arrays = []
+    groups = []
     for run in runs:
-        sources, targets = zip(*(fits[at].places(canvases[at]) for at in run), strict=True)
-        arrays.append(resizing(shapes, sources, targets, fits[run[0]].rectangle, pictures=run))
-    canvases, sent = brought(canvases, list(chain(*arrays)), device)
-    pixels, rest = PixelTable([as_tensor(c.image) for c in canvases]), iter(sent)
-    for tables in arrays:
-        yield mixed(pixels, [next(rest) for _ in tables], GREY)
+        sources, targets = [canvases[at].rectangle for at in run], [fits[at].place for at in run]
+        groups.append(resizing(shapes, sources, targets, fits[run[0]].rectangle, pictures=run))
+    images, moved = brought(canvases, groups, device)
+    pixels = PixelTable(images)
+    for tables in moved:
+        yield mixed(pixels, tables, GREY)
 
 
 def _as_input(pictures: Tensor) -> Tensor:
@@ -138,22 +136,9 @@ def _faces(found: Detections, fit: Letterbox) -> list[FacialAreaRegion]:
     corners, points = places[:, :2], places[:, 2:]
     sizes = (corners[:, 1] - corners[:, 0]).tolist()
     centres = ((corners[:, 0] + corners[:, 1]) / 2).tolist()
-    faces = []
-    for (x, y), (w, h), marks, score in zip(
-        centres, sizes, points.tolist(), found.scores.tolist(), strict=True
-    ):
-        right, left = map(_whole, marks[:2]) if len(marks) >= 2 else (None, None)
-        faces.append(
-            FacialAreaRegion(
-                *(int(x - w / 2), int(y - h / 2), int(w), int(h)),
-                left_eye=left,
-                right_eye=right,
-                confidence=score,
-                five_points=tuple(map(tuple, marks)) if len(marks) == len(FIVE_POINTS) else None,
-            )
+    return [
+        face((int(x - w / 2), int(y - h / 2), int(w), int(h)), score, [(x, y) for x, y in marks])
+        for (x, y), (w, h), marks, score in zip(
+            centres, sizes, points.tolist(), found.scores.tolist(), strict=True
         )
-    return faces
-
-
-def _whole(point: Sequence[float]) -> Point:
-    return int(point[0]), int(point[1])
+    ]

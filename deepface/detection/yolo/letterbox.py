@@ -45,27 +45,19 @@ class Letterbox:
         height, width = self.inner
         return height + -height % _STRIDE, width + -width % _STRIDE
 
-    def draw(self, canvas: Canvas, out: Image) -> None:
-        """Put the resized picture into the middle of ``out``, the size of ``rectangle``."""
-        height, width = self.inner
-        top, left = _margin(out.shape[0], height), _margin(out.shape[1], width)
-        pixels = canvas.pixels()
-        if canvas.shape != self.inner:
-            resized = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)
-            out[top : top + height, left : left + width] = resized
-        else:
-            out[top : top + height, left : left + width] = pixels
+    @property
+    def place(self) -> Rectangle:
+        """Where in the network's input the resized picture lies: in the middle."""
+        top, left = map(_margin, self.rectangle, self.inner)
+        return Rectangle(top, left, *self.inner)
 
-    def places(self, canvas: Canvas) -> tuple[Rectangle, Rectangle]:
-        """What of a canvas's image is resized, its border included, and where in the rectangle it
-        goes, for :func:`deepface.images.resample.resized`.
-        """
-        height, width = self.inner
-        top, left = (
-            _margin(outer, inner) for outer, inner in zip(self.rectangle, self.inner, strict=True)
-        )
-        whole = Rectangle(-canvas.top, -canvas.left, canvas.height, canvas.width)
-        return whole, Rectangle(top, left, height, width)
+    def draw(self, canvas: Canvas, out: Image) -> None:
+        """Put the resized picture into its place in ``out``, the network's input."""
+        top, left, height, width = self.place
+        pixels = canvas.pixels()
+        if canvas.shape != (height, width):
+            pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR)  # type: ignore[assignment]
+        out[top : top + height, left : left + width] = pixels
 
     def undo(self, points: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points ``(..., 2)``, x and y in the rectangle, as points inside the picture."""

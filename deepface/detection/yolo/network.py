@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from deepface.detection.boxes import Suppression
 from deepface.runtime.execution.fusion import fused
+from deepface.runtime.execution.network import concatenated
 from deepface.runtime.execution.streams import kept
 from deepface.runtime.execution.transfer import uploaded
 
@@ -122,9 +123,8 @@ class YoloNetwork(nn.Module):
         Returns:
             Pictures are counted through all runs.
         """
-        sides, logits, points = (
-            _joined([run[part].flatten(0, 1) for run in outputs]) for part in range(3)
-        )
+        flat = [tuple(part.flatten(0, 1) for part in run) for run in outputs]
+        sides, logits, points = concatenated(flat)
         owner, centres, strides = self._anchors([len(run[0]) for run in outputs], shapes, sides)
         scores, classes = logits.sigmoid().max(1)
 
@@ -151,20 +151,14 @@ class YoloNetwork(nn.Module):
         self, counts: Sequence[int], shapes: Sequence[tuple[int, int]], like: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Of each row of all runs picture ``(n,)``, centre ``(n, 2)`` and stride ``(n, 1)``."""
-        owners, centres, strides = [], [], []
-        first = 0
+        parts, first = [], 0
         for count, shape in zip(counts, shapes, strict=True):
             centre, stride = _grid(*shape, self._strides, like.device)
             numbers = torch.arange(first, first + count, device=like.device)
-            owners.append(numbers.repeat_interleave(len(centre), output_size=count * len(centre)))
-            centres.append(centre.repeat(count, 1))
-            strides.append(stride.repeat(count, 1))
+            owner = numbers.repeat_interleave(len(centre), output_size=count * len(centre))
+            parts.append((owner, centre.repeat(count, 1), stride.repeat(count, 1)))
             first += count
-        return _joined(owners), _joined(centres), _joined(strides)
-
-
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    return torch.cat(list(parts)) if len(parts) > 1 else parts[0]
+        return concatenated(parts)  # type: ignore[no-any-return]
 
 
 def _inputs(sources: int | Sequence[int], x: Tensor, outputs: Sequence[Any]) -> Any:

@@ -72,15 +72,8 @@ def import_ultralytics() -> None:
 def _unchanged(folder: str) -> Iterator[None]:
     """Keep what an import of ultralytics changes; its settings go into ``folder``."""
     with ExitStack() as stack:
-        stack.enter_context(
-            _environment(
-                {
-                    "YOLO_CONFIG_DIR": folder,
-                    "YOLO_OFFLINE": "true",
-                    "YOLO_AUTOINSTALL": "false",
-                }
-            )
-        )
+        own = {"YOLO_CONFIG_DIR": folder, "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"}
+        stack.enter_context(_environment(own))
         for owner, name in _PATCHED:
             value = getattr(owner, name)
             # The print options are changed in place.

@@ -6,8 +6,8 @@ whose arrays happen to have the same shape are stacked; the others form groups o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from deepface.logger import get_logger
 from deepface.runtime.execution.device import cuda_is_running, may_have_cuda, resolve_device
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+Key = TypeVar("Key", bound=Hashable)
 
 #: Images per step when the caller does not say.
 DEFAULT_BATCH_SIZE = 32
@@ -42,12 +43,18 @@ def powers_of_two(items: Sequence[T], largest: int) -> Iterator[Sequence[T]]:
         start += size
 
 
-def group_indices(keys: Sequence[Hashable]) -> dict[Hashable, list[int]]:
+def group_indices(keys: Sequence[Key]) -> dict[Key, list[int]]:
     """Positions of equal keys, in the order in which the keys first appear."""
-    groups: dict[Hashable, list[int]] = {}
+    groups: dict[Key, list[int]] = {}
     for position, key in enumerate(keys):
         groups.setdefault(key, []).append(position)
     return groups
+
+
+def regrouped(items: Iterable[T], groups: Sequence[Sequence[Any]]) -> list[list[T]]:
+    """Items, one after the other, in groups as long as those."""
+    left = iter(items)
+    return [[next(left) for _ in group] for group in groups]
 
 
 def automatic_batch_size(device: str | torch.device | None = None) -> int:

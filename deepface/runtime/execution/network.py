@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -123,7 +123,7 @@ class Network:
                     get_logger().info("out of memory on %s; going on with %d", self.device, size)
                     continue
                 start += size
-            return _concatenate(outputs)
+            return concatenated(outputs)
 
     def _forward(
         self,
@@ -168,9 +168,10 @@ def _as_float32(output: Any) -> Any:
     return tuple(_as_float32(part) for part in output)
 
 
-def _concatenate(outputs: list[Any]) -> Any:
+def concatenated(outputs: Sequence[Any]) -> Any:
+    """Results of a module one behind the other: tensors, or each of their parts; one as it is."""
     if len(outputs) == 1:
         return outputs[0]
     if isinstance(outputs[0], Tensor):
-        return torch.cat(outputs)
-    return tuple(_concatenate(list(parts)) for parts in zip(*outputs, strict=True))
+        return torch.cat([*outputs])
+    return tuple(concatenated(parts) for parts in zip(*outputs, strict=True))

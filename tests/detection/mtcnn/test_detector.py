@@ -101,7 +101,7 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", [(12, 12), (13, 12), (12, 15), (16, 17)])
 def test_black_is_no_face(size: tuple[int, int]) -> None:
     """Windows of the border alone, also those over the edge, need not be looked at."""
-    network = PNet().load(read_weights("pnet")).eval()
+    network = PNet.loaded().eval()
     with torch.inference_mode():
         logits = network(torch.full((1, 3, *size), -127.5 / 128))[..., 0]
     assert logits.sigmoid().max() < 0.01
@@ -392,7 +392,7 @@ def test_sizes_and_borders_in_one_stack(name: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("size", [(17, 23), (18, 23), (17, 24), (18, 24), (12, 12), (13, 30)])
 def test_windows_at_the_end_of_a_smaller_level(size: tuple[int, int]) -> None:
     """A window that reaches over the edge sees what it sees where the level is alone."""
-    network = PNet().load(read_weights("pnet")).eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = PNet.loaded().eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     height, width = size
     level = torch.rand((1, 24, 31, 3), generator=torch.Generator().manual_seed(3)) * 2 - 1
     level = level.permute(0, 3, 1, 2)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deepface.detection.canvas import Canvas
 from deepface.detection.ragged import Edges, RaggedEdges, cells_beyond
-from deepface.detection.retinaface.base import cell_corners
+from deepface.detection.retinaface.base import anchor_grid
 from deepface.detection.retinaface.frame import Placement
 from deepface.detection.retinaface.pytorch import Net, RetinaFaceMobileNetDetector
 from tests import laws
@@ -67,7 +67,7 @@ def rows(garbage: float, forgotten: int | None = None) -> list[Tensor]:
     edges = Dirty(SIZES, SHAPE, cells)
     edges.garbage, edges.forgotten = garbage, forgotten
     found = net()(batch, Placement.none(SHAPE), True, edges)
-    corners = cell_corners(detector().anchors, SHAPE, torch.device("cpu"))
+    corners = anchor_grid(detector().anchors, SHAPE, torch.device("cpu"))[:, 3:]
     return [
         row[(corners < torch.tensor(size)).all(1)] for row, size in zip(found, SIZES, strict=True)
     ]
