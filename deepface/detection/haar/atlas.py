@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any, TypeAlias
 
 import cv2
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepface.detection.haar.cascade import pyramid
+from deepface.runtime.execution.batching import regrouped
 from deepface.runtime.execution.transfer import as_tensor, uploaded
 from deepface.types import Image
 
@@ -73,7 +75,9 @@ class Pictures:
         ):
             framed = pixels[start:end].view(height + 2, width + 2)
             framed[0] = framed[-1] = framed[:, 0] = framed[:, -1] = 0
-            _gray_by_opencv(np.asarray(image), framed[1:-1, 1:-1].numpy())
+            if height and width:
+                gray = framed[1:-1, 1:-1].numpy()
+                cv2.cvtColor(np.asarray(image), cv2.COLOR_BGR2GRAY, dst=gray)
         self.pixels = pixels.to(device, non_blocking=True)
 
     def _of_tensors(self, images: Sequence[Image | Tensor], device: torch.device) -> Tensor:
@@ -89,12 +93,6 @@ class Pictures:
         places += shifts.repeat_interleave(counts, output_size=len(gray))
         pixels = gray.new_zeros(int(self.starts[-1]))
         return pixels.index_copy_(0, places, gray)
-
-
-def _gray_by_opencv(image: Image, out: Array | None = None) -> Array:
-    if not image.size:
-        return np.empty(image.shape[:2], np.uint8)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2GRAY, dst=out)
 
 
 def _gray(image: Tensor) -> Tensor:
@@ -148,31 +146,40 @@ def atlases(
         height: of an atlas, at most.
         least_rows: of windows in a piece cut off a block; both pieces hold the pixels of a cut.
     """
-    seen = np.array([(v.picture, v.x, v.y, v.width, v.height) for v in views], np.int64)
     blocks = _blocks(pictures, views, window)
     plans = [
-        (pieces, layout, step)
+        plan
         for step in (2, 1)
-        for pieces, layout in _packed(
+        for plan in _packed(
             blocks[blocks["step"] == step], step, window, pixels, height, least_rows
         )
     ]
-    known = [array for plan in plans for array in _known(pictures, seen, *plan[:2])]
-    facts = iter(uploaded(known, pictures.pixels.device) if known else [])  # of all in one copy
-    for plan in plans:
-        yield _atlas(pictures.pixels, *plan, [next(facts) for _ in range(3)], resample)
+    groups = [
+        [np.stack([pieces[name] for name in _FACTS]), pieces["scale"], widths]
+        for pieces, widths in plans
+    ]
+    # What all of them are made from goes up in one copy.
+    known = uploaded(list(chain(*groups)), pictures.pixels.device) if groups else []
+    for plan, facts in zip(plans, regrouped(known, groups), strict=True):
+        yield _atlas(pictures.pixels, *plan, facts, resample)
 
 
-#: A size of a view, or a piece of one. ``y`` and ``x``: where it begins in its level;
-#: ``rows`` and ``columns``: of windows; ``height`` and ``width``: in pixels.
-_BLOCK = np.dtype(
-    [("view", np.int64), ("scale", np.float32), ("step", np.int64)]
-    + [(name, np.int64) for name in ("level_height", "level_width", "y", "x")]
-    + [(name, np.int64) for name in ("rows", "columns", "height", "width")]
+#: Of a block: its view and the step between its windows; the height and width of its level, and
+#: where in that it begins; how many rows and columns of windows it has; its height and width in
+#: pixels; where it lies in the atlas, and in which strip; where in its picture the view lies, which
+#: may be partly outside; the picture's height and width, and where it begins.
+_FACTS = (
+    *("view", "step", "level_height", "level_width", "y", "x", "rows", "columns"),
+    *("height", "width", "at_y", "at_x", "strip"),
+    *("view_y", "view_x", "view_height", "view_width"),
+    *("picture_height", "picture_width", "picture_start"),
 )
+#: A size of a view, or a piece of one; ``scale`` are pixels of the view per pixel.
+_BLOCK = np.dtype([("scale", np.float32), *((name, np.int64) for name in _FACTS)])
 
 
 def _blocks(pictures: Pictures, views: Sequence[View], window: int) -> Array:
+    """The sizes of all views, not yet placed."""
     parts = [np.empty(0, _BLOCK)]
     for number, view in enumerate(views):
         height, width = pictures.shapes[view.picture].tolist()
@@ -180,7 +187,10 @@ def _blocks(pictures: Pictures, views: Sequence[View], window: int) -> Array:
         left, columns = _overlap(view.x, view.width, width)
         inside = (top, left, rows, columns)
         part = _blocks_of((view.height, view.width), inside, window).copy()
-        part["view"] = number
+        part["view"], part["picture_start"] = number, pictures.starts[view.picture]
+        part["view_y"], part["view_x"] = view.y, view.x
+        part["view_height"], part["view_width"] = view.height, view.width
+        part["picture_height"], part["picture_width"] = height, width
         parts.append(part)
     return np.concatenate(parts)
 
@@ -194,40 +204,29 @@ def _overlap(start: int, size: int, end: int) -> tuple[int, int]:
 @lru_cache(maxsize=256)
 def _blocks_of(shape: tuple[int, int], inside: tuple[int, int, int, int], window: int) -> Array:
     """The sizes of a view; see :func:`pyramid`."""
-    found = []
+    blocks = []
     for level in pyramid(shape, inside, window):
         rows = -(-(level.bottom - level.top) // level.step)
         columns = (level.right - level.left - window) // level.step + 1
         if rows > 0 and columns > 0:
-            size = ((count - 1) * level.step + window for count in (rows, columns))
-            found.append(
-                (
-                    *(0, level.scale, level.step, level.height, level.width),
-                    *(level.top, level.left, rows, columns, *size),
-                )
-            )
-    return np.array(found, _BLOCK)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """Where the blocks of an atlas lie: ``y``, ``x`` and strip of each; where strips begin."""
-
-    y: Array
-    x: Array
-    strip: Array
-    strips: Array
-    height: int
-    width: int
+            block = np.zeros(1, _BLOCK)
+            block["scale"], block["step"] = level.scale, level.step
+            block["level_height"], block["level_width"] = level.height, level.width
+            block["y"], block["x"] = level.top, level.left
+            block["rows"], block["columns"] = rows, columns
+            block["height"] = (rows - 1) * level.step + window
+            block["width"] = (columns - 1) * level.step + window
+            blocks.append(block)
+    return np.concatenate([np.empty(0, _BLOCK), *blocks])
 
 
 def _packed(
     blocks: Array, step: int, window: int, pixels: int, height: int, least_rows: int
-) -> Iterator[tuple[Array, _Layout]]:
+) -> Iterator[tuple[Array, Array]]:
     """Fill strips as wide as their widest block, from the widest block to the narrowest.
 
     A block that is higher than what is left of its strip goes on in the next one: pieces of blocks
-    come out, as blocks of their own.
+    come out, as blocks of their own, and for each atlas the widths of its strips.
     """
     order = np.lexsort((-blocks["height"], -blocks["width"]))
     pieces: list[tuple[int, int, int, int, int]] = []
@@ -264,98 +263,78 @@ def _laid_out(
     width: int,
     step: int,
     window: int,
-) -> tuple[Array, _Layout]:
+) -> tuple[Array, Array]:
     """Pieces: block, first row of windows, number of rows, y in the atlas, strip."""
-    block, first, rows, y, strip = np.array(pieces, np.int64).T
+    block, first, rows, at_y, strip = np.array(pieces, np.int64).T
     cut = blocks[block]
     cut["y"] += first * step
-    cut["rows"] = rows
-    cut["height"] = (rows - 1) * step + window
-    begins = np.array(strips)
-    return cut, _Layout(y, begins[strip], strip, begins, int((y + cut["height"]).max()), width)
-
-
-def _known(pictures: Pictures, seen: Array, blocks: Array, layout: _Layout) -> list[Array]:
-    """What an atlas is made from: facts of its blocks, widths of its strips, scales.
-
-    Args:
-        pictures: what is looked at.
-        seen: of each view its picture, x, y, width and height, ``(views, 5)``.
-        blocks: what lies in the atlas.
-        layout: where.
-    """
-    picture, view_x, view_y, view_width, view_height = seen[blocks["view"]].T
-    picture_height, picture_width = pictures.shapes[picture].T
-    known = [blocks[name] for name in ("view", "rows", "columns", "height", "width", "y", "x")]
-    known += [blocks["level_height"], blocks["level_width"], layout.y, layout.x, layout.strip]
-    known += [view_y, view_x, view_height, view_width, picture_height, picture_width]
-    known.append(pictures.starts[picture])
-    return [np.stack(known), np.diff(layout.strips, append=layout.width), blocks["scale"]]
+    cut["rows"], cut["height"] = rows, (rows - 1) * step + window
+    cut["at_y"], cut["at_x"], cut["strip"] = at_y, np.array(strips)[strip], strip
+    return cut, np.diff(strips, append=width)
 
 
 def _atlas(
-    gray: Tensor,
-    blocks: Array,
-    layout: _Layout,
-    step: int,
-    known: Sequence[Tensor],
-    resample: Resampling,
+    gray: Tensor, blocks: Array, widths: Array, known: Sequence[Tensor], resample: Resampling
 ) -> Atlas:
     """Tell each pixel of an atlas where it comes from, and take it from there.
 
     Args:
         gray: the pictures, flat.
         blocks: what lies in the atlas.
-        layout: where.
-        step: between windows.
-        known: see :func:`_known`, on the device.
+        widths: of its strips.
+        known: facts of the blocks, as in :data:`_FACTS`, their scales, and the strips' widths, on
+            the device.
         resample: see :func:`atlases`.
     """
     device, count = gray.device, len(blocks)
-    table, sizes, scales = known
-    view, rows, columns, heights, widths, y, x, level_height, level_width = table[:9]
-    at_y, at_x, strip, view_y, view_x, view_height, view_width = table[9:16]
-    picture_height, picture_width, start = table[16:]
+    table, scales, sizes = known
+    facts = dict(zip(_FACTS, table, strict=True))
+
+    def of(block: Tensor, *names: str) -> list[Tensor]:
+        return [facts[name][block] for name in names]
 
     # For each row of a strip: its block, the two rows of a picture that it is mixed of, the weight
     # of the second, and the columns of its block. Where there is no block, all of it is black.
-    ends = (widths + 1).cumsum(0)
-    first = ends - widths - 1
+    first = (facts["width"] + 1).cumsum(0) - facts["width"] - 1
     total = int(blocks["width"].sum()) + count
-    block, row = _each(heights, int(blocks["height"].sum()))
+    block, row = _each(facts["height"], int(blocks["height"].sum()))
     upper, lower, weight = _taps(
-        y[block] + row,
-        *(view_height[block], level_height[block], view_y[block], picture_height[block]),
+        facts["y"][block] + row,
+        *of(block, "view_height", "level_height", "view_y", "picture_height"),
     )
-    stride, beginning = picture_width[block] + 2, start[block]
-    shape = (6, layout.height, len(layout.strips))
+    at_y, strip, width, picture_width, start = of(
+        block, "at_y", "strip", "width", "picture_width", "picture_start"
+    )
+    stride = picture_width + 2
+    shape = (6, int((blocks["at_y"] + blocks["height"]).max()), len(widths))
     lines = torch.zeros(shape, dtype=torch.int32, device=device)
     lines[0], lines[4] = count, total
-    lines[:, at_y[block] + row, strip[block]] = torch.stack(
+    lines[:, at_y + row, strip] = torch.stack(
         [
-            *(block, beginning + upper * stride, beginning + lower * stride),
-            *(weight, first[block], widths[block]),
+            *(block, start + upper * stride, start + lower * stride),
+            *(weight, first[block], width),
         ]
     ).int()
     # For each column of a block likewise, and one behind its last that is black.
-    block, column = _each(widths, total - count)
+    block, column = _each(facts["width"], total - count)
     taps = torch.zeros((3, total + 1), dtype=torch.int32, device=device)
     taps[:, first[block] + column] = torch.stack(
         _taps(
-            x[block] + column,
-            *(view_width[block], level_width[block], view_x[block], picture_width[block]),
+            facts["x"][block] + column,
+            *of(block, "view_width", "level_width", "view_x", "picture_width"),
         )
     ).int()
 
-    strips, offsets = _each(sizes, layout.width)
-    places = torch.stack([rows, columns, at_y, at_x, y, x], 1)
+    strips, offsets = _each(sizes, int(widths.sum()))
+    names = ("rows", "columns", "at_y", "at_x", "y", "x")
+    places = torch.stack([facts[name] for name in names], 1)
     return Atlas(
         pixels=resample(gray, lines, taps, strips.int(), offsets.int()),
-        step=step,
+        step=int(blocks["step"][0]),
         strips=strips,
         blocks=lines[0],
         places=torch.cat([places, places.new_zeros((1, 6))]),
-        views=view,
+        views=facts["view"],
         scales=scales,
     )
 

@@ -2,8 +2,7 @@
 
 ``CascadeClassifier.detectMultiScale3`` shrinks its picture step by step by 1.1, and slides a window
 over every size. Here the same sizes are made with the same resampling and searched one at a time,
-cut to the windows that touch the picture. What is found is equal to the last bit (Viola and Jones,
-"Rapid object detection using a boosted cascade of simple features", 2001, as in OpenCV 4), but
+cut to the windows that touch the picture. What is found is equal to the last bit, but
 
 * the border, three quarters of the area, costs next to nothing;
 * a search holds some bytes per pixel of the padded picture, and not some fifty;
@@ -30,7 +29,7 @@ from numpy.typing import NDArray
 from deepface.detection.canvas import Canvas
 from deepface.detection.cards.opencv import EYES, FACES
 from deepface.detection.haar.cascade_file import read_cascade
-from deepface.detection.haar.choice import may_use_numba, must_use_numba
+from deepface.detection.haar.choice import implementation
 from deepface.detection.haar.grouping import Hits
 from deepface.errors import MissingPackageError
 from deepface.logger import get_logger
@@ -93,11 +92,12 @@ class Cascade:
         Raises:
             MissingPackageError: ``DEEPFACE_HAAR`` asks for it, and numba does not work here.
         """
-        if not may_use_numba():
+        wanted = implementation()
+        if wanted not in ("auto", "numba"):
             return None
         with _compiling:
             found = compiled_cascade(self._path)
-        if found is None and must_use_numba():
+        if found is None and wanted == "numba":
             raise MissingPackageError(
                 "DEEPFACE_HAAR=numba needs the package numba, and a folder for what it compiles: "
                 'pip install "numba>=0.60"'

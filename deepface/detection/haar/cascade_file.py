@@ -1,7 +1,6 @@
 """OpenCV's cascade files as arrays: which pixels a feature weighs, and what its answer is worth.
 
-"Rapid object detection using a boosted cascade of simple features" (Viola and Jones, 2001), in the
-format of OpenCV 2 and later: upright features, one split per tree.
+In the format of OpenCV 2 and later: upright features, one split per tree.
 """
 
 from __future__ import annotations
@@ -18,12 +17,14 @@ from deepface.runtime.weights.damage import reading
 
 #: OpenCV lowers the thresholds of stages by it, in 32 bits.
 _THRESHOLD_EPS = np.float32(1e-5)
+#: OpenCV takes a window for constant when the inverse of its deviation is larger.
+FLAT = 0.1
 #: Of a feature, at most.
 _RECTANGLES = 3
 
 
 @dataclass(frozen=True)
-class Stage:
+class CascadeStage:
     """Features that vote on a window; with ``f`` features and a window of ``w`` pixels:
 
     Attributes:
@@ -49,7 +50,7 @@ class HaarCascade:
     """The stages that a window of ``window`` times ``window`` pixels has to pass, in order."""
 
     window: int
-    stages: tuple[Stage, ...]
+    stages: tuple[CascadeStage, ...]
 
 
 def read_cascade(path: Path) -> HaarCascade:
@@ -103,7 +104,7 @@ def _kernel(rectangles: NDArray[np.int32], window: int) -> NDArray[np.float32]:
     return kernel
 
 
-def _stage(stage: Any, features: list[NDArray[np.int32]], window: int) -> Stage:
+def _stage(stage: Any, features: list[NDArray[np.int32]], window: int) -> CascadeStage:
     trees = _items(stage.getNode("weakClassifiers"))
     nodes = [_numbers(tree.getNode("internalNodes")) for tree in trees]
     if any(len(node) != 4 for node in nodes):
@@ -111,7 +112,7 @@ def _stage(stage: Any, features: list[NDArray[np.int32]], window: int) -> Stage:
     votes = np.array([_numbers(tree.getNode("leafValues")) for tree in trees], np.float32)
     left, right = votes.astype(np.float64).T
     rectangles = np.stack([features[int(feature)] for _, _, feature, _ in nodes])
-    return Stage(
+    return CascadeStage(
         np.stack([_kernel(feature, window) for feature in rectangles]),
         rectangles,
         np.array([split for *_, split in nodes], np.float32),

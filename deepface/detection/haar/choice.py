@@ -58,7 +58,7 @@ class Searchers:
         Raises:
             UnimplementedError: ``DEEPFACE_HAAR`` is set to something else than it can be.
         """
-        choice = _choice()
+        choice = implementation()
         if choice == "torch":
             return on_device(resolve_device(device))
         if choice in ("opencv", "numba") or device == "cpu" or not may_have_cuda():
@@ -90,17 +90,8 @@ class Searchers:
 search = Searchers().search
 
 
-def may_use_numba() -> bool:
-    """Whether the CPU's search may be the compiled one."""
-    return _choice() in ("auto", "numba")
-
-
-def must_use_numba() -> bool:
-    """Whether it must be."""
-    return _choice() == "numba"
-
-
-def _choice() -> str:
+def implementation() -> str:
+    """What ``DEEPFACE_HAAR`` asks for: ``"opencv"``, ``"numba"``, ``"torch"``, or ``"auto"``."""
     choice = os.environ.get("DEEPFACE_HAAR") or "auto"
     if choice not in ("auto", "opencv", "numba", "torch"):
         raise UnimplementedError(

@@ -2,9 +2,7 @@
 
 OpenCV looks at one window at a time. Here the first stage, where most windows end, is computed for
 whole rows by vector instructions, and the later ones for what is left of a size, feature by
-feature. What is found is equal to OpenCV's to the last bit: sums of pixels and of the weights of
-features are whole numbers, votes add up without rounding in 64 bits, and what does round is rounded
-in OpenCV's precision.
+feature. What is found is equal to OpenCV's to the last bit, as ``search.py`` explains.
 """
 
 from __future__ import annotations
@@ -15,12 +13,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from deepface.detection.haar.cascade_file import HaarCascade
+from deepface.detection.haar.cascade_file import FLAT, HaarCascade
 
 #: Windows that go through the later stages together: their votes should stay in the cache.
 _CHUNK = 1024
-#: OpenCV takes a window for constant when the inverse of its deviation is larger.
-_FLAT = 0.1
 
 _compiled = njit(cache=True, nogil=True, error_model="numpy")
 
@@ -104,7 +100,7 @@ def _search(
         x = 0
         while x < columns:
             passes = votes[x] >= thresholds[0]
-            textured = norms[x] * area < _FLAT
+            textured = norms[x] * area < FLAT
             if textured and passes:
                 at[count], norms_left[count] = first + x, norms[x]
                 count += 1

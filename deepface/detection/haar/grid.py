@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deepface.detection.haar.atlas import Atlas
-from deepface.detection.haar.cascade_file import Stage
+from deepface.detection.haar.cascade_file import CascadeStage
 
 #: Corners as y, x and how often they count; below which value the feature votes left; how much more
 #: the left vote is worth than the right one.
@@ -44,7 +44,7 @@ class GridStage:
     threshold: float
 
     @classmethod
-    def of(cls, stage: Stage) -> GridStage:
+    def of(cls, stage: CascadeStage) -> GridStage:
         """A feature that weighs pixels, as one that weighs the sums of all pixels before them."""
         corners = np.diff(np.diff(np.pad(stage.kernels, ((0, 0), (1, 1), (1, 1))), axis=1), axis=2)
         return cls(

@@ -179,8 +179,8 @@ def _resampled(
     lower = gray + tl.load(row + 2 * plane, inside, 0)
     below = tl.load(row + 3 * plane, inside, 0)
     first = tl.load(row + 4 * plane, inside, 0)
-    most = tl.load(row + 5 * plane, inside, 0)
-    column = columns + first + tl.minimum(most, tl.load(offsets + x, inside, 0))
+    block_width = tl.load(row + 5 * plane, inside, 0)
+    column = columns + first + tl.minimum(block_width, tl.load(offsets + x, inside, 0))
     left = tl.load(column, inside, 0)
     right = tl.load(column + length, inside, 0)
     beside = tl.load(column + 2 * length, inside, 0)
@@ -306,9 +306,9 @@ def _first(
     norm, textured = _norm(sums, squares, at, stride, window, wanted)
     alive = wanted & textured
     _, alive = _stage(0, sums + at, norm, alive, stride, corners, numbers, parts, stages, width)
-    calm = (alive | (textured == 0)).to(tl.int32) << (tl.arange(0, block) & 31)
+    passing = (alive | (textured == 0)).to(tl.int32) << (tl.arange(0, block) & 31)
     word = tl.program_id(0) * (block // 32) + tl.arange(0, block // 32)
-    tl.store(passes + row * words + word, tl.sum(tl.reshape(calm, (block // 32, 32)), 1))
+    tl.store(passes + row * words + word, tl.sum(tl.reshape(passing, (block // 32, 32)), 1))
     stage = end * 0 + 1
     going = tl.sum(alive.to(tl.int32), 0)
     while (stage < end) & (going > 0):

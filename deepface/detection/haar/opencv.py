@@ -1,10 +1,7 @@
-"""OpenCV's Haar cascades for faces and eyes (Viola and Jones, 2001): the default detector.
+"""The detector ``opencv``, and the search for eyes.
 
-There are three implementations, whose results are equal to the last bit: OpenCV's own, by threads
-of the CPU (``cascade.py``); the same with its windows searched by numba, where that is installed
-(``compiled.py``); and one that takes a whole batch through the cascade on a CUDA device
-(``search.py``). The faster one is used (``choice.py``). ``DEEPFACE_HAAR`` says which where it
-matters: ``opencv``, ``numba``, or ``torch`` on any device.
+The fastest implementation searches. ``DEEPFACE_HAAR`` says which where it matters: ``opencv``,
+``numba``, or ``torch`` on any device.
 """
 
 from __future__ import annotations

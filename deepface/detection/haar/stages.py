@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from deepface.detection.haar.atlas import Atlas, resampled
-from deepface.detection.haar.cascade_file import HaarCascade, Stage
+from deepface.detection.haar.cascade_file import FLAT, CascadeStage, HaarCascade
 from deepface.detection.haar.grid import GridStage, Windows, integrals, looked_at
 
 #: Stages that are computed for every window, and after which the windows that are left are gathered
@@ -27,8 +27,6 @@ _GROUP_ENDS = (2, 3, 4, 5, 6, 7, 8, 10, 13, 17)
 _CUDA_GROUP_ENDS = (2, 4, 9)
 #: Bytes per pixel of a large atlas that the windows which a stage looks at together take, about.
 _STAGE_BYTES_PER_PIXEL = 16
-#: OpenCV takes a window for constant when the inverse of its deviation is larger.
-_FLAT = 0.1
 
 
 class Stages:
@@ -66,7 +64,34 @@ class Stages:
             For each window ``(rows, columns)`` its norm; whether it is constant or passes the first
             stage; whether it passes both.
         """
-        return _grid(sums, squares, self._first, self.window, step)
+        rows, columns = ((size - 1 - self.window) // step + 1 for size in sums.shape)
+
+        def corner(table: Tensor, y: int, x: int) -> Tensor:
+            return table[y : y + rows * step : step, x : x + columns * step : step][:rows, :columns]
+
+        def inner(table: Tensor) -> Tensor:
+            """Sums over all windows without their outermost pixels."""
+            a, b = 1, self.window - 1
+            whole = corner(table, b, b) - corner(table, a, b)
+            return whole.sub_(corner(table, b, a)).add_(corner(table, a, a))
+
+        area = (self.window - 2) ** 2
+        deviations = (inner(squares).double() * area).sub_(inner(sums).double().square_())
+        norms = deviations.sqrt_().reciprocal_().float()
+        # Of a constant window the norm is infinite or not a number.
+        textured = norms.double() * area < FLAT
+        passes_first, passed = ~textured, textured
+        for number, stage in enumerate(self._first):
+            votes = torch.full_like(norms, stage.right, dtype=torch.float64)
+            for (first, *others), split, difference in stage.features:
+                value = corner(sums, *first[:2]) * first[2]
+                for y, x, weight in others:
+                    value.add_(corner(sums, y, x), alpha=weight)
+                votes.add_(value * norms < split, alpha=difference)
+            passed = passed & (votes >= stage.threshold)
+            if number == 0:
+                passes_first |= passed
+        return norms, passes_first, passed
 
     def later(self, pixels: Tensor, windows: Windows) -> tuple[Windows, Tensor]:
         """Those of the windows that pass all other stages, and the votes of the last, float64."""
@@ -91,7 +116,7 @@ class Stages:
 
 @dataclass(frozen=True)
 class _Group:
-    """Some stages on the device; see :class:`deepface.detection.haar.cascade_file.Stage`.
+    """Some stages on the device; see :class:`deepface.detection.haar.cascade_file.CascadeStage`.
 
     Attributes:
         kernels: ``(pixels, f)`` float32.
@@ -108,7 +133,7 @@ class _Group:
     thresholds: Tensor
 
     @classmethod
-    def of(cls, stages: Sequence[Stage], device: torch.device) -> _Group:
+    def of(cls, stages: Sequence[CascadeStage], device: torch.device) -> _Group:
         kernels = np.concatenate([stage.kernels for stage in stages])
         votes = np.zeros((len(kernels), len(stages)))
         start = 0
@@ -128,39 +153,6 @@ class _Group:
         """The votes ``(n, stages)`` on windows ``(n, pixels)``."""
         values = (patches @ self.kernels).mul_(norms[:, None])
         return (values < self.splits).double() @ self.votes + self.right
-
-
-def _grid(
-    sums: Tensor, squares: Tensor, stages: Sequence[GridStage], window: int, step: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    rows, columns = ((size - 1 - window) // step + 1 for size in sums.shape)
-
-    def corner(table: Tensor, y: int, x: int) -> Tensor:
-        return table[y : y + rows * step : step, x : x + columns * step : step][:rows, :columns]
-
-    def inner(table: Tensor) -> Tensor:
-        """Sums over all windows without their outermost pixels."""
-        a, b = 1, window - 1
-        whole = corner(table, b, b) - corner(table, a, b)
-        return whole.sub_(corner(table, b, a)).add_(corner(table, a, a))
-
-    area = (window - 2) ** 2
-    deviations = (inner(squares).double() * area).sub_(inner(sums).double().square_())
-    norms = deviations.sqrt_().reciprocal_().float()
-    # Of a constant window the norm is infinite or not a number.
-    textured = norms.double() * area < _FLAT
-    passes_first, passed = ~textured, textured
-    for number, stage in enumerate(stages):
-        votes = torch.full_like(norms, stage.right, dtype=torch.float64)
-        for (first, *others), split, difference in stage.features:
-            value = corner(sums, *first[:2]) * first[2]
-            for y, x, weight in others:
-                value.add_(corner(sums, y, x), alpha=weight)
-            votes.add_(value * norms < split, alpha=difference)
-        passed = passed & (votes >= stage.threshold)
-        if number == 0:
-            passes_first |= passed
-    return norms, passes_first, passed
 
 
 def _split(windows: Windows, kernels: Tensor, room: int) -> Iterator[Windows]:
