@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from deepface.detection.canvas import cut
 from deepface.images.turn import turned_part
-from deepface.types import Box, FacialAreaRegion, Point
+from deepface.types import Box, FacialAreaRegion, Point, Rectangle
 
 Array = NDArray[Any]
 #: The longest side in pixels that OpenCV's warps take.
@@ -105,34 +105,49 @@ def is_valid_landmark(coord: object, width: int, height: int) -> bool:
     return bool(0 <= x < width and 0 <= y < height)
 
 
-def expand_box(box: Box, percentage: int, width: int, height: int) -> Box:
-    """Grow ``(x, y, w, h)`` by ``percentage`` about its centre, then clip it to the image.
+def expand_region(
+    region: FacialAreaRegion, percentage: int, width: int, height: int
+) -> FacialAreaRegion:
+    """A face whose box has grown about its centre, clipped to its image; landmarks stay.
 
     Args:
-        box: in pixels; may lie partly outside.
+        region: its box may lie partly outside.
         percentage: 20 makes the box 20 % wider and higher; 0 clips only.
         width: of the image (with its border, where it has one), in pixels.
         height: likewise.
     """
-    x, y, w, h = box
+    x, y, w, h = region.x, region.y, region.w, region.h
     if percentage > 0:
         expanded_w = w + int(w * percentage / 100)
         expanded_h = h + int(h * percentage / 100)
         x = max(0, x - int((expanded_w - w) / 2))
         y = max(0, y - int((expanded_h - h) / 2))
         w, h = min(width - x, expanded_w), min(height - y, expanded_h)
-    w = max(0, min(width, x + w) - max(0, x))
-    h = max(0, min(height, y + h) - max(0, y))
-    return max(0, x), max(0, y), w, h
+    left, top = max(0, x), max(0, y)
+    right, bottom = min(width, x + w), min(height, y + h)
+    return replace(region, x=left, y=top, w=max(0, right - left), h=max(0, bottom - top))
 
 
-def expand_region(
-    region: FacialAreaRegion, percentage: int, width: int, height: int
-) -> FacialAreaRegion:
-    """:func:`expand_box` for a face; landmarks stay where they are."""
-    box = (region.x, region.y, region.w, region.h)
-    x, y, w, h = expand_box(box, percentage, width, height)
-    return replace(region, x=x, y=y, w=w, h=h)
+def upright(
+    region: FacialAreaRegion,
+) -> tuple[Rectangle, NDArray[np.float64] | None, Box]:
+    """How a face is turned upright, by the line of its eyes.
+
+    Returns:
+        Of its picture the part that is turned, see :func:`extract_sub_image`; the matrix
+        :func:`rotation_wrt_eyes` for it; and the corners of the face in what comes out.
+    """
+    across, down = int(0.5 * region.w), int(0.5 * region.h)
+    part = Rectangle(
+        region.y - down,
+        region.x - across,
+        max(0, region.h + 2 * down),
+        max(0, region.w + 2 * across),
+    )
+    size = (part.height, part.width)
+    matrix, angle = rotation_wrt_eyes(size, region.left_eye, region.right_eye)
+    corners = (across, down, across + region.w, down + region.h)
+    return part, matrix, project_facial_area(corners, angle, size)
 
 
 def aligned_crop(img: Array, region: FacialAreaRegion) -> Array:
@@ -142,12 +157,8 @@ def aligned_crop(img: Array, region: FacialAreaRegion) -> Array:
         img: the picture without border.
         region: a face in pixels of that picture; its box may reach outside.
     """
-    box = (region.x, region.y, region.w, region.h)
-    sub, relative_x, relative_y = extract_sub_image(img, box)
-    size = (sub.shape[0], sub.shape[1])
-    rotation, angle = rotation_wrt_eyes(size, region.left_eye, region.right_eye)
-    corners = (relative_x, relative_y, relative_x + region.w, relative_y + region.h)
-    x1, y1, x2, y2 = project_facial_area(corners, angle, size)
+    part, rotation, (x1, y1, x2, y2) = upright(region)
+    sub: Array = cut(img, part.left, part.top, part.width, part.height)
     if rotation is None:
         return sub[y1:y2, x1:x2]
     # The sub-image has four times the pixels: of turning one with all of it most would be wasted.

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from deepface.cropping.alignment import project_facial_area, rotation_wrt_eyes
+from deepface.cropping.alignment import upright
 from deepface.images.resample import UNTURNED, PixelTable, Turn, turned
+from deepface.runtime.execution.batching import regrouped
 from deepface.types import FacialAreaRegion, Rectangle
 
 
@@ -25,21 +26,10 @@ def aligned_crops(
     ]
     if not turns:
         return [[] for _ in found]
-    crops = iter(turned(PixelTable(sources), turns))
-    return [[next(crops) for _ in regions] for regions in found]
+    return regrouped(turned(PixelTable(sources), turns), found)
 
 
 def _turn(picture: int, region: FacialAreaRegion) -> Turn:
-    across, down = int(0.5 * region.w), int(0.5 * region.h)
-    part = Rectangle(
-        region.y - down,
-        region.x - across,
-        max(0, region.h + 2 * down),
-        max(0, region.w + 2 * across),
-    )
-    size = (part.height, part.width)
-    matrix, angle = rotation_wrt_eyes(size, region.left_eye, region.right_eye)
-    box = (across, down, across + region.w, down + region.h)
-    x1, y1, x2, y2 = project_facial_area(box, angle, size)
+    part, matrix, (x1, y1, x2, y2) = upright(region)
     wanted = Rectangle(y1, x1, max(0, y2 - y1), max(0, x2 - x1))
     return Turn(picture, part, UNTURNED if matrix is None else matrix, wanted)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from deepface.cropping import alignment
 from deepface.cropping.face_crops import extract_face
 from deepface.detection.canvas import cut
-from deepface.types import FacialAreaRegion, Point
+from deepface.types import Box, FacialAreaRegion, Point
 from tests.data import golden
 
 PICTURE = np.random.default_rng(7).integers(1, 256, (60, 80, 3)).astype(np.uint8)
@@ -89,6 +89,14 @@ def test_cut_equals_a_slice_of_the_padded_picture(x: int, y: int, w: int, h: int
     np.testing.assert_array_equal(cut(PICTURE, x, y, w, h), expected)
 
 
+def expanded(box: Box, percentage: int, width: int, height: int) -> Box:
+    left, right = (3, 4), (1, 2)
+    region = FacialAreaRegion(*box, left, right)
+    face = alignment.expand_region(region, percentage, width, height)
+    assert (face.left_eye, face.right_eye) == (left, right)
+    return face.x, face.y, face.w, face.h
+
+
 @given(
     st.integers(-40, 110),
     st.integers(-30, 80),
@@ -97,7 +105,7 @@ def test_cut_equals_a_slice_of_the_padded_picture(x: int, y: int, w: int, h: int
     st.sampled_from([0, 20, 100]),
 )
 def test_expanded_box_lies_inside(x: int, y: int, w: int, h: int, percentage: int) -> None:
-    left, top, width, height = alignment.expand_box((x, y, w, h), percentage, 80, 60)
+    left, top, width, height = expanded((x, y, w, h), percentage, 80, 60)
     assert left >= 0
     assert top >= 0
     assert width >= 0
@@ -110,7 +118,7 @@ def test_expanded_box_lies_inside(x: int, y: int, w: int, h: int, percentage: in
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 200))
 def test_a_box_is_expanded_about_its_centre(w: int, h: int, percentage: int) -> None:
-    left, top, width, height = alignment.expand_box((500, 600, w, h), percentage, 2000, 2000)
+    left, top, width, height = expanded((500, 600, w, h), percentage, 2000, 2000)
     assert (width, height) == (w + w * percentage // 100, h + h * percentage // 100)
     assert (left, top) == (500 - (width - w) // 2, 600 - (height - h) // 2)
 
