@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -79,18 +80,15 @@ class StreamAnalysis:
             batch_size: frames whose faces are found at a time.
         """
         frames = iter(frames)
-        frozen: Image | None = None
-        until, streak, number = 0.0, 0, 0
+        until, streak, number = -math.inf, 0, 0
+        frozen: Any = None  # what is shown until then
         while chunk := list(islice(frames, batch_size)):
-            found: list[list[dict[str, Any]]] = []
-            for position, frame in enumerate(chunk):
-                if frozen is not None and frame.seconds < until:
+            moving = [frame for frame in chunk if frame.seconds >= until]
+            yield from [frozen] * (len(chunk) - len(moving))  # which need no faces
+            for frame, faces in zip(moving, self._faces(moving), strict=True):
+                if frame.seconds < until:
                     yield frozen
                     continue
-                frozen = None
-                if not found:  # those before stood still, and need no faces
-                    found = [[]] * position + self._faces([f.pixels for f in chunk[position:]])
-                faces = found[position]
                 streak = streak + 1 if faces else 0
                 if streak < self.frame_threshold:
                     yield overlay.mark_live(frame.pixels, faces, self.frame_threshold - streak)
@@ -98,13 +96,13 @@ class StreamAnalysis:
                 frozen = self._results(frame.pixels, faces)
                 until, streak = frame.seconds + self.time_threshold, 0
                 if self.debug:
-                    for index, face in enumerate(faces):
-                        _, encoded = cv2.imencode(".jpg", face["face"])
-                        write(Path(f"freezed_{number}_{index}.jpg"), encoded.tobytes())
+                    _write_faces(faces, f"freezed_{number}")
                 number += 1
                 yield frozen
 
-    def _faces(self, frames: list[Image]) -> list[list[dict[str, Any]]]:
+    def _faces(self, frames: list[Frame]) -> list[list[dict[str, Any]]]:
+        if not frames:
+            return []
         find_them = FacePipeline(
             self.detector_backend,
             anti_spoofing=self.anti_spoofing,
@@ -115,7 +113,7 @@ class StreamAnalysis:
         )
         return [
             [face for face in faces if face["facial_area"]["w"] > _SMALLEST_WIDTH]
-            for faces in find_them(frames)
+            for faces in find_them([frame.pixels for frame in frames])
         ]
 
     def _results(self, frame: Image, faces: list[dict[str, Any]]) -> Image:
@@ -160,6 +158,12 @@ class StreamAnalysis:
             embed, crops, self.db_path, query, silent=not refresh, refresh_database=refresh
         )
         return [next((row for rows in tables for row in rows), None) for tables in found]
+
+
+def _write_faces(faces: list[dict[str, Any]], name: str) -> None:
+    for index, face in enumerate(faces):
+        _, encoded = cv2.imencode(".jpg", face["face"])
+        write(Path(f"{name}_{index}.jpg"), encoded.tobytes())
 
 
 def _picture_of(match: dict[str, Any]) -> Image | None:

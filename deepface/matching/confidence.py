@@ -8,28 +8,19 @@ from typing import Any
 
 from deepface.recognition.registry import RECOGNIZERS
 
+#: Of the fields of :class:`deepface.recognition.card.Curve`, in their order.
+_PUBLISHED_NAMES = (
+    *("w", "b", "normalizer"),
+    *("denorm_max_true", "denorm_min_true", "denorm_max_false", "denorm_min_false"),
+)
 #: The published curves under the published names.
 CONFIDENCES: dict[str, dict[str, dict[str, float]]] = {
     model: {
-        metric: dict(
-            zip(
-                (
-                    "w",
-                    "b",
-                    "normalizer",
-                    "denorm_max_true",
-                    "denorm_min_true",
-                    "denorm_max_false",
-                    "denorm_min_false",
-                ),
-                curve,
-                strict=True,
-            )
-        )
-        for metric, curve in curves.items()
+        metric: dict(zip(_PUBLISHED_NAMES, curve, strict=True))
+        for metric, curve in card.curves.items()
     }
-    for model, curves in ((name, card.curves) for name, card in RECOGNIZERS.own.items())
-    if curves
+    for model, card in RECOGNIZERS.own.items()
+    if card.curves
 }
 
 
@@ -67,15 +58,11 @@ def find_confidence(
     z = curve.weight * scaled + curve.bias
     value = 100 * (1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z)))
     if verified:
-        low, high, new_low, new_high = (
-            curve.min_true,
-            curve.max_true,
-            max(51, curve.min_true),
-            100.0,
-        )
+        low, high = curve.min_true, curve.max_true
+        new_low, new_high = max(51, low), 100.0
     else:
         low, high = curve.min_false, curve.max_false
-        new_low, new_high = 0.0, min(49, int(curve.max_false))
+        new_low, new_high = 0.0, min(49, int(high))
     value = (value - low) / (high - low) * (new_high - new_low) + new_low
     value = max(51, value) if verified else min(49, value)
     return round(max(0, min(100, value)), 2)

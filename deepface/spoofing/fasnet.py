@@ -61,15 +61,13 @@ class FasNet:
         """
         if not faces:
             return []
-        votes = np.zeros((len(faces), _CLASSES))
         there = not any(isinstance(image, np.ndarray) for image, _ in faces)
         crops: Sequence[Pixels] = _crops_on_device(faces) if there else _crops(faces)
         said = [
             network(crop, _to_input)
             for crop, (_, network) in zip(crops, self.networks, strict=True)
         ]
-        for probabilities in torch.stack(said).cpu().numpy():
-            votes += probabilities / len(self.networks)
+        votes = torch.stack(said).cpu().numpy().mean(0, dtype=np.float64)
         labels = votes.argmax(1).tolist()
         return [
             Liveness(is_real=label == _REAL, score=vote[label])
@@ -92,7 +90,7 @@ def _crops(faces: Sequence[tuple[Pixels, Box]]) -> list[Image]:
     """What each network sees, ``(n, 80, 80, 3)``."""
     return [
         np.stack([_crop(on_host(image), box, scale) for image, box in faces])
-        for scale, *_ in NETWORKS
+        for scale, _ in NETWORKS
     ]
 
 
@@ -103,7 +101,7 @@ def _crops_on_device(faces: Sequence[tuple[Pixels, Box]]) -> list[Tensor]:
     pixels = PixelTable([as_tensor(image) for image in pictures.values()])
     target = Rectangle(0, 0, _SIZE, _SIZE)
     parts = []
-    for scale, *_ in NETWORKS:
+    for scale, _ in NETWORKS:
         for image, box in faces:
             left, top, right, bottom = surroundings(image.shape[1], image.shape[0], box, scale)
             parts.append(Rectangle(top, left, bottom + 1 - top, right + 1 - left))
