@@ -72,7 +72,7 @@ def read(file: IO[bytes], kind: str) -> tuple[Gallery, dict[str, str]]:
     """
     try:
         columns, notes = _read_npz(file) if kind == "npz" else _read_arrow(file, kind)
-        if missing := [name for name in _COLUMNS if name not in columns]:
+        if missing := [name for name in (*_COLUMNS, "has_embedding") if name not in columns]:
             raise DeepFaceError(f"it does not have the columns {', '.join(missing)}")
         return _gallery(columns), _notes(notes)
     except Exception as error:  # whatever the parsers make of bytes that somebody else wrote
@@ -129,8 +129,6 @@ def _read_npz(file: IO[bytes]) -> tuple[Columns, str]:
             if name in names
         }
         notes = str(_read_array(archive, names[_NOTES])) if _NOTES in names else ""
-    if "has_embedding" not in columns:
-        raise DeepFaceError("it does not have the column has_embedding")
     return columns, notes
 
 
@@ -315,11 +313,9 @@ def _utf8(name: str) -> str:
 
 def _stacked(vectors: list[list[float] | None]) -> NDArray[np.float64]:
     """Vectors ``(n, d)``, with zeros where there is none."""
-    there = [vector for vector in vectors if vector is not None]
-    zeros = [0.0] * (len(there[0]) if there else 0)
-    return np.array([zeros if vector is None else vector for vector in vectors]).reshape(
-        len(vectors), len(zeros)
-    )
+    zeros = next(([0.0] * len(vector) for vector in vectors if vector is not None), [])
+    filled = [zeros if vector is None else vector for vector in vectors]
+    return np.array(filled).reshape(len(vectors), len(zeros))
 
 
 def _pyarrow() -> Any:

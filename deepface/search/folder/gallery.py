@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -82,30 +82,22 @@ class Gallery:
             DimensionMismatchError: their vectors differ in length.
         """
         length = _one_length({part.dimensions for part in parts if part.has_embedding.any()})
-        return cls(
-            identity=np.concatenate([part.identity for part in parts]),
-            hash=np.concatenate([part.hash for part in parts]),
-            area=np.concatenate([part.area for part in parts]),
-            embedding=np.concatenate(
-                [
-                    part.embedding
-                    if part.has_embedding.any()
-                    else np.zeros((len(part), length), np.float32)
-                    for part in parts
-                ]
-            ),
-            has_embedding=np.concatenate([part.has_embedding for part in parts]),
-        )
+        of_one_length = [
+            part
+            if part.has_embedding.any()
+            else replace(part, embedding=np.zeros((len(part), length), np.float32))
+            for part in parts
+        ]
+        columns = zip(*(part._columns for part in of_one_length), strict=True)
+        return cls(*map(np.concatenate, columns))
 
     def rows(self, positions: NDArray[np.intp]) -> Gallery:
         """Some of the rows."""
-        return Gallery(
-            self.identity[positions],
-            self.hash[positions],
-            self.area[positions],
-            self.embedding[positions],
-            self.has_embedding[positions],
-        )
+        return Gallery(*(column[positions] for column in self._columns))
+
+    @property
+    def _columns(self) -> tuple[NDArray[Any], ...]:
+        return self.identity, self.hash, self.area, self.embedding, self.has_embedding
 
     @property
     def dimensions(self) -> int:

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from deepface.logger import get_logger
 from deepface.runtime import safe_files
 from deepface.search.folder.gallery import Face, GalleryPicture
 
@@ -25,36 +26,53 @@ _LONGEST = 256 << 20
 
 
 class Journal:
-    """A file to which pictures are appended. Paths in it are relative to ``prefix``."""
+    """A file to which pictures are appended. Paths in it are relative to ``prefix``.
+
+    A build goes on without it: where the file cannot be used that is told, once.
+    """
 
     def __init__(self, path: Path, prefix: str) -> None:
         self._path = path
         self._prefix = prefix
         self._file: IO[bytes] | None = None
+        self._is_usable = True
 
     def read(self) -> list[GalleryPicture]:
         """The pictures that an earlier build has left; a damaged end is cut off."""
-        try:
+        pictures: list[GalleryPicture] = []
+        with self._telling(), contextlib.suppress(FileNotFoundError):
             raw = safe_files.open_existing(self._path, "r+b")
-        except FileNotFoundError:
-            return []
-        pictures = []
-        intact = 0
-        with raw, io.BufferedReader(raw) as file:
-            while line := file.readline(_LONGEST):
-                picture = self._parse(line)
-                if picture is None:
-                    break
-                pictures.append(picture)
-                intact += len(line)
-            raw.truncate(intact)
+            intact = 0
+            with raw, io.BufferedReader(raw) as file:
+                while line := file.readline(_LONGEST):
+                    picture = self._parse(line)
+                    if picture is None:
+                        break
+                    pictures.append(picture)
+                    intact += len(line)
+                raw.truncate(intact)
         return pictures
 
     def append(self, picture: GalleryPicture) -> None:
         """Add a picture; it is in the file, for other processes to see, when this returns."""
-        if self._file is None:
-            self._file = safe_files.open_to_append(self._path)
-        self._file.write(self._line(picture))
+        if not self._is_usable:
+            return
+        with self._telling():
+            if self._file is None:
+                self._file = safe_files.open_to_append(self._path)
+            self._file.write(self._line(picture))
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._is_usable = False
+            get_logger().warning(
+                "what is done for %s is not noted (%s): a build that is cut off starts over",
+                self._path.with_suffix(""),
+                error,
+            )
 
     def close(self) -> None:
         """Close the file; another :meth:`append` opens it again."""

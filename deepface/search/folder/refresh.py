@@ -22,12 +22,12 @@ Embed = Callable[[list[str]], Iterable[tuple[str, list[Face]]]]
 class Changes:
     """What a folder and its gallery differ in.
 
-    ``kept`` are the rows ``(n,)`` that stay, ``hidden`` those of them that cannot be looked at now.
+    ``kept`` are the rows ``(n,)`` that stay, ``hidden`` the pictures that cannot be looked at now.
     """
 
     scan: Scan
     kept: NDArray[np.intp]
-    hidden: NDArray[np.intp]
+    hidden: set[str]
     new: list[str]
     replaced: list[str]
     removed: list[str]
@@ -43,19 +43,17 @@ class Changes:
         stored = gallery.hashes
         found = store.scan(stored)
         files = found.files
-        hidden = {identity for identity in stored if found.hides(identity)} if found.unread else ()
-        identities = gallery.identity.tolist()
+        hidden = {identity for identity in stored if found.hides(identity)}
+        rows = zip(gallery.identity.tolist(), gallery.hash.tolist(), strict=True)
         kept = [
             row
-            for row, (identity, digest) in enumerate(
-                zip(identities, gallery.hash.tolist(), strict=True)
-            )
+            for row, (identity, digest) in enumerate(rows)
             if files.get(identity) == digest or identity in hidden
         ]
         return cls(
             scan=found,
             kept=np.array(kept, dtype=np.intp),
-            hidden=np.array([row for row in kept if identities[row] in hidden], dtype=np.intp),
+            hidden=hidden,
             new=[file for file in files if file not in stored],
             replaced=[file for file in files if file in stored and stored[file] != files[file]],
             removed=[file for file in stored if file not in files and file not in hidden],
@@ -63,11 +61,9 @@ class Changes:
 
     def shown(self, gallery: Gallery) -> Gallery:
         """What of the gallery is searched now."""
-        if not len(self.hidden):
+        if not self.hidden:
             return gallery
-        hides = {identity for identity in gallery.hashes if self.scan.hides(identity)}
-        rows = [row for row, name in enumerate(gallery.identity.tolist()) if name not in hides]
-        return gallery.rows(np.array(rows, dtype=np.intp))
+        return gallery.rows(np.flatnonzero(~np.isin(gallery.identity, list(self.hidden))))
 
 
 def refresh(store: Datastore, embed: Embed, silent: bool = False) -> Gallery:
@@ -126,53 +122,35 @@ def _embedded(
     store: Datastore, changes: Changes, embed: Embed, writable: bool, silent: bool
 ) -> list[GalleryPicture]:
     """The new and changed pictures, those that an earlier build got done included."""
-    journal = store.journal if writable else None
+    files = changes.scan.files
     todo = dict.fromkeys(changes.new + changes.replaced)
-    pictures = []
-    refused = ""
-    for picture in _done_before(store) if journal is not None else []:
-        if picture.identity in todo and changes.scan.files[picture.identity] == picture.hash:
-            del todo[picture.identity]
-            pictures.append(picture)
-    if pictures and not silent:
-        get_logger().info("%d of them are done already, by a call that was cut off", len(pictures))
+    journal = store.journal if writable else None
+    done = {
+        picture.identity: picture
+        for picture in (journal.read() if journal is not None else ())
+        if picture.identity in todo
+        and files[picture.identity] == picture.hash
+        and store.problem(picture.faces) is None
+    }
+    if done and not silent:
+        get_logger().info("%d of them are done already, by a call that was cut off", len(done))
+    pictures, refused = list(done.values()), ""
+    missing = [file for file in todo if file not in done]
     try:
-        for file, faces in embed(list(todo)) if todo else ():
+        for file, faces in embed(missing) if missing else ():
             if (problem := store.problem(faces)) is not None:
                 refused = f"{file} is left out this time: {problem}"
                 get_logger().error("%s", refused)
                 continue
-            picture = GalleryPicture(file, changes.scan.files[file], faces)
-            pictures.append(picture)
+            pictures.append(GalleryPicture(file, files[file], faces))
             if journal is not None:
-                try:
-                    journal.append(picture)
-                except OSError as error:
-                    _tell_no_journal(store, error)
-                    journal = None
+                journal.append(pictures[-1])
     finally:
         if journal is not None:
             journal.close()
     if refused and not pictures:
         raise DeepFaceError(refused)
     return pictures
-
-
-def _done_before(store: Datastore) -> list[GalleryPicture]:
-    assert store.journal is not None
-    try:
-        return [p for p in store.journal.read() if store.problem(p.faces) is None]
-    except OSError as error:
-        _tell_no_journal(store, error)
-        return []
-
-
-def _tell_no_journal(store: Datastore, error: OSError) -> None:
-    get_logger().warning(
-        "what is done for %s is not noted (%s): a build that is cut off starts over",
-        store.path,
-        error,
-    )
 
 
 def _in_order(gallery: Gallery) -> Gallery:
