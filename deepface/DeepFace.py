@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface import __version__, compat, modeling
-from deepface.arguments import pair, truth
+from deepface.arguments import one_of, pair, truth
 from deepface.cropping.face_crops import PUBLISHED_BORDER, Align
 from deepface.errors import DataTypeError
 from deepface.images.batch import open_batch
 from deepface.logger import get_logger
-from deepface.matching.distance import Metric
+from deepface.matching.distance import METRICS, Metric
 from deepface.pipeline import FacePipeline
 from deepface.pipeline import database as _database
 from deepface.pipeline.find import find as _find
@@ -36,7 +36,7 @@ from deepface.results import (
     pair_or_pairs,
 )
 from deepface.search.database.registry import open_database
-from deepface.search.query import Query, check_metric
+from deepface.search.query import Query
 
 __all__ = [
     "__version__",
@@ -802,7 +802,7 @@ def search(
         precision=precision,
         progress=progress,
     )
-    check_metric(distance_metric)
+    one_of("distance_metric", distance_metric, METRICS)
     query = Query(
         distance_metric,
         similarity_search=similarity_search,

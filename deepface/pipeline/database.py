@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deepface.arguments import in_order, whole
+from deepface.arguments import in_order, one_of, whole
 from deepface.cropping.face_crops import LANDMARKS_ALIGNMENT
 from deepface.errors import (
     DataTypeError,
@@ -25,7 +25,7 @@ from deepface.images.batch import Batch, open_batch
 from deepface.images.files import record_name
 from deepface.logger import get_logger
 from deepface.matching.confidence import find_confidence
-from deepface.matching.distance import find_distance
+from deepface.matching.distance import METRICS, find_distance
 from deepface.matching.thresholds import find_threshold
 from deepface.pipeline.extraction import Seen
 from deepface.pipeline.face_pipeline import FacePipeline
@@ -41,7 +41,7 @@ from deepface.search.database.nearest import (
     find_exactly,
 )
 from deepface.search.database.spool import spooled
-from deepface.search.query import Query, check_metric
+from deepface.search.query import Query
 from deepface.search.table import FACES, SEARCH, table
 
 #: Faces that are stored at a time.
@@ -53,7 +53,7 @@ Open = Callable[[], AbstractContextManager[Database]]
 
 def metric_of(query: Query, l2_normalized: bool) -> str:
     """The metric that is used, as published: an index has one, and so have unit vectors."""
-    check_metric(query.distance_metric)
+    one_of("distance_metric", query.distance_metric, METRICS)
     metric = str(query.distance_metric)
     if query.search_method == "ann":
         metric = "cosine" if l2_normalized else "euclidean"
@@ -240,7 +240,7 @@ def identify(
     """See :func:`deepface.DeepFace.identify`."""
     start = time.perf_counter()
     criteria = criteria_of(pipeline)
-    check_metric(distance_metric)
+    one_of("distance_metric", distance_metric, METRICS)
     batch = open_batch(img)
     if batch.total != 1:
         raise InvalidArgument(

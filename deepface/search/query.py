@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from deepface.arguments import number, one_of, truth, whole
 from deepface.errors import InvalidArgument, MissingPackageError
-from deepface.matching.distance import METRICS, Metric
+from deepface.matching.distance import Metric, check_metric_or_function
 
 METHODS = ("exact", "ann")
 RETURN_TYPES = ("pandas", "dict")
@@ -41,9 +41,8 @@ class Query:
     judge: bool = False
 
     def __post_init__(self) -> None:
-        if not callable(self.distance_metric):
-            one_of("distance_metric", self.distance_metric, METRICS)
-        elif self.threshold is None:
+        check_metric_or_function(self.distance_metric)
+        if callable(self.distance_metric) and self.threshold is None:
             raise InvalidArgument(
                 "Threshold must be specified when using custom distance metrics: pass threshold="
             )
@@ -62,8 +61,3 @@ class Query:
             raise MissingPackageError(
                 "return_type='pandas' needs pandas: pip install pandas (or use return_type='dict')"
             )
-
-
-def check_metric(metric: object) -> None:
-    """Raise ``UnimplementedError`` for a metric that databases are not searched by."""
-    one_of("distance_metric", metric, METRICS)
