@@ -66,6 +66,11 @@ class Criteria:
         return asdict(self)
 
     @property
+    def values(self) -> list[Any]:
+        """Those of :attr:`columns`."""
+        return list(self.columns.values())
+
+    @property
     def collection(self) -> str:
         """The published name of the table where a database has one per criteria."""
         parts = (
@@ -111,6 +116,18 @@ class Record:
     def pixels(self) -> bytes:
         """The face's float32 bytes, as published."""
         return np.ascontiguousarray(self.face, dtype=np.float32).tobytes()
+
+    def columns(self, criteria: Criteria) -> dict[str, Any]:
+        """As in the published tables: ``face`` are bytes."""
+        return {
+            "img_name": self.img_name,
+            "face": self.pixels,
+            "face_shape": list(self.face.shape),
+            **criteria.columns,
+            "embedding": self.embedding.tolist(),
+            "face_hash": self.face_hash,
+            "embedding_hash": self.embedding_hash,
+        }
 
     @property
     def pair(self) -> str:
@@ -221,13 +238,14 @@ class Database(ABC):
     reusable: ClassVar[bool] = False
     #: What it was opened with, which :meth:`explain` may name.
     given: Any = None
+    _connection: Any
 
     @abstractmethod
     def __init__(self, details: Any, connection: Any = None) -> None: ...
 
-    @abstractmethod
     def close(self) -> None:
         """Close the connection. Not called for a connection of the caller's."""
+        self._connection.close()
 
     def ping(self) -> None:
         """Raise one of :attr:`driver_errors` if the database does not answer any more."""
@@ -257,8 +275,7 @@ class Database(ABC):
             try:
                 for records in portions:
                     if not count and records:
-                        refuse_odd_vectors(records)
-                        refuse_other_length(None, records)
+                        refuse_vectors(records)
                         self.prepare(criteria, len(records[0].embedding))
                     self.check(criteria, records)
                     stored += self.store(criteria, records)
@@ -271,9 +288,7 @@ class Database(ABC):
 
     def check(self, criteria: Criteria, records: Sequence[Record]) -> None:
         """Raise what :meth:`insert_all` would, as far as that can be known."""
-        refuse_odd_vectors(records)
-        refuse_other_length(None, records)
-        refuse_other_length(self.dimensions(criteria), records)
+        refuse_vectors(records, self.dimensions(criteria))
         refuse_duplicates(records, self.registered(criteria, records))
 
     def dimensions(self, criteria: Criteria) -> int | None:
@@ -384,9 +399,9 @@ class Database(ABC):
         """One transaction, while which nobody else writes, where the engine has them."""
         return nullcontext()
 
-    @abstractmethod
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
         """Make the tables that are missing; within :meth:`writing`."""
+        return
 
     @abstractmethod
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
@@ -428,7 +443,8 @@ class Database(ABC):
 
     @abstractmethod
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
-        """Ids of about the ``k`` nearest records of each query ``(m, d)``, nearest first.
+        """Ids of about the ``k`` nearest records of each query ``(m, d)``, nearest first; asked
+        where there are records.
 
         Nearest by cosine where vectors are L2-normalised, else by Euclidean distance.
 
@@ -476,13 +492,21 @@ def storable(name: str) -> str:
     return text.replace("\0", "\\x00")
 
 
-def refuse_odd_vectors(records: Sequence[Record]) -> None:
-    """Raise ``DataTypeError`` for vectors that nothing can be compared with."""
+def refuse_vectors(records: Sequence[Record], stored: int | None = None) -> None:
+    """Raise an error for vectors that nothing can be compared with, or that differ in length from
+    one another or from those that are ``stored``.
+    """
     for record in records:
         if record.embedding.ndim != 1 or not np.isfinite(record.embedding).all():
             raise DataTypeError(
                 f"the vector of {record.img_name} has values that are not finite: it is not stored"
             )
+    lengths = {len(record.embedding) for record in records} | ({stored} if stored else set())
+    if len(lengths) > 1:
+        raise DimensionMismatchError(
+            f"embeddings of {', '.join(map(str, sorted(lengths)))} dimensions cannot be stored "
+            "together: was another network registered under the same model name?"
+        )
 
 
 def nothing_registered(criteria: Criteria, function: str) -> EmptyDatasource:
@@ -518,13 +542,3 @@ def registered_meanwhile(what: str = "one of these faces") -> DuplicateEntryErro
         "Duplicate detected for extracted face and embedding: another process has registered "
         f"{what} meanwhile"
     )
-
-
-def refuse_other_length(stored: int | None, records: Sequence[Record]) -> None:
-    """Raise ``DimensionMismatchError`` for records that cannot stand beside what is stored."""
-    lengths = {len(record.embedding) for record in records} | ({stored} if stored else set())
-    if len(lengths) > 1:
-        raise DimensionMismatchError(
-            f"embeddings of {', '.join(map(str, sorted(lengths)))} dimensions cannot be stored "
-            "together: was another network registered under the same model name?"
-        )

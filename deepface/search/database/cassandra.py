@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
-from typing import Any, ClassVar, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -37,9 +37,13 @@ from deepface.search.database.base import (
     unpacked,
 )
 from deepface.search.database.indexed import LOCKED, PARTS, IndexedDatabase, wait_for_turn
+from deepface.search.database.server import PATIENCE, Server
 
-#: Seconds to wait for a server that does not answer.
-_PATIENCE = 10
+_SERVER = Server(
+    "Cassandra",
+    "DEEPFACE_CASSANDRA_URI",
+    "cassandra://user:password@host1,host2:9042/keyspace",
+)
 #: Ids of one partition, and requests on their way at a time.
 _BUCKET, _AT_A_TIME = 1000, 32
 _NAMES = "model_name text, detector_backend text"
@@ -84,9 +88,9 @@ class Cassandra(IndexedDatabase):
         connection: a session of the caller's; its keyspace is used.
     """
 
-    reusable: ClassVar[bool] = True
-    connection_method: ClassVar[str] = "prepare"
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (
+    reusable = True
+    connection_method = "prepare"
+    driver_errors = (
         DriverException,
         NoHostAvailable,
         UnresolvableContactPoints,
@@ -97,59 +101,57 @@ class Cassandra(IndexedDatabase):
         self._replication = json.dumps(options.pop("replication", _REPLICATION)).replace('"', "'")
         keyspace = options.pop("keyspace", None) or getattr(connection, "keyspace", None)
         self._keyspace = _checked(str(keyspace or "deepface"))
-        self._session: Any = connection or _connect(options)
+        self._connection: Any = connection or _connect(options)
         self._prepared: dict[str, Any] = {}
         self._tables: set[str] = set()
         self._owner = uuid.uuid4().hex
 
     def close(self) -> None:
-        self._session.cluster.shutdown()
+        self._connection.cluster.shutdown()
 
     def ping(self) -> None:
         self._run("SELECT keyspace_name FROM system_schema.keyspaces")
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        where = "connection_details or DEEPFACE_CASSANDRA_URI"
         causes = [error, *getattr(error, "errors", {}).values()]
         if any(isinstance(cause, AuthenticationFailed) for cause in causes):
-            return DatabaseError(f"Cassandra refused the user or the password. Check {where}.")
+            return _SERVER.refused()
         if isinstance(error, Unauthorized):
-            return DatabaseError(
-                f"Cassandra: the user may not do this; ask for the right. ({error})"
-            )
+            return _SERVER.forbidden(error)
         if isinstance(error, (NoHostAvailable, OperationTimedOut, UnresolvableContactPoints)):
-            return DatabaseError(
-                f"Cassandra cannot be reached: is the server running, and is the address in {where}"
-                f" right? ({error})"
-            )
+            return _SERVER.unreachable(error)
         return DatabaseError(f"Cassandra: {error}")
 
     def _run(self, statement: str, *values: Any) -> list[Any]:
         """The rows of one statement; ``@`` stands for the keyspace's tables."""
-        return list(self._session.execute(self._ready(statement), values))
+        return self._run_all(statement, [values])
 
-    def _run_all(self, statement: str, values: Sequence[Sequence[Any]]) -> list[list[Any]]:
-        """The rows of one statement for each of these values."""
-        found: list[list[Any]] = []
-        ready = self._ready(statement) if values else None  # there may be no such table
-        for portion in chunks(values, _AT_A_TIME):
-            answers = [self._session.execute_async(ready, value) for value in portion]
-            found += [list(answer.result()) for answer in answers]
+    def _run_all(self, statement: str, values: Iterable[Sequence[Any]]) -> list[Any]:
+        """The rows of one statement for each of these values. A table that is read may be missing,
+        as some are where only the published library has written: it has none.
+        """
+        read = re.match(r"SELECT .*@(\w+)", statement)
+        if read and not self._has(read[1]):
+            return []
+        ready, found = self._ready(statement), []
+        for portion in chunks(list(values), _AT_A_TIME):
+            answers = [self._connection.execute_async(ready, value) for value in portion]
+            found += [row for answer in answers for row in answer.result()]
         return found
 
     def _ready(self, statement: str) -> Any:
         if statement not in self._prepared:
             text = statement.replace("@", f"{self._keyspace}.")
-            self._prepared[statement] = self._session.prepare(text)
+            self._prepared[statement] = self._connection.prepare(text)
         return self._prepared[statement]
 
     def _applied(self, statement: str, *values: Any) -> bool:
         """Whether a statement with a condition did what it says."""
-        return bool(self._session.execute(self._ready(statement), values).was_applied)
+        return bool(self._connection.execute(self._ready(statement), values).was_applied)
 
     def _has(self, table: str) -> bool:
-        """Whether a table is there; not all are where only the published library has written."""
+        """Whether a table is there."""
         if table not in self._tables:
             rows = self._run(
                 "SELECT table_name FROM system_schema.tables WHERE keyspace_name = ?",
@@ -160,7 +162,7 @@ class Cassandra(IndexedDatabase):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        self._make_tables()
+        self._make_tables()  # the lock is in one of them
         insert = "INSERT INTO @embeddings_lock (name, owner) VALUES ('write', ?) IF NOT EXISTS"
         wait_for_turn(lambda: self._applied(f"{insert} USING TTL {LOCKED}", self._owner))
         try:
@@ -181,55 +183,42 @@ class Cassandra(IndexedDatabase):
             return
         rows = self._run("SELECT keyspace_name FROM system_schema.keyspaces")
         if self._keyspace.lower() not in {row[0] for row in rows}:
-            self._session.execute(
+            self._connection.execute(
                 f"CREATE KEYSPACE IF NOT EXISTS {self._keyspace} "
                 f"WITH replication = {self._replication}"
             )
         for name, columns in _TABLES.items():
-            self._session.execute(f"CREATE TABLE IF NOT EXISTS {self._keyspace}.{name} ({columns})")
-
-    def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        """See the base class. The lock has made them."""
+            self._connection.execute(
+                f"CREATE TABLE IF NOT EXISTS {self._keyspace}.{name} ({columns})"
+            )
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
         """See the base class. A pair of hashes is held once, of whatever criteria, as published."""
-        found = self._pairs(records)
-        same = set(self._same_faces(criteria, records))
-        rows = self._run_all(
-            "SELECT face_hash FROM @embeddings WHERE id = ?", [[id_] for id_ in {*found, *same}]
-        )
-        return {str(row[0]) for found in rows for row in found}
+        ids = {*self._pairs(records), *self.ids_of_faces(criteria, records)}
+        return {str(row[0]) for row in self._of_ids("face_hash", ids)}
 
-    def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
-        return self._same_faces(criteria, records)
+    def _of_ids(self, columns: str, ids: Iterable[Id]) -> list[Any]:
+        """The records of these ids that exist."""
+        statement = f"SELECT {columns} FROM @embeddings WHERE id = ?"
+        return self._run_all(statement, [[id_] for id_ in ids])
 
     def _pairs(self, records: Sequence[Record]) -> list[int]:
         """Ids under these pairs of hashes; some may be of records that were never completed."""
-        if not self._has("embeddings_by_hash"):
-            return []
         pairs = self._run_all(
             "SELECT id FROM @embeddings_by_hash WHERE face_hash = ? AND embedding_hash = ?",
             [[record.face_hash, record.embedding_hash] for record in records],
         )
-        return [row[0] for rows in pairs for row in rows]
+        return [row[0] for row in pairs]
 
-    def _same_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
-        """Ids of the records with these pixels; of published ones those with this vector, too."""
-        if not self._has("embeddings"):
-            return []
-        faces = (
-            self._run_all(
-                "SELECT id FROM @embeddings_by_face WHERE face_hash = ?",
-                [[record.face_hash] for record in records],
-            )
-            if self._has("embeddings_by_face")
-            else []
+    def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
+        """See the base class; of published ones those with this vector, too."""
+        faces = self._run_all(
+            "SELECT id FROM @embeddings_by_face WHERE face_hash = ?",
+            [[record.face_hash] for record in records],
         )
-        ids = {row[0] for rows in faces for row in rows} | set(self._pairs(records))
-        made = self._run_all(
-            f"SELECT id, {_KEY} FROM @embeddings WHERE id = ?", [[id_] for id_ in ids]
-        )
-        return [row[0] for rows in made for row in rows if Criteria.of(*row[1:]) == criteria]
+        ids = {*(row[0] for row in faces), *self._pairs(records)}
+        rows = self._of_ids(f"id, {_KEY}", ids)
+        return [row[0] for row in rows if Criteria.of(*row[1:]) == criteria]
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         self._keep_lock()
@@ -239,12 +228,13 @@ class Cassandra(IndexedDatabase):
             self._store(criteria, records, ids)
         except BaseException:
             with suppress(*self.driver_errors):
-                self._erase(criteria, records, ids)
+                hashes = [(record.face_hash, record.embedding_hash) for record in records]
+                self._erase(criteria, hashes, ids)
             raise
         return ids
 
     def _store(self, criteria: Criteria, records: Sequence[Record], ids: Sequence[int]) -> None:
-        made, now = list(criteria.columns.values()), datetime.now(timezone.utc)
+        made, now = criteria.values, datetime.now(timezone.utc)
         numbered = list(zip(ids, records, strict=True))
         for id_, record in numbered:
             if not self._applied(
@@ -286,7 +276,7 @@ class Cassandra(IndexedDatabase):
     def _take_over(self, record: Record, id_: int) -> bool:
         """Claim a pair of hashes that a process has left which was cut off before its record."""
         old = self._pairs([record])
-        if old and self._run("SELECT id FROM @embeddings WHERE id = ?", old[0]):
+        if self._of_ids("id", old):
             return False
         return not old or self._applied(
             "UPDATE @embeddings_by_hash SET id = ? WHERE face_hash = ? AND embedding_hash = ? "
@@ -299,53 +289,48 @@ class Cassandra(IndexedDatabase):
         while True:
             rows = self._run("SELECT next_id FROM @sequences WHERE name = 'embedding_id'")
             first = int(rows[0][0]) if rows else 1
-            statement, values = (
-                ("UPDATE @sequences SET next_id = ? WHERE name = ? IF next_id = ?", [first])
-                if rows
-                else ("INSERT INTO @sequences (next_id, name) VALUES (?, ?) IF NOT EXISTS", [])
-            )
-            if self._applied(statement, first + count, "embedding_id", *values):
+            if rows:
+                update = "UPDATE @sequences SET next_id = ? WHERE name = 'embedding_id'"
+                taken = self._applied(f"{update} IF next_id = ?", first + count, first)
+            else:
+                insert = "INSERT INTO @sequences (name, next_id) VALUES ('embedding_id', ?)"
+                taken = self._applied(f"{insert} IF NOT EXISTS", first + count)
+            if taken:
                 return first
 
-    def _erase(self, criteria: Criteria, records: Sequence[Any], ids: Sequence[int]) -> None:
-        """Delete all that there is of some records."""
-        made = list(criteria.columns.values())
+    def _erase(
+        self, criteria: Criteria, hashes: Sequence[tuple[str, str]], ids: Sequence[int]
+    ) -> None:
+        """Delete all that there is of some records, with the hashes of face and vector of each."""
         self._run_all(
             f"DELETE FROM @embeddings_by_criteria WHERE {_WHERE} AND bucket = ? AND id = ?",
-            [[*made, id_ // _BUCKET, id_] for id_ in ids],
+            [[*criteria.values, id_ // _BUCKET, id_] for id_ in ids],
         )
         self._run_all(
             "DELETE FROM @embeddings_by_face WHERE face_hash = ? AND id = ?",
-            [[record.face_hash, id_] for id_, record in zip(ids, records, strict=True)],
+            [[face, id_] for id_, (face, _) in zip(ids, hashes, strict=True)],
         )
         self._run_all("DELETE FROM @embeddings WHERE id = ?", [[id_] for id_ in ids])
         self._run_all(
             "DELETE FROM @embeddings_by_hash WHERE face_hash = ? AND embedding_hash = ? IF id = ?",
-            [
-                [record.face_hash, record.embedding_hash, id_]
-                for id_, record in zip(ids, records, strict=True)
-            ],
+            [[*pair, id_] for id_, pair in zip(ids, hashes, strict=True)],
         )
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         """See the base class; the records tell by themselves how they were made."""
-        rows = self._run_all(
-            f"SELECT {_KEY}, face_hash, embedding_hash, id FROM @embeddings WHERE id = ?",
-            [[id_] for id_ in ids],
-        )
-        found = [row for own in rows for row in own]
+        found = self._of_ids(f"{_KEY}, face_hash, embedding_hash, id", ids)
         for made in {Criteria.of(*row[:4]) for row in found}:
             same = [row for row in found if Criteria.of(*row[:4]) == made]
-            self._erase(made, [_Hashes(*row[4:6]) for row in same], [row[6] for row in same])
+            self._erase(made, [(row[4], row[5]) for row in same], [row[6] for row in same])
         return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE, after: int = -1) -> Iterator[Page]:
         for rows in self._pages_of(criteria, "id, img_name, embedding", size, after):
-            yield _page(rows)
+            yield Page.of(rows, unpacked)
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
         for rows in self._pages_of(criteria, "id, img_name", PAGE, -1):
-            yield from ((row[0], name_of(row[1])) for row in rows)
+            yield from ((id_, name_of(name)) for id_, name in rows)
 
     def ids(self, criteria: Criteria) -> NDArray[np.int64]:
         pages = self._pages_of(criteria, "id", PAGE, -1)
@@ -354,9 +339,7 @@ class Cassandra(IndexedDatabase):
     def _pages_of(
         self, criteria: Criteria, columns: str, size: int, after: int
     ) -> Iterator[list[Any]]:
-        if not self._has("embeddings_by_criteria"):
-            return
-        made = list(criteria.columns.values())
+        made = criteria.values
         buckets = self._run(f"SELECT bucket FROM @embeddings_buckets WHERE {_WHERE}", *made)
         for bucket in sorted(row[0] for row in buckets):
             while bucket >= after // _BUCKET and (
@@ -370,24 +353,18 @@ class Cassandra(IndexedDatabase):
                 after = rows[-1][0]
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        statement = "SELECT id, img_name, embedding FROM @embeddings WHERE id = ?"
-        found = self._run_all(statement, [[id_] for id_ in ids]) if self._has("embeddings") else []
-        return _page([row for rows in found for row in rows])
+        return Page.of(self._of_ids("id, img_name, embedding", ids), unpacked)
 
     def how_made(self, criteria: Criteria, id_: Id) -> Criteria:
-        (made,) = self._run(f"SELECT {_KEY} FROM @embeddings WHERE id = ?", id_)
+        (made,) = self._of_ids(_KEY, [id_])
         return Criteria.of(*made)
 
     def place(self) -> str:
-        return f"cassandra {self._session.cluster.metadata.cluster_name} {self._keyspace}"
+        return f"cassandra {self._connection.cluster.metadata.cluster_name} {self._keyspace}"
 
     def _index_row(self, criteria: Criteria) -> Any:
         statement = f"SELECT version, chunks FROM @embeddings_index WHERE {_INDEX_WHERE}"
-        rows = (
-            self._run(statement, *criteria.columns.values())
-            if self._has("embeddings_index")
-            else []
-        )
+        rows = self._run(statement, *criteria.values)
         return rows[0] if rows else None
 
     def index_data(self, criteria: Criteria) -> bytes | None:
@@ -418,7 +395,7 @@ class Cassandra(IndexedDatabase):
         self._run(
             f"INSERT INTO @embeddings_index ({_INDEX_KEY}, version, chunks, created_at, "
             "updated_at) VALUES (?, ?, ?, ?, ?, 1, ?, ?)",
-            *(*criteria.columns.values(), pointer, now, now),
+            *(*criteria.values, pointer, now, now),
         )
         if row is not None:
             self._run("DELETE FROM @embeddings_index_chunks WHERE version = ?", row[0])
@@ -440,17 +417,6 @@ class Cassandra(IndexedDatabase):
             number += 1
 
 
-class _Hashes(NamedTuple):
-    """What is known of a record that is deleted."""
-
-    face_hash: str
-    embedding_hash: str
-
-
-def _page(rows: Sequence[Any]) -> Page:
-    return Page.of(((row[0], row[1], row[2]) for row in rows), unpacked)
-
-
 def _checked(keyspace: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,47}", keyspace):
         raise DatabaseError(
@@ -465,7 +431,7 @@ def _options(details: Any) -> dict[str, Any]:
     user, password = options.pop("username", None), options.pop("password", None)
     if user:
         options["auth_provider"] = PlainTextAuthProvider(user, password)
-    options.setdefault("connect_timeout", _PATIENCE)
+    options.setdefault("connect_timeout", PATIENCE)
     return options
 
 
@@ -475,10 +441,7 @@ def _parsed(uri: str) -> dict[str, Any]:
         uri,
     )
     if found is None:
-        raise DatabaseError(  # without the address, which holds a password
-            "connection_details is no Cassandra address: it is like "
-            "cassandra://user:password@host1,host2:9042/keyspace"
-        )
+        raise _SERVER.no_address()
     user, password, hosts, port, keyspace = found.groups()
     return {
         "contact_points": hosts.split(","),

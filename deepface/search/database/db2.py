@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import ibm_db_dbi
 
 from deepface.search.database.dbapi import DbApiDatabase, Dialect
+from deepface.search.database.server import Server
 
 _DIALECT = Dialect(
-    server="Db2",
-    variable="DEEPFACE_DB2_URI",
-    address="DATABASE=...;HOSTNAME=host;PORT=50000;PROTOCOL=TCPIP;UID=...;PWD=...;",
+    server=Server(
+        "Db2",
+        "DEEPFACE_DB2_URI",
+        "DATABASE=...;HOSTNAME=host;PORT=50000;PROTOCOL=TCPIP;UID=...;PWD=...;",
+    ),
     id="BIGINT NOT NULL GENERATED ALWAYS AS IDENTITY",
     index_id="INTEGER NOT NULL GENERATED ALWAYS AS IDENTITY",
     text="VARCHAR",
@@ -32,10 +35,10 @@ _DIALECT = Dialect(
 class Db2(DbApiDatabase):
     """A Db2 server (LUW), version 11.1 or later. Names have 2,048 bytes at most."""
 
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (ibm_db_dbi.Error, ibm_db_dbi.Warning)
-    dialect: ClassVar[Dialect] = _DIALECT
-    tables: ClassVar[dict[str, str]] = _DIALECT.tables
-    longest_name: ClassVar[int | None] = 2048
+    driver_errors = (ibm_db_dbi.Error, ibm_db_dbi.Warning)
+    dialect = _DIALECT
+    tables = _DIALECT.tables
+    longest_name = 2048
 
     @staticmethod
     def connect(details: str | dict[str, Any]) -> Any:

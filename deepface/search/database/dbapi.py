@@ -11,20 +11,15 @@ from typing import Any, ClassVar
 
 from deepface.errors import DatabaseError
 from deepface.search.database.base import Criteria
-from deepface.search.database.sql import SqlDatabase
-
-#: Seconds to wait for a server that does not answer.
-PATIENCE = 10
+from deepface.search.database.server import Server
+from deepface.search.database.sql import SqlDatabase, parts_table
 
 
 @dataclass(frozen=True)
 class Dialect:
     """What differs between these servers."""
 
-    #: Name of the server, the variable with its address, and what that looks like, for messages.
-    server: str
-    variable: str
-    address: str
+    server: Server
     #: Types of columns.
     id: str
     index_id: str
@@ -77,12 +72,7 @@ class Dialect:
                 updated_at {self.moment},
                 CONSTRAINT uq_embeddings_index_config {unique}
             )""",
-            "embeddings_index_parts": f"""CREATE TABLE embeddings_index_parts (
-                version VARCHAR(64) NOT NULL,
-                part {self.number} NOT NULL,
-                data {self.embedding} NOT NULL,
-                PRIMARY KEY (version, part)
-            )""",
+            "embeddings_index_parts": parts_table("VARCHAR(64)", self.number, self.embedding),
         }
 
 
@@ -95,9 +85,9 @@ class DbApiDatabase(SqlDatabase):
             with what is written, and undone together with it.
     """
 
-    reusable: ClassVar[bool] = True
+    reusable = True
     dialect: ClassVar[Dialect]
-    first_rows: ClassVar[str] = "OFFSET 0 ROWS FETCH NEXT {} ROWS ONLY"
+    first_rows = "OFFSET 0 ROWS FETCH NEXT {} ROWS ONLY"
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._connection: Any = connection or self.connect(details)
@@ -117,24 +107,18 @@ class DbApiDatabase(SqlDatabase):
     def explain(cls, error: Exception, details: Any) -> Exception:
         text = re.sub(r"(?i)((?:pwd|password)\s*=\s*)(\{[^}]*\}|[^;\s]*)", r"\1***", str(error))
         text = re.sub(r"/[^/@\s]*@", "/***@", " ".join(text.split()))
-        dialect = cls.dialect
-        where = f"connection_details or {dialect.variable}"
+        dialect, server = cls.dialect, cls.dialect.server
         if re.search(dialect.refused, text):
-            return DatabaseError(
-                f"{dialect.server} refused the user or the password. Check {where}. ({text})"
-            )
+            return server.refused(text)
         if re.search(dialect.forbidden, text):
             return DatabaseError(
-                f"The {dialect.server} user does not have permission to do this, e.g. to create "
-                f"the tables {', '.join(dialect.tables)}. Please ask your database administrator "
-                f"to grant it. ({text})"
+                f"The {server.name} user does not have permission to do this, e.g. to create the "
+                f"tables {', '.join(cls.tables)}. Please ask your database administrator to grant "
+                f"it. ({text})"
             )
         if re.search(dialect.unreachable, text):
-            return DatabaseError(
-                f"{dialect.server} cannot be reached: is the server running, and is the address in "
-                f"{where} right? It is like {dialect.address} ({text})"
-            )
-        return DatabaseError(f"{dialect.server}: {text}")
+            return server.unreachable(text)
+        return DatabaseError(f"{server.name}: {text}")
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with closing(self._connection.cursor()) as cursor:

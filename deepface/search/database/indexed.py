@@ -99,7 +99,9 @@ class IndexedDatabase(Database):
         with self._cache_lock:
             index = self._index(criteria)
             for page in self.pages(criteria, after=-1 if index is None else index.last_id):
-                index = index or self._remembered(criteria, page.embeddings.shape[1])
+                if index is None:  # in memory, in place of a published one
+                    index = NeighbourIndex.empty(page.embeddings.shape[1])
+                    self._remember(criteria, str(self._version(criteria)), index)
                 index.add(np.array(page.ids, dtype=np.int64), page.embeddings)
             found = [[] for _ in queries] if index is None else index.search(queries, k)
             return [[*row] for row in found]
@@ -112,51 +114,43 @@ class IndexedDatabase(Database):
                 f"No Embeddings index found for {criteria}. You must run build_index first, or "
                 "use search_method='exact'."
             )
-        key = (self.place(), criteria)
-        if key not in self._cache or self._cache[key][0] != version:
-            if version.startswith("published:"):
-                return None
-            try:
-                index = self._read_index(version)
-            except DatabaseError:
-                if self._version(criteria) == version:
-                    raise
-                return self._index(criteria)  # it was replaced while it was read
-            self._remember(key, version, index)
-        return self._cache[key][1]
-
-    def _remembered(self, criteria: Criteria, dimensions: int) -> NeighbourIndex:
-        """An index in memory, in place of a published one."""
-        index = NeighbourIndex.empty(dimensions)
-        self._remember((self.place(), criteria), str(self._version(criteria)), index)
+        known, index = self._cache.get((self.place(), criteria), (None, None))
+        if known == version:
+            return index
+        if version.startswith("published:"):
+            return None
+        try:
+            index = self._read_index(version)
+        except DatabaseError:
+            if self._version(criteria) == version:
+                raise
+            return self._index(criteria)  # it was replaced while it was read
+        self._remember(criteria, version, index)
         return index
 
-    def _remember(self, key: tuple[str, Criteria], version: str, index: NeighbourIndex) -> None:
-        self._cache[key] = (version, index)
+    def _remember(self, criteria: Criteria, version: str, index: NeighbourIndex) -> None:
+        self._cache[self.place(), criteria] = (version, index)
         if len(self._cache) > _INDEXES:
             del self._cache[next(iter(self._cache))]
 
     def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
         """See the base class. Adds what is new; starts anew when something was deleted."""
         log = get_logger()
-        stored = self.ids(criteria)
-        if not len(stored):
+        dimensions = self.dimensions(criteria)
+        if dimensions is None:
             raise nothing_registered(criteria, "build_index")
-        index = self._usable_index(criteria, stored)
-        known = np.zeros(0, np.int64) if index is None else index.ids
-        missing = np.setdiff1d(stored, known)
+        stored = self.ids(criteria)
+        index = self._usable_index(criteria, stored) or NeighbourIndex.empty(dimensions)
+        missing = np.setdiff1d(stored, index.ids)
         if not len(missing):
             log.info("All embeddings are already indexed")
             return
         for page in self.pages(criteria, size, after=int(missing[0]) - 1):
             new = np.isin(page.ids, missing)
-            if index is None:
-                index = NeighbourIndex.empty(page.embeddings.shape[1])
             if new.any():
                 index.add(np.array(page.ids, dtype=np.int64)[new], page.embeddings[new])
-        if index is not None:
-            self._write_index(criteria, index)
-            log.info("Added %d embeddings to the index; it holds %d", len(missing), len(index))
+        self._write_index(criteria, index)
+        log.info("Added %d embeddings to the index; it holds %d", len(missing), len(index))
 
     def _usable_index(self, criteria: Criteria, stored: NDArray[np.int64]) -> NeighbourIndex | None:
         """The stored index if it is ours, intact, and holds no record that is no more."""

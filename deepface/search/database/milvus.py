@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, TypeGuard
+from typing import Any
 
 import numpy as np
 from pymilvus import DataType, MilvusClient
@@ -26,9 +26,8 @@ from deepface.search.database.base import (
     Vectors,
 )
 from deepface.search.database.proven import proven_pages
+from deepface.search.database.server import PATIENCE
 
-#: Seconds to wait for a server that does not answer.
-_PATIENCE = 10
 #: Code of a collection whose index somebody has dropped.
 _NO_INDEX = 700
 _FIELDS = ("id", "img_name", "embedding")
@@ -51,24 +50,20 @@ class Milvus(Database):
         connection: a ``MilvusClient`` of the caller's.
     """
 
-    connection_method: ClassVar[str] = "has_collection"
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (MilvusException,)
+    connection_method = "has_collection"
+    driver_errors = (MilvusException,)
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
-        self._client: Any = connection or _connect(details)
-        place = details.get("uri") if isinstance(details, dict) else details
-        self._index_type = "FLAT" if connection is None and _is_file(place) else "AUTOINDEX"
+        self._connection: Any = connection or _connect(details)
+        in_file = connection is None and _file_of(details) is not None
+        self._index_type = "FLAT" if in_file else "AUTOINDEX"
         self._loaded: set[str] = set()
-
-    def close(self) -> None:
-        self._client.close()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        text = getattr(error, "message", error)
-        place = details.get("uri") if isinstance(details, dict) else details
-        if _is_file(place):
-            return DatabaseError(f"the Milvus file {place} cannot be used: {_why_not(place, text)}")
+        text, file = getattr(error, "message", error), _file_of(details)
+        if file is not None:
+            return DatabaseError(f"the Milvus file {file} cannot be used: {_why_not(file, text)}")
         return DatabaseError(
             "Milvus cannot be reached or failed: is the server running, and is the address in "
             f"connection_details or DEEPFACE_MILVUS_URI right? ({text})"
@@ -79,31 +74,31 @@ class Milvus(Database):
         whoever had the file, was started anew, it is not.
         """
         name = criteria.collection
-        if name not in self._loaded and self._client.has_collection(name):
+        if name not in self._loaded and self._connection.has_collection(name):
             try:
-                self._client.load_collection(name)
+                self._connection.load_collection(name)
             except MilvusException as error:
                 if error.code != _NO_INDEX:
                     raise
                 self._make_index(criteria)  # without one a server reads nothing
-                self._client.load_collection(name)
+                self._connection.load_collection(name)
             self._loaded.add(name)
         return name in self._loaded
 
     def _make_index(self, criteria: Criteria) -> None:
         """As published for a file, which compares with all in any case; a graph on a server."""
-        parameters = self._client.prepare_index_params()
+        parameters = self._connection.prepare_index_params()
         metric = "COSINE" if criteria.l2_normalized else "L2"
         parameters.add_index("embedding", index_type=self._index_type, metric_type=metric)
-        self._client.create_index(criteria.collection, parameters)
+        self._connection.create_index(criteria.collection, parameters)
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
         name = criteria.collection
         if not self._has(criteria):
-            schema = self._client.create_schema(auto_id=False, enable_dynamic_field=True)
+            schema = self._connection.create_schema(auto_id=False, enable_dynamic_field=True)
             schema.add_field("id", DataType.INT64, is_primary=True)
             schema.add_field("embedding", DataType.FLOAT_VECTOR, dim=dimensions)
-            self._client.create_collection(name, schema=schema, consistency_level="Strong")
+            self._connection.create_collection(name, schema=schema, consistency_level="Strong")
             self._make_index(criteria)
             self._has(criteria)
 
@@ -116,7 +111,7 @@ class Milvus(Database):
             }
             for record in records
         ]
-        self._client.upsert(criteria.collection, rows)
+        self._connection.upsert(criteria.collection, rows)
         return [_id(record) for record in records]
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
@@ -131,24 +126,24 @@ class Milvus(Database):
         name = criteria.collection
         if not ids or not self._has(criteria):
             return []
-        return [row["id"] for row in self._client.get(name, list(ids), output_fields=["id"])]
+        return [row["id"] for row in self._connection.get(name, list(ids), output_fields=["id"])]
 
     def dimensions(self, criteria: Criteria) -> int | None:
         if not self._has(criteria):
             return None
-        fields = self._client.describe_collection(criteria.collection)["fields"]
+        fields = self._connection.describe_collection(criteria.collection)["fields"]
         return next(int(f["params"]["dim"]) for f in fields if f["name"] == "embedding")
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         found = self._stored(criteria, ids)
         if found:
-            self._client.delete(criteria.collection, ids=found)
+            self._connection.delete(criteria.collection, ids=found)
         return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
         if not self._has(criteria):
             return
-        rows = self._client.query_iterator(
+        rows = self._connection.query_iterator(
             criteria.collection, batch_size=size, output_fields=list(_FIELDS)
         )
         try:
@@ -167,8 +162,8 @@ class Milvus(Database):
         if self.dimensions(criteria) == query.probes.shape[-1]:
             name = criteria.collection
             indexes = [
-                self._client.describe_index(name, index)
-                for index in self._client.list_indexes(name, field_name="embedding")
+                self._connection.describe_index(name, index)
+                for index in self._connection.list_indexes(name, field_name="embedding")
             ]
             kinds = [(index["index_type"], index["metric_type"]) for index in indexes]
             if kinds in ([("FLAT", "COSINE")], [("FLAT", "L2")]):
@@ -178,7 +173,7 @@ class Milvus(Database):
 
     def _nearest(self, collection: str, probes: Vectors, count: int) -> list[tuple[Page, Vectors]]:
         """See :data:`proven.Ask`."""
-        found = self._client.search(
+        found = self._connection.search(
             collection,
             probes.astype(np.float32).tolist(),
             limit=count,
@@ -193,19 +188,23 @@ class Milvus(Database):
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
         if not ids or not self._has(criteria):
             return Page.of([])
-        return _page(self._client.get(criteria.collection, list(ids), output_fields=list(_FIELDS)))
+        return _page(
+            self._connection.get(criteria.collection, list(ids), output_fields=list(_FIELDS))
+        )
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
         if not self._has(criteria):
             return [[] for _ in queries]
-        found = self._client.search(
+        found = self._connection.search(
             criteria.collection, queries.astype(np.float32).tolist(), limit=k
         )
         return [[hit["id"] for hit in hits] for hits in found]
 
 
-def _is_file(place: Any) -> TypeGuard[str | os.PathLike[str]]:
-    return isinstance(place, (str, os.PathLike)) and "://" not in os.fspath(place)
+def _file_of(details: Any) -> str | os.PathLike[str] | None:
+    place = details.get("uri") if isinstance(details, dict) else details
+    is_file = isinstance(place, (str, os.PathLike)) and "://" not in os.fspath(place)
+    return place if is_file else None
 
 
 def _why_not(file: str | os.PathLike[str], text: object) -> str:
@@ -225,7 +224,7 @@ def _why_not(file: str | os.PathLike[str], text: object) -> str:
 def _connect(details: Any) -> Any:
     if isinstance(details, dict):
         return MilvusClient(**details)
-    return MilvusClient(os.fspath(details), timeout=_PATIENCE)
+    return MilvusClient(os.fspath(details), timeout=PATIENCE)
 
 
 def _id(record: Record) -> int:

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pymongo
@@ -33,9 +33,9 @@ from deepface.search.database.base import (
     tell_once,
 )
 from deepface.search.database.indexed import LOCKED, IndexedDatabase, as_bytes, wait_for_turn
+from deepface.search.database.server import PATIENCE, Server
 
-#: Milliseconds to wait for a server that does not answer.
-_PATIENCE = 10_000
+_SERVER = Server("MongoDB", "DEEPFACE_MONGO_URI", "mongodb://host:27017")
 _COLUMNS = dict.fromkeys(("sequence", "img_name", "embedding"), 1)
 #: Codes of a user who is not known, and of one who may not do what is asked.
 _REFUSED, _FORBIDDEN = (18, 8000), 13
@@ -53,41 +53,34 @@ class Mongo(IndexedDatabase):
         connection: a ``MongoClient`` of the caller's.
     """
 
-    connection_method: ClassVar[str] = "list_database_names"
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (PyMongoError,)
-    reusable: ClassVar[bool] = True
+    connection_method = "list_database_names"
+    driver_errors = (PyMongoError,)
+    reusable = True
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
-        self._client: Any = connection or _connect(details)
-        self._faces = self._client["deepface"]["embeddings"]
-        self._indexes = self._client["deepface"]["embeddings_index"]
-        self._parts = self._client["deepface"]["embeddings_index_parts"]
-        self._counters = self._client["deepface"]["counters"]
-        self._locks = self._client["deepface"]["locks"]
+        self._connection: Any = connection or _connect(details)
+        self._faces = self._connection["deepface"]["embeddings"]
+        self._indexes = self._connection["deepface"]["embeddings_index"]
+        self._parts = self._connection["deepface"]["embeddings_index_parts"]
+        self._counters = self._connection["deepface"]["counters"]
+        self._locks = self._connection["deepface"]["locks"]
         self._owner = uuid.uuid4().hex
 
     def ping(self) -> None:
-        self._client.admin.command("ping")
-
-    def close(self) -> None:
-        self._client.close()
+        self._connection.admin.command("ping")
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        where = "connection_details or DEEPFACE_MONGO_URI"
         if isinstance(error, OperationFailure):
-            what = ""
+            text = error.args[0]
             if error.code in _REFUSED:
-                what = f" Check user and password in {where}."
-            elif error.code == _FORBIDDEN:
-                what = f" The user may not do this: ask for the right, or check {where}."
-            return DatabaseError(f"MongoDB refused: {error.args[0]}.{what}")
+                return _SERVER.refused(text)
+            if error.code == _FORBIDDEN:
+                return _SERVER.forbidden(text)
+            return DatabaseError(f"MongoDB: {text}")
         if isinstance(error, ConfigurationError):
-            return DatabaseError(f"{where} is no MongoDB address: it is like mongodb://host:27017")
-        return DatabaseError(
-            f"MongoDB cannot be reached: is the server running, and is the address in {where} "
-            f"right? ({str(error).split(', Timeout')[0]})"
-        )
+            return _SERVER.no_address()
+        return _SERVER.unreachable(str(error).split(", Timeout")[0])
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
@@ -170,31 +163,22 @@ class Mongo(IndexedDatabase):
             upsert=True,
             return_document=pymongo.ReturnDocument.AFTER,
         )
-        first = int(counter["seq"]) - len(records) + 1
+        last = int(counter["seq"])
+        ids = list(range(last - len(records) + 1, last + 1))
         now = datetime.now(timezone.utc)
         faces: list[dict[str, Any]] = [
-            {
-                "sequence": first + number,
-                "img_name": record.img_name,
-                "face": record.pixels,
-                "face_shape": list(record.face.shape),
-                **criteria.columns,
-                "embedding": record.embedding.tolist(),
-                "face_hash": record.face_hash,
-                "embedding_hash": record.embedding_hash,
-                "created_at": now,
-            }
-            for number, record in enumerate(records)
+            {"sequence": id_, **record.columns(criteria), "created_at": now}
+            for id_, record in zip(ids, records, strict=True)
         ]
         try:
             self._faces.insert_many(faces, ordered=True)
         except BaseException as error:
             with contextlib.suppress(PyMongoError):
-                self._faces.delete_many({"sequence": {"$in": [f["sequence"] for f in faces]}})
+                self._faces.delete_many({"sequence": {"$in": ids}})
             if isinstance(error, BulkWriteError):
                 raise registered_meanwhile() from error
             raise
-        return [first + number for number in range(len(records))]
+        return ids
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         return int(self._faces.delete_many({"sequence": {"$in": list(ids)}}).deleted_count)
@@ -231,7 +215,7 @@ class Mongo(IndexedDatabase):
         return np.array(self._ids_where(dict(criteria.columns)), dtype=np.int64)
 
     def place(self) -> str:
-        return f"mongo {self._client!r}"
+        return f"mongo {self._connection!r}"
 
     def index_data(self, criteria: Criteria) -> bytes | None:
         found = self._indexes.find_one(_index_of(criteria))
@@ -259,7 +243,7 @@ class Mongo(IndexedDatabase):
 
 
 def _connect(details: Any) -> Any:
-    options: dict[str, Any] = {"serverSelectionTimeoutMS": _PATIENCE}
+    options: dict[str, Any] = {"serverSelectionTimeoutMS": 1000 * PATIENCE}
     options |= details if isinstance(details, dict) else {"host": str(details)}
     try:
         client: Any = pymongo.MongoClient(**options)

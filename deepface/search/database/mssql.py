@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import pyodbc
 
-from deepface.search.database.dbapi import PATIENCE, DbApiDatabase, Dialect
+from deepface.search.database.dbapi import DbApiDatabase, Dialect
+from deepface.search.database.server import PATIENCE, Server
 
 _DIALECT = Dialect(
-    server="SQL Server",
-    variable="DEEPFACE_MSSQL_URI",
-    address="DRIVER={ODBC Driver 18 for SQL Server};SERVER=host,1433;DATABASE=...;UID=...;PWD=..., "
-    "with the name of a driver that is installed",
+    server=Server(
+        "SQL Server",
+        "DEEPFACE_MSSQL_URI",
+        "DRIVER={ODBC Driver 18 for SQL Server};SERVER=host,1433;DATABASE=...;UID=...;PWD=..., "
+        "with the name of a driver that is installed",
+    ),
     id="BIGINT IDENTITY(1,1)",
     index_id="INT IDENTITY(1,1)",
     text="NVARCHAR",
@@ -40,10 +43,10 @@ class MsSql(DbApiDatabase):
     The driver needs Microsoft's "ODBC Driver 18 for SQL Server" beside it.
     """
 
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (pyodbc.Error,)
-    dialect: ClassVar[Dialect] = _DIALECT
-    tables: ClassVar[dict[str, str]] = _DIALECT.tables
-    length: ClassVar[str] = "DATALENGTH"
+    driver_errors = (pyodbc.Error,)
+    dialect = _DIALECT
+    tables = _DIALECT.tables
+    length = "DATALENGTH"
 
     @staticmethod
     def connect(details: str | dict[str, Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pymysql
@@ -14,11 +14,11 @@ from pymysql.cursors import Cursor
 
 from deepface.errors import DatabaseError
 from deepface.search.database.base import Criteria
-from deepface.search.database.indexed import as_bytes
-from deepface.search.database.sql import INDEX_CRITERIA, SqlDatabase
+from deepface.search.database.indexed import TURN, as_bytes
+from deepface.search.database.server import PATIENCE, Server
+from deepface.search.database.sql import INDEX_CRITERIA, SqlDatabase, parts_table
 
-#: Seconds to wait for a server that does not answer, and for others that write.
-_PATIENCE, _TURN = 10, 600
+_SERVER = Server("MySQL", "DEEPFACE_MYSQL_URI", "mysql://user:password@host:port/database")
 #: Lock that whoever writes holds, so that ids become visible in their order.
 _LOCK = "deepface"
 #: Codes of servers and databases that are not there, or no longer.
@@ -60,12 +60,7 @@ _TABLES = {
         CONSTRAINT fk_embeddings_index_chunks FOREIGN KEY (index_id)
             REFERENCES embeddings_index (id) ON DELETE CASCADE
     ) {_OPTIONS}""",
-    "embeddings_index_parts": f"""CREATE TABLE embeddings_index_parts (
-        version VARCHAR(64) NOT NULL,
-        part INT NOT NULL,
-        data LONGBLOB NOT NULL,
-        PRIMARY KEY (version, part)
-    ) {_OPTIONS}""",
+    "embeddings_index_parts": f"{parts_table('VARCHAR(64)', 'INT', 'LONGBLOB')} {_OPTIONS}",
 }
 _INDEX_ROW = f"FROM embeddings_index WHERE {INDEX_CRITERIA}"
 
@@ -80,10 +75,10 @@ class MySQL(SqlDatabase):
             transaction was open already.
     """
 
-    tables: ClassVar[dict[str, str]] = _TABLES
-    connection_method: ClassVar[str] = "server_status"
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (pymysql.Error,)
-    reusable: ClassVar[bool] = True
+    tables = _TABLES
+    connection_method = "server_status"
+    driver_errors = (pymysql.Error,)
+    reusable = True
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._connection: Any = connection or _connect(details)
@@ -92,16 +87,12 @@ class MySQL(SqlDatabase):
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
         code, text = (*error.args, "", "")[:2]
-        where = "connection_details or DEEPFACE_MYSQL_URI"
         if code in (1044, 1045, 1698):
-            return DatabaseError(f"MySQL refused the user or the password. Check {where}. ({text})")
+            return _SERVER.refused(text)
         if code in (1142, 1143, 1227):
-            return DatabaseError(f"MySQL: the user may not do this; ask for the right. ({text})")
+            return _SERVER.forbidden(text)
         if code in _NOT_THERE or isinstance(error, pymysql.InterfaceError):
-            return DatabaseError(
-                f"MySQL cannot be reached: is the server running, and is the address in {where} "
-                f"right? ({text or code})"
-            )
+            return _SERVER.unreachable(text or code)
         return DatabaseError(f"MySQL: {text or code or type(error).__name__}")
 
     def run(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -117,8 +108,8 @@ class MySQL(SqlDatabase):
     @contextmanager
     def writing(self) -> Iterator[None]:
         """See the base class. Inside a transaction of the caller's, a part of it."""
-        if not self.run("SELECT GET_LOCK(?, ?)", [_LOCK, _TURN])[0][0]:
-            raise DatabaseError(f"others have been writing for {_TURN} seconds: try again")
+        if not self.run("SELECT GET_LOCK(?, ?)", [_LOCK, TURN])[0][0]:
+            raise DatabaseError(f"others have been writing for {TURN} seconds: try again")
         begin, commit, undo = "START TRANSACTION", "COMMIT", "ROLLBACK"
         if not self._commits:
             begin, commit = "SAVEPOINT deepface", "RELEASE SAVEPOINT deepface"
@@ -197,7 +188,7 @@ class MySQL(SqlDatabase):
 
 def _connect(details: Any) -> Any:
     options = dict(details) if isinstance(details, dict) else options_of(str(details))
-    options.setdefault("connect_timeout", _PATIENCE)
+    options.setdefault("connect_timeout", PATIENCE)
     options.setdefault("charset", "utf8mb4")
     return pymysql.connect(**{**options, "autocommit": True})
 
@@ -213,7 +204,7 @@ def options_of(uri: str) -> dict[str, Any]:
     if parts.scheme != "mysql" or not re.fullmatch(r"[^/]+", database):
         raise DatabaseError(  # without the address, which holds a password
             "connection_details is no MySQL address: MySQL uri must start with mysql://, as in "
-            "mysql://user:password@host:port/database"
+            f"{_SERVER.address}"
         )
     return {
         "host": parts.hostname or "localhost",

@@ -15,6 +15,7 @@ from deepface.search.database.base import (
     Database,
     Id,
     NearestQuery,
+    Page,
     Vectors,
     nothing_registered,
     tell_once,
@@ -40,11 +41,6 @@ def find_exactly(database: Database, criteria: Criteria, query: NearestQuery) ->
 
     An engine that can leaves out what is surely farther (:meth:`Database.candidates`).
 
-    Args:
-        database: where to look.
-        criteria: of the records, and of the probes.
-        query: what is looked for.
-
     Returns:
         Per probe its hits, closest first.
 
@@ -61,8 +57,7 @@ def find_exactly(database: Database, criteria: Criteria, query: NearestQuery) ->
         ranking = Ranking(page.embeddings, np.ones(len(page.ids), np.bool_))
         ranked = ranking.closest(probes, metric, limit + ROUNDING, k, ties=True)
         for number, (rows, _) in enumerate(ranked):
-            records = ((page.ids[row], page.names[row], page.embeddings[row]) for row in rows)
-            hits = _hits(probes[number], records, metric, limit)
+            hits = _hits(page, rows, probes[number], metric, limit)
             found[number] = _closest(found[number] + hits, k)
     if page is None and next(database.pages(criteria, 1), None) is None:
         raise nothing_registered(criteria, "search")
@@ -72,7 +67,7 @@ def find_exactly(database: Database, criteria: Criteria, query: NearestQuery) ->
 def find_approximately(
     database: Database, criteria: Criteria, query: NearestQuery
 ) -> list[list[Hit]]:
-    """Compare with the neighbours that the index names; arguments as for :func:`find_exactly`.
+    """Compare with the neighbours that the index names; otherwise as :func:`find_exactly`.
 
     Distances are exact. ``k`` is 20 when it is ``None``; where it is very large, all are compared,
     and also where there is an index that cannot be asked, which is told.
@@ -109,7 +104,6 @@ def _find_by_index(database: Database, criteria: Criteria, query: NearestQuery) 
     asked = wanted = k or 0
     found: list[list[Hit]] = [[] for _ in probes]
     pending = list(range(len(probes))) if wanted else []
-    rows: dict[Id, int] = {}
     while pending:
         named = database.neighbours(criteria, probes[pending], asked)
         page = database.fetch(criteria, list(dict.fromkeys(id_ for own in named for id_ in own)))
@@ -117,14 +111,13 @@ def _find_by_index(database: Database, criteria: Criteria, query: NearestQuery) 
         again = []
         for number, own in zip(pending, named, strict=True):
             kept = [rows[id_] for id_ in own if id_ in rows][:wanted]
-            records = ((page.ids[row], page.names[row], page.embeddings[row]) for row in kept)
-            found[number] = _closest(_hits(probes[number], records, metric, limit), wanted)
+            found[number] = _closest(_hits(page, kept, probes[number], metric, limit), wanted)
             # The index may name records that were deleted since: there are others to ask for.
             if len(kept) < wanted and len(own) == asked:
                 again.append(number)
         pending = again
         asked *= 2
-    if not rows and next(database.pages(criteria, 1), None) is None:
+    if not any(found) and next(database.pages(criteria, 1), None) is None:
         raise nothing_registered(criteria, "search")
     return found
 
@@ -138,15 +131,13 @@ def check_length(probes: Vectors, stored: int) -> None:
         )
 
 
-def _hits(
-    probe: Vectors, records: Iterable[tuple[Id, str, Vectors]], metric: str, limit: float
-) -> list[Hit]:
-    """Pair by pair, so that a distance depends on nothing but the pair."""
+def _hits(page: Page, rows: Iterable[int], probe: Vectors, metric: str, limit: float) -> list[Hit]:
+    """Those of some rows: pair by pair, so that a distance depends on nothing but the pair."""
     hits = []
-    for id_, name, vector in records:
-        distance = float(DISTANCES[metric](vector, probe))
+    for row in rows:
+        distance = float(DISTANCES[metric](page.embeddings[row], probe))
         if distance <= limit:
-            hits.append(Hit(distance, id_, name))
+            hits.append(Hit(distance, page.ids[row], page.names[row]))
     return hits
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import neo4j
@@ -33,9 +33,9 @@ from deepface.search.database.base import (
     storable,
     tell_once,
 )
+from deepface.search.database.server import PATIENCE, Server
 
-#: Seconds to wait for a server that does not answer.
-_PATIENCE = 10
+_SERVER = Server("Neo4j", "DEEPFACE_NEO4J_URI", "bolt://user:password@host:7687")
 #: What a node is called, as published.
 _ID = "coalesce(n.id, elementId(n))"
 _ROW = f"{_ID}, n.img_name, n.embedding"
@@ -55,39 +55,30 @@ class Neo4j(Database):
         connection: a ``neo4j.Driver`` of the caller's.
     """
 
-    reusable: ClassVar[bool] = True
-    transactions: ClassVar[bool] = True
-    connection_method: ClassVar[str] = "verify_connectivity"
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (Neo4jError, DriverError)
-    id_type: ClassVar[type] = str
+    reusable = True
+    transactions = True
+    connection_method = "verify_connectivity"
+    driver_errors = (Neo4jError, DriverError)
+    id_type = str
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         options = {} if connection is not None else _options(details)
         self._database: str | None = options.pop("database", None)
-        self._driver: Any = connection or _connect(options)
+        self._connection: Any = connection or _connect(options)
         self._transaction: Any = None
 
-    def close(self) -> None:
-        self._driver.close()
-
     def ping(self) -> None:
-        self._driver.verify_connectivity()
+        self._connection.verify_connectivity()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        where = "connection_details or DEEPFACE_NEO4J_URI"
         if isinstance(error, AuthError):
-            return DatabaseError(f"Neo4j refused the user or the password. Check {where}.")
+            return _SERVER.refused()
         if isinstance(error, Forbidden):
-            return DatabaseError(
-                f"Neo4j: the user may not do this; ask for the right. ({error.message})"
-            )
+            return _SERVER.forbidden(error.message)
         if isinstance(error, Neo4jError):
             return DatabaseError(f"Neo4j: {error.message}")
-        return DatabaseError(
-            f"Neo4j cannot be reached: is the server running, and is the address in {where} right? "
-            f"({error})"
-        )
+        return _SERVER.unreachable(error)
 
     @contextmanager
     def _running(self, size: int = PAGE) -> Iterator[Any]:
@@ -95,7 +86,7 @@ class Neo4j(Database):
         if self._transaction is not None:
             yield self._transaction
         else:
-            with self._driver.session(database=self._database, fetch_size=size) as session:
+            with self._connection.session(database=self._database, fetch_size=size) as session:
                 yield session
 
     def _run(self, statement: str, **values: Any) -> list[Any]:
@@ -104,7 +95,7 @@ class Neo4j(Database):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        with self._driver.session(database=self._database) as session:
+        with self._connection.session(database=self._database) as session:
             try:
                 with session.begin_transaction() as self._transaction:
                     yield
@@ -142,7 +133,7 @@ class Neo4j(Database):
 
     def _change_schema(self, *statements: str) -> None:
         """In transactions of their own, as it must be."""
-        with self._driver.session(database=self._database) as session:
+        with self._connection.session(database=self._database) as session:
             for statement in statements:
                 session.run(statement).consume()
 
@@ -222,14 +213,12 @@ class Neo4j(Database):
         return text if re.fullmatch(r"[\w#][\w:#-]{0,200}", text, re.ASCII) else None
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
-        label = _label(criteria)
-        if not self._run(f"MATCH (n:{label}) RETURN 1 LIMIT 1"):
-            return [[] for _ in queries]
+        index = self.index_name(_label(criteria))
         found = [
             self._run(
                 "CALL db.index.vector.queryNodes($index, $k, $query) YIELD node AS n, score "
                 f"RETURN {_ID} ORDER BY score DESC",
-                **{"index": self.index_name(label), "k": k, "query": query.tolist()},
+                **{"index": index, "k": k, "query": query.tolist()},
             )
             for query in queries
         ]
@@ -259,24 +248,20 @@ def _options(details: Any) -> dict[str, Any]:
     """Arguments of ``GraphDatabase.driver``."""
     if isinstance(details, dict):
         return dict(details)
-    parts = urlsplit(details) if isinstance(details, str) else None
-    user, _, password = ((parts.netloc if parts else "").rpartition("@")[0]).partition(":")
-    host = parts.netloc.rpartition("@")[2] if parts else ""
-    if parts is None or not re.fullmatch(r"(bolt|neo4j)(\+s|\+ssc)?", parts.scheme) or not host:
-        raise DatabaseError(  # without the address, which holds a password
-            "connection_details is no Neo4j address: it is like bolt://user:password@host:7687"
-        )
+    parts = urlsplit(details if isinstance(details, str) else "")
+    login, _, host = parts.netloc.rpartition("@")
+    user, _, password = login.partition(":")
+    if not re.fullmatch(r"(bolt|neo4j)(\+s|\+ssc)?", parts.scheme) or not host:
+        raise _SERVER.no_address()
     return {"uri": f"{parts.scheme}://{host}", "auth": (user, password) if user else None}
 
 
 def _connect(options: dict[str, Any]) -> Any:
-    options.setdefault("connection_timeout", _PATIENCE)
+    options.setdefault("connection_timeout", PATIENCE)
     try:
         driver = neo4j.GraphDatabase.driver(**options)
     except (ValueError, ConfigurationError) as error:
-        raise DatabaseError(
-            "connection_details is no Neo4j address: it is like bolt://user:password@host:7687"
-        ) from error
+        raise _SERVER.no_address() from error
     try:
         driver.verify_connectivity()
     except BaseException:

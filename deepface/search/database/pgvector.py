@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from packaging.version import Version
@@ -12,8 +12,9 @@ from psycopg.errors import InsufficientPrivilege
 from deepface.errors import DatabaseError
 from deepface.matching.ranking import ROUNDING, key_limit
 from deepface.search.database.base import PAGE, Criteria, Database, Id, NearestQuery, Page, Vectors
-from deepface.search.database.postgres import Postgres
-from deepface.search.database.sql import CRITERIA, values_of
+from deepface.search.database.postgres import EMBEDDINGS, Postgres
+from deepface.search.database.proven import LARGEST, SHORTEST, UNIT_ROUNDOFF, is_countable
+from deepface.search.database.sql import CRITERIA
 from deepface.search.index import SEARCH_EFFORT
 
 #: Longest vectors that pgvector can index, and longest in half precision (pgvector 0.7).
@@ -24,9 +25,6 @@ _CANDIDATES = 4
 _MOST = 1000
 #: The server compares with all for so many probes at a time; for more it takes longer than reading.
 _FEW = 4
-#: Lengths of vectors whose distances it computes without overflow, or loss of all digits.
-_SHORTEST, _LARGEST = 1e-3, 1e15
-_UNIT_ROUNDOFF = 2.0**-24
 
 
 class PgVector(Postgres):
@@ -37,8 +35,8 @@ class PgVector(Postgres):
     from the whole vectors. pgvector before 0.7 compares with all of them.
     """
 
-    vector_parameter: ClassVar[str] = "?::float8[]::vector"
-    vector_column: ClassVar[str] = "embedding::real[]::float8[]"
+    vector_parameter = "?::float8[]::vector"
+    vector_column = "embedding::real[]::float8[]"
 
     def table(self, criteria: Criteria) -> str:
         return criteria.collection
@@ -49,23 +47,7 @@ class PgVector(Postgres):
             return
         if not self.run("SELECT 1 FROM pg_extension WHERE extname = 'vector'"):
             self.run("CREATE EXTENSION vector")
-        self.run(
-            f"""CREATE TABLE {table} (
-                id SERIAL PRIMARY KEY,
-                img_name TEXT NOT NULL,
-                face BYTEA NOT NULL,
-                face_shape INT[] NOT NULL,
-                model_name TEXT NOT NULL,
-                detector_backend TEXT NOT NULL,
-                aligned BOOLEAN DEFAULT true,
-                l2_normalized BOOLEAN DEFAULT false,
-                embedding VECTOR({dimensions}) NOT NULL,
-                created_at TIMESTAMPTZ DEFAULT now(),
-                face_hash TEXT NOT NULL,
-                embedding_hash TEXT NOT NULL,
-                UNIQUE (face_hash, embedding_hash)
-            )"""
-        )
+        self.run(EMBEDDINGS.format(table, "SERIAL", f"VECTOR({dimensions})"))
         self.try_index(criteria, dimensions)
 
     def make_index(self, criteria: Criteria, dimensions: int) -> None:
@@ -101,41 +83,38 @@ class PgVector(Postgres):
         return Version(version)
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
-        table = self.table(criteria)
-        if not self.has_table(table):
-            return [[] for _ in queries]
+        table, vectors = self.table(criteria), [self.to_vector(query) for query in queries]
         operator = "<=>" if criteria.l2_normalized else "<->"
-        source, wanted, times = table, k, 1
+        nearest = f"ORDER BY (embedding {operator} {self.vector_parameter})"
+        every = f"SELECT id FROM {table} {nearest} + 0 LIMIT {k}"  # of a sum there is no index
+        wanted, times, named = k, 1, f"SELECT id FROM {table} {nearest} LIMIT {k}"
         indexed = self._indexed(queries.shape[1])
-        if indexed not in ("embedding", None):
+        if indexed not in ("embedding", None):  # half of each: those that it names are compared
             wanted, times = min(_CANDIDATES * k, max(k, _MOST)), 2
             parameter = self._indexed(queries.shape[1], f"({self.vector_parameter})")
-            source = (
-                f"(SELECT id, embedding FROM {table} "
-                f"ORDER BY ({indexed}) {operator} ({parameter}) LIMIT {wanted}) AS candidates"
+            named = (
+                f"SELECT id FROM (SELECT id, embedding FROM {table} ORDER BY ({indexed}) "
+                f"{operator} ({parameter}) LIMIT {wanted}) AS candidates {nearest} LIMIT {k}"
             )
-        nearest = f"SELECT id FROM {{}} ORDER BY (embedding {operator} {self.vector_parameter})"
-        found: list[list[Id]] = []
-        with self._settings(self._effort(wanted)):
-            for query in queries if wanted <= _MOST else ():
-                parameters = [self.to_vector(query)] * times
-                rows = self.run(f"{nearest.format(source)} LIMIT {k}", parameters)
-                found.append([row[0] for row in rows])
-        for number, query in enumerate(queries):
-            # The index may name fewer: it keeps what was deleted until the server cleans up.
-            if number == len(found) or len(found[number]) < k:
-                # Of a sum there is no index.
-                rows = self.run(f"{nearest.format(table)} + 0 LIMIT {k}", [self.to_vector(query)])
-                found[number:] = [[row[0] for row in rows], *found[number + 1 :]]
-        return found
+        found: list[list[Id]] = [[]] * len(vectors)
+        if wanted <= _MOST:
+            with self._settings(self._effort(wanted)):
+                found = [self._ids(named, [vector] * times) for vector in vectors]
+        # The index may name fewer: it keeps what was deleted until the server cleans up.
+        return [
+            ids if len(ids) == k else self._ids(every, [vector])
+            for ids, vector in zip(found, vectors, strict=True)
+        ]
+
+    def _ids(self, statement: str, parameters: Sequence[Any]) -> list[Id]:
+        return [row[0] for row in self.run(statement, parameters)]
 
     def _effort(self, wanted: int) -> dict[str, Any]:
         """Settings with which the server asks its index, and long enough.
 
         By itself it compares with all of 100,000 vectors: what reading them takes it leaves out.
         """
-        effort = max(min(wanted, _MOST), SEARCH_EFFORT)
-        settings = {"enable_seqscan": "off", "hnsw.ef_search": effort}
+        settings = {"enable_seqscan": "off", "hnsw.ef_search": max(wanted, SEARCH_EFFORT)}
         if self._extension() >= Version("0.8"):
             settings["hnsw.iterative_scan"] = "strict_order"
         return settings
@@ -143,44 +122,55 @@ class PgVector(Postgres):
     def candidates(
         self, criteria: Criteria, query: NearestQuery, size: int = PAGE
     ) -> Iterator[Page]:
-        """See the base class. The server compares in float32, in any order of summation.
-
-        The bounds of that error are Higham's (Accuracy and Stability of Numerical Algorithms, 3.1):
-        once for the record, and twice for that which is the ``k``-th.
-        """
+        """See the base class. The server compares in float32, in any order of summation."""
         probes, metric, limit, k = query
-        k = k if k is not None and 0 < k <= _MOST else None
+        if k is not None and not 0 < k <= _MOST:
+            k = None
         farthest = limit if metric == "euclidean" else key_limit(metric, limit) + 1
-        norms = np.linalg.norm(probes, axis=1)
         if (
-            len(probes) > _FEW
-            or (k is None and farthest == np.inf)
-            or not ((norms >= _SHORTEST) & (norms <= _LARGEST)).all()
+            (k is None and farthest == np.inf)
+            or len(probes) > _FEW
+            or not is_countable(np.linalg.norm(probes, axis=1)).all()
             or self.dimensions(criteria) != probes.shape[1]
         ):
-            return self.pages(criteria, size)
-        error = (probes.shape[1] + 8) * _UNIT_ROUNDOFF
-        known = f"vector_norm(embedding) BETWEEN {_SHORTEST} AND {_LARGEST}"
+            yield from self.pages(criteria, size)
+            return
+        condition, values = self._is_near(criteria, query._replace(limit=farthest, k=k))
+        rows = self.rows_in_pages(criteria, self._columns, size, -1, condition, values)
+        yield from (Page.of(some, self.from_vector) for some in rows)
+
+    def _is_near(self, criteria: Criteria, query: NearestQuery) -> tuple[str, list[Any]]:
+        """The condition of records that may be within ``limit`` of the server's distances, and
+        among the ``k`` nearest of a probe; and its parameters.
+
+        The bounds of the server's error are Higham's (Accuracy and Stability of Numerical
+        Algorithms, 3.1): once for the record, and twice for that which is the ``k``-th.
+        """
+        probes, metric, limit, k = query
+        error = (probes.shape[1] + 8) * UNIT_ROUNDOFF
+        known = f"vector_norm(embedding) BETWEEN {SHORTEST} AND {LARGEST}"
         operator = "<->" if metric == "euclidean" else "<=>"
         distance = f"(embedding {operator} {self.vector_parameter})"
-        nearest = "NULL"
-        if k is not None:
-            nearest = (
+        nearest = (
+            "NULL"
+            if k is None
+            else (
                 f"(SELECT {distance} FROM {self.table(criteria)} WHERE {CRITERIA} AND {known} "
                 f"ORDER BY {distance} + 0 LIMIT 1 OFFSET {k - 1})"
             )
+        )
         conditions, values = [f"NOT {known}"], []
-        for probe, norm in zip(probes, norms, strict=True):
+        for probe in probes:
             if metric == "euclidean":
-                more, times = 4 * (_UNIT_ROUNDOFF * float(norm) + ROUNDING), (1 + error) ** 2
+                norm = float(np.linalg.norm(probe))
+                more, times = 4 * (UNIT_ROUNDOFF * norm + ROUNDING), (1 + error) ** 2
             else:
                 more, times = 6 * error + 8 * ROUNDING, 1.0
             conditions.append(f"{distance} <= ? + ? * LEAST(?::float8, {nearest})")
             vector = self.to_vector(probe)
-            values += [vector, more, times, farthest]
-            values += [] if k is None else [vector, *values_of(criteria), vector]
-        condition = f" AND ({' OR '.join(conditions)})"
-        return self._pages_where(criteria, size, condition=condition, values=values)
+            values += [vector, more, times, limit]
+            values += [] if k is None else [vector, *criteria.values, vector]
+        return f" AND ({' OR '.join(conditions)})", values
 
     def build_index(self, criteria: Criteria, max_neighbors_per_node: int, size: int) -> None:
         """See the base class of all: unlike its own, this index is the server's."""

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from pinecone import Pinecone as Client
@@ -39,14 +39,14 @@ class Pinecone(Database):
         connection: a ``pinecone.Pinecone`` of the caller's.
     """
 
-    reusable: ClassVar[bool] = True
-    connection_method: ClassVar[str] = "has_index"
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (PineconeError,)
-    id_type: ClassVar[type] = str
+    reusable = True
+    connection_method = "has_index"
+    driver_errors = (PineconeError,)
+    id_type = str
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         options = dict(details) if isinstance(details, dict) else {"api_key": details}
-        self._client: Any = connection or Client(**options)
+        self._connection: Any = connection or Client(**options)
         self._indexes: dict[str, Any] = {}
         if connection is None:
             self.ping()
@@ -54,10 +54,10 @@ class Pinecone(Database):
     def close(self) -> None:
         for index in self._indexes.values():
             index.close()
-        self._client.close()
+        self._connection.close()
 
     def ping(self) -> None:
-        self._client.list_indexes()
+        self._connection.list_indexes()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
@@ -74,15 +74,15 @@ class Pinecone(Database):
         """The index of these criteria, ``None`` where there is none."""
         name = _name(criteria)
         if name not in self._indexes:
-            if not self._client.has_index(name):
+            if not self._connection.has_index(name):
                 return None
-            self._indexes[name] = self._client.Index(name)
+            self._indexes[name] = self._connection.Index(name)
         return self._indexes[name]
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
         if self._index(criteria) is not None:
             return
-        self._client.create_index(
+        self._connection.create_index(
             _name(criteria),
             dimension=dimensions,
             metric="cosine" if criteria.l2_normalized else "euclidean",

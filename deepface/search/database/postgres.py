@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -19,28 +19,32 @@ from psycopg.rows import tuple_row
 
 from deepface.errors import DatabaseError
 from deepface.search.database.base import Criteria, Vectors
-from deepface.search.database.sql import SqlDatabase
+from deepface.search.database.server import PATIENCE, Server
+from deepface.search.database.sql import SqlDatabase, parts_table
 
-#: Seconds to wait for a server that does not answer.
-_PATIENCE = 10
+_SERVER = Server(
+    "PostgreSQL", "DEEPFACE_POSTGRES_URI", "postgresql://user:password@host:port/database"
+)
 #: Key of the lock that whoever writes holds, so that ids become visible in their order.
 _LOCK = 0x64656570
+#: A table of records, for its name and the types of ids and vectors.
+EMBEDDINGS = """CREATE TABLE {} (
+    id {} PRIMARY KEY,
+    img_name TEXT NOT NULL,
+    face BYTEA NOT NULL,
+    face_shape INT[] NOT NULL,
+    model_name TEXT NOT NULL,
+    detector_backend TEXT NOT NULL,
+    aligned BOOLEAN DEFAULT true,
+    l2_normalized BOOLEAN DEFAULT false,
+    embedding {} NOT NULL,
+    created_at TIMESTAMPTZ DEFAULT now(),
+    face_hash TEXT NOT NULL,
+    embedding_hash TEXT NOT NULL,
+    UNIQUE (face_hash, embedding_hash)
+)"""
 _TABLES = {
-    "embeddings": """CREATE TABLE embeddings (
-        id BIGSERIAL PRIMARY KEY,
-        img_name TEXT NOT NULL,
-        face BYTEA NOT NULL,
-        face_shape INT[] NOT NULL,
-        model_name TEXT NOT NULL,
-        detector_backend TEXT NOT NULL,
-        aligned BOOLEAN DEFAULT true,
-        l2_normalized BOOLEAN DEFAULT false,
-        embedding FLOAT8[] NOT NULL,
-        created_at TIMESTAMPTZ DEFAULT now(),
-        face_hash TEXT NOT NULL,
-        embedding_hash TEXT NOT NULL,
-        UNIQUE (face_hash, embedding_hash)
-    )""",
+    "embeddings": EMBEDDINGS.format("embeddings", "BIGSERIAL", "FLOAT8[]"),
     "embeddings_index": """CREATE TABLE embeddings_index (
         id SERIAL PRIMARY KEY,
         model_name TEXT,
@@ -52,12 +56,7 @@ _TABLES = {
         updated_at TIMESTAMPTZ DEFAULT now(),
         UNIQUE (model_name, detector_backend, align, l2_normalized)
     )""",
-    "embeddings_index_parts": """CREATE TABLE embeddings_index_parts (
-        version TEXT NOT NULL,
-        part INT NOT NULL,
-        data BYTEA NOT NULL,
-        PRIMARY KEY (version, part)
-    )""",
+    "embeddings_index_parts": parts_table("TEXT", "INT", "BYTEA"),
 }
 _INDEX = """CREATE INDEX embeddings_criteria
     ON embeddings (model_name, detector_backend, aligned, l2_normalized, id)"""
@@ -98,10 +97,10 @@ class Postgres(SqlDatabase):
             a transaction was open already.
     """
 
-    tables: ClassVar[dict[str, str]] = _TABLES
-    connection_method: ClassVar[str] = "pgconn"
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (psycopg.Error,)
-    reusable: ClassVar[bool] = True
+    tables = _TABLES
+    connection_method = "pgconn"
+    driver_errors = (psycopg.Error,)
+    reusable = True
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._connection: psycopg.Connection[Any] = connection or _connect(details)
@@ -112,19 +111,11 @@ class Postgres(SqlDatabase):
     def explain(cls, error: Exception, details: Any) -> Exception:
         text = _without_secrets(str(error).strip())
         if "password authentication failed" in text:
-            return DatabaseError(
-                f"PostgreSQL refused the user or the password. Check connection_details or "
-                f"DEEPFACE_POSTGRES_URI. ({text})"
-            )
+            return _SERVER.refused(text)
         if isinstance(error, InsufficientPrivilege):
-            return DatabaseError(
-                f"PostgreSQL: the user may not do this; ask for the right. ({text})"
-            )
+            return _SERVER.forbidden(text)
         if isinstance(error, psycopg.OperationalError):
-            return DatabaseError(
-                f"PostgreSQL cannot be reached: is the server running, and is the address in "
-                f"connection_details or DEEPFACE_POSTGRES_URI right? ({text})"
-            )
+            return _SERVER.unreachable(text)
         return DatabaseError(f"PostgreSQL: {text}")
 
     @contextmanager
@@ -201,11 +192,10 @@ def _connect(details: Any) -> psycopg.Connection[Any]:
         given = details if isinstance(details, dict) else conninfo_to_dict(str(details))
     except psycopg.ProgrammingError:  # whose message quotes the address, with its password
         raise DatabaseError(
-            "connection_details is no PostgreSQL address: it is like postgresql://user:password"
-            "@host:port/database. For a file use database_type='sqlite'."
+            f"{_SERVER.no_address()}. For a file use database_type='sqlite'."
         ) from None
     options = dict(given)
-    options.setdefault("connect_timeout", _PATIENCE)
+    options.setdefault("connect_timeout", PATIENCE)
     return psycopg.connect(**options, autocommit=True)
 
 

@@ -19,9 +19,9 @@ Ask: TypeAlias = Callable[[Vectors, int], list[tuple[Page, Vectors]]]
 
 #: Records that are asked for beyond those that are wanted, and most that one answer has.
 _MORE, _MOST = 64, 4096
-#: Lengths of vectors whose scores are computed without overflow, or loss of all digits.
-_SHORTEST, _LARGEST = 1e-3, 1e15
-_UNIT_ROUNDOFF = 2.0**-24
+#: See :func:`is_countable`.
+SHORTEST, LARGEST = 1e-3, 1e15
+UNIT_ROUNDOFF = 2.0**-24
 #: Key of a vector of zeros, which has no cosine, but the distance 1.
 _ZEROS = key_limit("euclidean_l2", 1)
 
@@ -42,12 +42,11 @@ def proven_pages(
     probes, metric, limit, k = query
     wanted = k if k is not None else 0
     everything = np.inf if metric == "euclidean" else 1
-    norms = np.linalg.norm(probes, axis=1)
     if (
         cosine == (metric == "euclidean")
         or k == 0
         or (k is None and key_limit(metric, limit) >= everything)
-        or not ((norms >= _SHORTEST) & (norms <= _LARGEST)).all()
+        or not is_countable(np.linalg.norm(probes, axis=1)).all()
     ):
         return None
     rows: dict[Id, tuple[Id, str, Vectors]] = {}
@@ -73,6 +72,13 @@ def proven_pages(
     return (Page.of(ordered[at : at + size]) for at in range(0, len(ordered), size))
 
 
+def is_countable(norms: Vectors) -> NDArray[np.bool_]:
+    """Whether scores of vectors of these lengths are computed without overflow, or loss of all
+    digits, in float32.
+    """
+    return (norms >= SHORTEST) & (norms <= LARGEST)
+
+
 def _is_proven(
     vectors: Vectors, scores: Vectors, probe: Vectors, query: NearestQuery
 ) -> bool | None:
@@ -87,9 +93,9 @@ def _is_proven(
     """
     _, metric, limit, k = query
     norms, norm = np.linalg.norm(vectors, axis=1), float(np.linalg.norm(probe))
-    if not ((norms >= _SHORTEST) & (norms <= _LARGEST) & np.isfinite(scores)).all():
+    if not (is_countable(norms) & np.isfinite(scores)).all():
         return None
-    error = (2 * vectors.shape[1] + 16) * _UNIT_ROUNDOFF
+    error = (2 * vectors.shape[1] + 16) * UNIT_ROUNDOFF
     keys: NDArray[np.float64]
     if metric == "euclidean":
         keys, told = ((vectors - probe) ** 2).sum(axis=1), scores

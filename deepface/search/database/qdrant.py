@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from qdrant_client import QdrantClient, models
@@ -50,19 +50,19 @@ class Qdrant(Database):
         connection: a ``QdrantClient`` of the caller's.
     """
 
-    connection_method: ClassVar[str] = "get_collections"
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (ApiException,)
-    id_type: ClassVar[type] = str
+    connection_method = "get_collections"
+    driver_errors = (ApiException,)
+    id_type = str
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
-        self._client: QdrantClient
+        self._connection: QdrantClient
         with ExitStack() as held:
-            self._client = connection or _connect(details, held)
+            self._connection = connection or _connect(details, held)
             self._held = held.pop_all()
 
     def close(self) -> None:
         with self._held:
-            self._client.close()
+            self._connection.close()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
@@ -75,15 +75,17 @@ class Qdrant(Database):
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
         name = criteria.collection
-        if self._client.collection_exists(name):
+        if self._connection.collection_exists(name):
             return
         distance = models.Distance.COSINE if criteria.l2_normalized else models.Distance.EUCLID
-        self._client.create_collection(
+        self._connection.create_collection(
             name, vectors_config=models.VectorParams(size=dimensions, distance=distance)
         )
         with warnings.catch_warnings(), suppress(UnexpectedResponse):  # names are found without
             warnings.simplefilter("ignore")  # in a folder it has no effect, and need not have
-            self._client.create_payload_index(name, "img_name", models.PayloadSchemaType.KEYWORD)
+            self._connection.create_payload_index(
+                name, "img_name", models.PayloadSchemaType.KEYWORD
+            )
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
         points = [
@@ -94,7 +96,7 @@ class Qdrant(Database):
             )
             for record in records
         ]
-        self._client.upsert(criteria.collection, points)
+        self._connection.upsert(criteria.collection, points)
         return [str(point.id) for point in points]
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
@@ -106,9 +108,9 @@ class Qdrant(Database):
 
     def _stored(self, criteria: Criteria, ids: Sequence[Id]) -> list[str]:
         """Which of these ids there are."""
-        if not self._client.collection_exists(criteria.collection):
+        if not self._connection.collection_exists(criteria.collection):
             return []
-        points = self._client.retrieve(criteria.collection, list(ids), with_payload=False)
+        points = self._connection.retrieve(criteria.collection, list(ids), with_payload=False)
         return [str(point.id) for point in points]
 
     def ids_of_names(self, criteria: Criteria, names: Sequence[str]) -> list[Id]:
@@ -122,9 +124,9 @@ class Qdrant(Database):
 
     def _scrolled(self, criteria: Criteria, size: int, **options: Any) -> Iterator[list[Any]]:
         """Points, ``size`` at a time."""
-        offset, more = None, self._client.collection_exists(criteria.collection)
+        offset, more = None, self._connection.collection_exists(criteria.collection)
         while more:
-            points, offset = self._client.scroll(
+            points, offset = self._connection.scroll(
                 criteria.collection, limit=size, offset=offset, **options
             )
             more = offset is not None
@@ -136,16 +138,16 @@ class Qdrant(Database):
 
     def _vectors(self, criteria: Criteria) -> models.VectorParams | None:
         """What kind of vectors the collection has; ``None`` where there is none."""
-        if not self._client.collection_exists(criteria.collection):
+        if not self._connection.collection_exists(criteria.collection):
             return None
-        vectors = self._client.get_collection(criteria.collection).config.params.vectors
+        vectors = self._connection.get_collection(criteria.collection).config.params.vectors
         return vectors if isinstance(vectors, models.VectorParams) else None
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         found = self._stored(criteria, ids)
         if found:
             selector = models.PointIdsList(points=list(found))
-            self._client.delete(criteria.collection, selector)
+            self._connection.delete(criteria.collection, selector)
         return len(found)
 
     def pages(self, criteria: Criteria, size: int = PAGE) -> Iterator[Page]:
@@ -193,20 +195,18 @@ class Qdrant(Database):
     def _found(self, collection: str, requests: list[models.QueryRequest]) -> Iterator[list[Any]]:
         with warnings.catch_warnings():  # the local mode compares with all whatever is asked
             warnings.filterwarnings("ignore", message="Local mode performs exact")
-            for answer in self._client.query_batch_points(collection, requests):
+            for answer in self._connection.query_batch_points(collection, requests):
                 yield answer.points
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        if not self._client.collection_exists(criteria.collection):
+        if not self._connection.collection_exists(criteria.collection):
             return Page.of([])
-        return _page(self._client.retrieve(criteria.collection, list(ids), with_vectors=True))
+        return _page(self._connection.retrieve(criteria.collection, list(ids), with_vectors=True))
 
     def parse_id(self, identity: Any) -> Id | None:
         return parse_uuid(identity)
 
     def neighbours(self, criteria: Criteria, queries: Vectors, k: int) -> list[list[Id]]:
-        if not self._client.collection_exists(criteria.collection):
-            return [[] for _ in queries]
         requests = [
             models.QueryRequest(
                 query=query.tolist(),

@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import redis
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from deepface.errors import DatabaseError
 from deepface.search.database.base import PAGE, Criteria, Id, Page, Record, packed, unpacked
 from deepface.search.database.indexed import LOCKED, IndexedDatabase
+from deepface.search.database.server import PATIENCE, Server
 
-#: Seconds to wait for a server that does not answer.
-_PATIENCE = 10
+_SERVER = Server("Redis", "DEEPFACE_REDIS_URI", "redis://user:password@host:6379/0")
 #: A hash of a face, and a record's id.
 Same: TypeAlias = tuple[str, int]
 
@@ -33,46 +33,34 @@ class Redis(IndexedDatabase):
         connection: a ``redis.Redis`` of the caller's; ``decode_responses`` is off.
     """
 
-    connection_method: ClassVar[str] = "get_connection_kwargs"
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (redis.RedisError,)
-    reusable: ClassVar[bool] = True
-    #: What all keys begin with.
-    prefix: ClassVar[str] = "deepface"
+    connection_method = "get_connection_kwargs"
+    driver_errors = (redis.RedisError,)
+    reusable = True
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
-        self._client: Any = connection or _connect(details)
-        if self._client.get_connection_kwargs().get("decode_responses"):
+        self._connection: Any = connection or _connect(details)
+        if self._connection.get_connection_kwargs().get("decode_responses"):
             raise DatabaseError("the Redis connection needs decode_responses=False")
-        self._client.ping()
+        self._connection.ping()
 
     def ping(self) -> None:
-        self._client.ping()
-
-    def close(self) -> None:
-        self._client.close()
+        self._connection.ping()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        where = "connection_details or DEEPFACE_REDIS_URI"
         if isinstance(error, redis.AuthenticationError):
-            return DatabaseError(f"Redis refused the user or the password. Check {where}.")
+            return _SERVER.refused()
         if isinstance(error, redis.exceptions.NoPermissionError):
-            return DatabaseError(f"Redis: the user may not do this; ask for the right. ({error})")
+            return _SERVER.forbidden(error)
         if isinstance(error, (redis.ConnectionError, redis.TimeoutError)):
-            return DatabaseError(
-                f"Redis cannot be reached: is the server running, and is the address in {where} "
-                f"right? ({error})"
-            )
+            return _SERVER.unreachable(error)
         return DatabaseError(f"Redis: {error}")
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        self._lock = self._client.lock(self._key("lock"), timeout=LOCKED)
+        self._lock = self._connection.lock(self._key("lock"), timeout=LOCKED)
         with self._lock:
             yield
-
-    def prepare(self, criteria: Criteria, dimensions: int) -> None:
-        """See the base class. There is nothing to make."""
 
     def registered(self, criteria: Criteria, records: Sequence[Record]) -> set[str]:
         """See the base class. A pair of hashes is held once, of whatever criteria, as published."""
@@ -81,37 +69,32 @@ class Redis(IndexedDatabase):
     def ids_of_faces(self, criteria: Criteria, records: Sequence[Record]) -> list[Id]:
         ids = {id_ for _, id_ in self._same_faces(criteria, records)}
         key = self._of(criteria, "criteria")
-        return [id_ for id_ in ids if self._client.zscore(key, str(id_)) is not None]
+        return [id_ for id_ in ids if self._connection.zscore(key, str(id_)) is not None]
 
     def _same_faces(self, criteria: Criteria, records: Sequence[Record]) -> Iterator[Same]:
         """Hashes of faces, and the records that have them; also those of the published library,
         which knows pairs of hashes only. A process that was cut off may have left pairs that no
         record has.
         """
-        faces = self._client.hmget(self._of(criteria, "faces"), [r.face_hash for r in records])
-        pairs = self._client.mget([self._dedup(record) for record in records])
+        faces = self._connection.hmget(self._of(criteria, "faces"), [r.face_hash for r in records])
+        pairs = self._connection.mget([self._dedup(record) for record in records])
         for record, *found in zip(records, faces, pairs, strict=True):
             yield from ((record.face_hash, int(id_)) for id_ in found if id_ is not None)
 
     def _is_there(self, id_: int) -> bool:
-        return bool(self._client.exists(self._face(id_)))
+        return bool(self._connection.exists(self._face(id_)))
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
-        last = self._client.incrby(self._key("embedding_id"), len(records))
+        last = self._connection.incrby(self._key("embedding_id"), len(records))
         now = datetime.now(timezone.utc).isoformat()
-        with self._client.pipeline(transaction=True) as batch:
+        with self._connection.pipeline(transaction=True) as batch:
             for id_, record in enumerate(records, last - len(records) + 1):
-                made = {
-                    k: int(v) if isinstance(v, bool) else v for k, v in criteria.columns.items()
-                }
                 fields = {
-                    "img_name": record.img_name,
-                    "face": record.pixels,
+                    **record.columns(criteria),
                     "face_shape": json.dumps(list(record.face.shape)),
-                    **made,
+                    "aligned": int(criteria.aligned),
+                    "l2_normalized": int(criteria.l2_normalized),
                     "embedding": packed(record.embedding),
-                    "face_hash": record.face_hash,
-                    "embedding_hash": record.embedding_hash,
                     "created_at": now,
                 }
                 batch.hset(self._face(id_), mapping=fields)
@@ -125,7 +108,7 @@ class Redis(IndexedDatabase):
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
         found = [int(id_) for id_ in ids if self._is_there(int(id_))]
         fields = self._fields(found, "face_hash", "embedding_hash", *criteria.columns)
-        with self._client.pipeline(transaction=True) as batch:
+        with self._connection.pipeline(transaction=True) as batch:
             for id_, (face, vector, *made) in zip(found, fields, strict=True):
                 stored = _criteria(made)
                 batch.delete(self._face(id_), self._key("dedup", _text(face), _text(vector)))
@@ -169,48 +152,48 @@ class Redis(IndexedDatabase):
 
     def _ids_in_pages(self, criteria: Criteria, size: int, after: int) -> Iterator[list[int]]:
         key = self._of(criteria, "criteria")
-        while found := self._client.zrangebyscore(key, f"({after}", "+inf", 0, size):
+        while found := self._connection.zrangebyscore(key, f"({after}", "+inf", 0, size):
             ids = [int(id_) for id_ in found]
             yield ids
             after = ids[-1]
 
     def _fields(self, ids: Sequence[int], *names: str) -> list[list[bytes | None]]:
-        with self._client.pipeline(transaction=False) as batch:
+        with self._connection.pipeline(transaction=False) as batch:
             for id_ in ids:
                 batch.hmget(self._face(id_), list(names))
             found: list[list[bytes | None]] = batch.execute()
         return found
 
     def place(self) -> str:
-        options = self._client.get_connection_kwargs()
+        options = self._connection.get_connection_kwargs()
         return "redis " + " ".join(str(options.get(key)) for key in ("host", "port", "path", "db"))
 
     def index_data(self, criteria: Criteria) -> bytes | None:
         key = self._of(criteria, "index")
-        length = self._client.hstrlen(key, "index_data")
+        length = self._connection.hstrlen(key, "index_data")
         if length < 100:
-            return self._client.hget(key, "index_data") if length else None  # type: ignore[no-any-return]
-        return f"{length} {self._client.hget(key, 'updated_at')}".encode()
+            return self._connection.hget(key, "index_data") if length else None  # type: ignore[no-any-return]
+        return f"{length} {self._connection.hget(key, 'updated_at')}".encode()
 
     def index_part(self, version: str, number: int) -> bytes | None:
-        return self._client.get(self._key("index_part", version, number))  # type: ignore[no-any-return]
+        return self._connection.get(self._key("index_part", version, number))  # type: ignore[no-any-return]
 
     def set_index_data(self, criteria: Criteria, data: bytes) -> None:
         key, now = self._of(criteria, "index"), datetime.now(timezone.utc).isoformat()
-        self._client.hset(key, mapping={"index_data": data, "updated_at": now})
-        self._client.hsetnx(key, "created_at", now)
+        self._connection.hset(key, mapping={"index_data": data, "updated_at": now})
+        self._connection.hsetnx(key, "created_at", now)
 
     def store_index_part(self, version: str, number: int, data: bytes) -> None:
         self._lock.reacquire()  # the next part has as long
-        self._client.set(self._key("index_part", version, number), data)
+        self._connection.set(self._key("index_part", version, number), data)
 
     def delete_index_parts(self, version: str) -> None:
         number = 0
-        while self._client.delete(self._key("index_part", version, number)):
+        while self._connection.delete(self._key("index_part", version, number)):
             number += 1
 
     def _key(self, *parts: Any) -> str:
-        return ":".join((self.prefix, *map(str, parts)))
+        return ":".join(("deepface", *map(str, parts)))
 
     def _face(self, id_: int) -> str:
         return self._key("embedding", id_)
@@ -233,12 +216,10 @@ def _criteria(fields: Sequence[bytes | None]) -> Criteria:
 
 
 def _connect(details: Any) -> Any:
-    options = {"socket_connect_timeout": _PATIENCE}
+    options = {"socket_connect_timeout": PATIENCE}
     if isinstance(details, dict):
         return redis.Redis(**{**options, **details})
     try:
         return redis.Redis.from_url(str(details), **options)
     except ValueError:  # whose message may quote the address, with its password
-        raise DatabaseError(
-            "connection_details is no Redis address: it is like redis://user:password@host:6379/0"
-        ) from None
+        raise _SERVER.no_address() from None

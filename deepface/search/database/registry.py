@@ -60,7 +60,9 @@ DATABASES = {
     "milvus": Entry(f"{_HERE}.milvus:Milvus", "DEEPFACE_MILVUS_URI", "pymilvus milvus-lite"),
     "neo4j": Entry(f"{_HERE}.neo4j:Neo4j", "DEEPFACE_NEO4J_URI", "neo4j"),
     "weaviate": Entry(
-        *(f"{_HERE}.weaviate:Weaviate", "DEEPFACE_WEAVIATE_URI", "weaviate-client"),
+        f"{_HERE}.weaviate:Weaviate",
+        "DEEPFACE_WEAVIATE_URI",
+        "weaviate-client",
         "DEEPFACE_WEAVIATE_URL",
     ),
     "pinecone": Entry(f"{_HERE}.pinecone:Pinecone", "DEEPFACE_PINECONE_API_KEY", "pinecone"),
@@ -102,23 +104,24 @@ def open_database(
         DatabaseError: it cannot be reached, opened, read or written.
     """
     entry = _entry(database_type)
-    if connection is None and details is None:
-        details = entry.details()
+    if connection is None:
+        if details is None:
+            details = entry.details()
         if details is None and database_type == DEFAULT:
-            database_type = EMBEDDED
-            details = DATABASES[EMBEDDED].details()
-        if details is None and database_type != EMBEDDED:
+            database_type, entry = EMBEDDED, DATABASES[EMBEDDED]
+            details = entry.details()
+        if details is not None:
+            details = _checked(details)
+        elif database_type != EMBEDDED:
             raise UnimplementedError(
                 f"nothing says where the database {database_type!r} is: pass connection_details or "
                 f"set {entry.variable}"
             )
-    if connection is None and details is not None:
-        details = _checked(details)
-    adapter = _adapter(database_type)
+    adapter = _adapter(database_type, entry)
     given = details if connection is None else connection
     database: Database | None = None
     try:
-        database = _opened(database_type, adapter, details, connection)
+        database = _opened(database_type, entry.driver or "sqlite3", adapter, details, connection)
         database.given = given
         yield database
     except adapter.driver_errors as error:
@@ -154,9 +157,10 @@ def _checked(details: Any) -> Any:
     return details
 
 
-def _opened(database_type: str, adapter: type[Database], details: Any, connection: Any) -> Database:
+def _opened(
+    database_type: str, driver: str, adapter: type[Database], details: Any, connection: Any
+) -> Database:
     """An adapter, or an error of ours for what is no address and no connection."""
-    driver = _entry(database_type).driver or "sqlite3"
     if connection is not None and not hasattr(connection, adapter.connection_method):
         raise DatabaseError(
             f"connection must be an open connection of {driver}, but it is of type "
@@ -175,8 +179,7 @@ def _opened(database_type: str, adapter: type[Database], details: Any, connectio
         ) from None
 
 
-def _adapter(database_type: str) -> type[Database]:
-    entry = _entry(database_type)
+def _adapter(database_type: str, entry: Entry) -> type[Database]:
     try:
         return class_at(entry.path, f"the database {database_type!r}")
     except MissingPackageError as error:

@@ -25,7 +25,6 @@ from deepface.search.database.base import (
     Id,
     Page,
     Record,
-    Stored,
     Vectors,
     name_of,
     packed,
@@ -34,8 +33,17 @@ from deepface.search.database.base import (
 )
 from deepface.search.database.indexed import IndexedDatabase, as_bytes
 
+_MADE = "model_name, detector_backend, aligned, l2_normalized"
 CRITERIA = "model_name = ? AND detector_backend = ? AND aligned = ? AND l2_normalized = ?"
 INDEX_CRITERIA = CRITERIA.replace("aligned", "align")
+
+
+def parts_table(text: str, number: str, data: str) -> str:
+    """The statement that makes the table of the parts of an index, for the types of its columns."""
+    return (
+        f"CREATE TABLE embeddings_index_parts (version {text} NOT NULL, part {number} NOT NULL, "
+        f"data {data} NOT NULL, PRIMARY KEY (version, part))"
+    )
 
 
 class SqlDatabase(IndexedDatabase):
@@ -52,10 +60,6 @@ class SqlDatabase(IndexedDatabase):
     length: ClassVar[str] = "length"
     #: Bytes of a name that the published column takes, where that is few.
     longest_name: ClassVar[int | None] = None
-    _connection: Any
-
-    def close(self) -> None:
-        self._connection.close()
 
     def ping(self) -> None:
         self.run("SELECT 1")
@@ -115,17 +119,16 @@ class SqlDatabase(IndexedDatabase):
                     f"the name {record.img_name[:40]}... has {length} bytes, but the published "
                     f"column takes {self.longest_name}: pass a shorter img_name"
                 )
-        made = values_of(criteria)
         self.run_many(
-            f"INSERT INTO {self.table(criteria)} (img_name, face, face_shape, "
-            "model_name, detector_backend, aligned, l2_normalized, embedding, face_hash, "
-            f"embedding_hash) VALUES (?, ?, ?, ?, ?, ?, ?, {self.vector_parameter}, ?, ?)",
+            f"INSERT INTO {self.table(criteria)} (img_name, face, face_shape, {_MADE}, embedding, "
+            "face_hash, embedding_hash) "
+            f"VALUES (?, ?, ?, ?, ?, ?, ?, {self.vector_parameter}, ?, ?)",
             [
                 [
                     record.img_name,
                     record.pixels,
                     self.to_shape(record.face.shape),
-                    *made,
+                    *criteria.values,
                     self.to_vector(record.embedding),
                     record.face_hash,
                     record.embedding_hash,
@@ -140,12 +143,8 @@ class SqlDatabase(IndexedDatabase):
         the published table holds each pair of hashes once.
         """
         vectors = {record.face_hash: record.embedding_hash for record in records}
-        rows = self._rows_where(
-            criteria,
-            "face_hash, embedding_hash, model_name, detector_backend, aligned, l2_normalized",
-            "face_hash",
-            list(vectors),
-        )
+        columns = f"face_hash, embedding_hash, {_MADE}"
+        rows = self._rows_where(criteria, columns, "face_hash", list(vectors))
         return {
             face
             for face, vector, *made in rows
@@ -162,7 +161,7 @@ class SqlDatabase(IndexedDatabase):
         """The rows whose ``key`` is wanted; ``own``: those of these criteria only."""
         table = self.table(criteria)
         rows: list[tuple[Any, ...]] = []
-        condition, values = (f" AND {CRITERIA}", values_of(criteria)) if own else ("", [])
+        condition, values = (f" AND {CRITERIA}", criteria.values) if own else ("", [])
         for portion in chunks(wanted, PORTION) if self.has_table(table) else ():
             rows += self.run(
                 f"SELECT {columns} FROM {table} WHERE {key} IN ({_marks(portion)}){condition}",
@@ -171,41 +170,35 @@ class SqlDatabase(IndexedDatabase):
         return rows
 
     def pages(self, criteria: Criteria, size: int = PAGE, after: int = -1) -> Iterator[Page]:
-        """See the base class; records with an id above ``after``, in the order of their ids."""
-        return self._pages_where(criteria, size, after)
-
-    def _pages_where(
-        self,
-        criteria: Criteria,
-        size: int,
-        after: int = -1,
-        condition: str = "",
-        values: Sequence[Any] = (),
-    ) -> Iterator[Page]:
-        columns = f"id, img_name, {self.vector_column}"
-        for rows in self._pages_of(criteria, columns, size, after, condition, values):
+        for rows in self.rows_in_pages(criteria, self._columns, size, after):
             yield Page.of(rows, self.from_vector)
 
     def entries(self, criteria: Criteria) -> Iterator[tuple[Id, str]]:
-        for rows in self._pages_of(criteria, "id, img_name", PAGE, -1):
+        for rows in self.rows_in_pages(criteria, "id, img_name", PAGE):
             yield from ((id_, name_of(name)) for id_, name in rows)
 
-    def _pages_of(
+    @property
+    def _columns(self) -> str:
+        """What a page is made of."""
+        return f"id, img_name, {self.vector_column}"
+
+    def rows_in_pages(
         self,
         criteria: Criteria,
         columns: str,
         size: int,
-        after: int,
+        after: int = -1,
         condition: str = "",
         values: Sequence[Any] = (),
     ) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows with an id above ``after`` for which ``condition`` holds, too."""
         table = self.table(criteria)
         more = self.has_table(table)
         while more and (
             rows := self.run(
                 f"SELECT {columns} FROM {table} WHERE id > ? AND {CRITERIA}{condition} "
                 f"ORDER BY id {self.first_rows.format(size)}",
-                [after, *values_of(criteria), *values],
+                [after, *criteria.values, *values],
             )
         ):
             after, more = rows[-1][0], len(rows) == size
@@ -220,40 +213,21 @@ class SqlDatabase(IndexedDatabase):
     def ids(self, criteria: Criteria) -> NDArray[np.int64]:
         if not self.has_table(self.table(criteria)):
             return np.zeros(0, np.int64)
-        rows = self.run(
-            f"SELECT id FROM {self.table(criteria)} WHERE {CRITERIA}",
-            values_of(criteria),
-        )
+        rows = self.run(f"SELECT id FROM {self.table(criteria)} WHERE {CRITERIA}", criteria.values)
         return np.array([row[0] for row in rows], dtype=np.int64)
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        columns = f"id, img_name, {self.vector_column}"
-        return Page.of(self._rows_where(criteria, columns, "id", ids), self.from_vector)
+        return Page.of(self._rows_where(criteria, self._columns, "id", ids), self.from_vector)
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
-        table = self.table(criteria)
-        if not self.has_table(table):
-            return 0
-        condition = f"WHERE id IN ({_marks(ids)})"
-        count = self.run(f"SELECT count(*) FROM {table} {condition}", ids)[0][0]
-        self.run(f"DELETE FROM {table} {condition}", ids)
-        return int(count)
+        found = self._rows_where(criteria, "id", "id", ids)
+        if found:
+            self.run(f"DELETE FROM {self.table(criteria)} WHERE id IN ({_marks(ids)})", ids)
+        return len(found)
 
-    def get(self, criteria: Criteria, identity: Any) -> Stored | None:
-        """See the base class; the record tells by itself how it was made."""
-        table, id_ = self.table(criteria), self.parse_id(identity)
-        if id_ is None or not self.has_table(table):
-            return None
-        rows = self.run(
-            "SELECT model_name, detector_backend, aligned, l2_normalized, img_name, "
-            f"{self.vector_column} FROM {table} WHERE id = ?",
-            [id_],
-        )
-        if not rows:
-            return None
-        *made, name, vector = rows[0]
-        page = Page.of([(id_, name, vector)], self.from_vector)
-        return Stored(id_, Criteria.of(*made), page.names[0], page.embeddings[0])
+    def how_made(self, criteria: Criteria, id_: Id) -> Criteria:
+        rows = self._rows_where(criteria, _MADE, "id", [id_])
+        return Criteria.of(*rows[0]) if rows else criteria
 
     def index_data(self, criteria: Criteria) -> bytes | None:
         if not self.has_table("embeddings_index"):
@@ -262,14 +236,14 @@ class SqlDatabase(IndexedDatabase):
             f"SELECT id, updated_at, {self.length}(index_data), "
             f"CASE WHEN {self.length}(index_data) < 100 THEN index_data END "
             f"FROM embeddings_index WHERE {INDEX_CRITERIA}",
-            values_of(criteria),
+            criteria.values,
         )
         if not rows or not rows[0][2]:
             return None
         return repr(rows[0]).encode() if rows[0][3] is None else as_bytes(rows[0][3])
 
     def set_index_data(self, criteria: Criteria, data: bytes) -> None:
-        values = [data, *values_of(criteria)]
+        values = [data, *criteria.values]
         if self.run(f"SELECT id FROM embeddings_index WHERE {INDEX_CRITERIA}", values[1:]):
             self.run(
                 "UPDATE embeddings_index SET index_data = ?, updated_at = CURRENT_TIMESTAMP "
@@ -298,11 +272,6 @@ class SqlDatabase(IndexedDatabase):
 
     def delete_index_parts(self, version: str) -> None:
         self.run("DELETE FROM embeddings_index_parts WHERE version = ?", [version])
-
-
-def values_of(criteria: Criteria) -> list[Any]:
-    """The parameters of :data:`CRITERIA`."""
-    return list(criteria.columns.values())
 
 
 def _marks(values: Sequence[Any]) -> str:

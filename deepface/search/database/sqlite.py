@@ -11,13 +11,13 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from deepface.errors import DatabaseError
 from deepface.logger import get_logger
 from deepface.runtime.home import get_deepface_home
 from deepface.search.database.base import Criteria
-from deepface.search.database.sql import SqlDatabase
+from deepface.search.database.sql import SqlDatabase, parts_table
 
 #: Seconds to wait for another process that writes.
 _PATIENCE = 60
@@ -48,12 +48,7 @@ _TABLES = {
         updated_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP,
         UNIQUE (model_name, detector_backend, align, l2_normalized)
     )""",
-    "embeddings_index_parts": """CREATE TABLE embeddings_index_parts (
-        version TEXT NOT NULL,
-        part INTEGER NOT NULL,
-        data BLOB NOT NULL,
-        PRIMARY KEY (version, part)
-    )""",
+    "embeddings_index_parts": parts_table("TEXT", "INTEGER", "BLOB"),
 }
 _INDEX = """CREATE INDEX IF NOT EXISTS embeddings_criteria
     ON embeddings (model_name, detector_backend, aligned, l2_normalized)"""
@@ -74,8 +69,8 @@ class SQLite(SqlDatabase):
         connection: a ``sqlite3.Connection`` of the caller's.
     """
 
-    tables: ClassVar[dict[str, str]] = _TABLES
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (sqlite3.Error,)
+    tables = _TABLES
+    driver_errors = (sqlite3.Error,)
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._connection: sqlite3.Connection = connection or _connect(details)
@@ -111,10 +106,10 @@ class SQLite(SqlDatabase):
     @contextmanager
     def writing(self) -> Iterator[None]:
         """See the base class. Inside a transaction of the caller's, a part of it."""
-        begin, commit, undo = "BEGIN IMMEDIATE", "COMMIT", ("ROLLBACK",)
+        begin, commit, undo = "BEGIN IMMEDIATE", "COMMIT", ["ROLLBACK"]
         if self._connection.in_transaction:
             begin, commit = "SAVEPOINT deepface", "RELEASE deepface"
-            undo = ("ROLLBACK TO deepface", "RELEASE deepface")  # type: ignore[assignment]
+            undo = ["ROLLBACK TO deepface", commit]
         self.run(begin)
         try:
             yield

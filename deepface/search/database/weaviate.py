@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import os
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any
 
 from packaging.version import Version
 from weaviate.classes.config import Configure, DataType, Property, VectorDistances
@@ -35,8 +35,10 @@ from deepface.search.database.base import (
     name_of,
     parse_uuid,
 )
-from deepface.search.database.weaviate_options import WeaviateOptions, connected
+from deepface.search.database.server import Server
+from deepface.search.database.weaviate_options import QUANTIZERS, WeaviateOptions, connected
 
+_SERVER = Server("Weaviate", "DEEPFACE_WEAVIATE_URI", "http://host:8080")
 #: Bytes of one request: servers take 10 MB where nobody says otherwise.
 _REQUEST = 8_000_000
 _PROPERTIES = {
@@ -51,15 +53,6 @@ _PROPERTIES = {
     "embedding_hash": DataType.TEXT,
     "embedding": DataType.NUMBER_ARRAY,
 }
-#: The version of the server that knows a kind of compression.
-_QUANTIZERS: dict[str, tuple[str, Callable[[], Any]]] = {
-    "rq": ("1.32", lambda: Configure.VectorIndex.Quantizer.rq(bits=8)),
-    "rq-8": ("1.32", lambda: Configure.VectorIndex.Quantizer.rq(bits=8)),
-    "rq-1": ("1.33", lambda: Configure.VectorIndex.Quantizer.rq(bits=1)),
-    "bq": ("1.24", Configure.VectorIndex.Quantizer.bq),
-    "sq": ("1.26", Configure.VectorIndex.Quantizer.sq),
-    "pq": ("1.23", Configure.VectorIndex.Quantizer.pq),
-}
 
 
 class Weaviate(Database):
@@ -73,42 +66,38 @@ class Weaviate(Database):
         connection: a connected ``weaviate.WeaviateClient`` of the caller's.
     """
 
-    reusable: ClassVar[bool] = True
-    connection_method: ClassVar[str] = "get_meta"
-    driver_errors: ClassVar[tuple[type[Exception], ...]] = (WeaviateBaseError,)
-    id_type: ClassVar[type] = str
+    reusable = True
+    connection_method = "get_meta"
+    driver_errors = (WeaviateBaseError,)
+    id_type = str
 
     def __init__(self, details: Any = None, connection: Any = None) -> None:
         self._options = WeaviateOptions.of({} if connection is not None else details)
-        self._client: Any = connection or connected(self._options)
-
-    def close(self) -> None:
-        self._client.close()
+        self._connection: Any = connection or connected(self._options)
 
     def ping(self) -> None:
-        self._client.get_meta()
+        self._connection.get_meta()
 
     @classmethod
     def explain(cls, error: Exception, details: Any) -> Exception:
-        where = "connection_details or DEEPFACE_WEAVIATE_URI"
         status = getattr(error, "status_code", None)
         if isinstance(error, AuthenticationFailedError) or status == 401:
-            return DatabaseError(f"Weaviate refused the key or the password. Check {where}.")
-        if isinstance(error, InsufficientPermissionsError) or status == 403:
-            return DatabaseError("Weaviate: the user may not do this; ask for the right.")
-        if isinstance(error, (WeaviateConnectionError, WeaviateStartUpError)):
             return DatabaseError(
-                f"Weaviate cannot be reached: is the server running, and is the address in {where} "
-                f"right? ({error})"
+                "Weaviate refused the key or the password. Check connection_details or "
+                f"{_SERVER.variable}."
             )
+        if isinstance(error, InsufficientPermissionsError) or status == 403:
+            return _SERVER.forbidden(error)
+        if isinstance(error, (WeaviateConnectionError, WeaviateStartUpError)):
+            return _SERVER.unreachable(error)
         return DatabaseError(f"Weaviate: {error}")
 
     def _collection(self, criteria: Criteria) -> Any:
         """The collection of these criteria, or the tenant's part; ``None`` where there is none."""
         name, tenant = _name(criteria), self._options.tenant
-        if not self._client.collections.exists(name):
+        if not self._connection.collections.exists(name):
             return None
-        collection = self._client.collections.get(name)
+        collection = self._connection.collections.get(name)
         if tenant is None:
             return collection
         if not collection.config.get().multi_tenancy_config.enabled:
@@ -117,10 +106,14 @@ class Weaviate(Database):
 
     def prepare(self, criteria: Criteria, dimensions: int) -> None:
         name, tenant = _name(criteria), self._options.tenant
-        if not self._client.collections.exists(name):
-            cosine = criteria.l2_normalized
+        if not self._connection.collections.exists(name):
+            kinds = VectorDistances
+            distance = kinds.COSINE if criteria.l2_normalized else kinds.L2_SQUARED
             neighbours = os.environ.get("WEAVIATE_HNSW_M")
-            self._client.collections.create(
+            tenants = Configure.multi_tenancy(
+                enabled=True, auto_tenant_creation=True, auto_tenant_activation=True
+            )
+            self._connection.collections.create(
                 name,
                 properties=[
                     Property(name=key, data_type=kind) for key, kind in _PROPERTIES.items()
@@ -128,27 +121,21 @@ class Weaviate(Database):
                 vector_config=Configure.Vectors.self_provided(
                     quantizer=self._quantizer(),
                     vector_index_config=Configure.VectorIndex.hnsw(
-                        distance_metric=VectorDistances.COSINE
-                        if cosine
-                        else VectorDistances.L2_SQUARED,
+                        distance_metric=distance,
                         max_connections=int(neighbours) if neighbours else None,
                     ),
                 ),
-                multi_tenancy_config=Configure.multi_tenancy(
-                    enabled=True, auto_tenant_creation=True, auto_tenant_activation=True
-                )
-                if tenant
-                else None,
+                multi_tenancy_config=tenants if tenant else None,
             )
         if tenant and self._collection(criteria) is None:
-            self._client.collections.get(name).tenants.create(tenant)
+            self._connection.collections.get(name).tenants.create(tenant)
 
     def _quantizer(self) -> Any:
         kind = self._options.quantization
         if kind == "none":
             return None
-        since, make = _QUANTIZERS[kind]
-        version = str(self._client.get_meta().get("version", "0"))
+        since, make = QUANTIZERS[kind]
+        version = str(self._connection.get_meta().get("version", "0"))
         if Version(version) < Version(since):
             raise DatabaseError(
                 f"quantization={kind!r} needs Weaviate {since} or later, but the server is "
@@ -157,24 +144,18 @@ class Weaviate(Database):
         return make()
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
-        data = self._collection(criteria).data
+        data, ids = self._collection(criteria).data, [self._id(record) for record in records]
         objects = [
             DataObject(
-                uuid=self._id(record),
+                uuid=id_,
                 vector=record.embedding.tolist(),
                 properties={
-                    "img_name": record.img_name,
+                    **record.columns(criteria),
                     "face": base64.b64encode(record.pixels).decode(),
-                    "face_shape": list(record.face.shape),
-                    **criteria.columns,
-                    "face_hash": record.face_hash,
-                    "embedding_hash": record.embedding_hash,
-                    "embedding": record.embedding.tolist(),
                 },
             )
-            for record in records
+            for id_, record in zip(ids, records, strict=True)
         ]
-        ids = [self._id(record) for record in records]
         size = max(1, _REQUEST // (2 * records[0].face.nbytes + 20 * len(records[0].embedding)))
         try:
             for some in chunks(objects, size):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import weaviate
+from weaviate.classes.config import Configure
 from weaviate.classes.init import AdditionalConfig, Auth, Timeout
-from weaviate.connect import ConnectionParams
 
 from deepface import __version__
 from deepface.arguments import means_yes
@@ -18,7 +20,16 @@ from deepface.errors import DatabaseError
 from deepface.logger import get_logger
 
 _CLOUD = (".weaviate.cloud", ".weaviate.network")
-_QUANTIZATIONS = ("none", "rq", "rq-8", "rq-1", "bq", "sq", "pq")
+_kinds = Configure.VectorIndex.Quantizer
+#: The version of the server that knows a kind of compression, and what asks for it.
+QUANTIZERS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "rq": ("1.32", partial(_kinds.rq, bits=8)),
+    "rq-8": ("1.32", partial(_kinds.rq, bits=8)),
+    "rq-1": ("1.33", partial(_kinds.rq, bits=1)),
+    "bq": ("1.24", _kinds.bq),
+    "sq": ("1.26", _kinds.sq),
+    "pq": ("1.23", _kinds.pq),
+}
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -91,10 +102,10 @@ class WeaviateOptions:
             raise DatabaseError("pass one of api_key and auth")
         if self.tenant is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.tenant):
             raise DatabaseError("tenant must be 1 to 64 of the characters A-Z a-z 0-9 _ -")
-        if self.quantization not in _QUANTIZATIONS:
+        known = ("none", *QUANTIZERS)
+        if self.quantization not in known:
             raise DatabaseError(
-                f"quantization must be one of {', '.join(_QUANTIZATIONS)}, not "
-                f"{self.quantization!r}"
+                f"quantization must be one of {', '.join(known)}, not {self.quantization!r}"
             )
 
     def credentials(self) -> Any:
@@ -133,6 +144,14 @@ class WeaviateOptions:
                 "timeout must be seconds, [init, query, insert] or a dict of these"
             ) from error
 
+    def config(self) -> AdditionalConfig:
+        """The other options, as the client takes them."""
+        values = {"connection": self.connection_config, "grpc_config": self.grpc_config}
+        given = {name: value for name, value in values.items() if value is not None}
+        return AdditionalConfig(  # old clients lack grpc_config
+            timeout=self.seconds(), proxies=self.proxies, trust_env=self.trust_env, **given
+        )
+
 
 def connected(options: WeaviateOptions) -> Any:
     """A client that has reached its server."""
@@ -143,52 +162,28 @@ def connected(options: WeaviateOptions) -> Any:
         raise DatabaseError("Weaviate's address is like http://host:8080: pass it as url")
     credentials = options.credentials()
     same: dict[str, Any] = {
-        "additional_config": options.additional_config or _config(options),
+        "auth_credentials": credentials,
+        "headers": {
+            "X-Weaviate-Client-Integration": f"deepface/{__version__}",
+            **(options.headers or {}),
+        },
+        "additional_config": options.additional_config or options.config(),
         "skip_init_checks": bool(options.skip_init_checks),
-    }
-    headers = {
-        "X-Weaviate-Client-Integration": f"deepface/{__version__}",
-        **(options.headers or {}),
     }
     if options.deployment == "cloud" or (options.deployment is None and host.endswith(_CLOUD)):
         if credentials is None:
             raise DatabaseError("Weaviate Cloud needs api_key or auth")
-        return weaviate.connect_to_weaviate_cloud(
-            host, auth_credentials=credentials, headers=headers, **same
-        )
+        return weaviate.connect_to_weaviate_cloud(host, **same)
     secure = parts.scheme == "https" if options.http_secure is None else options.http_secure
     if credentials is not None and not secure and host not in _LOCAL:
         get_logger().warning("the credentials for Weaviate go to %s without encryption", host)
-    port = options.http_port or parts.port or ((443 if secure else 80) if parts.scheme else 8080)
-    client = weaviate.WeaviateClient(
-        ConnectionParams.from_params(
-            http_host=host,
-            http_port=port,
-            http_secure=secure,
-            grpc_host=options.grpc_host or host,
-            grpc_port=options.grpc_port or 50051,
-            grpc_secure=secure if options.grpc_secure is None else options.grpc_secure,
-        ),
-        auth_client_secret=credentials,
-        additional_headers=headers,
+    default = (443 if secure else 80) if parts.scheme else 8080
+    return weaviate.connect_to_custom(
+        http_host=host,
+        http_port=options.http_port or parts.port or default,
+        http_secure=secure,
+        grpc_host=options.grpc_host or host,
+        grpc_port=options.grpc_port or 50051,
+        grpc_secure=secure if options.grpc_secure is None else options.grpc_secure,
         **same,
     )
-    try:
-        client.connect()
-    except BaseException:
-        client.close()
-        raise
-    return client
-
-
-def _config(options: WeaviateOptions) -> AdditionalConfig:
-    values: dict[str, Any] = {
-        "timeout": options.seconds(),
-        "proxies": options.proxies,
-        "trust_env": options.trust_env,
-    }
-    if options.connection_config is not None:
-        values["connection"] = options.connection_config
-    if options.grpc_config is not None:  # which old clients lack
-        values["grpc_config"] = options.grpc_config
-    return AdditionalConfig(**values)

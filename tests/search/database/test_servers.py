@@ -506,17 +506,10 @@ def test_where_weaviate_is_reached(
     weaviate = pytest.importorskip("weaviate")
     from deepface.search.database.weaviate_options import WeaviateOptions, connected
 
-    class Client:
-        def __init__(self, params: Any, **_: Any) -> None:
-            self.params = params
-
-        def connect(self) -> None:
-            """It is there."""
-
-    monkeypatch.setattr(weaviate, "WeaviateClient", Client)
-    found = connected(WeaviateOptions.of(details)).params
-    for place, expected in ((found.http, http), (found.grpc, grpc)):
-        assert (place.host, place.port, place.secure) == expected
+    monkeypatch.setattr(weaviate, "connect_to_custom", lambda **given: given)
+    found = connected(WeaviateOptions.of(details))
+    for protocol, expected in (("http", http), ("grpc", grpc)):
+        assert tuple(found[f"{protocol}_{what}"] for what in ("host", "port", "secure")) == expected
 
 
 @pytest.mark.parametrize(
