@@ -81,7 +81,7 @@ class Redis(IndexedDatabase):
         for record, *found in zip(records, faces, pairs, strict=True):
             yield from ((record.face_hash, int(id_)) for id_ in found if id_ is not None)
 
-    def _is_there(self, id_: int) -> bool:
+    def _is_there(self, id_: Id) -> bool:
         return bool(self._connection.exists(self._face(id_)))
 
     def store(self, criteria: Criteria, records: Sequence[Record]) -> Sequence[Id]:
@@ -106,7 +106,7 @@ class Redis(IndexedDatabase):
         return range(last - len(records) + 1, last + 1)
 
     def remove(self, criteria: Criteria, ids: Sequence[Id]) -> int:
-        found = [int(id_) for id_ in ids if self._is_there(int(id_))]
+        found = [id_ for id_ in ids if self._is_there(id_)]
         fields = self._fields(found, "face_hash", "embedding_hash", *criteria.columns)
         with self._connection.pipeline(transaction=True) as batch:
             for id_, (face, vector, *made) in zip(found, fields, strict=True):
@@ -119,7 +119,7 @@ class Redis(IndexedDatabase):
 
     def pages(self, criteria: Criteria, size: int = PAGE, after: int = -1) -> Iterator[Page]:
         for ids in self._ids_in_pages(criteria, size, after):
-            page = self._page(ids)
+            page = self.fetch(criteria, ids)
             if page.ids:
                 yield page
 
@@ -129,9 +129,6 @@ class Redis(IndexedDatabase):
                 yield id_, _text(name)
 
     def fetch(self, criteria: Criteria, ids: Sequence[Id]) -> Page:
-        return self._page([int(id_) for id_ in ids])
-
-    def _page(self, ids: list[int]) -> Page:
         fields = zip(ids, self._fields(ids, "img_name", "embedding"), strict=True)
         return Page.of(
             (
@@ -143,7 +140,7 @@ class Redis(IndexedDatabase):
         )
 
     def how_made(self, criteria: Criteria, id_: Id) -> Criteria:
-        (made,) = self._fields([int(id_)], *criteria.columns)
+        (made,) = self._fields([id_], *criteria.columns)
         return _criteria(made)
 
     def ids(self, criteria: Criteria) -> NDArray[np.int64]:
@@ -157,7 +154,7 @@ class Redis(IndexedDatabase):
             yield ids
             after = ids[-1]
 
-    def _fields(self, ids: Sequence[int], *names: str) -> list[list[bytes | None]]:
+    def _fields(self, ids: Sequence[Id], *names: str) -> list[list[bytes | None]]:
         with self._connection.pipeline(transaction=False) as batch:
             for id_ in ids:
                 batch.hmget(self._face(id_), list(names))
@@ -195,7 +192,7 @@ class Redis(IndexedDatabase):
     def _key(self, *parts: Any) -> str:
         return ":".join(("deepface", *map(str, parts)))
 
-    def _face(self, id_: int) -> str:
+    def _face(self, id_: Id) -> str:
         return self._key("embedding", id_)
 
     def _dedup(self, record: Record) -> str:

@@ -244,6 +244,7 @@ def test_what_stands_where_a_file_is_written(
         assert len(refresh(store(folder), embedder)) == 1
     except DeepFaceError as error:
         assert ending == "npz" and str(odd) in str(error)
+    assert caplog.text.count("is not noted") == (ending == "npz.journal")
     assert victim.read_text() == "precious"
     assert [path.name for path in tmp_path.iterdir()] in (
         ["victim", "people"],
