@@ -21,7 +21,7 @@ from deepface.detection.detector import Detector
 from deepface.detection.registry import DETECTORS
 from deepface.detection.retinaface.detector import ResNet50V2Layers, keras_order
 from deepface.modeling import TASKS
-from deepface.recognition.card import Curve
+from deepface.recognition.curves import Curve
 from deepface.recognition.network_model import NetworkModel
 from deepface.recognition.registry import RECOGNIZERS
 from deepface.recognition.vgg_face import TRUNK_ORDER

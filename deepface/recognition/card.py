@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from deepface.cropping.face_crops import FaceCut
+from deepface.recognition.curves import Curve
 from deepface.runtime.card import Card
-
-
-class Curve(NamedTuple):
-    """How sure a decision is: a fitted curve, and the ranges that its values are stretched from."""
-
-    weight: float
-    bias: float
-    normalizer: float
-    max_true: float
-    min_true: float
-    max_false: float
-    min_false: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deepface.recognition.card import Curve, RecognitionCard
+from deepface.recognition.card import RecognitionCard
+from deepface.recognition.curves import CURVES, Curve
 from deepface.recognition.templates import dlib_chip
 from deepface.runtime.card import DLIB
 from deepface.runtime.weights.table import WeightFile
@@ -29,44 +30,7 @@ CARD = RecognitionCard(
     output_shape=128,
     cut=dlib_chip(150, 0.25),
     thresholds={"cosine": 0.07, "euclidean": 0.6, "euclidean_l2": 0.4, "angular": 0.12},
-    curves={
-        "cosine": Curve(
-            -3.7618087798972293,
-            -0.6908814404797111,
-            0.200732,
-            32.289077089161594,
-            27.84268789569509,
-            27.803329512485526,
-            19.061842082779275,
-        ),
-        "euclidean": Curve(
-            -7.494007964438609,
-            3.9696154227506937,
-            0.909856,
-            89.6022157357575,
-            37.63548146988899,
-            36.791885490113046,
-            5.474065355413035,
-        ),
-        "euclidean_l2": Curve(
-            -7.104640497107913,
-            2.3288632189212457,
-            0.633612,
-            76.39948218795206,
-            37.84998375132765,
-            36.56103592414769,
-            10.222692344960938,
-        ),
-        "angular": Curve(
-            -3.2116944601651727,
-            -0.5970349913114966,
-            0.205221,
-            31.79313619700238,
-            27.2527288169969,
-            27.18852931051015,
-            22.163871613552466,
-        ),
-    },
+    curves=CURVES["Dlib"],
     # Measured on fold 1 of LFW (view 2) with ``mtcnn``: ``python -m benchmarks lfw --align
     # landmarks --calibrate``.
     landmark_thresholds={

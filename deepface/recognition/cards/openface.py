@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deepface.recognition.card import Curve, RecognitionCard
+from deepface.recognition.card import RecognitionCard
+from deepface.recognition.curves import CURVES
 from deepface.runtime.weights.table import published
 
 CARD = RecognitionCard(
@@ -28,43 +29,6 @@ CARD = RecognitionCard(
     input_shape=(96, 96),
     output_shape=128,
     thresholds={"cosine": 0.1, "euclidean": 0.55, "euclidean_l2": 0.55, "angular": 0.11},
-    curves={
-        "cosine": Curve(
-            -2.932562678842587,
-            -2.0582304636838518,
-            0.884469,
-            10.546657497687274,
-            8.832401641007316,
-            8.535900401000742,
-            0.9452381276992784,
-        ),
-        "euclidean": Curve(
-            -5.829345103053105,
-            1.4390680732209533,
-            1.330015,
-            60.28549643159932,
-            27.506182086242408,
-            27.058382251505012,
-            1.2245483461697035,
-        ),
-        "euclidean_l2": Curve(
-            -5.82934526003372,
-            1.4390681633867946,
-            1.330015,
-            60.28549793162577,
-            27.506182591043363,
-            27.058382739158215,
-            1.224548265353685,
-        ),
-        "angular": Curve(
-            -0.5288927551138177,
-            -4.450627600247528,
-            0.463143,
-            1.109656206367124,
-            1.0914425266009675,
-            1.0887229955132125,
-            0.9052858972210456,
-        ),
-    },
+    curves=CURVES["OpenFace"],
     minmax=(-0.34191709756851196, 0.26318004727363586),
 )

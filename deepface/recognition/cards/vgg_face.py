@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deepface.recognition.card import Curve, RecognitionCard
+from deepface.recognition.card import RecognitionCard
+from deepface.recognition.curves import CURVES
 from deepface.recognition.templates import Margin
 from deepface.runtime.weights.table import published
 
@@ -32,43 +33,6 @@ CARD = RecognitionCard(
     # FG 2018).
     cut=Margin(1.3 * 224 / 256 - 1, (224, 224)),
     thresholds={"cosine": 0.68, "euclidean": 1.17, "euclidean_l2": 1.17, "angular": 0.39},
-    curves={
-        "cosine": Curve(
-            -6.61254026479904,
-            3.145549102667549,
-            0.979183,
-            88.28484099529868,
-            20.787978733113846,
-            20.556681914175016,
-            3.457832575746455,
-        ),
-        "euclidean": Curve(
-            -6.505124425537925,
-            3.8912125488666436,
-            1.399416,
-            76.47012030708339,
-            17.794898757517597,
-            16.443735520230746,
-            6.82484246933999,
-        ),
-        "euclidean_l2": Curve(
-            -6.505124425537925,
-            3.8912125488666436,
-            1.399416,
-            76.47012030708339,
-            17.794898757517597,
-            16.443735520230746,
-            6.82484246933999,
-        ),
-        "angular": Curve(
-            -5.035753663256314,
-            0.2961597285248822,
-            0.493373,
-            34.230717614698825,
-            16.624506551373642,
-            15.49607745347531,
-            10.080199045102233,
-        ),
-    },
+    curves=CURVES["VGG-Face"],
     minmax=(0.0, 0.27054874177488775),
 )
