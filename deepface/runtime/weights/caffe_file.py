@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepface.runtime.weights.protobuf import Message, Shape, checked_shape
+from deepface.runtime.weights.protobuf import Message
+from deepface.runtime.weights.shape import Shape, checked_shape
 
 
 class Blob(NamedTuple):

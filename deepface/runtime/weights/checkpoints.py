@@ -28,24 +28,16 @@ def load_state_dict(path: str | Path) -> dict[str, Tensor]:
             names = ", ".join(sorted(checkpoint.names)[:_LISTED])
             reason = f"it is a pickle that calls {names}, and code in weight files is not run"
             raise damaged(path, reason)
+        state = checkpoint.saved
+        if not isinstance(state, dict) or not state:
+            raise damaged(path, f"it holds {_what(state)}, not a state dict")
+        for name, value in state.items():
+            if not (isinstance(name, str) and isinstance(value, StoredTensor)):
+                raise damaged(path, f"it is no state dict, {name!r:.50} is {_what(value)}")
+        prefix = "module." if all(name.startswith("module.") for name in state) else ""
         return {
-            name: checkpoint.tensor(stored)
-            for name, stored in state_dict(checkpoint.content, path).items()
+            name.removeprefix(prefix): checkpoint.tensor(value) for name, value in state.items()
         }
-
-
-def state_dict(content: object, path: str | Path) -> dict[str, StoredTensor]:
-    """What a checkpoint holds, if it is a state dict; see :func:`load_state_dict`."""
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not content:
-        raise damaged(path, f"it holds {_what(content)}, not a state dict")
-    for name, value in content.items():
-        if not (isinstance(name, str) and isinstance(value, StoredTensor)):
-            raise damaged(path, f"it is no state dict, {name!r:.50} is {_what(value)}")
-    if all(name.startswith("module.") for name in content):
-        return {name.removeprefix("module."): value for name, value in content.items()}
-    return content
 
 
 def load_into(
@@ -67,22 +59,19 @@ def load_into(
     """
     own = module.state_dict()
     state = {name: value for name, value in state.items() if not name.startswith(tuple(ignore))}
-    missing = [
-        name for name in own if name not in state and not name.endswith("num_batches_tracked")
-    ]
-    unexpected = [name for name in state if name not in own]
-    wrong = [
-        f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
-        for name, value in state.items()
-        if name in own and value.shape != own[name].shape
-    ]
+    needed = (name for name in own if not name.endswith("num_batches_tracked"))
+    lists = {
+        "missing": [name for name in needed if name not in state],
+        "unexpected": [name for name in state if name not in own],
+        "of another shape": [
+            f"{name} {tuple(value.shape)} instead of {tuple(own[name].shape)}"
+            for name, value in state.items()
+            if name in own and value.shape != own[name].shape
+        ],
+    }
     faults = [
-        f"{label}: {', '.join(names[:_LISTED])}" + (" ..." if len(names) > _LISTED else "")
-        for label, names in (
-            (f"{len(missing)} missing", missing),
-            (f"{len(unexpected)} unexpected", unexpected),
-            (f"{len(wrong)} of another shape", wrong),
-        )
+        f"{len(names)} {what}: {', '.join(names[:_LISTED])}{' ...' * (len(names) > _LISTED)}"
+        for what, names in lists.items()
         if names
     ]
     if faults:

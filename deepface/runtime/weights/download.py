@@ -8,7 +8,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -131,31 +131,25 @@ def unpack(archive: Path, kind: Archive, name: str, target: Path, limit: int = L
         DownloadError: the archive is damaged, has no such member, or unpacks to too much.
     """
     with safe_files.create(target) as file:
-        for chunk in _unzipped(archive, name) if kind == "zip" else _unzipped_bz2(archive):
+        for chunk in _unpacked(archive, kind, name):
             if file.tell() + len(chunk) > limit:
                 raise DownloadError(f"the {kind} unpacks to more than {limit} bytes")
             file.write(chunk)
 
 
-def _unzipped(archive: Path, name: str) -> Iterator[bytes]:
-    with _damage_told("zip"), zipfile.ZipFile(archive) as zipped:
-        names = [m for m in zipped.namelist() if PurePosixPath(m).name == name]
-        if not names:
-            raise DownloadError(f"the zip holds {zipped.namelist()[:10]}, but no {name}")
-        with zipped.open(names[0]) as source:
-            yield from iter(partial(source.read, _CHUNK), b"")
-
-
-def _unzipped_bz2(archive: Path) -> Iterator[bytes]:
-    with _damage_told("bz2"), bz2.open(archive) as source:
-        yield from iter(partial(source.read, _CHUNK), b"")
-
-
-@contextmanager
-def _damage_told(kind: str) -> Iterator[None]:
-    """Whatever a generator that reads an archive raises is the archive's fault."""
+def _unpacked(archive: Path, kind: Archive, name: str) -> Iterator[bytes]:
+    """The content of an archive; whatever reading it raises is the archive's fault."""
     try:
-        yield
+        with ExitStack() as opened:
+            if kind == "bz2":
+                source: IO[bytes] = opened.enter_context(bz2.open(archive))
+            else:
+                zipped = opened.enter_context(zipfile.ZipFile(archive))
+                members = [m for m in zipped.namelist() if PurePosixPath(m).name == name]
+                if not members:
+                    raise DownloadError(f"the zip holds {zipped.namelist()[:10]}, but no {name}")
+                source = opened.enter_context(zipped.open(members[0]))
+            yield from iter(partial(source.read, _CHUNK), b"")
     except DownloadError:
         raise
     except Exception as error:

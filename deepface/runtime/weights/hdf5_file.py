@@ -16,25 +16,22 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-Shape: TypeAlias = tuple[int, ...]
+from deepface.runtime.weights.shape import Shape, checked_shape
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 #: Of one group or header: no file of weights has so many.
 _MOST_PARTS = 1 << 16
-_MOST_DIMENSIONS = 8
-_MOST_NUMBERS = 1 << 40
 #: Bytes of an attribute, and texts in it.
 _MOST_TEXT, _MOST_TEXTS = 1 << 20, 1 << 14
 
 # Kinds of messages in the header of an object.
 _SPACE, _TYPE, _EXTERNAL, _LAYOUT, _FILTERS, _ATTRIBUTE = 0x1, 0x3, 0x7, 0x8, 0xB, 0xC
 _CONTINUATION, _GROUP, _DENSE_ATTRIBUTES = 0x10, 0x11, 0x15
-_FLOATS = {2: "<f2", 4: "<f4", 8: "<f8"}
 #: Class bits and properties of IEEE numbers, least significant byte first, by their size.
 _IEEE = {
     2: (0x20, 15, struct.pack("<HHBBBBI", 0, 16, 10, 5, 0, 10, 15)),
@@ -119,7 +116,7 @@ class Part:
         if (type_.kind, *bits, bytes(type_.properties[:12])) != expected or shape is None:
             raise ValueError("an array that does not consist of floats")
         content = _content(self.file, layouts[0], type_.size * math.prod(shape))
-        return Array(shape, _FLOATS[type_.size], content)
+        return Array(shape, f"<f{type_.size}", content)
 
     def _of(self, kind: int) -> list[memoryview]:
         return [content for found, content in self._messages if found == kind]
@@ -150,8 +147,7 @@ def open_hdf5(content: memoryview) -> Part:
     """The root group of a file."""
     if content[:8] != _SIGNATURE:
         raise ValueError("it does not begin as one")
-    version, offsets, lengths = content[8], content[13], content[14]
-    if (version, offsets, lengths) != (0, 8, 8):
+    if (content[8], content[13], content[14]) != (0, 8, 8):  # version, bytes of offsets and lengths
         raise ValueError("a later edition of HDF5 than Keras uses")
     base, root = struct.unpack_from("<Q", content, 24)[0], struct.unpack_from("<Q", content, 64)[0]
     if base:
@@ -226,14 +222,12 @@ def _until_zero(content: memoryview, start: int) -> str:
 def _shape(space: memoryview) -> Shape | None:
     """Sizes; ``()`` of a single value, ``None`` of no value."""
     version, dimensions = space[0], space[1]
-    if version not in (1, 2) or dimensions > _MOST_DIMENSIONS:
-        raise ValueError("an array of too many dimensions")
+    if version not in (1, 2):
+        raise ValueError("an array of a later edition of HDF5")
     if version == 2 and space[3] == 2:
         return None
     sizes = struct.unpack_from(f"<{dimensions}Q", space, 8 if version == 1 else 4)
-    if math.prod(sizes) > _MOST_NUMBERS:
-        raise ValueError(f"an array of shape {sizes}")
-    return sizes
+    return checked_shape(sizes)
 
 
 def _type(content: memoryview) -> _Type:

@@ -14,30 +14,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepface.runtime.weights.checkpoints import load_into
 from deepface.runtime.weights.damage import damaged, reading
 from deepface.runtime.weights.hdf5_file import Array, Part, open_hdf5
 
 #: Kind of a Keras array (``"kernel"``, ``"bias"`` ...), in Keras' order, to the name of the
-#: module's tensor and the conversion between their layouts.
+#: module's tensor and the conversion between their layouts. A module of a type that is not known
+#: here has a method ``keras_layout`` that gives its own.
 Layout: TypeAlias = dict[str, tuple[str, Callable[[Tensor], Tensor]]]
 
 _KINDS = {"kernel", "depthwise_kernel", "bias", "alpha"}
 _KINDS |= {"gamma", "beta", "moving_mean", "moving_variance"}
-
-
-@runtime_checkable
-class HasKerasLayout(Protocol):
-    """A module of a type that is not known here says itself how it is filled."""
-
-    def keras_layout(self) -> Layout:
-        """Its arrays in a Keras file, in order, and what becomes of them."""
 
 
 @dataclass(frozen=True)
@@ -81,13 +73,13 @@ def _arrays(group: Part) -> dict[str, Array]:
     return arrays
 
 
-def load_keras_weights(
+def read_state_dict(
     module: nn.Module,
     path: str | Path,
     order: Sequence[str | None],
     flatten: Mapping[str, tuple[int, int, int]] | None = None,
-) -> None:
-    """Fill ``module`` from a Keras file.
+) -> dict[str, Tensor]:
+    """The state dict that a Keras file gives for ``module``.
 
     Args:
         module: the network, built; also under ``torch.device("meta")``.
@@ -99,18 +91,8 @@ def load_keras_weights(
 
     Raises:
         WeightsError: the file is damaged, or of another network; the message names the layer and
-            the shapes. The module is unchanged then.
+            the shapes.
     """
-    load_into(module, read_state_dict(module, path, order, flatten), path)
-
-
-def read_state_dict(
-    module: nn.Module,
-    path: str | Path,
-    order: Sequence[str | None],
-    flatten: Mapping[str, tuple[int, int, int]] | None = None,
-) -> dict[str, Tensor]:
-    """The state dict that a Keras file gives for ``module``; see :func:`load_keras_weights`."""
     layouts = {
         target: _layout(module.get_submodule(target), (flatten or {}).get(target))
         for target in order
@@ -159,8 +141,7 @@ def _convert(layer: KerasLayer, module: nn.Module, layout: Layout) -> dict[str, 
         misfit = f"{label} has shape {array.shape}, {name} needs one that becomes {shape}"
         if math.prod(array.shape) != own[name].numel():  # before anything is read
             raise ValueError(misfit)
-        values = torch.from_numpy(array.read())
-        tensor = convert(values).contiguous()
+        tensor = convert(torch.from_numpy(array.read())).contiguous()
         if tensor.shape != shape:
             raise ValueError(misfit)
         tensors[name] = tensor
@@ -168,8 +149,8 @@ def _convert(layer: KerasLayer, module: nn.Module, layout: Layout) -> dict[str, 
 
 
 def _layout(module: nn.Module, hwc: tuple[int, int, int] | None) -> Layout:
-    if isinstance(module, HasKerasLayout):
-        return module.keras_layout()
+    if hasattr(module, "keras_layout"):
+        return module.keras_layout()  # type: ignore[no-any-return, operator]
     if isinstance(module, nn.Conv2d):
         layout: Layout = {"kernel": ("weight", lambda kernel: kernel.permute(3, 2, 0, 1))}
         if module.groups > 1:

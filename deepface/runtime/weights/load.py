@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from deepface.runtime.weights.checkpoints import load_into, load_state_dict
-from deepface.runtime.weights.keras_h5 import load_keras_weights
+from deepface.runtime.weights.keras_h5 import read_state_dict
 from deepface.runtime.weights.store import first_available
 from deepface.runtime.weights.table import WeightFile
 
@@ -25,7 +25,7 @@ def load_weights(
     Args:
         module: the network.
         files: alternatives, ``.pth`` or Keras ``.h5``, the preferred one first.
-        keras_order: see :func:`deepface.runtime.weights.keras_h5.load_keras_weights`.
+        keras_order: see :func:`deepface.runtime.weights.keras_h5.read_state_dict`.
         flatten: likewise.
         ignore: see :func:`deepface.runtime.weights.checkpoints.load_into`.
 
@@ -37,7 +37,8 @@ def load_weights(
     """
     path = first_available(files)
     if path.suffix == ".h5":
-        load_keras_weights(module, path, keras_order, flatten)
+        state = read_state_dict(module, path, keras_order, flatten)
     else:
-        load_into(module, load_state_dict(path), path, ignore)
+        state = load_state_dict(path)
+    load_into(module, state, path, ignore)
     return path

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.runtime.weights.damage import reading
-from deepface.runtime.weights.protobuf import Message, Shape, checked_shape
+from deepface.runtime.weights.protobuf import Message
+from deepface.runtime.weights.shape import Shape, checked_shape
 
 #: ``TensorProto.DataType`` of the arrays that are read.
 _DTYPES = {1: "<f4", 7: "<i8"}

@@ -7,15 +7,9 @@ there are is refused.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import TypeAlias
 
-Shape: TypeAlias = tuple[int, ...]
-
-_MOST_DIMENSIONS = 8
-_MOST_NUMBERS = 1 << 40
 _HALF = 1 << 63
 
 
@@ -97,14 +91,3 @@ def _varints(content: memoryview) -> list[int]:
         value, position = _varint(content, position)
         found.append(value)
     return found
-
-
-def checked_shape(sizes: list[int]) -> Shape:
-    """A tensor's sizes; ``ValueError`` where no tensor has them."""
-    if (
-        len(sizes) > _MOST_DIMENSIONS
-        or min(sizes, default=0) < 0
-        or math.prod(sizes) > _MOST_NUMBERS
-    ):
-        raise ValueError(f"a tensor of shape {sizes!r:.100}")
-    return tuple(sizes)

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from deepface.runtime.weights.damage import reading
+from deepface.runtime.weights.shape import Shape, checked_shape
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 #: Bytes of a pickle: networks need some hundred thousand, and each may cost some hundred of memory.
 _MOST_PICKLED = 2 << 20
-_MOST_DIMENSIONS = 8
 
 _MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
 _ZIP = b"PK\x03\x04"
@@ -58,6 +58,7 @@ class Storage:
     key: str
     dtype: str
     count: int
+    nbytes: int
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class StoredTensor:
 
     storage: Storage
     offset: int
-    shape: tuple[int, ...]
+    shape: Shape
     strides: tuple[int, ...]
 
 
@@ -111,6 +112,12 @@ class PytorchFile:
     names: set[str] = field(default_factory=set)
     _places: dict[str, _Place] = field(default_factory=dict)
     _storages: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def saved(self) -> Any:
+        """``content``, or the dict that it has under the key ``"state_dict"``."""
+        inner = self.content.get("state_dict") if isinstance(self.content, dict) else None
+        return inner if isinstance(inner, dict) else self.content
 
     def tensor(self, stored: StoredTensor) -> Tensor:
         """The numbers of a tensor, on the CPU; tensors that share them in the file do so here."""
@@ -162,21 +169,19 @@ def _read_archive(checkpoint: PytorchFile) -> None:
         folder = name.removesuffix("data.pkl")
         if f"{folder}constants.pkl" in members:
             raise ValueError("it is a TorchScript program")
-        _check_order(_content(archive, members.get(f"{folder}byteorder"), default=b"little"))
+        order = members.get(f"{folder}byteorder")
+        _check_order(_content(archive, order) if order else b"little")
         unpickler = _Unpickler(_content(archive, members[name]))
         checkpoint.content, checkpoint.names = unpickler.load(), unpickler.names
     for key, storage in unpickler.storages.items():
         entry = members[f"{folder}data/{key}"]
         place = _Place(_position(checkpoint.file, entry), entry.file_size, entry.CRC)
-        _check_storage(storage, place)
+        if place.size != storage.nbytes:
+            raise ValueError(f"storage {key} has {place.size} bytes: not {storage.count} numbers")
         checkpoint._places[key] = place
 
 
-def _content(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo | None, default: bytes = b""
-) -> bytes:
-    if entry is None:
-        return default
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     if entry.file_size > _MOST_PICKLED or entry.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{entry.filename} is compressed, or larger than any network needs")
     return archive.read(entry)
@@ -211,12 +216,11 @@ def _read_legacy(checkpoint: PytorchFile) -> None:
         storage = unpickler.storages[key]
         checkpoint.file.seek(position)
         (count,) = struct.unpack("<q", checkpoint.file.read(8))
-        size = count * _bytes_of(storage)
-        place = _Place(position + 8, size, None)
-        if count != storage.count or place.position + size > end:
+        place = _Place(position + 8, storage.nbytes, None)
+        position = place.position + place.size
+        if count != storage.count or position > end:
             raise ValueError("it ends too early")
         checkpoint._places[key] = place
-        position = place.position + size
     if set(unpickler.storages) - set(checkpoint._places):
         raise ValueError("numbers are missing")
 
@@ -224,17 +228,6 @@ def _read_legacy(checkpoint: PytorchFile) -> None:
 def _check_order(order: bytes) -> None:
     if order != b"little":
         raise ValueError("its numbers have the most significant byte first")
-
-
-def _bytes_of(storage: Storage) -> int:
-    return next(size for dtype, size in _STORAGES.values() if dtype == storage.dtype)
-
-
-def _check_storage(storage: Storage, place: _Place) -> None:
-    if place.size != storage.count * _bytes_of(storage):
-        raise ValueError(
-            f"storage {storage.key} has {place.size} bytes: not {storage.count} numbers"
-        )
 
 
 class _Unpickler(pickle._Unpickler):
@@ -262,8 +255,8 @@ class _Unpickler(pickle._Unpickler):
         kind, name, key, _, count, *view = reference
         if kind != "storage" or view not in ([], [None]) or not isinstance(name, _Name):
             raise pickle.UnpicklingError(f"a reference to {kind!r:.20}")
-        dtype, _ = _STORAGES[name.path]
-        storage = Storage(_text(key), dtype, _number(count))
+        dtype, item = _STORAGES[name.path]
+        storage = Storage(_text(key), dtype, _number(count), item * count)
         if self.storages.setdefault(storage.key, storage) != storage:
             raise pickle.UnpicklingError(f"storage {storage.key} has two types")
         return storage
@@ -289,25 +282,16 @@ class _Unpickler(pickle._Unpickler):
             self.stack[-1].state = state  # type: ignore[attr-defined]
         # Others have state that does not matter: versions of modules, beside a state dict.
 
-    def load_setitem(self) -> None:
-        _check_keys(self.stack[-2:-1])  # type: ignore[attr-defined]
-        super().load_setitem()  # type: ignore[misc]
 
-    def load_setitems(self) -> None:
-        _check_keys(self.stack[::2])  # type: ignore[attr-defined]
-        super().load_setitems()  # type: ignore[misc]
+def _with_checked_keys(opcode: bytes, keys: slice) -> Callable[[_Unpickler], None]:
+    """The step of an opcode that makes keys of a part of the stack."""
+    step = _Unpickler.dispatch[opcode[0]]
 
-    def load_dict(self) -> None:
-        _check_keys(self.stack[::2])  # type: ignore[attr-defined]
-        super().load_dict()  # type: ignore[misc]
+    def checked(self: _Unpickler) -> None:
+        _check_keys(self.stack[keys])  # type: ignore[attr-defined]
+        step(self)
 
-    def load_additems(self) -> None:
-        _check_keys(self.stack)  # type: ignore[attr-defined]
-        super().load_additems()  # type: ignore[misc]
-
-    def load_frozenset(self) -> None:
-        _check_keys(self.stack)  # type: ignore[attr-defined]
-        super().load_frozenset()  # type: ignore[misc]
+    return checked
 
 
 _Unpickler.dispatch |= {
@@ -315,11 +299,11 @@ _Unpickler.dispatch |= {
     pickle.NEWOBJ[0]: _Unpickler.load_reduce,
     pickle.NEWOBJ_EX[0]: _Unpickler.load_newobj_ex,
     pickle.BUILD[0]: _Unpickler.load_build,
-    pickle.SETITEM[0]: _Unpickler.load_setitem,
-    pickle.SETITEMS[0]: _Unpickler.load_setitems,
-    pickle.DICT[0]: _Unpickler.load_dict,
-    pickle.ADDITEMS[0]: _Unpickler.load_additems,
-    pickle.FROZENSET[0]: _Unpickler.load_frozenset,
+    pickle.SETITEM[0]: _with_checked_keys(pickle.SETITEM, slice(-2, -1)),
+    pickle.SETITEMS[0]: _with_checked_keys(pickle.SETITEMS, slice(None, None, 2)),
+    pickle.DICT[0]: _with_checked_keys(pickle.DICT, slice(None, None, 2)),
+    pickle.ADDITEMS[0]: _with_checked_keys(pickle.ADDITEMS, slice(None)),
+    pickle.FROZENSET[0]: _with_checked_keys(pickle.FROZENSET, slice(None)),
 }
 #: No checkpoint has them.
 for _opcode in (
@@ -336,7 +320,7 @@ def _check_keys(keys: list[Any]) -> None:
             raise pickle.UnpicklingError(f"a {type(key).__name__} as a key")
 
 
-def _set(items: Any) -> set[Any]:
+def _set(items: Any = ()) -> set[Any]:
     _check_keys(list(items))
     return set(items)
 
@@ -344,8 +328,8 @@ def _set(items: Any) -> set[Any]:
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> StoredTensor:
     if not isinstance(storage, Storage):
         raise pickle.UnpicklingError("a tensor without numbers")
-    sizes, steps = tuple(map(_number, shape)), tuple(map(_number, strides))
-    if len(sizes) != len(steps) or len(sizes) > _MOST_DIMENSIONS:
+    sizes, steps = checked_shape(map(_number, shape)), tuple(map(_number, strides))
+    if len(sizes) != len(steps):
         raise pickle.UnpicklingError("a tensor's shape and strides do not fit")
     last = _number(offset) + sum((n - 1) * step for n, step in zip(sizes, steps, strict=True))
     count = math.prod(sizes)
@@ -369,7 +353,7 @@ def _text(value: Any) -> str:
 #: Names that stand for tensors and plain values -> what their call gives.
 _KNOWN: dict[str, Callable[..., Any]] = {
     "_codecs.encode": lambda text, _: _text(text).encode("latin1"),  # how protocol 2 writes bytes
-    "builtins.set": lambda items=(): _set(items),
+    "builtins.set": _set,
     "collections.OrderedDict": lambda: {},
     "torch.Size": tuple,
     "torch._utils._rebuild_tensor": _tensor,

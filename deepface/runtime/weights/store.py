@@ -70,10 +70,9 @@ def first_available(files: Sequence[str | WeightFile]) -> Path:
 
     When none is, the first is downloaded.
     """
-    for file in map(_known, files):
-        if (weights_folder() / file.name).is_file():
-            return ensure_weight(file)
-    return ensure_weight(files[0])
+    folder, known = weights_folder(), [*map(_known, files)]
+    there = (file for file in known if (folder / file.name).is_file())
+    return ensure_weight(next(there, known[0]))
 
 
 def download_all(names: Iterable[str | WeightFile] | None = None) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,8 +12,8 @@ import numpy as np
 from deepface.runtime.weights.caffe_file import caffe_layers
 from deepface.runtime.weights.damage import damaged, reading
 from deepface.runtime.weights.onnx_file import onnx_tensors
-from deepface.runtime.weights.protobuf import Shape
 from deepface.runtime.weights.pytorch_file import Inert, StoredTensor, open_pytorch
+from deepface.runtime.weights.shape import Shape
 from deepface.runtime.weights.table import WeightFile
 from deepface.runtime.weights.tflite_file import tflite_tensors
 
@@ -56,10 +56,7 @@ def _check(
 
 def _pytorch(path: Path) -> Mapping[str, Shape]:
     with open_pytorch(path) as checkpoint:
-        content = checkpoint.content
-        if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-            content = content["state_dict"]
-        return dict(_tensors(content))
+        return dict(_tensors(checkpoint.saved))
 
 
 def _tensors(content: Any) -> list[tuple[str, Shape]]:
@@ -92,13 +89,10 @@ def _keras(path: Path) -> Mapping[str, Shape]:
 
 
 def _mapped(
-    kind: str, read: Callable[[memoryview], Mapping[str, Any]]
-) -> Callable[[Path], Mapping[str, Shape]]:
-    def read_file(path: Path) -> Mapping[str, Shape]:
-        with reading(path, kind):
-            return read(np.memmap(path, np.uint8, "r").data)
-
-    return read_file
+    kind: str, read: Callable[[memoryview], Mapping[str, Shape]], path: Path
+) -> Mapping[str, Shape]:
+    with reading(path, kind):
+        return read(np.memmap(path, np.uint8, "r").data)
 
 
 def _caffe(content: memoryview) -> dict[str, Shape]:
@@ -113,7 +107,7 @@ READERS: dict[str, Callable[[Path], Mapping[str, Shape]]] = {
     ".pth": _pytorch,
     ".pt": _pytorch,
     ".h5": _keras,
-    ".onnx": _mapped("ONNX model", onnx_tensors),
-    ".caffemodel": _mapped("Caffe model", _caffe),
-    ".tflite": _mapped("TensorFlow Lite model", tflite_tensors),
+    ".onnx": partial(_mapped, "ONNX model", onnx_tensors),
+    ".caffemodel": partial(_mapped, "Caffe model", _caffe),
+    ".tflite": partial(_mapped, "TensorFlow Lite model", tflite_tensors),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from deepface.runtime.weights.protobuf import Shape
+from deepface.runtime.weights.shape import Shape
 
 Archive = Literal["zip", "bz2"]
 

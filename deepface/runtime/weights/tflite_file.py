@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from deepface.runtime.weights.protobuf import Shape
+from deepface.runtime.weights.shape import Shape
 
 _MARK = b"TFL3"
 _MOST_TENSORS = 1 << 16

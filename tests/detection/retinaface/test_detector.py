@@ -19,7 +19,8 @@ from deepface.detection.canvas import Canvas
 from deepface.detection.retinaface.base import anchor_grid
 from deepface.detection.retinaface.detector import ResNet50V2Layers, RetinaFaceDetector, keras_order
 from deepface.detection.retinaface.frame import Placement
-from deepface.runtime.weights.keras_h5 import load_keras_weights
+from deepface.runtime.weights.checkpoints import load_into
+from deepface.runtime.weights.keras_h5 import read_state_dict
 from deepface.types import FacialAreaRegion, Image
 from tests.data import package_pictures, read
 from tests.detection.retinaface.test_pytorch import rows as network_rows
@@ -104,7 +105,7 @@ def test_the_keras_file_gives_the_same_tensors(tmp_path: Path) -> None:
     path = reference.write_h5("retinaface", tmp_path / "retinaface.h5")
     with torch.device("meta"):
         layers = ResNet50V2Layers()
-    load_keras_weights(layers, path, keras_order())
+    load_into(layers, read_state_dict(layers, path, keras_order()), path)
     own, expected = layers.state_dict(), reference.state_dict("retinaface")
     assert own.keys() == expected.keys()
     for name, value in expected.items():

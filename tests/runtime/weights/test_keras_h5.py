@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,22 @@ from torch import Tensor, nn
 
 from deepface.errors import WeightsError
 from deepface.modeling import TASKS
-from deepface.runtime.weights.keras_h5 import (
-    Layout,
-    load_keras_weights,
-    open_layers,
-    read_state_dict,
-)
+from deepface.runtime.weights.checkpoints import load_into
+from deepface.runtime.weights.keras_h5 import Layout, open_layers, read_state_dict
 from deepface.runtime.weights.structure import check_structure
 from deepface.runtime.weights.table import WEIGHT_FILES, WeightFile
 from tests.goldens import networks as reference
 
 SMALL = ["OpenFace", "DeepID", "GhostFaceNet", "Emotion", "MiniFASNetV2", "MiniFASNetV1SE"]
+
+
+def load(
+    module: nn.Module,
+    path: Path,
+    order: Sequence[str | None],
+    flatten: dict[str, tuple[int, int, int]] | None = None,
+) -> None:
+    load_into(module, read_state_dict(module, path, order, flatten), path)
 
 
 class LocallyConnected(nn.Module):
@@ -147,10 +152,10 @@ def test_kinds_of_numbers(tmp_path: Path, kind: str) -> None:
         file["e/e_1/bias:0"] = values
     if kind not in ("<f2", "<f4", "<f8"):
         with pytest.raises(WeightsError, match="floats"):
-            load_keras_weights(network(), path, ORDER, FLATTEN)
+            load(network(), path, ORDER, FLATTEN)
         return
     net = network()
-    load_keras_weights(net, path, ORDER, FLATTEN)
+    load(net, path, ORDER, FLATTEN)
     assert net.get_parameter("fc.bias").tolist() == values.tolist()
 
 
@@ -160,7 +165,7 @@ def test_layouts_root_and_saved_models(tmp_path: Path, group: str, device: str) 
     path = write(tmp_path / "net.h5", group=group)
     with torch.device(device):
         net = network()
-    load_keras_weights(net, path, ORDER, FLATTEN)
+    load(net, path, ORDER, FLATTEN)
     with open_layers(path) as layers:
         arrays = [[array.read() for array in layer.weights.values()] for layer in layers]
     (conv, bias), (beta, mean, variance), (alpha,), (deep,), (dense, _) = arrays
@@ -203,7 +208,7 @@ def test_files_of_other_networks(tmp_path: Path, arrays: Any, said: list[str]) -
     net = network()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     with pytest.raises(WeightsError, match=r"loading the pre-trained weights from .*net\.h5") as e:
-        load_keras_weights(net, write(tmp_path / "net.h5", arrays), ORDER, FLATTEN)
+        load(net, write(tmp_path / "net.h5", arrays), ORDER, FLATTEN)
     assert all(part in str(e.value) for part in said), str(e.value)
     assert all(torch.equal(net.state_dict()[name], value) for name, value in before.items())
 
@@ -211,22 +216,22 @@ def test_files_of_other_networks(tmp_path: Path, arrays: Any, said: list[str]) -
 def test_layers_that_the_network_does_not_have(tmp_path: Path) -> None:
     net = network()
     path = write(tmp_path / "net.h5", {**ARRAYS, "head": {"kernel:0": (9, 9)}})
-    load_keras_weights(net, path, [*ORDER, None], FLATTEN)
+    load(net, path, [*ORDER, None], FLATTEN)
     with pytest.raises(WeightsError, match=r"2 missing: act\.weight"):
-        load_keras_weights(net, write(path), ["conv", "bn", None, None, "fc"], FLATTEN)
+        load(net, write(path), ["conv", "bn", None, None, "fc"], FLATTEN)
 
 
 def test_unusual_names_are_matched_by_position(tmp_path: Path) -> None:
     renamed = {"a": {"a_W:0": (3, 2, 3, 4), "kernel_b_2:0": (4,)}}
     path = write(tmp_path / "net.h5", {**ARRAYS, **renamed})
-    load_keras_weights(network(), path, ORDER, FLATTEN)
+    load(network(), path, ORDER, FLATTEN)
 
 
 @pytest.mark.parametrize("backend", ["theano", b"cntk"])
 def test_other_backends_are_refused(tmp_path: Path, backend: Any) -> None:
     path = write(tmp_path / "net.h5", backend=backend)
     with pytest.raises(WeightsError, match=r"backend '(theano|cntk)'"):
-        load_keras_weights(network(), path, ORDER, FLATTEN)
+        load(network(), path, ORDER, FLATTEN)
 
 
 def truncate(path: Path) -> None:
@@ -282,7 +287,7 @@ def test_damaged_and_malicious_files(
     path = write(tmp_path / "net.h5")
     damage(path)
     with pytest.raises(WeightsError, match=said):
-        load_keras_weights(network(), path, ORDER, FLATTEN)
+        load(network(), path, ORDER, FLATTEN)
 
 
 def test_huge_array_is_refused_before_it_is_read(tmp_path: Path) -> None:
@@ -292,7 +297,7 @@ def test_huge_array_is_refused_before_it_is_read(tmp_path: Path) -> None:
         file["a"].create_dataset("a_1/bias:0", (1 << 40,), "f4", chunks=(1024,))  # 4 TB of nothing
     assert path.stat().st_size < 1 << 20
     with pytest.raises(WeightsError, match="bias:0': an array in chunks"):
-        load_keras_weights(network(), path, ORDER, FLATTEN)
+        load(network(), path, ORDER, FLATTEN)
 
 
 def test_layers_without_weights_are_skipped(tmp_path: Path) -> None:
@@ -327,4 +332,4 @@ def test_module_of_unknown_type_is_a_mistake_of_the_network(tmp_path: Path) -> N
     net = nn.Sequential(OrderedDict(conv=nn.ConvTranspose2d(3, 4, 3)))
     path = write(tmp_path / "net.h5", {"a": ARRAYS["a"]})
     with pytest.raises(TypeError, match="ConvTranspose2d"):
-        load_keras_weights(net, path, ["conv"])
+        load(net, path, ["conv"])
