@@ -34,39 +34,14 @@ class KeptThreads:
         self._idle: list[_Inbox] = []
         weakref.finalize(self, _end, self._idle)
 
-    def start(self, work: Callable[[], None]) -> threading.Event:
-        """Do some work, which raises nothing, in the thread that was used last; the event is its
-        end.
-        """
-        end = threading.Event()
-
-        def run() -> Callable[[], None]:
-            work()
-            return end.set
-
-        self._begin(run)
-        return end
-
     def submit(self, work: Callable[[], R]) -> Future[R]:
-        """Likewise; the result, or what was raised."""
+        """Do some work in the thread that was used last; its result, or what it raised."""
         future: Future[R] = Future()
-
-        def run() -> Callable[[], None]:
-            try:
-                return partial(future.set_result, work())
-            except BaseException as error:
-                return partial(future.set_exception, error)
-
-        self._begin(run)
-        return future
-
-    def _begin(self, work: Callable[[], Callable[[], None]]) -> None:
-        """What ``work`` returns tells of its end, when the thread is free for more already."""
         inbox: _Inbox
 
-        def told() -> None:
-            tell = work()
-            self._idle.append(inbox)  # atomic, as is pop
+        def run() -> None:
+            tell = _outcome(work, future)
+            self._idle.append(inbox)  # atomic, as is pop; who is told may bring more work at once
             tell()
 
         try:
@@ -74,7 +49,16 @@ class KeptThreads:
         except IndexError:
             inbox = SimpleQueue()
             threading.Thread(target=_serve, args=(inbox,), name=self._name, daemon=True).start()
-        inbox.put(told)
+        inbox.put(run)
+        return future
+
+
+def _outcome(work: Callable[[], R], future: Future[R]) -> Callable[[], None]:
+    """Do the work; what is returned tells of its end."""
+    try:
+        return partial(future.set_result, work())
+    except BaseException as error:
+        return partial(future.set_exception, error)
 
 
 def _serve(inbox: _Inbox) -> None:

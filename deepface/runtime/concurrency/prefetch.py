@@ -7,7 +7,9 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent import futures
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from deepface.runtime.concurrency.kept_threads import kept_threads
@@ -99,41 +101,38 @@ def _filled(
     """A queue of ``depth`` that a thread fills; the thread is waited for at the end."""
     ready: _Ready = queue.Queue(depth)
     stop = threading.Event()
-
-    def put(item: Any, error: BaseException | None = None) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put((item, error), timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        with ending_before_python(stop.set):
-            try:
-                for item in items:
-                    if not put(item):
-                        break
-                    del item  # or it would live until the next one is complete
-                else:
-                    put(_END)
-            except BaseException as error:
-                put(_END, error)
-            finally:
-                close = getattr(items, "close", None)
-                if close is not None:
-                    close()
-
+    work = partial(_fill, ready, items, stop)
     wait: Callable[[float | None], object]
     if kind is None:
         thread = threading.Thread(target=work, name="deepface-ahead", daemon=True)
         thread.start()
         wait = thread.join
     else:
-        wait = kept_threads(kind).start(work).wait
+        wait = partial(futures.wait, [kept_threads(kind).submit(work)])
     try:
         yield ready
     finally:
         stop.set()
         wait(patience)
+
+
+def _fill(ready: _Ready, items: Iterator[Any], stop: threading.Event) -> None:
+    def put(item: Any, error: BaseException | None = None) -> bool:
+        while not stop.is_set():
+            with suppress(queue.Full):
+                ready.put((item, error), timeout=0.1)
+                return True
+        return False
+
+    with ending_before_python(stop.set):
+        try:
+            for item in items:
+                if not put(item):
+                    break
+                del item  # or it would live until the next one is complete
+            else:
+                put(_END)
+        except BaseException as error:
+            put(_END, error)
+        finally:
+            getattr(items, "close", bool)()

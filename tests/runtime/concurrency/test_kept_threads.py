@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 import pytest
 
@@ -16,17 +15,10 @@ def submitted(threads: KeptThreads) -> int:
     return threads.submit(threading.get_ident).result()
 
 
-def started(threads: KeptThreads) -> int:
-    seen: list[int] = []
-    assert threads.start(lambda: seen.append(threading.get_ident())).wait(60)
-    return seen.pop()
-
-
-@pytest.mark.parametrize("way", [submitted, started])
-def test_work_after_work_is_done_by_one_thread(way: Callable[[KeptThreads], int]) -> None:
+def test_work_after_work_is_done_by_one_thread() -> None:
     threads = KeptThreads("kept")
     with interleaved(kept_threads):
-        assert len({way(threads) for _ in range(100)}) == 1
+        assert len({submitted(threads) for _ in range(100)}) == 1
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
