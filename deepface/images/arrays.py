@@ -50,23 +50,29 @@ def to_picture(array: NDArray[Any]) -> ArrayPicture:
         DataTypeError: another shape, dtype or range, no pixels, NaN or infinity.
     """
     array = np.asarray(array)
+    try:
+        return _picture(array)
+    except _NoPictureError as error:
+        raise DataTypeError(
+            f"a {array.dtype} array of shape {array.shape} cannot be taken as an image: {error}"
+        ) from None
+
+
+def _picture(array: NDArray[Any]) -> ArrayPicture:
     channels = 1 if array.ndim == 2 else array.shape[-1] if array.ndim == 3 else 0
     if channels not in (1, 3, 4):
-        raise _refused(
-            array, "it must have the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), channels last"
+        raise _NoPictureError(
+            "it must have the shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), channels last"
         )
     if array.size == 0:
-        raise _refused(array, "it has no pixels")
+        raise _NoPictureError("it has no pixels")
     colours = array[:, :, :3] if channels == 4 else array
     source, scale = None, WHITE
-    try:
-        if array.dtype.kind == "f":
-            source, scale = _floats(colours)
-            values = np.rint(source * np.float32(WHITE / scale)).astype(np.uint8)
-        else:
-            values = _to_uint8(colours)
-    except _NoPictureError as error:
-        raise _refused(array, str(error)) from None
+    if array.dtype.kind == "f":
+        source, scale = _floats(colours)
+        values = np.rint(source * np.float32(WHITE / scale)).astype(np.uint8)
+    else:
+        values = _to_uint8(colours)
     if channels == 1:
         pixels: Image = np.repeat(values.reshape(*values.shape[:2], 1), 3, axis=2)
     else:
@@ -126,9 +132,3 @@ def _floats(array: NDArray[Any]) -> tuple[NDArray[Any], float]:
     if low < 0 or high > scale:
         native = native.clip(0, scale)
     return native, scale
-
-
-def _refused(array: NDArray[Any], why: str) -> DataTypeError:
-    return DataTypeError(
-        f"a {array.dtype} array of shape {array.shape} cannot be taken as an image: {why}"
-    )

@@ -6,12 +6,12 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, TypeAlias, cast, overload
+from typing import Any, Literal, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,16 +80,14 @@ class FailedImage:
 Attempt: TypeAlias = LoadedImage | EncodedImage | FailedImage
 
 
+@dataclass(eq=False, repr=False)
 class Batch:
     """The images of one call.
 
-    ``single`` says that one image was passed, not a batch of one; results are un-nested at the very
-    end. ``total`` is the number of images, ``None`` for an iterator, which can be walked once only.
-
-    Args:
+    Attributes:
         items: the images.
-        total: as above.
-        single: as above.
+        total: how many; ``None`` for an iterator, which can be walked once only.
+        single: one image was passed, not a batch of one; results are un-nested at the very end.
         kept: nothing changes the images while they are walked. An iterator may fill one array anew
             for each of its images; those are copied when they come.
         live: the source may block. It is walked in a thread of its own, and a list of images ends
@@ -101,25 +99,16 @@ class Batch:
     #: Seconds that an image of a live source may take to come, and to be read and decoded.
     patience, reading = PATIENCE, 0.5
 
-    def __init__(
-        self,
-        items: Iterable[Any],
-        total: int | None,
-        single: bool = False,
-        *,
-        kept: bool = True,
-        live: bool = False,
-    ) -> None:
-        self._items = items
-        self.total = total
-        self.single = single
-        self._kept = kept
-        self._live = live
-        self._interrupt: Callable[[], None] = lambda: None
+    items: Iterable[Any]
+    total: int | None
+    single: bool = False
+    kept: bool = field(default=True, kw_only=True)
+    live: bool = field(default=False, kw_only=True)
+    _ahead: _ReadAhead | None = field(default=None, init=False)
 
     def __iter__(self) -> Iterator[Any]:
         """The images as the caller passed them."""
-        return iter(self._items) if self._kept else map(_own, self._items)
+        return iter(self.items) if self.kept else map(_own, self.items)
 
     def chunks(
         self, batch_size: int = DEFAULT_BATCH_SIZE, workers: int | None = None
@@ -139,8 +128,9 @@ class Batch:
             DeepFaceError: an image cannot be loaded, when its turn has come. In a batch, the
                 message names its index and name; the class is that of the single image's error.
         """
-        chunks = self._walk(batch_size, workers, strict=True)
-        return cast("Iterator[list[LoadedImage]]", chunks)
+        with closing(self.attempts(batch_size, workers)) as attempts:
+            # What yields here keeps no list, or its pixels would live until the next is asked for.
+            yield from map(_all_loaded, attempts)
 
     @overload
     def attempts(
@@ -168,41 +158,34 @@ class Batch:
             workers: as there.
             leave_jpeg: give JPEG files that any decoder can be given as :class:`EncodedImage`.
         """
-        return self._walk(batch_size, workers, strict=False, leave_jpeg=leave_jpeg)
-
-    def interrupt(self) -> None:
-        """End :meth:`attempts` for a thread that waits there for a live source."""
-        self._interrupt()
-
-    def _walk(
-        self, batch_size: int, workers: int | None, strict: bool, leave_jpeg: bool = False
-    ) -> Generator[list[Attempt], None, None]:
         for name, value in (("batch_size", batch_size), ("workers", workers)):
             if value is not None:
                 whole(name, value)
         if self.single:
-            return self._one(strict, leave_jpeg)
-        return self._many(batch_size, workers or WORKERS, strict, leave_jpeg)
+            return self._one(leave_jpeg)
+        return self._many(batch_size, workers or WORKERS, leave_jpeg)
 
-    def _one(self, strict: bool, leave_jpeg: bool) -> Generator[list[Attempt], None, None]:
-        for item in self._items:
+    def interrupt(self) -> None:
+        """End :meth:`attempts` for a thread that waits there for a live source."""
+        if self._ahead is not None:
+            self._ahead.interrupt()
+
+    def _one(self, leave_jpeg: bool) -> Generator[list[Attempt], None, None]:
+        for item in self.items:
             name = item_name(item)
             try:
                 image: Attempt = _loaded(0, item, name, read_item(item, name), leave_jpeg)
             except Exception as error:
-                ours = as_ours(error, f"Exception while loading {name}")
-                if strict:
-                    raise ours from ours.__cause__
-                image = FailedImage(0, name, ours)
+                image = FailedImage(0, name, as_ours(error, f"Exception while loading {name}"))
             yield [image]
 
     def _many(
-        self, batch_size: int, workers: int, strict: bool, leave_jpeg: bool
+        self, batch_size: int, workers: int, leave_jpeg: bool
     ) -> Generator[list[Attempt], None, None]:
-        kind = _LiveReadAhead if self._live else _ReadAhead
-        with closing(kind(self, workers, strict, leave_jpeg)) as ahead:
-            self._interrupt = ahead.interrupt
-            # Neither of these keeps a list, or its pixels would live until the next is asked for.
+        kind = _LiveReadAhead if self.live else _ReadAhead
+        with closing(kind(self, workers, leave_jpeg)) as ahead:
+            self._ahead = ahead
+            # Nor is one kept here.
             yield from iter(partial(ahead.next_chunk, batch_size), [])
 
 
@@ -225,6 +208,14 @@ def open_batch(img: Any) -> Batch:
 def holds_its_items(images: Iterable[Any]) -> bool:
     """Whether images are there already and stay as they are, and are not made one by one."""
     return isinstance(images, (list, tuple, np.ndarray))
+
+
+def _all_loaded(images: list[LoadedImage | FailedImage]) -> list[LoadedImage]:
+    """The same; raises the error of the first that could not be loaded."""
+    for image in images:
+        if isinstance(image, FailedImage):
+            raise image.error
+    return images  # type: ignore[return-value]
 
 
 def _own(image: Any) -> Any:
@@ -289,10 +280,9 @@ class _ReadAhead:
     for room: what is not admitted is put down, so no thread can be left hanging.
     """
 
-    def __init__(self, batch: Batch, workers: int, strict: bool, leave_jpeg: bool) -> None:
+    def __init__(self, batch: Batch, workers: int, leave_jpeg: bool) -> None:
         self._batch, self._items = batch, iter(batch)
         self._pulled = 0  # images that were requested
-        self._strict = strict
         self._leave_jpeg = leave_jpeg
         self._pending: deque[tuple[Future[Attempt], int]] = deque()
         self._held = 0  # pixels of those pending that were read when they were requested
@@ -366,8 +356,6 @@ class _ReadAhead:
             if chunk and result.done() and result.exception() is not None:
                 break  # the caller's iterator failed here: first what it gave before
             image = result.result()
-            if self._strict and isinstance(image, FailedImage):
-                raise image.error
             size = self._sizes.get(image.index, 0)
             if chunk and pixels + size > max_pixels:
                 break
@@ -429,8 +417,8 @@ class _ReadAhead:
 class _LiveReadAhead(_ReadAhead):
     """The same for a source that may block: a thread of its own takes images from it."""
 
-    def __init__(self, batch: Batch, workers: int, strict: bool, leave_jpeg: bool) -> None:
-        super().__init__(batch, workers, strict, leave_jpeg)
+    def __init__(self, batch: Batch, workers: int, leave_jpeg: bool) -> None:
+        super().__init__(batch, workers, leave_jpeg)
         self._changed = threading.Condition()  # for what is pending and what follows
         self._wanted = 0
         self._ended = False  # there is no more to come, or nobody wants it

@@ -41,16 +41,13 @@ class DeviceImage:
     pixels: Tensor
     seconds: float | None = None
     known: Image | None = None
+    #: What white is.
+    full_scale = WHITE
 
     @property
     def source(self) -> Tensor:
         """What crops are cut from."""
         return self.pixels
-
-    @property
-    def full_scale(self) -> float:
-        """What white is."""
-        return WHITE
 
     @cached_property
     def host(self) -> Image:

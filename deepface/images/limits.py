@@ -57,11 +57,7 @@ def private_urls_allowed() -> bool:
 
 
 def check_bytes(count: int, name: str) -> None:
-    """Refuse an encoded picture of more than :func:`max_bytes`.
-
-    Raises:
-        ImageTooLarge: with the size, the limit and the variable that sets it.
-    """
+    """Raise ``ImageTooLarge`` for an encoded picture of more than :func:`max_bytes`."""
     limit = max_bytes()
     if count > limit:
         raise ImageTooLarge(
@@ -71,11 +67,7 @@ def check_bytes(count: int, name: str) -> None:
 
 
 def check_pixels(width: int, height: int, name: str) -> None:
-    """Refuse a picture of more than :func:`max_pixels`.
-
-    Raises:
-        ImageTooLarge: with the size, the limit and the variable that sets it.
-    """
+    """Raise ``ImageTooLarge`` for a picture of more than :func:`max_pixels`."""
     limit = max_pixels()
     if width * height > limit:
         raise ImageTooLarge(
@@ -85,12 +77,9 @@ def check_pixels(width: int, height: int, name: str) -> None:
 
 
 def check_memory(memory: int, size: tuple[int, int], count: int, name: str) -> None:
-    """Refuse a picture whose ``count`` bytes take far more ``memory`` than photographs do.
+    """Raise ``ImageTooLarge`` where ``count`` bytes take far more ``memory`` than photographs do.
 
     A file of a few bytes can say that it has millions of pixels, all of one colour.
-
-    Raises:
-        ImageTooLarge: with the memory, the limit and the variable that sets it.
     """
     limit = int(_positive(EXPANSION_VARIABLE, 256) * max(count, 1 << 20))
     if memory > limit:

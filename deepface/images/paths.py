@@ -101,11 +101,8 @@ def _missing(path: str, name: str, error: Exception | None = None) -> DeepFaceEr
         return ImgNotFound("an empty string names no file")
     if address := _ADDRESS.match(path[:100]):
         scheme = address[1].lower()
-        hint = {
-            "file": "pass its path",
-            "http": "videos are read from files: download it",
-            "https": "videos are read from files: download it",
-        }.get(scheme, "only http and https are fetched")
+        hints = dict.fromkeys(("http", "https"), "videos are read from files: download it")
+        hint = (hints | {"file": "pass its path"}).get(scheme, "only http and https are fetched")
         return ImgNotFound(f"{name}: {scheme}:// is no address of a file here: {hint}")
     hint = ""
     if isinstance(error, OSError) and error.errno in (errno.ENAMETOOLONG, errno.ELOOP):

@@ -140,13 +140,8 @@ def _real_tables(
     size: tuple[int, int],
 ) -> list[Tensor]:
     rows, columns = _axes(pixels.sizes.tolist(), sources, targets, size, np.float64)
-    return uploaded(
-        [
-            *(np.where(axis.at_an_end, 0.0, axis.weight) for axis in (rows, columns)),
-            *(rows.places, columns.places),
-        ],
-        pixels.device,
-    )
+    weights = [np.where(axis.at_an_end, 0.0, axis.weight) for axis in (rows, columns)]
+    return uploaded([*weights, rows.places, columns.places], pixels.device)
 
 
 @dataclass(frozen=True)
@@ -179,34 +174,23 @@ def _axes(
     """Rows and columns: made on the CPU, where it is quick, and sent in one copy."""
     sizes, starts = _layout(shapes)
     owner = np.arange(len(sources)) if pictures is None else np.asarray(pictures)
-    part, place = (np.array(boxes, np.int64).reshape(-1, 4) for boxes in (sources, targets))
-    rows, columns = (
-        _axis(
-            *(size[axis], part[:, axis], part[:, axis + 2], place[:, axis], place[:, axis + 2]),
-            *(sizes[owner, axis], real, scale),
-        )
-        for axis in (0, 1)
-    )
-    rows.places[...] = np.where(
-        rows.places == OUTSIDE,
-        OUTSIDE,
-        starts[owner, None, None] + rows.places * sizes[owner, 1, None, None],
-    )
+    # Top and left, then height and width.
+    part, place = (np.array(boxes, np.int64).reshape(-1, 2, 2) for boxes in (sources, targets))
+    facts = np.concatenate([part, place, sizes[owner, None]], axis=1)
+    rows, columns = (_axis(size[at], facts[:, :, at], real, scale) for at in (0, 1))
+    begins = starts[owner, None, None] + rows.places * sizes[owner, 1, None, None]
+    rows.places[...] = np.where(rows.places == OUTSIDE, OUTSIDE, begins)
     return rows, columns
 
 
 def _axis(
-    length: int,
-    start: NDArray[np.int64],
-    size: NDArray[np.int64],
-    to_start: NDArray[np.int64],
-    to_size: NDArray[np.int64],
-    picture_size: NDArray[np.int64],
-    real: type[np.floating[Any]],
-    scale: float | None,
+    length: int, facts: NDArray[np.int64], real: type[np.floating[Any]], scale: float | None
 ) -> _Axis:
-    """One axis of all results; ``places`` are rows, or columns, of a picture, or ``OUTSIDE``."""
-    facts = np.stack([start, size, to_start, to_size, picture_size], 1)
+    """One axis of all results; ``places`` are rows, or columns, of a picture, or ``OUTSIDE``.
+
+    ``facts`` ``(n, 5)`` are start and size of the source, those of the target, and the picture's
+    size.
+    """
     # Pictures of one size have the same.
     facts, kind = np.unique(facts, axis=0, return_inverse=True)
     start, size, to_start, to_size, picture_size = facts.T[:, :, None]
@@ -279,13 +263,9 @@ def _turn_tables(
     pixels: PixelTable, turns: Sequence[Turn]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[int]]:
     areas = np.array([turn.wanted.height * turn.wanted.width for turn in turns], np.int64)
-    facts, matrices, counts = uploaded(
-        [
-            _facts(pixels, turns, areas.cumsum() - areas),
-            *(np.array([inverse(turn.matrix) for turn in turns]), areas),
-        ],
-        pixels.device,
-    )
+    known = _facts(pixels, turns, areas.cumsum() - areas)
+    inverted = np.array([inverse(turn.matrix) for turn in turns])
+    facts, matrices, counts = uploaded([known, inverted, areas], pixels.device)
     return facts, matrices, _cubic_weights(pixels.device), counts, areas.tolist()
 
 
@@ -342,14 +322,14 @@ def _compare(kernels: ModuleType, device: torch.device) -> None:
         Turn(at, part, matrix, Rectangle(0, 1, part.height, part.width - 1))
         for at, part in enumerate(parts)
     ]
-    facts = _turn_tables(pixels, turns)
-    for name, arguments in (
-        ("mixed", (tables, 114)),
-        ("mixed_real", reals),
-        ("turned", facts),
-    ):
+    given: dict[str, Sequence[Any]] = {
+        "mixed": (tables, 114),
+        "mixed_real": reals,
+        "turned": _turn_tables(pixels, turns),
+    }
+    for name, arguments in given.items():
         found, expected = (
-            getattr(way, name)(pixels.flat, *arguments) for way in (kernels, operators)
+            getattr(module, name)(pixels.flat, *arguments) for module in (kernels, operators)
         )
         if not torch.equal(found, expected):
             raise RuntimeError(f"{name} gives other numbers")
@@ -361,9 +341,8 @@ def _cubic_weights(device: torch.device) -> Tensor:
     sharpness, one = np.float32(-0.75), np.float32(1)
     two, three = np.float32(2), np.float32(3)
     x = np.arange(PLACES, dtype=np.float32) / np.float32(PLACES)
-    far = ((sharpness * (x + one) - 5 * sharpness) * (x + one) + 8 * sharpness) * (
-        x + one
-    ) - 4 * sharpness
+    past = x + one
+    far = ((sharpness * past - 5 * sharpness) * past + 8 * sharpness) * past - 4 * sharpness
     near = ((sharpness + two) * x - (sharpness + three)) * x * x + one
     rest = one - x
     next_ = ((sharpness + two) * rest - (sharpness + three)) * rest * rest + one

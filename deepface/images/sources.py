@@ -26,22 +26,14 @@ def open_sources(sources: Any, every: int = 1) -> Batch:
         every: only every n-th frame of a video.
     """
     every = whole("every", every)
-    opened = open_batch(sources)
-    if not opened.single:
-        items: Iterable[Any] = sources
-    elif isinstance(sources, Iterable) and not isinstance(sources, np.ndarray) | is_image(sources):
-        items = sources
-    else:
-        items = [sources]
+    is_iterable = isinstance(sources, Iterable) and not isinstance(sources, np.ndarray)
+    is_one = open_batch(sources).single and (not is_iterable or is_image(sources))
+    items: Iterable[Any] = [sources] if is_one else sources
     total = len(items) if isinstance(items, Sized) else None
-    if total is not None and any(_holds_many(item) for item in items):
+    if total is not None and any(is_video(item) or _is_folder(item) for item in items):
         total = None
     kept = holds_its_items(items)
     return Batch(pictures_of(items, every), total, kept=kept, live=not kept)
-
-
-def _holds_many(item: object) -> bool:
-    return is_video(item) or _is_folder(item)
 
 
 def _is_folder(item: object) -> bool:

@@ -95,7 +95,8 @@ def iter_frames(path: str | os.PathLike[str], every: int = 1) -> Iterator[Frame]
         raise DeepFaceError(f"{name} is no video that OpenCV can read, or it holds no frame")
     if lost:
         get_logger().warning("%s: %d frames could not be decoded", name, lost)
-    if _is_short(number, expected):
+    # Many formats only estimate their number, from their duration.
+    if number < expected - max(2, expected // 20):
         get_logger().warning(
             "%s ends after %d frames of %d or so: it is cut off or damaged", name, number, expected
         )
@@ -114,8 +115,3 @@ def open_video(path: str) -> cv2.VideoCapture:
         if reader not in _NO_READERS and video.open(path, reader):
             break
     return video
-
-
-def _is_short(count: int, expected: int) -> bool:
-    """Whether frames are missing; many formats only estimate their number, from their duration."""
-    return count < expected - max(2, expected // 20)

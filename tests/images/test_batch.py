@@ -128,7 +128,7 @@ def test_a_batch_of_a_list_can_be_walked_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize("batch_size", [0, -1])
 def test_batch_size_is_checked_at_once(batch_size: int) -> None:
     with pytest.raises(ValueError, match="batch_size must be at least 1"):
-        open_batch([PNG]).chunks(batch_size)
+        open_batch([PNG]).attempts(batch_size)
 
 
 def test_a_4d_array_is_its_images_uncopied() -> None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import struct
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from deepface.images.containers.layout import DamagedFile, Layout, bounded
+from deepface.images.containers.layout import DamagedFile, Layout, bounded, largest
 
 #: Boxes that hold boxes, and how many bytes come before those.
 _PARENTS = dict.fromkeys((b"iprp", b"ipco", b"moov", b"trak", b"mdia", b"minf", b"stbl"), 0)
@@ -33,44 +34,47 @@ def is_avif(data: bytes) -> bool:
 
 def layout(data: bytes) -> Layout:
     """The largest size that a property or a code stream tells: libavif scales to the former."""
-    sizes: list[tuple[int, int]] = []
-    streams: list[bytes | memoryview] = []
-    kinds: dict[int, bytes] = {}
-    places: list[_Place] = []
-    internal = 0
-    per_pixel = 22
+    boxes: defaultdict[bytes, list[int]] = defaultdict(list)
     for kind, start, _ in _boxes(data, 0, len(data)):
-        if kind == b"ispe":
-            sizes.append(struct.unpack_from(">II", data, start + 4))
-        elif kind == b"auxC":  # alpha, decoded although it is dropped
-            per_pixel = 40
-        elif kind == b"idat":
-            internal = start
-        elif kind == b"infe":
-            code = ">IH4s" if data[start] == 3 else ">HH4s"
-            number, _, what = struct.unpack_from(code, data, start + 4)
-            kinds[number] = what
-        elif kind == b"iloc":
-            places += bounded(_Reader(data, start).places(), _MOST_PARTS)
-        elif kind in (b"stco", b"co64"):  # of an animation
-            (at,) = struct.unpack_from(">I" if kind == b"stco" else ">Q", data, start + 8)
-            streams.append(memoryview(data)[at:])
-    if sum(place.length for place in places) > 2 * len(data):
-        raise DamagedFile("is damaged: its parts are larger than the whole")
-    items: dict[int, list[bytes]] = {}
-    for number, is_internal, at, length in places:
-        if kinds.get(number) == b"av01":
-            at += internal if is_internal else 0
-            items.setdefault(number, []).append(data[at : at + length])
-    streams += map(b"".join, items.values())
+        boxes[kind].append(start)
+    sizes: list[tuple[int, int]] = [
+        struct.unpack_from(">II", data, start + 4) for start in boxes[b"ispe"]
+    ]
+    streams: list[bytes | memoryview] = [*_animations(data, boxes), *_pictures(data, boxes)]
     units = itertools.chain.from_iterable(map(_units, streams))
     for kind_of_unit, unit in bounded(units, _MOST_PARTS):
         if kind_of_unit == _SEQUENCE_HEADER:
             sizes.append(_sequence_size(_Bits(bytes(unit[:1_000]))))
-    if not sizes:
-        raise DamagedFile("tells no size")
-    width, height = max(sizes, key=lambda size: size[0] * size[1])
-    return Layout(width, height, per_pixel)
+    has_alpha = bool(boxes[b"auxC"])  # decoded although it is dropped
+    return Layout(*largest(sizes), 40 if has_alpha else 22)
+
+
+def _animations(data: bytes, boxes: Mapping[bytes, list[int]]) -> Iterator[memoryview]:
+    """Their code streams."""
+    for kind, code in ((b"stco", ">I"), (b"co64", ">Q")):
+        for start in boxes[kind]:
+            (at,) = struct.unpack_from(code, data, start + 8)
+            yield memoryview(data)[at:]
+
+
+def _pictures(data: bytes, boxes: Mapping[bytes, list[int]]) -> Iterator[bytes]:
+    """Their code streams, each joined of its parts, which may lie apart."""
+    kinds: dict[int, bytes] = {}
+    for start in boxes[b"infe"]:
+        code = ">IH4s" if data[start] == 3 else ">HH4s"
+        number, _, kinds[number] = struct.unpack_from(code, data, start + 4)
+    places: list[_Place] = []
+    for start in boxes[b"iloc"]:
+        places += bounded(_Reader(data, start).places(), _MOST_PARTS)
+    if sum(place.length for place in places) > 2 * len(data):
+        raise DamagedFile("is damaged: its parts are larger than the whole")
+    (internal,) = boxes[b"idat"][-1:] or (0,)
+    parts: dict[int, list[bytes]] = {}
+    for number, is_internal, at, length in places:
+        if kinds.get(number) == b"av01":
+            at += internal if is_internal else 0
+            parts.setdefault(number, []).append(data[at : at + length])
+    return map(b"".join, parts.values())
 
 
 def orientation(data: bytes) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 _ORIENTATION = 0x0112
@@ -16,13 +17,11 @@ def orientation(content: bytes) -> int:
     """
     content = content.removeprefix(b"Exif\0\0")
     order = "<" if content.startswith(b"II") else ">"
-    try:
+    with contextlib.suppress(struct.error):
         (at,) = struct.unpack_from(order + "I", content, 4)
         (count,) = struct.unpack_from(order + "H", content, at)
         for number in range(min(count, _MOST_ENTRIES)):
             tag, kind, _, value = struct.unpack_from(order + "HHIH", content, at + 2 + 12 * number)
             if tag == _ORIENTATION:
                 return value if kind == _SHORT and 1 <= value <= 8 else 1
-    except struct.error:
-        pass
     return 1

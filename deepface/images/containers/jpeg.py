@@ -80,11 +80,7 @@ def is_plain_jpeg(data: bytes) -> bool:
     if not data.rstrip(b"\0").endswith(_END):
         return False
     for marker, at in _segments(data):
-        if (
-            marker == _ADOBE
-            and data[at + 4 : at + 9] == b"Adobe"
-            and data[at + 15 : at + 16] == b"\0"
-        ):
+        if marker == _ADOBE and data[at + 4 : at + 9] + data[at + 15 : at + 16] == b"Adobe\0":
             return False
         if marker in _FRAME:
             identifiers = data[at + 10 : at + 10 + 3 * data[at + 9] : 3]

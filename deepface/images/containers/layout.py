@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
@@ -35,12 +36,16 @@ class DamagedFile(Exception):
     """Why a file cannot be decoded; its text goes on from "the file"."""
 
 
-def bounded(parts: Iterable[_T], limit: int) -> Iterator[_T]:
-    """The parts of a file, at most so many: walking a crafted one must end soon.
+def largest(sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Of the sizes that a file gives, the one of the most pixels; ``DamagedFile`` without any."""
+    found = max(sizes, key=math.prod, default=None)
+    if found is None:
+        raise DamagedFile("tells no size")
+    return found
 
-    Raises:
-        DamagedFile: there are more.
-    """
+
+def bounded(parts: Iterable[_T], limit: int) -> Iterator[_T]:
+    """At most so many parts; ``DamagedFile`` for more: walking a crafted file must end soon."""
     for number, part in enumerate(parts):
         if number == limit:
             raise DamagedFile(f"has more than {limit} parts")

@@ -6,7 +6,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator
 
-from deepface.images.containers.layout import DamagedFile, Layout, bounded
+from deepface.images.containers.layout import Layout, bounded, largest
 
 _MOST_PARTS = 1_000_000
 _MOST_SIZES = 1_000
@@ -57,7 +57,7 @@ def webp(data: bytes) -> Layout:
     sizes: list[tuple[int, int]] = []
     for kind, content in _webp_chunks(data):
         sizes += _webp_sizes(kind, content)
-    return Layout(*_largest(sizes), 8.5)
+    return Layout(*largest(sizes), 8.5)
 
 
 def webp_exif(data: bytes) -> bytes:
@@ -90,12 +90,12 @@ def _webp_sizes(kind: bytes, begin: memoryview) -> Iterable[tuple[int, int]]:
 
 def pnm(data: bytes) -> Layout:
     """Portable bit, grey and pix maps."""
-    return Layout(*_sizes(_PNM.match(data, 0, _HEADER)), 8)
+    return Layout(*_size(_PNM.match(data, 0, _HEADER)), 8)
 
 
 def pfm(data: bytes) -> Layout:
     """Portable float maps."""
-    return Layout(*_sizes(_PFM.match(data, 0, _HEADER)), 26)
+    return Layout(*_size(_PFM.match(data, 0, _HEADER)), 26)
 
 
 def pam(data: bytes) -> Layout:
@@ -111,7 +111,7 @@ def pam(data: bytes) -> Layout:
 def hdr(data: bytes) -> Layout:
     """Radiance's pictures; of lines that repeat, the largest counts."""
     sizes = [(int(found[2]), int(found[1])) for found in bounded(_HDR.finditer(data), _MOST_SIZES)]
-    return Layout(*_largest(sizes), 18)
+    return Layout(*largest(sizes), 18)
 
 
 def sun(data: bytes) -> Layout:
@@ -126,7 +126,7 @@ def exr(data: bytes) -> Layout:
         (abs(right - left) + 1, abs(bottom - top) + 1)
         for left, top, right, bottom in _attributes(data, _EXR_WINDOW, "<iiii")
     ]
-    width, height = _largest(sizes)
+    width, height = largest(sizes)
     tiles = [across * down for across, down in _attributes(data, _EXR_TILES, "<II")]
     return Layout(width, height, 32, 16 * max(tiles, default=0))
 
@@ -138,11 +138,5 @@ def _attributes(data: bytes, name: bytes, code: str) -> list[tuple[int, ...]]:
     ]
 
 
-def _sizes(found: re.Match[bytes] | None) -> tuple[int, int]:
-    return _largest([(int(found[1]), int(found[2]))] if found else [])
-
-
-def _largest(sizes: list[tuple[int, int]]) -> tuple[int, int]:
-    if not sizes:
-        raise DamagedFile("tells no size")
-    return max(sizes, key=lambda size: size[0] * size[1])
+def _size(found: re.Match[bytes] | None) -> tuple[int, int]:
+    return largest([(int(found[1]), int(found[2]))] if found else [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 from deepface.images.containers import jpeg2000
-from deepface.images.containers.layout import DamagedFile, Layout
+from deepface.images.containers.layout import DamagedFile, Layout, largest
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 #: libpng writes a chunk for each 8 kB.
@@ -61,7 +61,7 @@ def ico(data: bytes) -> Layout:
         elif len(inside) >= 12:
             width, height = struct.unpack_from("<ii", inside, 4)
             sizes.append((abs(width), abs(height) // 2))  # above a mask of the same size
-    return _largest(sizes)
+    return Layout(*largest(sizes), _PILLOW, by_opencv=False)
 
 
 def icns(data: bytes) -> Layout:
@@ -79,11 +79,4 @@ def icns(data: bytes) -> Layout:
         parts += 1
         if parts > _MOST_ICONS:
             raise DamagedFile(f"holds more than {_MOST_ICONS} icons")
-    return _largest(sizes)
-
-
-def _largest(sizes: list[tuple[int, int]]) -> Layout:
-    if not sizes:
-        raise DamagedFile("holds no icon")
-    width, height = max(sizes, key=lambda size: size[0] * size[1])
-    return Layout(width, height, _PILLOW, by_opencv=False)
+    return Layout(*largest(sizes), _PILLOW, by_opencv=False)

@@ -19,26 +19,22 @@ def layout(data: bytes) -> Layout:
     order = "<" if data[:2] == b"II" else ">"
     (version,) = struct.unpack_from(order + "H", data, 2)
     is_big = version == 43
-    (at,) = struct.unpack_from(order + ("Q" if is_big else "I"), data, 8 if is_big else 4)
-    counting, entry, inline = ("Q", "HHQ8s", 8) if is_big else ("H", "HHI4s", 4)
+    offset, counting, entry = ("Q", "Q", "HHQQ") if is_big else ("I", "H", "HHII")
+    room = struct.calcsize(order + offset)  # of a value, or of the offset where it is
+    (at,) = struct.unpack_from(order + offset, data, 8 if is_big else 4)
     (count,) = struct.unpack_from(order + counting, data, at)
     if count > _MOST_ENTRIES:
         raise DamagedFile(f"has {count} tags")
     at += struct.calcsize(order + counting)
     found: dict[int, int] = {}
-    for number in range(count):
-        tag, kind, length, value = struct.unpack_from(
-            order + entry, data, at + number * (inline + (12 if is_big else 8))
-        )
+    for _ in range(count):
+        tag, kind, length, elsewhere = struct.unpack_from(order + entry, data, at)
+        at += struct.calcsize(order + entry)
         if tag in _WANTED and kind in _TYPES and length:
             code = order + _TYPES[kind]
-            if length * struct.calcsize(code) <= inline:
-                values = struct.unpack_from(code, value)
-            else:
-                values = struct.unpack_from(
-                    code, data, int.from_bytes(value, "little" if order == "<" else "big")
-                )
-            found[tag] = max(found.get(tag, 0), abs(values[0]))
+            is_here = length * struct.calcsize(code) <= room
+            (value,) = struct.unpack_from(code, data, at - room if is_here else elsewhere)
+            found[tag] = max(found.get(tag, 0), abs(value))
     if not (found.get(_WIDTH) and found.get(_HEIGHT)):
         raise DamagedFile("tells no size")
     width, height = found[_WIDTH], found[_HEIGHT]
