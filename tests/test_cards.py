@@ -64,7 +64,7 @@ def test_tensors_of_recognition_models(name: str) -> None:
     assert issubclass(cls, NetworkModel)
     model = cls.__new__(cls)
     with torch.device("meta"):
-        pth_and_h5(card.files[0], model.network(), model.keras_order())
+        pth_and_h5(card.files[0], model.network(), model.keras_order)
 
 
 def test_tensors_of_the_other_models() -> None:

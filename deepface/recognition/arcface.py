@@ -9,6 +9,7 @@ have no bias; eps is 2e-5. The embedding is the batch-normalised dense layer of 
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -19,8 +20,8 @@ from deepface.recognition.network_model import NetworkModel
 
 _EPS = 2e-5
 
-#: Units of each stage.
-_STAGES = {"conv2": 3, "conv3": 4, "conv4": 6, "conv5": 3}
+#: Units of each stage, and its channels.
+_STAGES = {"conv2": (3, 64), "conv3": (4, 128), "conv4": (6, 256), "conv5": (3, 512)}
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -49,27 +50,18 @@ class _Unit(nn.Module):
         return total
 
 
-def _stage(inputs: int, outputs: int, depth: int) -> nn.Sequential:
-    units = [_Unit(inputs, outputs, first=True)]
-    units += [_Unit(outputs, outputs, first=False) for _ in range(depth - 1)]
-    return nn.Sequential(*units)
-
-
-class _Backbone(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1_conv = _conv(3, 64, 3)
-        self.conv1_bn = nn.BatchNorm2d(64, eps=_EPS)
-        self.conv1_prelu = nn.PReLU(64)
-        self.conv2 = _stage(64, 64, _STAGES["conv2"])
-        self.conv3 = _stage(64, 128, _STAGES["conv3"])
-        self.conv4 = _stage(128, 256, _STAGES["conv4"])
-        self.conv5 = _stage(256, 512, _STAGES["conv5"])
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv1_prelu(self.conv1_bn(self.conv1_conv(x)))
-        maps: Tensor = self.conv5(self.conv4(self.conv3(self.conv2(x))))
-        return maps
+def _backbone() -> nn.Sequential:
+    parts: OrderedDict[str, nn.Module] = OrderedDict(
+        conv1_conv=_conv(3, 64, 3),
+        conv1_bn=nn.BatchNorm2d(64, eps=_EPS),
+        conv1_prelu=nn.PReLU(64),
+    )
+    inputs = 64
+    for name, (depth, outputs) in _STAGES.items():
+        units = [_Unit(inputs, outputs, first=True)]
+        units += [_Unit(outputs, outputs, first=False) for _ in range(depth - 1)]
+        parts[name], inputs = nn.Sequential(*units), outputs
+    return nn.Sequential(parts)
 
 
 class ArcFaceNet(nn.Module):
@@ -77,7 +69,7 @@ class ArcFaceNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.backbone = _Backbone()
+        self.backbone = _backbone()
         self.bn = nn.BatchNorm2d(512, eps=_EPS)
         self.dense = nn.Linear(512 * 7 * 7, 512)
         self.embedding = nn.BatchNorm1d(512, eps=_EPS)
@@ -91,7 +83,7 @@ class ArcFaceNet(nn.Module):
 def _keras_order() -> Iterator[str]:
     """Keras sorts layers by depth: a shortcut's come between those of its unit."""
     yield from (f"backbone.conv1_{part}" for part in ("conv", "bn", "prelu"))
-    for stage, depth in _STAGES.items():
+    for stage, (depth, _) in _STAGES.items():
         for unit in range(depth):
             first = ("conv_0", "conv_2", "bn_0") if unit == 0 else ("conv_2",)
             for part in ("bn_1", "conv_1", "bn_2", "prelu_1", *first, "bn_3"):
@@ -103,10 +95,8 @@ class ArcFace(NetworkModel):
     """Vectors of 512 numbers."""
 
     card = CARD
+    keras_order = tuple(_keras_order())
     flatten: ClassVar = {"dense": (7, 7, 512)}
 
     def network(self) -> nn.Module:
         return ArcFaceNet()
-
-    def keras_order(self) -> list[str]:
-        return list(_keras_order())

@@ -41,11 +41,9 @@ class DeepId(NetworkModel):
     """Vectors of 160 numbers."""
 
     card = CARD
+    keras_order = ("Conv1", "Conv2", "Conv3", "Conv4", "fc11", "fc12")
     flatten: ClassVar = {"fc11": (5, 4, 60), "fc12": (4, 3, 80)}
     chunk_sizes: ClassVar = {"cpu": 64}  # so small that it stays in the cache
 
     def network(self) -> nn.Module:
         return DeepIdNet()
-
-    def keras_order(self) -> tuple[str, ...]:
-        return ("Conv1", "Conv2", "Conv3", "Conv4", "fc11", "fc12")

@@ -8,7 +8,6 @@ bottleneck of 128 or 512 numbers, not divided by its length.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import partial
 
@@ -23,81 +22,76 @@ _EPS = 1e-3
 _unit = partial(conv_bn, eps=_EPS, relu=True)
 
 
-class _Residual(nn.Module, ABC):
-    """``relu(x + scale * up(concat(branches(x))))``."""
+class _Branches(nn.Module):
+    """What several branches give for the same maps, their channels behind one another."""
 
-    def __init__(self, channels: int, width: int, scale: float, last: bool = False) -> None:
+    def __init__(self, *branches: nn.Module) -> None:
         super().__init__()
+        self.names = [f"branch_{number}" for number in range(len(branches))]
+        for name, branch in zip(self.names, branches, strict=True):
+            self.add_module(name, branch)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.get_submodule(name)(x) for name in self.names], dim=1)
+
+
+class _Residual(_Branches):
+    """``relu(x + scale * up(branches(x)))``."""
+
+    def __init__(
+        self, channels: int, width: int, scale: float, *branches: nn.Module, last: bool = False
+    ) -> None:
+        super().__init__(*branches)
         self.up = nn.Conv2d(width, channels, kernel_size=1)
         self.scale = scale
         self.last = last
 
-    @abstractmethod
-    def branches(self, x: Tensor) -> list[Tensor]: ...
-
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.up(torch.cat(self.branches(x), dim=1)) * self.scale
+        x = x + self.up(super().forward(x)) * self.scale
         return x if self.last else x.relu()
 
 
-class _Block35(_Residual):
-    def __init__(self) -> None:
-        super().__init__(channels=256, width=96, scale=0.17)
-        self.branch_0 = _unit(256, 32, 1)
-        self.branch_1 = nn.Sequential(_unit(256, 32, 1), _unit(32, 32, 3, padding=1))
-        self.branch_2 = nn.Sequential(
-            _unit(256, 32, 1), _unit(32, 32, 3, padding=1), _unit(32, 32, 3, padding=1)
-        )
-
-    def branches(self, x: Tensor) -> list[Tensor]:
-        return [self.branch_0(x), self.branch_1(x), self.branch_2(x)]
+def _block_35() -> _Residual:
+    return _Residual(
+        *(256, 96, 0.17),
+        _unit(256, 32, 1),
+        nn.Sequential(_unit(256, 32, 1), _unit(32, 32, 3, padding=1)),
+        nn.Sequential(_unit(256, 32, 1), *(_unit(32, 32, 3, padding=1) for _ in range(2))),
+    )
 
 
-class _BlockCross(_Residual):
+def _block_cross(
+    channels: int, width: int, kernel: int, scale: float, last: bool = False
+) -> _Residual:
     """Block17 and Block8: one branch 1x1, the other 1x1 -> 1xk -> kx1."""
-
-    def __init__(
-        self, channels: int, width: int, kernel: int, scale: float, last: bool = False
-    ) -> None:
-        super().__init__(channels, 2 * width, scale, last)
-        half = kernel // 2
-        self.branch_0 = _unit(channels, width, 1)
-        self.branch_1 = nn.Sequential(
-            _unit(channels, width, 1),
-            _unit(width, width, (1, kernel), padding=(0, half)),
-            _unit(width, width, (kernel, 1), padding=(half, 0)),
-        )
-
-    def branches(self, x: Tensor) -> list[Tensor]:
-        return [self.branch_0(x), self.branch_1(x)]
+    half = kernel // 2
+    cross = nn.Sequential(
+        _unit(channels, width, 1),
+        _unit(width, width, (1, kernel), padding=(0, half)),
+        _unit(width, width, (kernel, 1), padding=(half, 0)),
+    )
+    return _Residual(channels, 2 * width, scale, _unit(channels, width, 1), cross, last=last)
 
 
-class _Mixed6a(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.branch_0 = _unit(256, 384, 3, stride=2)
-        self.branch_1 = nn.Sequential(
+def _mixed_6a() -> _Branches:
+    return _Branches(
+        _unit(256, 384, 3, stride=2),
+        nn.Sequential(
             _unit(256, 192, 1), _unit(192, 192, 3, padding=1), _unit(192, 256, 3, stride=2)
-        )
-        self.pool = nn.MaxPool2d(3, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.branch_0(x), self.branch_1(x), self.pool(x)], dim=1)
+        ),
+        nn.MaxPool2d(3, stride=2),
+    )
 
 
-class _Mixed7a(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.branch_0 = nn.Sequential(_unit(896, 256, 1), _unit(256, 384, 3, stride=2))
-        self.branch_1 = nn.Sequential(_unit(896, 256, 1), _unit(256, 256, 3, stride=2))
-        self.branch_2 = nn.Sequential(
+def _mixed_7a() -> _Branches:
+    return _Branches(
+        nn.Sequential(_unit(896, 256, 1), _unit(256, 384, 3, stride=2)),
+        nn.Sequential(_unit(896, 256, 1), _unit(256, 256, 3, stride=2)),
+        nn.Sequential(
             _unit(896, 256, 1), _unit(256, 256, 3, padding=1), _unit(256, 256, 3, stride=2)
-        )
-        self.pool = nn.MaxPool2d(3, stride=2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        parts = [self.branch_0(x), self.branch_1(x), self.branch_2(x), self.pool(x)]
-        return torch.cat(parts, dim=1)
+        ),
+        nn.MaxPool2d(3, stride=2),
+    )
 
 
 class InceptionResNetV1(nn.Module):
@@ -112,13 +106,13 @@ class InceptionResNetV1(nn.Module):
         self.conv2d_3b_1x1 = _unit(64, 80, 1)
         self.conv2d_4a_3x3 = _unit(80, 192, 3)
         self.conv2d_4b_3x3 = _unit(192, 256, 3, stride=2)
-        self.block35 = nn.Sequential(*(_Block35() for _ in range(5)))
-        self.mixed_6a = _Mixed6a()
-        self.block17 = nn.Sequential(*(_BlockCross(896, 128, 7, scale=0.1) for _ in range(10)))
-        self.mixed_7a = _Mixed7a()
+        self.block35 = nn.Sequential(*(_block_35() for _ in range(5)))
+        self.mixed_6a = _mixed_6a()
+        self.block17 = nn.Sequential(*(_block_cross(896, 128, 7, scale=0.1) for _ in range(10)))
+        self.mixed_7a = _mixed_7a()
         self.block8 = nn.Sequential(
-            *(_BlockCross(1792, 192, 3, scale=0.2) for _ in range(5)),
-            _BlockCross(1792, 192, 3, scale=1.0, last=True),
+            *(_block_cross(1792, 192, 3, scale=0.2) for _ in range(5)),
+            _block_cross(1792, 192, 3, scale=1.0, last=True),
         )
         self.bottleneck = nn.Linear(1792, dimension, bias=False)
         self.bottleneck_bn = nn.BatchNorm1d(dimension, eps=_EPS)
@@ -135,39 +129,28 @@ class InceptionResNetV1(nn.Module):
         return vectors
 
 
-def _conv_and_bn(*units: str) -> list[str]:
-    return [f"{unit}.{part}" for unit in units for part in ("conv", "bn")]
-
-
-def _cross_order(block: str) -> list[str]:
-    one, other = f"{block}.branch_1", f"{block}.branch_0"
-    return [
-        *_conv_and_bn(f"{one}.0", f"{one}.1"),
-        *(f"{other}.conv", f"{one}.2.conv", f"{other}.bn", f"{one}.2.bn", f"{block}.up"),
-    ]
+def _order_of_branches(block: str, *depths: int) -> Iterator[str]:
+    """Layers of parallel branches, of so many units each, which end at the same depth."""
+    for left in range(max(depths), 0, -1):
+        for part in ("conv", "bn"):
+            for branch, depth in enumerate(depths):
+                unit = f".{depth - left}" if depth > 1 else ""
+                if depth >= left:
+                    yield f"{block}.branch_{branch}{unit}.{part}"
 
 
 def _keras_order() -> Iterator[str]:
     """Keras sorts layers by depth: those of parallel branches are interleaved, longest first."""
-    names = ("1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3", "4b_3x3")
-    yield from _conv_and_bn(*(f"conv2d_{name}" for name in names))
+    for name in ("1a_3x3", "2a_3x3", "2b_3x3", "3b_1x1", "4a_3x3", "4b_3x3"):
+        yield from (f"conv2d_{name}.{part}" for part in ("conv", "bn"))
     for i in range(5):
-        b = f"block35.{i}.branch_"
-        yield from (f"{b}2.0.conv", f"{b}2.0.bn", f"{b}1.0.conv", f"{b}2.1.conv")
-        yield from (f"{b}1.0.bn", f"{b}2.1.bn", f"{b}0.conv", f"{b}1.1.conv", f"{b}2.2.conv")
-        yield from (f"{b}0.bn", f"{b}1.1.bn", f"{b}2.2.bn", f"block35.{i}.up")
-    b = "mixed_6a.branch_"
-    yield from _conv_and_bn(f"{b}1.0", f"{b}1.1")
-    yield from (f"{b}0.conv", f"{b}1.2.conv", f"{b}0.bn", f"{b}1.2.bn")
+        yield from (*_order_of_branches(f"block35.{i}", 1, 2, 3), f"block35.{i}.up")
+    yield from _order_of_branches("mixed_6a", 1, 3)
     for i in range(10):
-        yield from _cross_order(f"block17.{i}")
-    b = "mixed_7a.branch_"
-    yield from (f"{b}2.0.conv", f"{b}2.0.bn", f"{b}0.0.conv", f"{b}1.0.conv", f"{b}2.1.conv")
-    yield from (f"{b}0.0.bn", f"{b}1.0.bn", f"{b}2.1.bn")
-    for part in ("conv", "bn"):
-        yield from (f"{b}{unit}.{part}" for unit in ("0.1", "1.1", "2.2"))
+        yield from (*_order_of_branches(f"block17.{i}", 1, 3), f"block17.{i}.up")
+    yield from _order_of_branches("mixed_7a", 2, 2, 3)
     for i in range(6):
-        yield from _cross_order(f"block8.{i}")
+        yield from (*_order_of_branches(f"block8.{i}", 1, 3), f"block8.{i}.up")
     yield from ("bottleneck", "bottleneck_bn")
 
 
@@ -175,12 +158,10 @@ class Facenet128(NetworkModel):
     """Vectors of 128 numbers."""
 
     card = FACENET_128
+    keras_order = tuple(_keras_order())
 
     def network(self) -> nn.Module:
         return InceptionResNetV1(self.output_shape)
-
-    def keras_order(self) -> list[str]:
-        return list(_keras_order())
 
 
 class Facenet512(Facenet128):

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from deepface.recognition.cards.fb_deepface import CARD
 from deepface.recognition.network_model import NetworkModel
+from deepface.runtime.execution.fusion import is_traced
 from deepface.runtime.weights.keras_h5 import Layout
 
 
@@ -37,7 +38,7 @@ class LocallyConnected(nn.Module):
         return _locally_connected(x, self.weight, self.bias, self.kernel, self.stride)
 
     def keras_layout(self) -> Layout:
-        """See :class:`deepface.runtime.weights.keras_h5.HasKerasLayout`."""
+        """See :data:`deepface.runtime.weights.keras_h5.Layout`."""
         return {
             "kernel": ("weight", self._from_keras),
             "bias": ("bias", lambda bias: bias.permute(2, 0, 1)),
@@ -55,7 +56,7 @@ def _locally_connected(x: Tensor, weight: Tensor, bias: Tensor, kernel: int, str
     windows = x.unfold(2, kernel, stride).unfold(3, kernel, stride)  # (N, C, h, w, k, k)
     windows = windows.permute(2, 3, 0, 1, 4, 5)
     height, width, count = windows.shape[:3]
-    if x.device.type == "cpu" and not _is_exported() and count > 1:
+    if x.device.type == "cpu" and not is_traced() and count > 1:
         # One row of places at a time: the windows of all are many times the maps.
         rows = zip(torch.split(windows, 1), torch.split(weight, width), strict=True)
         out = torch.cat([_products(*row) for row in rows])
@@ -68,11 +69,6 @@ def _products(windows: Tensor, weight: Tensor) -> Tensor:
     """``(h, w, N, C, k, k)`` with the kernels of these places: ``(places, N, O)``."""
     patches = windows.reshape(len(weight), windows.shape[2], -1)
     return torch.bmm(patches, weight.transpose(1, 2))
-
-
-def _is_exported() -> bool:
-    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    return tracing
 
 
 class FbDeepFaceNet(nn.Module):
@@ -100,10 +96,8 @@ class FbDeepFace(NetworkModel):
     """Vectors of 4096 numbers."""
 
     card = CARD
+    keras_order = ("C1", "C3", "L4", "L5", "L6", "F7", None)
     flatten: ClassVar = {"F7": (21, 21, 16)}
 
     def network(self) -> nn.Module:
         return FbDeepFaceNet()
-
-    def keras_order(self) -> tuple[str | None, ...]:
-        return ("C1", "C3", "L4", "L5", "L6", "F7", None)

@@ -15,7 +15,6 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from deepface.recognition.cards.ghostfacenet import CARD
 from deepface.recognition.conv_bn import conv_bn
@@ -48,24 +47,14 @@ def _pointwise(inputs: int, outputs: int, prelu: bool = False) -> nn.Sequential:
     return conv_bn(inputs, outputs, 1, eps=_EPS, prelu=prelu)
 
 
-class _SamePadding(nn.Module):
-    """TensorFlow's "same" padding for an odd kernel with stride 2 on an even size."""
-
-    def __init__(self, kernel: int) -> None:
-        super().__init__()
-        before, after = (kernel - 2) // 2, (kernel - 1) // 2
-        self.padding = (before, after, before, after)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x, self.padding)
-
-
 def _depthwise(channels: int, kernel: int, stride: int = 1, prelu: bool = False) -> nn.Sequential:
     padding = kernel // 2 if stride == 1 else 0
     sizes = (channels, channels, kernel, stride, padding)
     unit = conv_bn(*sizes, groups=channels, eps=_EPS, prelu=prelu)
-    if stride > 1:
-        unit = nn.Sequential(OrderedDict([("pad", _SamePadding(kernel)), *unit.named_children()]))
+    if stride > 1:  # the maps' sizes are even
+        before, after = (kernel - 2) // 2, (kernel - 1) // 2
+        pad = nn.ZeroPad2d((before, after, before, after))
+        unit = nn.Sequential(OrderedDict([("pad", pad), *unit.named_children()]))
     return unit
 
 
@@ -165,10 +154,8 @@ class GhostFaceNet(NetworkModel):
     """Vectors of 512 numbers."""
 
     card = CARD
+    keras_order = tuple(_keras_order())
     chunk_sizes: ClassVar = {"cpu": 4}  # its maps are large and many
 
     def network(self) -> nn.Module:
         return GhostFaceNetV1()
-
-    def keras_order(self) -> list[str]:
-        return list(_keras_order())

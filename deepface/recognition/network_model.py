@@ -26,6 +26,8 @@ class NetworkModel(FacialRecognition, ABC):
     """A network with published weights; a subclass says which."""
 
     takes_tensors = True
+    #: Module paths in the order of the ``.h5``; ``None`` for a layer that is left out.
+    keras_order: ClassVar[Sequence[str | None]]
     #: Beginnings of the names in the ``.pth`` that the network leaves out.
     ignore: ClassVar[tuple[str, ...]] = ()
     #: ``(height, width, channels)`` before the flattening that feeds a linear layer.
@@ -36,29 +38,21 @@ class NetworkModel(FacialRecognition, ABC):
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         width, height = self.input_shape
         files, shape = self.card.files[0], (height, width, 3)
-        where = resolve_device(device)
-        self.model = network(
-            PublishedNetwork(
-                self.card.name, files, shape, self.output_shape, self._load, self.ready
-            ),
-            where,
-            precision,
-            self.chunk_sizes.get(where.type, 64),
+        published = PublishedNetwork(
+            self.card.name, files, shape, self.output_shape, self._load, self.ready
         )
+        where = resolve_device(device)
+        self.model = network(published, where, precision, self.chunk_sizes.get(where.type, 64))
 
     def _load(self, files: Sequence[WeightFile]) -> nn.Module:
         with torch.device("meta"):  # no random numbers that the file replaces
             module = self.network()
-        load_weights(module, files, self.keras_order(), self.flatten, self.ignore)
+        load_weights(module, files, self.keras_order, self.flatten, self.ignore)
         return module
 
     @abstractmethod
     def network(self) -> nn.Module:
         """The network, with the names of the ``.pth``: ``(N, 3, H, W)`` -> ``(N, d)``."""
-
-    @abstractmethod
-    def keras_order(self) -> Sequence[str | None]:
-        """Module paths in the order of the ``.h5``; ``None`` for a layer that is left out."""
 
     def ready(self, module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
         """The network with its weights as it is run."""

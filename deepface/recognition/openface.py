@@ -150,9 +150,7 @@ class OpenFace(NetworkModel):
     """Vectors of 128 numbers, of length 1."""
 
     card = CARD
+    keras_order = tuple(_keras_order())
 
     def network(self) -> nn.Module:
         return OpenFaceNet()
-
-    def keras_order(self) -> list[str]:
-        return list(_keras_order())

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from deepface.recognition.cards.vgg_face import CARD
 from deepface.recognition.network_model import NetworkModel
-from deepface.runtime.execution.fusion import fused
+from deepface.runtime.execution.fusion import fused, is_traced
 from deepface.runtime.execution.winograd import WinogradConv2d, pays, tiles
 from deepface.types import Pixels
 
@@ -25,14 +25,17 @@ from deepface.types import Pixels
 _BLOCK = 196
 #: Height and width of a face.
 _SIDE = 224
-#: Channels and depth of the five groups of 3x3 convolutions; each ends in a 2x2 max pooling.
-_GROUPS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+#: Channels and names of the five groups of 3x3 convolutions; each ends in a 2x2 max pooling.
+_GROUPS = (
+    (64, ("conv1_1", "conv1_2")),
+    (128, ("conv2_1", "conv2_2")),
+    (256, ("conv3_1", "conv3_2", "conv3_3")),
+    (512, ("conv4_1", "conv4_2", "conv4_3")),
+    (512, ("conv5_1", "conv5_2", "conv5_3")),
+)
 
 #: The layers of the trunk, in the order of the Keras files.
-TRUNK_ORDER = (
-    *(f"conv{g}_{u}" for g, (_, depth) in enumerate(_GROUPS, start=1) for u in range(1, depth + 1)),
-    *("fc6", "fc7"),
-)
+TRUNK_ORDER = (*(name for _, names in _GROUPS for name in names), "fc6", "fc7")
 
 
 class VggTrunk(nn.Module):
@@ -41,10 +44,9 @@ class VggTrunk(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         channels = 3
-        for group, (width, depth) in enumerate(_GROUPS, start=1):
-            for unit in range(1, depth + 1):
-                conv = nn.Conv2d(channels, width, kernel_size=3, padding=1)
-                self.add_module(f"conv{group}_{unit}", conv)
+        for width, names in _GROUPS:
+            for name in names:
+                self.add_module(name, nn.Conv2d(channels, width, kernel_size=3, padding=1))
                 channels = width
         self.fc6 = nn.Conv2d(channels, 4096, kernel_size=7)
         self.fc7 = nn.Conv2d(4096, 4096, kernel_size=1)
@@ -53,7 +55,7 @@ class VggTrunk(nn.Module):
         """See the class."""
         # The first maps of a face are 26 MB: one face at a time is faster on a CPU, and 16 keep a
         # GPU busy.
-        if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        if is_traced():
             x = self._maps(x)  # an export takes any number of faces
         else:
             parts = torch.split(x, 1 if x.device.type == "cpu" else 16)
@@ -62,9 +64,9 @@ class VggTrunk(nn.Module):
 
     def _maps(self, x: Tensor) -> Tensor:
         """``(N, 512, 7, 7)``: what the convolutions make of the faces."""
-        for group, (_, depth) in enumerate(_GROUPS, start=1):
-            for unit in range(1, depth + 1):
-                step = self.get_submodule(f"conv{group}_{unit}")
+        for _, names in _GROUPS:
+            for name in names:
+                step = self.get_submodule(name)
                 x = step(x)
                 if isinstance(step, nn.Conv2d):  # the steps of for_cpu have their ReLU in them
                     x = x.relu_()
@@ -75,9 +77,8 @@ class VggTrunk(nn.Module):
     def for_cpu(self) -> VggTrunk:
         """The same with its convolutions as a CPU runs them fastest, float32; they are used up."""
         side = _SIDE
-        for group, (_, depth) in enumerate(_GROUPS, start=1):
-            for unit in range(1, depth + 1):
-                name = f"conv{group}_{unit}"
+        for _, names in _GROUPS:
+            for name in names:
                 conv = self.get_submodule(name)
                 assert isinstance(conv, nn.Conv2d) and conv.bias is not None
                 step: nn.Module
@@ -107,13 +108,11 @@ class VggFace(NetworkModel):
     """Vectors of 4096 numbers, of length 1."""
 
     card = CARD
+    keras_order = (*TRUNK_ORDER, None)
     ignore = ("fc8.",)
 
     def network(self) -> nn.Module:
         return VggTrunk()
-
-    def keras_order(self) -> tuple[str | None, ...]:
-        return (*TRUNK_ORDER, None)
 
     def ready(self, module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
         assert isinstance(module, VggTrunk)
@@ -123,7 +122,6 @@ class VggFace(NetworkModel):
     def embed(self, batch: Pixels) -> NDArray[Any]:
         """See the base class; float64, as published."""
         vectors = super().embed(batch).astype(np.float64)
-        unit: NDArray[np.float64] = vectors / (
-            np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-10
-        )
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: NDArray[np.float64] = vectors / (lengths + 1e-10)
         return unit

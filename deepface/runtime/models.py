@@ -20,7 +20,6 @@ C = TypeVar("C", bound=Card)
 #: ``cached_models[task][name]``: what has been built. Scripts read it and put stubs into it.
 cached_models: dict[str, dict[str, Any]] = {}
 
-_guard = threading.Lock()
 _locks: dict[tuple[str, str], threading.Lock] = {}
 
 
@@ -29,9 +28,7 @@ def get_or_build(task: str, name: str, build: Callable[[], M]) -> M:
     models = cached_models.setdefault(task, {})
     if name in models:
         return models[name]  # type: ignore[no-any-return]
-    with _guard:
-        lock = _locks.setdefault((task, name), threading.Lock())
-    with lock:
+    with _locks.setdefault((task, name), threading.Lock()):  # atomic
         if name not in models:
             models[name] = build()
         return models[name]  # type: ignore[no-any-return]
@@ -135,10 +132,10 @@ class Registry(Generic[M, C]):
         Raises:
             UnimplementedError: an unknown name, or an option that this model does not have.
         """
-        self.check(name)
-        if self.find(name) is None:  # what a script has put there
+        card = self.find(name)
+        if card is None:  # what a script has put there, or nothing
+            self.check(name)
             return cached_models[self.task][name]  # type: ignore[no-any-return]
-        card = self.entry(name)
         options = {k: v for k, v in options.items() if v is not None}
         return get_or_build(
             self.task,

@@ -98,7 +98,7 @@ def test_order_and_flattening_are_those_of_the_keras_file(name: str) -> None:
     model = unloaded(name)
     left_out = {f"{prefix.removesuffix('.')}" for prefix in model.ignore}
     order = [None if layer["pth"] in left_out else layer["pth"] for layer in layers]
-    assert list(model.keras_order()) == order
+    assert list(model.keras_order) == order
     assert dict(model.flatten) == {
         layer["pth"]: tuple(layer["flatten_hwc_to_chw"])
         for layer in layers

@@ -1,7 +1,5 @@
 """What is known of Buffalo_L; see ``recognition/buffalo_l.py`` for the model."""
 
-from __future__ import annotations
-
 from deepface.recognition.card import RecognitionCard
 from deepface.recognition.templates import ARCFACE
 from deepface.runtime.card import ONNX_RUNTIME

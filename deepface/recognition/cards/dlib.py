@@ -1,7 +1,5 @@
 """What is known of Dlib; see ``recognition/dlib.py`` for the model."""
 
-from __future__ import annotations
-
 from deepface.recognition.card import RecognitionCard
 from deepface.recognition.curves import CURVES, Curve
 from deepface.recognition.templates import dlib_chip

@@ -1,7 +1,5 @@
 """What is known of DeepFace; see ``recognition/fb_deepface.py`` for the model."""
 
-from __future__ import annotations
-
 from deepface.recognition.card import RecognitionCard
 from deepface.recognition.curves import CURVES
 from deepface.runtime.weights.table import WeightFile, published

@@ -1,7 +1,5 @@
 """What is known of GhostFaceNet; see ``recognition/ghostfacenet.py`` for the model."""
 
-from __future__ import annotations
-
 from deepface.recognition.card import RecognitionCard
 from deepface.recognition.curves import CURVES
 from deepface.recognition.templates import ARCFACE

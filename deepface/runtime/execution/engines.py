@@ -35,7 +35,9 @@ def network(
     if graph is not None:
         return Network(graph, where, precision, graph.chunk_size)
     module = published.load(for_pytorch(published.files))
-    return Network(published.ready(module, where, dtype), where, precision, chunk_size)
+    if published.ready is not None:
+        module = published.ready(module, where, dtype)
+    return Network(module, where, precision, chunk_size)
 
 
 def _graph(

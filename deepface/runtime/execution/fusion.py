@@ -9,8 +9,9 @@ Networks are made of these steps by hand, or from their layers by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,9 @@ from torch.nn import functional as F
 from deepface.logger import get_logger
 from deepface.runtime.execution.cudnn import CudnnConvRelu
 from deepface.runtime.execution.kernels import tried
+
+#: Of a convolution, in oneDNN's order: padding, stride, dilation, groups.
+Geometry: TypeAlias = tuple[list[int], list[int], list[int], int]
 
 
 class FusedConv2d(nn.Module):
@@ -50,6 +54,7 @@ class FusedConv2d(nn.Module):
         self.register_buffer("bias", bias, persistent=False)
         self.stride, self.dilation, self.groups = [*conv.stride], [*conv.dilation], conv.groups
         self.padding = [int(size) for size in conv.padding]
+        self._geometry: Geometry = (self.padding, self.stride, self.dilation, self.groups)
         self.slope, self.silu = slope, silu
         # An opaque tensor is no buffer: it can be neither cast nor moved.
         self._packed: tuple[Tensor, ...] = ()
@@ -63,12 +68,7 @@ class FusedConv2d(nn.Module):
         """
         if not _has_onednn(self.weight):
             return
-        geometry = (self.padding, self.stride, self.dilation, self.groups)
-        self._packed = (
-            torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
-                self.weight.to_mkldnn(), *geometry, [*size]
-            ),
-        )
+        self._packed = (packed(self.weight, self._geometry, size),)
         self.weight = self.weight.new_empty(0)
 
     def scale_(self, factor: float) -> None:
@@ -79,32 +79,34 @@ class FusedConv2d(nn.Module):
     def forward(self, x: Tensor, add: Tensor | None = None) -> Tensor:
         """The result for ``x``; ``add``, of the result's shape, is added and overwritten."""
         weight = self._packed[0] if self._packed else self.weight
-        if not _has_onednn(x):
-            places = (self.stride, self.padding, self.dilation, self.groups)
-            if self.slope == 0 and x.device.type == "cuda":
-                y = self.cudnn(x, weight, self.bias, add, places)
-                if y is not None:
-                    return y
-            if self.silu and add is None and (biased_silu_ := silu_kernel(x.device)) is not None:
-                y = F.conv2d(x, weight, None, *places)
-                return biased_silu_(y, self.bias)  # type: ignore[no-any-return]
-            y = F.conv2d(x, weight, self.bias, *places)
-            return self.activate_(y if add is None else add.add_(y))
-        geometry = (self.padding, self.stride, self.dilation, self.groups)
-        relu = "relu" if self.slope == 0 else None
-        if add is not None and x.dtype == torch.float32:
-            y = torch.ops.mkldnn._convolution_pointwise_.binary(
-                add, x, weight, self.bias, *geometry, "add", None, relu, [], ""
-            )
-            return y if relu else self.activate_(y)  # it has no leaky sum
-        unary = "swish" if self.silu else "leaky_relu" if self.slope else relu or "none"
-        if add is not None:  # in bfloat16 it has no sum for every shape
-            unary = "none"
-        slopes = [self.slope] if unary == "leaky_relu" else []
-        y = torch.ops.mkldnn._convolution_pointwise.default(
-            x, weight, self.bias, *geometry, unary, slopes, ""
-        )
-        return y if add is None else self.activate_(add.add_(y))
+        if _has_onednn(x):
+            return self._by_onednn(x, weight, add)
+        geometry = (self.stride, self.padding, self.dilation, self.groups)
+        if self.slope == 0 and x.device.type == "cuda":
+            y = self.cudnn(x, weight, self.bias, add, geometry)
+            if y is not None:
+                return y
+        if self.silu and add is None and (biased_silu_ := silu_kernel(x.device)) is not None:
+            y = F.conv2d(x, weight, None, *geometry)
+            return biased_silu_(y, self.bias)  # type: ignore[no-any-return]
+        y = F.conv2d(x, weight, self.bias, *geometry)
+        return self.activate_(y if add is None else add.add_(y))
+
+    def _by_onednn(self, x: Tensor, weight: Tensor, add: Tensor | None) -> Tensor:
+        given = (x, weight, self.bias, *self._geometry)
+        if add is None:
+            return _convolved(given, *self._activation())
+        if x.dtype != torch.float32:  # in bfloat16 it has no sum for every shape
+            return self.activate_(add.add_(_convolved(given, "none")))
+        if self.slope == 0:
+            return _convolved_and_added(add, given, "relu")
+        return self.activate_(_convolved_and_added(add, given, None))  # it has no leaky sum
+
+    def _activation(self) -> tuple[str, list[float]]:
+        """oneDNN's name of the activation, and its slope."""
+        if self.slope is None:
+            return ("swish" if self.silu else "none"), []
+        return ("leaky_relu", [self.slope]) if self.slope else ("relu", [])
 
     def unpacked(self) -> Tensor:
         """The weight as it was given."""
@@ -158,14 +160,15 @@ def scale_and_shift(bn: nn.BatchNorm1d | nn.BatchNorm2d) -> tuple[Tensor, Tensor
     return scale, bn.bias.detach().double() - bn.running_mean.double() * scale
 
 
+def is_traced() -> bool:
+    """Whether an export to ONNX, say, walks through: it knows PyTorch's common operators only."""
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return tracing
+
+
 def _has_onednn(x: Tensor) -> bool:
-    # Whoever traces (an export to ONNX, say) knows no such operators.
-    return (
-        x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.bfloat16)
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-        and onednn_operators_exist()
-    )
+    is_taken = x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16)
+    return is_taken and not is_traced() and onednn_operators_exist()
 
 
 @cache
@@ -196,32 +199,45 @@ def onednn_operators_exist() -> bool:
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     try:
-        works = _operators_are_right()
+        _check_operators()
     except Exception as error:
         get_logger().info("oneDNN's fused convolutions are not used: %s", error)
         return False
-    if not works:
-        get_logger().info("oneDNN's fused convolutions are not used: they give other results")
-    return works
+    return True
 
 
-def _operators_are_right() -> bool:
+def _check_operators() -> None:
     with torch.inference_mode():
         conv = nn.Conv2d(8, 8, 3, padding=1, groups=2)
         x = torch.linspace(-1, 1, 8 * 25).view(1, 8, 5, 5).to(memory_format=torch.channels_last)
         expected = F.conv2d(x, conv.weight, conv.bias, padding=1, groups=2)
         geometry = ([1, 1], [1, 1], [1, 1], 2)
-        weight = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
-            conv.weight.to_mkldnn(), *geometry, [*x.shape]
+        given = (x, packed(conv.weight, geometry, x.shape), conv.bias, *geometry)
+        total = _convolved_and_added(torch.ones_like(expected), given, "relu")
+        results = (
+            (_convolved(given, "relu"), expected.relu()),
+            (_convolved(given, "swish"), F.silu(expected)),
+            (total, (expected + 1).relu()),
         )
-        fused = torch.ops.mkldnn._convolution_pointwise.default(
-            x, weight, conv.bias, *geometry, "relu", [], ""
-        )
-        silu = torch.ops.mkldnn._convolution_pointwise.default(
-            x, weight, conv.bias, *geometry, "swish", [], ""
-        )
-        total = torch.ops.mkldnn._convolution_pointwise_.binary(
-            torch.ones_like(expected), x, weight, conv.bias, *geometry, "add", None, "relu", [], ""
-        )
-        results = (fused, expected.relu()), (silu, F.silu(expected)), (total, (expected + 1).relu())
-        return all(torch.allclose(*pair, atol=1e-5) for pair in results)
+        if not all(torch.allclose(*pair, atol=1e-5) for pair in results):
+            raise RuntimeError("they give other results")
+
+
+def packed(weight: Tensor, geometry: Geometry, size: Iterable[int]) -> Tensor:
+    """A convolution's weight as oneDNN wants it for inputs of a size; other sizes do, too."""
+    return torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
+        weight.to_mkldnn(), *geometry, [*size]
+    )
+
+
+def _convolved(given: tuple[Any, ...], unary: str, slopes: Sequence[float] = ()) -> Tensor:
+    """oneDNN's convolution (of input, weight, bias, geometry), then an activation by its name."""
+    y: Tensor = torch.ops.mkldnn._convolution_pointwise.default(*given, unary, [*slopes], "")
+    return y
+
+
+def _convolved_and_added(add: Tensor, given: tuple[Any, ...], unary: str | None) -> Tensor:
+    """Likewise, added to ``add`` before the activation; in its memory."""
+    operator = torch.ops.mkldnn._convolution_pointwise_.binary
+    y: Tensor = operator(add, *given, "add", None, unary, [], "")
+    return y

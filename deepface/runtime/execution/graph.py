@@ -15,11 +15,9 @@ from deepface.runtime.execution.fusion import FusedConv2d, fused
 
 _ADDITIONS = (operator.add, torch.add)
 _RELUS = (F.relu, torch.relu)
-#: What gives a tensor of its own, never a view of what it is given.
-_OWN_MEMORY = (
-    *(FusedConv2d, nn.Conv2d, nn.BatchNorm2d, nn.PReLU, nn.MaxPool2d),
-    *(torch.cat, operator.add, torch.add, operator.mul),
-)
+#: Modules and functions that give a tensor of their own, never a view of what they are given.
+_OWN_MEMORY = (FusedConv2d, nn.Conv2d, nn.BatchNorm2d, nn.PReLU, nn.MaxPool2d)
+_OWN_MEMORY_FUNCTIONS = (torch.cat, operator.add, torch.add, operator.mul)
 
 
 def for_inference(
@@ -79,7 +77,8 @@ def _fuse_convolutions(graph: fx.GraphModule) -> None:
         if not isinstance(conv, nn.Conv2d) or conv.padding_mode != "zeros":
             continue
         last, inputs = node, [node.args[0]]
-        if (sides := _zero_padding(node.args[0])) and _takes_padding(conv, sides):
+        sides = _zero_padding(graph, node.args[0])
+        if sides and _takes_padding(conv, sides):
             conv, inputs = _padded(conv, sides), [node.args[0].args[0]]
         norm = _module(graph, _only_user(last))
         if isinstance(norm, nn.BatchNorm2d):
@@ -131,19 +130,15 @@ def _only_user(node: Any) -> Any:
     return next(iter(node.users)) if len(node.users) == 1 else None
 
 
-def _zero_padding(node: fx.Node) -> tuple[int, ...]:
+def _zero_padding(graph: fx.GraphModule, node: Any) -> tuple[int, ...]:
     """By how much the node pads left, right, top and bottom; nothing where it is no padding."""
-    if node.target is not F.pad or len(node.args) != 2 or node.kwargs.get("value"):
-        return ()
-    if node.kwargs.get("mode", "constant") != "constant":
-        return ()
-    sides = node.args[1]
-    return tuple(sides) if isinstance(sides, (tuple, list)) else ()  # type: ignore[arg-type]
+    pad = _module(graph, node)
+    return tuple(pad.padding) if isinstance(pad, nn.ZeroPad2d) else ()
 
 
 def _takes_padding(conv: nn.Conv2d, sides: tuple[int, ...]) -> bool:
     plain = conv.padding == (0, 0) and conv.dilation == (1, 1)
-    return plain and len(sides) == 4 and sides[:2] == sides[2:] and 0 <= sides[0] <= sides[1]
+    return plain and sides[:2] == sides[2:] and 0 <= sides[0] <= sides[1]
 
 
 def _padded(conv: nn.Conv2d, sides: tuple[int, ...]) -> nn.Conv2d:
@@ -181,17 +176,14 @@ def _other_addend(graph: fx.GraphModule, total: Any, known: fx.Node) -> fx.Node 
 
 
 def _has_own_memory(graph: fx.GraphModule, node: fx.Node) -> bool:
-    return node.target in _OWN_MEMORY or isinstance(
-        _module(graph, node), tuple(kind for kind in _OWN_MEMORY if isinstance(kind, type))
-    )
+    return node.target in _OWN_MEMORY_FUNCTIONS or isinstance(_module(graph, node), _OWN_MEMORY)
 
 
 def _is_relu(graph: fx.GraphModule, node: fx.Node | None) -> bool:
     if node is None:
         return False
-    if node.op == "call_module":
-        return isinstance(_module(graph, node), nn.ReLU)
-    return (node.op, node.target) == ("call_method", "relu") or node.target in _RELUS
+    is_method = (node.op, node.target) == ("call_method", "relu")
+    return is_method or node.target in _RELUS or isinstance(_module(graph, node), nn.ReLU)
 
 
 def _shape(node: Any) -> tuple[int, ...]:

@@ -78,9 +78,8 @@ class Network:
             channels_last = not (self.device.type == "cuda" and exact)
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         self.module = module.to(memory_format=self._layout)
-        self.passes: Passes | None = None
-        if self.device.type == "cuda":
-            self.passes = Passes(self.module, self._layout, self.dtype)
+        on_cuda = self.device.type == "cuda"
+        self.passes = Passes(self.module, self._layout, self.dtype) if on_cuda else None
         settle(self.device)
 
     def __call__(
@@ -99,26 +98,21 @@ class Network:
         Returns what the module returns (a tensor, or a tuple or list of tensors) for all N items,
         as float32 on the device.
         """
-        tensor = (
-            torch.from_numpy(np.ascontiguousarray(batch))
-            if isinstance(batch, np.ndarray)
-            else batch
-        )
+        if isinstance(batch, np.ndarray):
+            batch = torch.from_numpy(np.ascontiguousarray(batch))
         outputs: list[Any] = []
         start, size = 0, max(1, self.chunk_size)
         with _inference(self.device, self._tf32):
-            while start < len(tensor) or not outputs:
+            while start < len(batch) or not outputs:
                 try:
-                    part = slice(start, start + size)
-                    whole = size >= len(tensor)
-                    given = (
-                        arguments if whole else {k: _part(v, part) for k, v in arguments.items()}
-                    )
-                    outputs.append(self._forward(tensor[part], prepare, given))
+                    part, given = slice(start, start + size), arguments
+                    if size < len(batch):
+                        given = {name: _part(value, part) for name, value in arguments.items()}
+                    outputs.append(self._forward(batch[part], prepare, given))
                 except torch.cuda.OutOfMemoryError:
                     if size == 1:
                         raise
-                    size = max(1, min(size, len(tensor) - start) // 2)
+                    size = max(1, min(size, len(batch) - start) // 2)
                     give_memory_back()
                     get_logger().info("out of memory on %s; going on with %d", self.device, size)
                     continue

@@ -52,9 +52,10 @@ def open_session(path: Path, user: str, providers: Sequence[Any] | None = None) 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors: its warnings are about the file's making
-    chosen = _asked_for(tuple(onnxruntime.get_available_providers())) or providers or [_CPU]
+    if (setting := os.environ.get("DEEPFACE_ONNX_PROVIDERS", "")).strip():
+        providers = named_providers(setting, tuple(onnxruntime.get_available_providers()))
     with reading(path, "ONNX model"):
-        return onnxruntime.InferenceSession(str(path), options, providers=list(chosen))
+        return onnxruntime.InferenceSession(str(path), options, providers=[*(providers or [_CPU])])
 
 
 def import_runtime(user: str) -> Any:
@@ -70,11 +71,6 @@ def import_runtime(user: str) -> Any:
             f'{user} needs the package onnxruntime ({error}): pip install "{ONNX_RUNTIME.name}"'
         ) from error
     return onnxruntime
-
-
-def _asked_for(available: tuple[str, ...]) -> list[str]:
-    setting = os.environ.get("DEEPFACE_ONNX_PROVIDERS", "")
-    return list(named_providers(setting, available)) if setting.strip() else []
 
 
 @cache
@@ -155,11 +151,6 @@ class OnnxGraph(nn.Module):
 
 
 def _fits(kind: str, sizes: tuple[Any, ...], shape: tuple[int, ...]) -> bool:
-    return (
-        kind == "tensor(float)"
-        and len(sizes) == 1 + len(shape)
-        and all(
-            size == wanted or not isinstance(size, int)
-            for size, wanted in zip(sizes[1:], shape, strict=True)
-        )
-    )
+    pairs = zip(sizes[1:], shape, strict=False)
+    fit = all(size == wanted or not isinstance(size, int) for size, wanted in pairs)
+    return fit and kind == "tensor(float)" and len(sizes) == 1 + len(shape)

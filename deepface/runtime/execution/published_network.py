@@ -11,10 +11,6 @@ from torch import nn
 from deepface.runtime.weights.table import WeightFile
 
 
-def _as_it_is(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    return module
-
-
 @dataclass(frozen=True)
 class PublishedNetwork:
     """A network with published weights.
@@ -26,7 +22,8 @@ class PublishedNetwork:
         outputs: how many numbers it gives per item.
         load: the network in PyTorch, ``(n, C, H, W)`` -> ``(n, outputs)``, with the weights of the
             first of the given files that is on disk.
-        ready: the same as it is run on a device in a precision; it uses up what it is given.
+        ready: the same as it is run on a device in a precision, if that differs; it uses up what it
+            is given.
     """
 
     name: str
@@ -34,4 +31,4 @@ class PublishedNetwork:
     shape: tuple[int, int, int]
     outputs: int
     load: Callable[[Sequence[WeightFile]], nn.Module]
-    ready: Callable[[nn.Module, torch.device, torch.dtype], nn.Module] = _as_it_is
+    ready: Callable[[nn.Module, torch.device, torch.dtype], nn.Module] | None = None

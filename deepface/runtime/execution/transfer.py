@@ -53,11 +53,8 @@ def _strides(shape: Sequence[int]) -> list[int]:
 
 
 def _copy(arrays: Sequence[NDArray[Any]], places: Sequence[NDArray[Any]]) -> None:
-    threads = min(_THREADS, os.cpu_count() or 1, sum(array.nbytes for array in arrays) // _PIECE)
-    if threads < 2:
-        for array, place in zip(arrays, places, strict=True):
-            np.copyto(place, array)
-        return
+    size = sum(array.nbytes for array in arrays)
+    threads = max(1, min(_THREADS, os.cpu_count() or 1, size // _PIECE))
     in_threads(np.copyto, [*_pieces(places)], [*_pieces(arrays)], threads=threads)
 
 

@@ -15,7 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from deepface.runtime.execution.fusion import FusedConv2d, onednn_operators_exist
+from deepface.runtime.execution.fusion import FusedConv2d, onednn_operators_exist, packed
 
 _OUT, _IN = 4, 6  # pixels of a tile along one axis, after and before
 _POINTS = _IN * _IN
@@ -99,10 +99,7 @@ class WinogradConv2d(nn.Module):
         """The number of threads, and the weights for it."""
         threads = torch.get_num_threads()
         size = [1, _POINTS * self.channels, 1, self._block]
-        packed = torch._C._nn.mkldnn_reorder_conv2d_weight(  # type: ignore[call-arg]
-            weight.to_mkldnn(), *self._geometry, size
-        )
-        return threads, packed
+        return threads, packed(weight, self._geometry, size)
 
     def rows_at_a_time(self, down: int, across: int) -> int:
         """Of ``down`` rows of ``across`` tiles: what stays in the cache, in the fewest blocks."""

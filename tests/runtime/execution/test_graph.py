@@ -129,11 +129,12 @@ class Padded(nn.Module):
 
     def __init__(self, kernel: int, groups: int) -> None:
         super().__init__()
-        self.sides = ((kernel - 2) // 2, (kernel - 1) // 2) * 2
+        before, after = (kernel - 2) // 2, (kernel - 1) // 2
+        self.pad = nn.ZeroPad2d((before, after, before, after))
         self.conv = nn.Conv2d(4, 8, kernel, 2, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.conv(nn.functional.pad(x, self.sides)).relu()
+        out: Tensor = self.conv(self.pad(x)).relu()
         return out
 
 
