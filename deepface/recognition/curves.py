@@ -29,4 +29,5 @@ def _read(table: Path) -> dict[str, dict[str, Curve]]:
     return curves
 
 
+#: The published ones by model and metric.
 CURVES = _read(Path(__file__).with_name("curves.csv"))
