@@ -6,7 +6,6 @@ import importlib
 import logging
 import os
 import sys
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -25,39 +24,31 @@ from deepface.cli.outcome import (
 from deepface.logger import get_logger, printable
 from deepface.runtime.sigterm import sigterm_interrupts
 
-
-@dataclass(frozen=True)
-class _Entry:
-    """Where a command is (``"module:name"``) and what the list of commands says about it."""
-
-    path: str
-    help: str
-
-
+#: Command -> the module that has it under its name, and what the list of commands says about it.
 _COMMANDS = {
-    "extract": _Entry("face_commands:extract", "Find faces; cut them out into a folder."),
-    "represent": _Entry("face_commands:represent", "Turn faces into vectors."),
-    "analyze": _Entry("face_commands:analyze", "Estimate age, gender, emotion and race."),
-    "verify": _Entry("verify:verify", "Decide whether two pictures show the same person."),
-    "find": _Entry("find:find", "Look for faces among the pictures of a folder."),
-    "serve": _Entry("deepface.server.command:serve", "Serve REST and gRPC; see docs/server.md."),
-    "models": _Entry("models:models", "List models and their weights; download weights."),
-    "bench": _Entry("bench:bench", "Measure the throughput of this machine."),
-    "doctor": _Entry("doctor:doctor", "Check the installation; say what repairs it."),
+    "extract": ("cli.face_commands", "Find faces; cut them out into a folder."),
+    "represent": ("cli.face_commands", "Turn faces into vectors."),
+    "analyze": ("cli.face_commands", "Estimate age, gender, emotion and race."),
+    "verify": ("cli.verify", "Decide whether two pictures show the same person."),
+    "find": ("cli.find", "Look for faces among the pictures of a folder."),
+    "serve": ("server.command", "Serve REST and gRPC; see docs/server.md."),
+    "models": ("cli.models", "List models and their weights; download weights."),
+    "bench": ("cli.bench", "Measure the throughput of this machine."),
+    "doctor": ("cli.doctor", "Check the installation; say what repairs it."),
 }
 #: The published library calls its functions' names.
 _PUBLISHED = {"extract-faces": "extract"}
 #: Functions of the front door that are commands as they are, whose flags are their parameters.
 FUNCTIONS = {
-    "register": _Entry("deepface.DeepFace:register", "Store faces in a database."),
-    "search": _Entry("deepface.DeepFace:search", "Look for faces among those of a database."),
-    "identify": _Entry("deepface.DeepFace:identify", "Compare with one record of a database."),
-    "build-index": _Entry("deepface.DeepFace:build_index", "Make searching a database fast."),
-    "list-faces": _Entry("deepface.DeepFace:list_faces", "List the faces of a database."),
-    "unregister": _Entry("deepface.DeepFace:unregister", "Delete faces from a database."),
-    "stream": _Entry("deepface.DeepFace:stream", "Show a webcam or video with its faces analysed."),
-    "build-model": _Entry("deepface.DeepFace:build_model", "Build a model, to see that it works."),
-    "detectface": _Entry("deepface.DeepFace:detectFace", "Cut out a face, as older versions did."),
+    "register": ("register", "Store faces in a database."),
+    "search": ("search", "Look for faces among those of a database."),
+    "identify": ("identify", "Compare with one record of a database."),
+    "build-index": ("build_index", "Make searching a database fast."),
+    "list-faces": ("list_faces", "List the faces of a database."),
+    "unregister": ("unregister", "Delete faces from a database."),
+    "stream": ("stream", "Show a webcam or video with its faces analysed."),
+    "build-model": ("build_model", "Build a model, to see that it works."),
+    "detectface": ("detectFace", "Cut out a face, as older versions did."),
 }
 
 
@@ -73,20 +64,21 @@ class App(click.Group):
         name = cmd_name.replace("_", "-")
         name = _PUBLISHED.get(name, name)
         if name in _COMMANDS:
-            command = _imported(_COMMANDS[name].path)
-            assert isinstance(command, click.Command)
+            module = importlib.import_module(f"deepface.{_COMMANDS[name][0]}")
+            command: click.Command = getattr(module, name)
             return command
         if name.lower() in FUNCTIONS:
             from deepface.cli.function_commands import published_command
 
-            return published_command(cmd_name, _imported(FUNCTIONS[name.lower()].path))
+            door = importlib.import_module("deepface.DeepFace")  # by name: none imports another
+            return published_command(cmd_name, getattr(door, FUNCTIONS[name.lower()][0]))
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The lists of commands, without importing any."""
         for title, entries in (("Commands", _COMMANDS), ("Other functions", FUNCTIONS)):
             with formatter.section(title):
-                formatter.write_dl([(name, entry.help) for name, entry in entries.items()])
+                formatter.write_dl([(name, text) for name, (_, text) in entries.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -109,12 +101,6 @@ class App(click.Group):
                 raise
             name_stdout(error)
             raise Failure(error) from error
-
-
-def _imported(path: str) -> Any:
-    module, attribute = path.split(":")
-    whole = module if "." in module else f"deepface.cli.{module}"
-    return getattr(importlib.import_module(whole), attribute)
 
 
 class StderrHandler(logging.Handler):

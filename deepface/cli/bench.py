@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from deepface.cli.entries import Row
-from deepface.cli.options import Command, given, options
+from deepface.cli.options import Command, given, options, values_checked
 from deepface.cli.outcome import stdout
 
 #: Pictures with faces that some packages bring.
@@ -47,15 +46,9 @@ def bench(inputs: tuple[str, ...], seconds: float, **values: Any) -> None:
     out = stdout()
     pictures = default_pictures(inputs)
     sizes = _BATCH_SIZES if values["batch_size"] is None else (values["batch_size"],)
-    try:
-        pipelines = {
-            size: FacePipeline(
-                **{**given(values), "batch_size": size, "enforce_detection": "empty"}
-            )
-            for size in sizes
-        }
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+    wanted = {**given(values), "enforce_detection": "empty"}
+    with values_checked():
+        pipelines = {size: FacePipeline(**{**wanted, "batch_size": size}) for size in sizes}
     what = [pipelines[sizes[0]].detector_backend, *filter(None, [values["model_name"]])]
     what += values["actions"] or []
 
@@ -100,24 +93,16 @@ def default_pictures(inputs: tuple[str, ...]) -> list[str]:
     """Those of the inputs, or what a package brings where nothing is given."""
     from deepface.cli.inputs import Inputs
     from deepface.cli.journal import DoneCounts
+    from deepface.runtime.packages import package_file
 
     if inputs:
         files = [p for p in Inputs(inputs).pictures(DoneCounts()) if isinstance(p, str)]
         if not files:
             raise click.UsageError("there is no picture in INPUTS")
         return files
-    packaged = list(_packaged())
+    packaged = [str(path) for place in _PACKAGED if (path := package_file(*place)) is not None]
     if not packaged:
         raise click.UsageError(
             "give pictures: neither scikit-image nor ultralytics is installed, whose could be taken"
         )
     return packaged
-
-
-def _packaged() -> Iterator[str]:
-    from deepface.runtime.packages import package_file
-
-    for package, relative in _PACKAGED:
-        path: Path | None = package_file(package, relative)
-        if path is not None:
-            yield str(path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import Literal
 
 import click
 from packaging.requirements import Requirement
+from packaging.version import Version
 
 from deepface import __version__
 from deepface.cli.models import kinds
@@ -114,42 +114,29 @@ def check_opencv() -> Iterator[Finding]:
     if not wheels:
         yield Finding("broken", "OpenCV is missing", _REPAIR_OPENCV)
     elif len(wheels) > 1:
-        yield Finding(
-            "broken",
-            f"{len(wheels)} OpenCV wheels overwrite each other's files: {names}",
-            f"{remove} && {_REPAIR_OPENCV}",
-        )
-    elif _numbers(next(iter(wheels.values()))) >= (5,):
-        yield Finding(
-            "broken",
-            f"{names}: version 5 has neither the cascade classifier nor the Caffe importer",
-            _REPAIR_OPENCV,
-        )
-    elif _numbers(next(iter(wheels.values()))) < (4, 11):
-        yield Finding(
-            "broken",
-            f"{names}: before 4.11, JPEG files that end too early are taken for whole ones",
-            f"{remove} && {_REPAIR_OPENCV}",
-        )
+        what = f"{len(wheels)} OpenCV wheels overwrite each other's files: {names}"
+        yield Finding("broken", what, f"{remove} && {_REPAIR_OPENCV}")
+    elif (found := Version(*wheels.values())) >= Version("5"):
+        what = f"{names}: version 5 has neither the cascade classifier nor the Caffe importer"
+        yield Finding("broken", what, _REPAIR_OPENCV)
+    elif found < Version("4.11"):
+        what = f"{names}: before 4.11, JPEG files that end too early are taken for whole ones"
+        yield Finding("broken", what, f"{remove} && {_REPAIR_OPENCV}")
     else:
-        yield from _check_cv2(names, f"{remove} && {_REPAIR_OPENCV}")
+        yield _import_of_opencv(names, f"{remove} && {_REPAIR_OPENCV}")
 
 
-def _check_cv2(names: str, fix: str) -> Iterator[Finding]:
+def _import_of_opencv(names: str, fix: str) -> Finding:
     try:
         import cv2
 
         missing = [name for name in ("imdecode", "CascadeClassifier") if not hasattr(cv2, name)]
     except ImportError as error:
-        if "libGL" in str(error):
-            yield Finding("broken", f"{names}: {error}", "apt-get install libgl1 libglib2.0-0")
-        else:
-            yield Finding("broken", f"{names}: {error}", fix)
-        return
+        fix = "apt-get install libgl1 libglib2.0-0" if "libGL" in str(error) else fix
+        return Finding("broken", f"{names}: {error}", fix)
     if missing:
-        yield Finding("broken", f"{names} lacks {', '.join(missing)}", fix)
-    else:
-        yield Finding("ok", names)
+        return Finding("broken", f"{names} lacks {', '.join(missing)}", fix)
+    return Finding("ok", names)
 
 
 def check_optional() -> Iterator[Finding]:
@@ -167,11 +154,11 @@ def check_optional() -> Iterator[Finding]:
 
 
 def _optional(package: Package, purpose: str) -> Finding:
-    for name in package.distributions or (package.name,):
+    names = package.distributions or (package.name,)
+    for name in names:
         if (found := installed(name)) is not None:
             return Finding("ok", f"{name} {found} ({purpose})")
-    name = (package.distributions or (package.name,))[0]
-    return Finding("absent", f"{name} ({purpose})", package.install)
+    return Finding("absent", f"{names[0]} ({purpose})", package.install)
 
 
 def check_onnx() -> Iterator[Finding]:
@@ -182,11 +169,9 @@ def check_onnx() -> Iterator[Finding]:
         yield Finding("absent", f"onnxruntime ({purpose})", "pip install onnxruntime")
         return
     if len(wheels) > 1:
-        yield Finding(
-            "broken",
-            f"{' and '.join(wheels)} overwrite each other's files",
-            f"pip uninstall -y {' '.join(wheels)} && pip install onnxruntime",
-        )
+        what = f"{' and '.join(wheels)} overwrite each other's files"
+        fix = f"pip uninstall -y {' '.join(wheels)} && pip install onnxruntime"
+        yield Finding("broken", what, fix)
         return
     try:
         import onnxruntime
@@ -214,10 +199,8 @@ def check_device() -> Iterator[Finding]:
         return
     if device.type == "cuda":
         text = f"{torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
-        free, total = torch.cuda.mem_get_info(device)
-        yield Finding(
-            "ok", f"device {device}: {text}, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
-        )
+        free, total = (count / 1e9 for count in torch.cuda.mem_get_info(device))
+        yield Finding("ok", f"device {device}: {text}, {free:.1f} of {total:.1f} GB free")
         return
     yield Finding("ok", f"device {device}, {torch.get_num_threads()} threads")
     if shutil.which("nvidia-smi") and not torch.cuda.is_available():
@@ -241,11 +224,8 @@ def check_weights() -> Iterator[Finding]:
     while not existing.exists():
         existing = existing.parent
     if not existing.is_dir() or not os.access(existing, os.W_OK):
-        yield Finding(
-            "broken",
-            f"the weights folder {folder} cannot be written",
-            "export DEEPFACE_HOME=A_FOLDER_OF_YOURS",
-        )
+        what = f"the weights folder {folder} cannot be written"
+        yield Finding("broken", what, "export DEEPFACE_HOME=A_FOLDER_OF_YOURS")
     free = shutil.disk_usage(existing).free
     cards = [card for kind in kinds().values() for card in kind.values()]
     ready = [
@@ -266,8 +246,8 @@ def check_weights() -> Iterator[Finding]:
             yield Finding("ok", f"{path}, verified before it is opened by: {verification_of(file)}")
         else:
             yield Finding("broken", fault, repair_command(path))
-    if os.environ.get("DEEPFACE_OFFLINE"):
-        yield Finding("ok", f"DEEPFACE_OFFLINE={os.environ['DEEPFACE_OFFLINE']}: no downloads")
+    if offline := os.environ.get("DEEPFACE_OFFLINE"):
+        yield Finding("ok", f"DEEPFACE_OFFLINE={offline}: no downloads")
 
 
 #: What the command runs, in order.
@@ -288,8 +268,3 @@ def installed(distribution: str) -> str | None:
         return version(distribution)
     except PackageNotFoundError:
         return None
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    """``"2.6.0+cpu"`` as ``(2, 6, 0)``."""
-    return tuple(int(part) for part in re.findall(r"\d+", text.split("+")[0])[:3])

@@ -7,13 +7,16 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from deepface.errors import DeepFaceError
 from deepface.logger import is_encodable
 from deepface.types import LANDMARKS
+
+if TYPE_CHECKING:
+    from deepface.pipeline import Found, StreamItem
 
 #: Keys of boxes: their values become columns without a prefix.
 _AREAS = ("facial_area", "region")
@@ -45,6 +48,14 @@ class ResultLine:
     source: str | list[str]
     result: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
+
+    @classmethod
+    def of(cls, item: StreamItem | Found, faces: list[dict[str, Any]]) -> ResultLine:
+        """What a picture gave: its error, or these faces."""
+        if item.error is not None:
+            return cls.of_error(item.source, item.error)
+        time = {} if item.seconds is None else {"seconds": item.seconds}
+        return cls(item.source, {**time, "faces": faces})
 
     @classmethod
     def of_error(cls, source: str, error: Exception) -> ResultLine:

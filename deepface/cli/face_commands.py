@@ -18,14 +18,14 @@ from deepface.cli.options import (
     STDOUT,
     Command,
     Name,
-    as_list,
     examples,
     given,
     is_folder_name,
     made_by,
-    null_option,
     options,
     output_file,
+    pictures_in,
+    values_checked,
     written,
 )
 from deepface.images.paths import is_folder
@@ -45,27 +45,18 @@ _MACHINE = ("batch_size", "workers", "decode", "device", "precision", "silent")
 _CROP = re.compile(r"[^/\\]+-[0-9a-f]{8}(-\d+)?-\d+\.png")
 
 
+_inputs = click.argument("inputs", nargs=-1)
+_annotate_option = click.option(
+    "--annotate", type=Name(), help="A folder for copies of the pictures, faces marked."
+)
+_sheet_option = click.option(
+    "--contact-sheet", type=Name(), help="A picture with all faces, small: FILE.jpg or .png."
+)
+
+
 def _places(function: F) -> F:
     """Where pictures come from and results go."""
-    for decorate in (
-        click.option(
-            "--contact-sheet",
-            type=Name(),
-            help="A picture with all faces, small: FILE.jpg or .png.",
-        ),
-        click.option(
-            "--annotate", type=Name(), help="A folder for copies of the pictures, faces marked."
-        ),
-        written,
-        click.option(
-            "--every", type=click.IntRange(min=1), default=1, help="Only every n-th video frame."
-        ),
-        null_option,
-        click.option("--img-path", multiple=True, help="The same as INPUTS."),
-        click.argument("inputs", nargs=-1),
-    ):
-        function = decorate(function)
-    return function
+    return _inputs(pictures_in(written(_annotate_option(_sheet_option(function)))))
 
 
 @click.command(
@@ -196,22 +187,24 @@ def _run(
     from deepface.cli.run import Run
     from deepface.pipeline import FacePipeline
 
-    named = [item for text in values.pop("img_path") for item in as_list(text)]
-    inputs = Inputs([*values.pop("inputs"), *named], values["every"], values.pop("null"))
+    named = [*values.pop("inputs"), *values.pop("img_path")]
+    inputs = Inputs(named, values["every"], values.pop("null"))
     output, resume = output_file(values.pop("output")), values.pop("resume")
     annotate, sheet = (
         None if (name := values.pop(place)) is None else Path(name)
         for place in ("annotate", "contact_sheet")
     )
     wanted = given(values, "every", "silent")
-    made = {"every": values["every"], "annotate": bool(annotate), "contact_sheet": bool(sheet)}
-    try:
+    with values_checked():
         pipeline = FacePipeline(
             **{"enforce_detection": True if inputs.is_one_picture else "empty", **wanted, **fixed}
         )
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    made = made_by(command, pipeline, wanted, **made)
+    made = made_by(
+        *(command, pipeline, wanted),
+        every=values["every"],
+        annotate=bool(annotate),
+        contact_sheet=bool(sheet),
+    )
     files = _Pictures(crops, annotate, sheet is not None)
     silent = bool(values["silent"])
     with Run(output, resume, made, contact_sheet=sheet, silent=silent) as run:
@@ -228,15 +221,11 @@ def _run(
 
 def _entries(stream: Iterator[StreamItem], files: _Pictures) -> Iterator[ResultLine]:
     for item in stream:
-        if item.error is not None:
-            yield ResultLine.of_error(item.source, item.error)
-            continue
         crops = [face.pop("face", None) for face in item.faces]
         try:
-            files.write(item, crops)
+            if item.error is None:
+                files.write(item, crops)
+            yield ResultLine.of(item, item.faces)
         except PictureNotWritten as error:
             yield ResultLine.of_error(item.source, error)
-            continue
-        time = {} if item.seconds is None else {"seconds": item.seconds}
-        yield ResultLine(item.source, {**time, "faces": item.faces})
     files.remove_stale()

@@ -10,12 +10,9 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 
 import click
 
@@ -61,18 +58,18 @@ COLUMNS: Mapping[str, Mapping[str, type]] = {
 }
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """How the entries of a run become a file, and again entries.
 
-    Those that are read from a table have no source: its rows say that themselves.
+    A table begins with the columns of the command that is named. Entries that are read from one
+    have no source: its rows say that themselves.
     """
 
-    write: Callable[[Entries, IO[bytes]], None]
+    write: Callable[[Entries, IO[bytes], str], None]
     read: Callable[[Path], Iterator[ResultLine]]
 
 
-def _write_json_lines(entries: Entries, file: IO[bytes]) -> None:
+def _write_json_lines(entries: Entries, file: IO[bytes], command: str) -> None:
     """A line per picture: ``{"source": ..., "faces": [...]}``."""
     for entry in entries():
         file.write(without_thumbnails(entry).to_json().encode() + b"\n")
@@ -84,7 +81,7 @@ def _read_json_lines(path: Path) -> Iterator[ResultLine]:
             yield ResultLine.from_json(line)
 
 
-def _write_json(entries: Entries, file: IO[bytes]) -> None:
+def _write_json(entries: Entries, file: IO[bytes], command: str) -> None:
     """One list with what the lines of JSON lines are."""
     before = b"[\n"
     for entry in entries():
@@ -101,33 +98,27 @@ def _read_json(path: Path) -> Iterator[ResultLine]:
                 yield ResultLine.from_json(line.rstrip(b",\n"))
 
 
-def _write_csv(entries: Entries, file: IO[bytes], command: str = "") -> None:
+def _write_csv(entries: Entries, file: IO[bytes], command: str) -> None:
     """A row per face, match or pair. An embedding is a JSON list in one cell.
 
     Always UTF-8, for the sake of its readers: bytes of a file name that are not become escapes.
     A text that a spreadsheet would take for a formula gets an apostrophe before it.
     """
-    columns = columns_of(entries, command)
-    with _text(file) as text:
+    columns = _columns(entries, command)
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
+    try:
         writer = csv.DictWriter(text, list(columns), restval="")
         writer.writeheader()
         for row in _rows(entries):
             writer.writerow({name: _cell(value) for name, value in row.items()})
+    finally:
+        text.detach()  # which flushes; the file stays open
 
 
 def _cell(value: Any) -> Any:
     if isinstance(value, list):
         return json.dumps(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
-
-@contextmanager
-def _text(file: IO[bytes]) -> Iterator[io.TextIOWrapper]:
-    text = io.TextIOWrapper(file, encoding="utf-8", errors="backslashreplace", newline="")
-    try:
-        yield text
-    finally:
-        text.detach()  # which flushes; the file stays open
 
 
 def _read_csv(path: Path) -> Iterator[ResultLine]:
@@ -145,7 +136,7 @@ def _read_csv(path: Path) -> Iterator[ResultLine]:
         csv.field_size_limit(longest)
 
 
-def _write_parquet(entries: Entries, file: IO[bytes], command: str = "") -> None:
+def _write_parquet(entries: Entries, file: IO[bytes], command: str) -> None:
     """A row per face, match or pair. An embedding is a list of float32."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -158,7 +149,7 @@ def _write_parquet(entries: Entries, file: IO[bytes], command: str = "") -> None
         list: pa.list_(pa.float32()),
         type(None): pa.float64(),
     }
-    schema = pa.schema([(name, types[kind]) for name, kind in columns_of(entries, command).items()])
+    schema = pa.schema([(name, types[kind]) for name, kind in _columns(entries, command).items()])
     rows = _rows(entries)
     with parquet.ParquetWriter(file, schema) as writer:
         while group := list(itertools.islice(rows, _ROW_GROUP)):
@@ -177,7 +168,7 @@ def _read_parquet(path: Path) -> Iterator[ResultLine]:
         raise ValueError(str(error)) from error
 
 
-def columns_of(entries: Entries, command: str = "") -> dict[str, type]:
+def _columns(entries: Entries, command: str) -> dict[str, type]:
     """Names and types of the columns: those of the command, and others as they first appear."""
     columns = dict(COLUMNS.get(command, {}))
     for row in _rows(entries):
@@ -185,7 +176,7 @@ def columns_of(entries: Entries, command: str = "") -> dict[str, type]:
             kind, known = type(value), columns.get(name, type(None))
             if known is type(None) or (known is int and kind is float):
                 columns[name] = kind
-    return columns or {"source": str, "face": int}
+    return columns or dict(_FACE)
 
 
 def _rows(entries: Entries) -> Iterator[Row]:
@@ -215,8 +206,8 @@ _FORMATS = {
 }
 
 
-def format_of(path: Path, command: str = "") -> Format:
-    """What writes and reads a file of this suffix, with the results of a command.
+def format_of(path: Path) -> Format:
+    """What writes and reads a file of this suffix.
 
     Raises:
         click.UsageError: nothing does.
@@ -229,7 +220,4 @@ def format_of(path: Path, command: str = "") -> Format:
         )
     if suffix == ".parquet" and find_spec("pyarrow") is None:
         raise MissingPackageError(f"--output {path} needs pyarrow: pip install pyarrow")
-    found = _FORMATS[suffix]
-    if found.write in (_write_csv, _write_parquet):
-        return Format(partial(found.write, command=command), found.read)
-    return found
+    return _FORMATS[suffix]

@@ -6,7 +6,6 @@ where they can be, and texts otherwise; what comes back is printed as JSON.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import re
@@ -15,6 +14,7 @@ from typing import Any
 
 import click
 
+from deepface.cli.options import literal
 from deepface.cli.outcome import LOG, WrongUse, debug_option, stdout
 
 #: Parameters that are objects of Python, which no text stands for.
@@ -128,14 +128,6 @@ def call(function: Callable[..., Any], arguments: Sequence[str]) -> Any:
         if is_flag and value in ("true", "false"):  # as the other commands have it
             bound.arguments[name] = value == "true"
     return function(*bound.args, **bound.kwargs)
-
-
-def literal(text: str) -> Any:
-    """``False`` is a bool, ``0.4`` a number, ``a.jpg`` a text."""
-    try:
-        return ast.literal_eval(text)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return text
 
 
 def _as_json(value: Any) -> Any:

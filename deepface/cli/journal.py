@@ -17,14 +17,14 @@ import os
 import secrets
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, TypeAlias
 
 from filelock import Timeout
 
 from deepface.cli.entries import ResultLine
-from deepface.cli.formats import format_of
+from deepface.cli.formats import Entries, format_of
 from deepface.cli.outcome import WrongUse, one_line
 from deepface.runtime.safe_files import (
     create,
@@ -35,7 +35,7 @@ from deepface.runtime.safe_files import (
     replacing,
 )
 
-#: Entries with the number of the run that made them.
+#: Entries with the number of the run that made them, 0 for those of a finished output.
 _Runs: TypeAlias = Iterator[tuple[int, ResultLine]]
 
 
@@ -86,7 +86,8 @@ class RunJournal:
         self.path = output.with_name(f"{output.name}.partial")
         self._adds = False
         self._record = output.with_name(f".{output.name}.run")
-        self._format = format_of(output, str(made_by.get("command", "")))
+        self._format = format_of(output)
+        self._command = str(made_by.get("command", ""))
         self._made_by = json.loads(json.dumps(made_by))
         self._begun = False
         self._file: IO[bytes] | None = None
@@ -117,7 +118,7 @@ class RunJournal:
         if self._begun:
             header = _header(self.path)
             self._adds = header.size is not None
-            if _ends_with(self.path, _inode(self.output)):  # it was cut off at the very end
+            if _was_finished(self.path, self.output):  # it was cut off at the very end
                 if not self._record.exists() or _header(self._record).journal != header.journal:
                     self._remember(header)
                 self.path.unlink()
@@ -153,8 +154,7 @@ class RunJournal:
 
     def known(self) -> Iterator[ResultLine]:
         """What the runs before have: each entry, of a finished output without its results."""
-        runs = self._runs(lambda: _lines(self._record))
-        return _without(runs, self._tried_again(runs))
+        return self._settled(lambda: (entry for _, entry in _lines(self._record)))()
 
     def files_before(self) -> set[str]:
         """The pictures that a finished output lists, and that this run does not have as its own."""
@@ -199,10 +199,9 @@ class RunJournal:
             return
         if self._file is not None:
             self._file.close()
-        runs = self._runs(lambda: _told(self.output, self._format.read(self.output)))
-        again = self._tried_again(runs)
+        entries = self._settled(self._listed)
         with replacing(self.output) as file:
-            self._format.write(lambda: _without(runs, again), file)
+            self._format.write(entries, file, self._command)
             file.flush()
             if self.path.exists():
                 with io.BufferedWriter(open_to_append(self.path)) as journal:
@@ -223,34 +222,49 @@ class RunJournal:
             for entry in self.known():
                 record.write(entry.outline().to_json().encode() + b"\n")
 
-    def _tried_again(self, runs: Callable[[], _Runs]) -> Counter[str]:
-        """How many failures of each source have another entry in a later run."""
-        failed: dict[str, deque[int]] = {}
-        again: Counter[str] = Counter()
-        for number, entry in runs() if self._adds or self._begun else ():
-            earlier = failed.get(entry.key)
-            if earlier and earlier[0] < number:
-                earlier.popleft()
-                again[entry.key] += 1
-            if entry.error is not None:
-                failed.setdefault(entry.key, deque()).append(number)
-        return again
+    def _listed(self) -> Iterator[ResultLine]:
+        """The entries of the finished output."""
+        with _intact(self.output):
+            yield from self._format.read(self.output)
 
-    def _runs(self, before: Callable[[], Iterator[ResultLine | None]]) -> Callable[[], _Runs]:
-        """The entries of all runs; ``before`` gives those that are added to."""
+    def _settled(self, before: Callable[[], Iterator[ResultLine]]) -> Entries:
+        """The entries of all runs but the failures that a later run has tried again.
+
+        ``before`` gives those of the finished output that is added to.
+        """
 
         def runs() -> _Runs:
             if self._adds:
-                yield from ((0, entry) for entry in before() if entry is not None)
-            number = 1
+                yield from ((0, entry) for entry in before())
             if self.path.exists():
-                for entry in _lines(self.path):
-                    if entry is None:
-                        number += 1
-                    else:
-                        yield number, entry
+                yield from _lines(self.path)
 
-        return runs
+        # A run that goes on with none tries nothing again: its entries need not be read twice.
+        again = _tried_again(runs()) if self._adds or self._begun else Counter()
+
+        def settled() -> Iterator[ResultLine]:
+            left = Counter(again)
+            for _, entry in runs():
+                if entry.error is not None and left[entry.key]:
+                    left[entry.key] -= 1
+                else:
+                    yield entry
+
+        return settled
+
+
+def _tried_again(runs: _Runs) -> Counter[str]:
+    """How many failures of each source have another entry in a later run."""
+    failed: dict[str, deque[int]] = {}
+    again: Counter[str] = Counter()
+    for number, entry in runs:
+        earlier = failed.get(entry.key)
+        if earlier and earlier[0] < number:
+            earlier.popleft()
+            again[entry.key] += 1
+        if entry.error is not None:
+            failed.setdefault(entry.key, deque()).append(number)
+    return again
 
 
 def _changes(then: Any, now: dict[str, Any]) -> str:
@@ -263,58 +277,38 @@ def _changes(then: Any, now: dict[str, Any]) -> str:
     )
 
 
-def _without(runs: Callable[[], _Runs], again: Counter[str]) -> Iterator[ResultLine]:
-    """All entries but so many failures of each source."""
-    left = Counter(again)
-    for _, entry in runs():
-        if entry.error is None or not left[entry.key]:
-            yield entry
-        else:
-            left[entry.key] -= 1
-
-
-def _lines(path: Path) -> Iterator[ResultLine | None]:
-    """The entries of a journal or record; ``None`` where a run begins or was to end."""
-
-    def parsed() -> Iterator[ResultLine | None]:
-        with io.BufferedReader(open_existing(path, "rb")) as file:
-            file.readline()
-            for line in file:
-                mark = line.strip()
-                yield None if mark == b"{}" or mark.isdigit() else ResultLine.from_json(line)
-
-    return _told(path, parsed())
-
-
-def _told(path: Path, entries: Iterator[ResultLine | None]) -> Iterator[Any]:
-    """The entries of a file; whatever else is in it becomes an error that names it."""
-    try:
-        yield from entries
-    except ValueError as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> WrongUse:
-    return WrongUse(
-        f"{path} is not as it was written ({error}): delete it and leave out --resume to start anew"
-    )
+def _lines(path: Path) -> _Runs:
+    """The entries of a journal or record."""
+    number = 1
+    with _intact(path), io.BufferedReader(open_existing(path, "rb")) as file:
+        file.readline()
+        for line in file:
+            mark = line.strip()
+            if mark == b"{}" or mark.isdigit():  # a run begins, or was to end
+                number += 1
+            else:
+                yield number, ResultLine.from_json(line)
 
 
 def _header(path: Path) -> _Header:
-    with io.BufferedReader(open_existing(path, "rb")) as file:
-        try:
-            header = _Header(*json.loads(file.readline()))
-        except (ValueError, TypeError, RecursionError) as error:
-            raise _damaged(path, error) from error
-    return header
+    with _intact(path), io.BufferedReader(open_existing(path, "rb")) as file:
+        return _Header(*json.loads(file.readline()))
+
+
+@contextmanager
+def _intact(path: Path) -> Iterator[None]:
+    """What cannot be read in the block becomes an error that names the file."""
+    try:
+        yield
+    except (ValueError, TypeError, RecursionError) as error:
+        raise WrongUse(
+            f"{path} is not as it was written ({error}): delete it and leave out --resume to start "
+            "anew"
+        ) from error
 
 
 def _size(path: Path) -> int | None:
     return path.stat().st_size if path.exists() else None
-
-
-def _inode(path: Path) -> int | None:
-    return path.stat().st_ino if path.exists() else None
 
 
 def _holds_entries(path: Path) -> bool:
@@ -337,8 +331,9 @@ def _holds_entries(path: Path) -> bool:
         return bool(lines.readline())
 
 
-def _ends_with(path: Path, inode: int | None) -> bool:
-    """Whether the last line says that the output was put in place as this file."""
+def _was_finished(path: Path, output: Path) -> bool:
+    """Whether a journal's last line says that the output was put in place as the file it is."""
+    inode = output.stat().st_ino if output.exists() else -1
     with open_existing(path, "rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 32))
-        return file.read().rpartition(b"\n")[0].rpartition(b"\n")[2] == b"%d" % (inode or -1)
+        return file.read().rpartition(b"\n")[0].rpartition(b"\n")[2] == b"%d" % inode

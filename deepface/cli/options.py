@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -232,26 +233,39 @@ null_option = click.option(
 
 #: Stands for it as the name of an output.
 STDOUT = "-"
+_output_option = click.option(
+    "--output",
+    "-o",
+    type=Name(),
+    help="A file for the results: .jsonl, .json, .csv or .parquet. [default: -, stdout]",
+)
+_resume_option = click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with a run for --output that was cut off, or add to one that is finished what is "
+    "new and what failed.",
+)
 
 
 def written(function: F) -> F:
     """``--output`` and ``--resume``."""
-    for decorate in (
-        click.option(
-            "--resume",
-            is_flag=True,
-            help="Go on with a run for --output that was cut off, or add to one that is finished "
-            "what is new and what failed.",
-        ),
-        click.option(
-            "--output",
-            "-o",
-            type=Name(),
-            help="A file for the results: .jsonl, .json, .csv or .parquet. [default: -, stdout]",
-        ),
-    ):
-        function = decorate(function)
-    return function
+    return _output_option(_resume_option(function))
+
+
+_img_path_option = click.option(
+    "--img-path",
+    multiple=True,
+    callback=lambda ctx, param, texts: [item for text in texts for item in as_list(text)],
+    help="The same as INPUTS.",
+)
+_every_option = click.option(
+    "--every", type=click.IntRange(min=1), default=1, help="Only every n-th video frame."
+)
+
+
+def pictures_in(function: F) -> F:
+    """``--img-path``, ``--null`` and ``--every``, beside INPUTS."""
+    return _img_path_option(null_option(_every_option(function)))
 
 
 def output_file(name: str | None) -> Path | None:
@@ -276,6 +290,20 @@ def given(values: dict[str, Any], *without: str) -> dict[str, Any]:
     return {k: v for k, v in values.items() if v is not None and k not in without}
 
 
+def split_off(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Those of these names that are there; they are no longer in ``values``."""
+    return {name: values.pop(name) for name in names if name in values}
+
+
+@contextmanager
+def values_checked() -> Iterator[None]:
+    """What the block finds wrong with the value of an option is wrong use."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
 #: Of a pipeline's options, those that change speed or what is shown, but no result.
 _NO_RESULT = ("batch_size", "workers", "device", "progress", "cryptosystem")
 
@@ -292,13 +320,16 @@ def made_by(command: str, pipeline: Any, wanted: dict[str, Any], **more: Any) ->
     return {"command": command, **more, **{k: options[k] for k in options if k not in _NO_RESULT}}
 
 
+def literal(text: str) -> Any:
+    """``False`` is a bool, ``0.4`` a number, ``a.jpg`` a text."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return text
+
+
 def as_list(text: str) -> list[str]:
     """What ``--img_path`` names: one picture, or a list as Python writes it."""
-    if text.startswith("["):
-        try:
-            items = ast.literal_eval(text)
-        except (SyntaxError, ValueError, MemoryError, RecursionError):
-            return [text]
-        if isinstance(items, list):
-            return [str(item) for item in items]
+    if text.startswith("[") and isinstance(items := literal(text), list):
+        return [str(item) for item in items]
     return [text]

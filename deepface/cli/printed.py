@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from deepface.cli.entries import ResultLine, Row
 from deepface.cli.formats import without_thumbnails
@@ -37,13 +37,6 @@ _WIDTHS = {
 }
 #: At the end of a picture's path is its name: this much of a text that is too long is kept.
 _PATHS = ("source", "img1_path", "img2_path", "identity")
-
-
-class Printer(Protocol):
-    """Takes entries as they come."""
-
-    def write(self, entry: ResultLine) -> None:
-        """Show one."""
 
 
 class JsonLines:
@@ -93,7 +86,7 @@ class Table:
         self._file.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
-def printer_for(file: TextIO) -> Printer:
+def printer_for(file: TextIO) -> Table | JsonLines:
     """A table on a terminal, else JSON lines."""
     return Table(file) if file.isatty() else JsonLines(file)
 

@@ -18,8 +18,11 @@ from deepface.cli.options import (
     null_option,
     options,
     output_file,
+    split_off,
+    values_checked,
     written,
 )
+from deepface.cli.outcome import one_line
 from deepface.errors import DataTypeError
 
 Pair: TypeAlias = tuple[str, str]
@@ -69,11 +72,9 @@ def verify(pictures: tuple[str, ...], **values: Any) -> None:
     pairs = _pairs_of_stdin(values["null"]) if many else iter([_pair(pictures, values)])
     wanted = given(values, "img1_path", "img2_path", "null", "output", "resume", "silent")
     wanted.setdefault("model_name", DEFAULT_MODEL)
-    query = {name: wanted.pop(name) for name in ("distance_metric", "threshold") if name in wanted}
-    try:
+    query = split_off(wanted, "distance_metric", "threshold")
+    with values_checked():
         pipeline = FacePipeline(**wanted)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
 
     def call(group: Sequence[Pair | _NoPair]) -> list[Any]:
         compared = iter(())
@@ -85,26 +86,22 @@ def verify(pictures: tuple[str, ...], **values: Any) -> None:
             for pair in group
         ]
 
-    def entries(left: Iterator[Pair | _NoPair]) -> Iterator[ResultLine]:
-        for pair, result in attempts(left, call, values["batch_size"] or DEFAULT_BATCH_SIZE):
-            yield ResultLine(_source(pair), **_outcome(result))
-
     made = made_by("verify", pipeline, wanted, **query)
     output, silent = output_file(values["output"]), bool(values["silent"])
     with Run(output, values["resume"], made, silent=silent, unit="pair") as run:
         done = run.done()
         left = run.left(pair for pair in pairs if not done.take(ResultLine(_source(pair)).key))
-        sys.exit(run.drive(entries(left), None if many else 1))
+        compared = attempts(left, call, values["batch_size"] or DEFAULT_BATCH_SIZE)
+        entries = (_entry(pair, result) for pair, result in compared)
+        sys.exit(run.drive(entries, None if many else 1))
 
 
-def _outcome(result: Any) -> dict[str, Any]:
+def _entry(pair: Pair | _NoPair, result: Any) -> ResultLine:
     if not isinstance(result, Exception):
-        return {"result": result}
-    from deepface.cli.outcome import one_line
-
+        return ResultLine(_source(pair), result)
     reason = innermost(result)  # those between count the pictures of a batch
     which = f"{result}: " if reason is not result else ""
-    return {"error": which + one_line(reason)}
+    return ResultLine(_source(pair), error=which + one_line(reason))
 
 
 def _pair(pictures: tuple[str, ...], values: dict[str, Any]) -> Pair:

@@ -9,7 +9,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from deepface.cli.function_commands import literal
 from deepface.cli.options import (
     Command,
     Maybe,
@@ -18,6 +17,7 @@ from deepface.cli.options import (
     as_list,
     given,
     is_folder_name,
+    literal,
     made_by,
     options,
     output_file,

@@ -115,7 +115,7 @@ def test_no_cell_is_a_formula(tmp_path: Path, start: str) -> None:
     path = tmp_path / "out.csv"
     for some in (entries[:1], entries[1:]):
         with path.open("wb") as file:
-            format_of(path).write(lambda some=some: some, file)  # type: ignore[misc]
+            format_of(path).write(lambda some=some: some, file, "")  # type: ignore[misc]
         with path.open(newline="", encoding="utf-8") as table:
             rows = list(csv.DictReader(table))
         for row in rows:
@@ -135,7 +135,7 @@ def test_columns_of_numbers_keep_what_they_are(tmp_path: Path) -> None:
     values += [("first", 0.5), ("first", 4), ("truth", True), ("nothing", None)]
     entries = [ResultLine("a", {"faces": [{name: value}]}) for name, value in values]
     with path.open("wb") as file:
-        format_of(path).write(lambda: entries, file)
+        format_of(path).write(lambda: entries, file, "")
     table = parquet.read_table(path)
     kinds = {name: str(table.schema.field(name).type) for name, _ in values}
     assert kinds == {
@@ -183,7 +183,7 @@ def test_columns_and_types_do_not_depend_on_the_number_of_rows(
         for suffix in (".parquet", ".csv"):
             path = tmp_path / f"out{suffix}"
             with path.open("wb") as file:
-                format_of(path, command).write(lambda entries=entries: entries, file)  # type: ignore[misc]
+                format_of(path).write(lambda entries=entries: entries, file, command)  # type: ignore[misc]
         schemas.add(str(parquet.read_schema(tmp_path / "out.parquet")))
         heads.add((tmp_path / "out.csv").read_text().splitlines()[0])
     assert len(schemas) == 1 and len(heads) == 1
