@@ -24,7 +24,7 @@ from typing import IO, Any, NamedTuple, TypeAlias
 from filelock import Timeout
 
 from deepface.cli.entries import ResultLine
-from deepface.cli.formats import Entries, format_of
+from deepface.cli.formats import format_of
 from deepface.cli.outcome import WrongUse, one_line
 from deepface.runtime.safe_files import (
     create,
@@ -227,7 +227,9 @@ class RunJournal:
         with _intact(self.output):
             yield from self._format.read(self.output)
 
-    def _settled(self, before: Callable[[], Iterator[ResultLine]]) -> Entries:
+    def _settled(
+        self, before: Callable[[], Iterator[ResultLine]]
+    ) -> Callable[[], Iterator[ResultLine]]:
         """The entries of all runs but the failures that a later run has tried again.
 
         ``before`` gives those of the finished output that is added to.

@@ -7,7 +7,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -18,6 +18,7 @@ import orjson
 from fastapi import FastAPI, Request
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import Response
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,7 +32,7 @@ from deepface.server.page import add_page
 from deepface.server.pictures import Body
 from deepface.server.routes import ROUTES, Route
 from deepface.server.schema import describe
-from deepface.server.service import Answer, Service
+from deepface.server.service import Answer, Service, exact
 from deepface.server.settings import Settings
 from deepface.server.tokens import Tokens
 
@@ -73,7 +74,8 @@ def create_app(settings: Settings | None = None, service: Service | None = None)
     server.add_routes(app)
     add_page(app)
     describe(app, ROUTES)
-    app.add_exception_handler(HTTPException, server.on_http_error)
+    app.add_exception_handler(Refused, on_refused)
+    app.add_exception_handler(HTTPException, on_http_error)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -113,26 +115,34 @@ class _Server:
         app.add_api_route("/readyz", self._readyz, methods=["GET"])
 
     async def _serve(self, route: Route, request: Request) -> Response:
-        try:
-            self._tokens.check(request.headers.get("authorization"))
-            with self._admitted(), self._service.call(_wanted_seconds(request)) as call:
-                if route.method == "POST":
-                    body = await self._bodies.read(request)
-                else:
-                    body = Body(dict(request.query_params))
-                body.strict = "handling=strict" in request.headers.get("prefer", "")
-                work = partial(_work, route, self._service, call, body, _wants_msgpack(request))
-                answer = await self._until_gone(request, call, work)
-                request.scope["deepface.queued"] = call.queued
+        with (
+            self._let_in(request, route.doing),
+            self._admitted(),
+            self._service.call(_wanted_seconds(request)) as call,
+        ):
+            if route.method == "POST":
+                body = await self._bodies.read(request)
+            else:
+                body = Body(dict(request.query_params))
+            body.strict = "handling=strict" in request.headers.get("prefer", "")
+            work = partial(_work, route, self._service, call, body, _wants_msgpack(request))
+            answer = await self._until_gone(request, call, work)
+            request.scope["deepface.queued"] = call.queued
             return answer
-        except Exception as error:
-            return _refused(refusal(error, route.doing, request.scope["deepface.id"]), request)
 
     @contextlib.contextmanager
-    def _admitted(self) -> Any:
+    def _let_in(self, request: Request, doing: str) -> Iterator[None]:
+        """Check the token; what goes wrong in the block is raised as ``Refused``."""
+        try:
+            self._tokens.check(request.headers.get("authorization"))
+            yield
+        except Exception as error:
+            raise refusal(error, doing, request.scope["deepface.id"]) from None
+
+    @contextlib.contextmanager
+    def _admitted(self) -> Iterator[None]:
         """Refuse at once what would only wait."""
-        busy = self._busy >= self._settings.max_requests or self._service.batcher.is_full()
-        if busy:
+        if self._busy >= self._settings.max_requests or self._service.batcher.is_full():
             raise Refused(
                 429,
                 "the server is overloaded: try again later",
@@ -166,21 +176,14 @@ class _Server:
 
     async def _models(self, request: Request) -> Response:
         """Names of models, by task, and which are in memory."""
-        return self._guarded(request, lambda: _json(self._service.models()))
+        with self._let_in(request, "answering"):
+            return _json(self._service.models())
 
     async def _tell_metrics(self, request: Request) -> Response:
         """Metrics for Prometheus."""
-        return self._guarded(
-            request,
-            lambda: Response(self._service.metrics.text(), media_type="text/plain; version=0.0.4"),
-        )
-
-    def _guarded(self, request: Request, answer: Callable[[], Response]) -> Response:
-        try:
-            self._tokens.check(request.headers.get("authorization"))
-            return answer()
-        except Exception as error:
-            return _refused(refusal(error, "answering", request.scope["deepface.id"]), request)
+        with self._let_in(request, "answering"):
+            text = self._service.metrics.text()
+            return Response(text, media_type="text/plain; version=0.0.4")
 
     async def _healthz(self) -> Response:
         """Whether the server lives."""
@@ -188,21 +191,34 @@ class _Server:
 
     async def _readyz(self) -> Response:
         """Whether its models are built and warm."""
-        reason = self._service.waits_for
-        if reason:
+        if reason := self._service.waits_for:
             return _json({"status": "not ready", "error": reason}, 503)
         return _json({"status": "ready", "version": __version__})
 
-    async def on_http_error(self, request: Request, error: Exception) -> Response:
-        """Unknown routes and methods, as JSON."""
-        assert isinstance(error, HTTPException)
-        refused = Refused(
-            error.status_code,
-            f"{error.detail}: {request.method} {request.url.path}",
-            code="not_found" if error.status_code == 404 else "bad_request",
-            headers=dict(error.headers or {}),
-        )
-        return _refused(refused, request)
+
+async def on_refused(request: Request, refused: Exception) -> Response:
+    """A request that was refused, as JSON."""
+    assert isinstance(refused, Refused)
+    body = {
+        refused.key: refused.text,
+        "code": refused.code,
+        "request_id": request.scope["deepface.id"],
+    }
+    response = _json(body, refused.status)
+    response.headers.update(refused.headers)
+    return response
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Unknown routes and methods, as JSON."""
+    assert isinstance(error, HTTPException)
+    refused = Refused(
+        error.status_code,
+        f"{error.detail}: {request.method} {request.url.path}",
+        code="not_found" if error.status_code == 404 else "bad_request",
+        headers=dict(error.headers or {}),
+    )
+    return await on_refused(request, refused)
 
 
 def _work(route: Route, service: Service, call: Call, body: Body, packed: bool) -> Response:
@@ -221,35 +237,13 @@ def _json(answer: Any, status: int = 200) -> Response:
     try:
         data = orjson.dumps(answer, option=options | orjson.OPT_STRICT_INTEGER)
     except orjson.JSONEncodeError:
-        data = orjson.dumps(_exact(answer), option=options)
+        data = orjson.dumps(exact(answer), option=options)
     return Response(data, status, media_type=_JSON)
-
-
-def _exact(value: Any) -> Any:
-    """The same with whole numbers that JavaScript would round (ids of Milvus, e.g.) as text, which
-    requests take in place of numbers.
-    """
-    if isinstance(value, dict):
-        return {key: _exact(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_exact(item) for item in value]
-    return str(value) if isinstance(value, int) and abs(value) >= 2**53 else value
 
 
 def _packed(answer: Answer) -> Response:
     data = msgpack.packb(answer, default=lambda value: value.item())
     return Response(data, media_type=_MSGPACK)
-
-
-def _refused(refused: Refused, request: Request) -> Response:
-    body = {
-        refused.key: refused.text,
-        "code": refused.code,
-        "request_id": request.scope["deepface.id"],
-    }
-    response = _json(body, refused.status)
-    response.headers.update(refused.headers)
-    return response
 
 
 def _wanted_seconds(request: Request) -> float | None:
@@ -286,22 +280,18 @@ class _Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = dict(scope["headers"])
-        request_id = request_id_of(headers.get(b"x-request-id", b"").decode("latin-1"))
+        request_id = request_id_of(Headers(scope=scope).get("x-request-id"))
         method = scope["method"]
-        as_get = {"method": "GET"} if method == "HEAD" else {}
-        scope = {**scope, **as_get, "deepface.id": request_id}
+        served_as = "GET" if method == "HEAD" else method
+        scope = {**scope, "method": served_as, "deepface.id": request_id}
         status, start = 500, time.perf_counter()
 
         async def tell(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", request_id.encode()),
-                    (b"x-content-type-options", b"nosniff"),
-                ]
+                headers = MutableHeaders(scope=message)
+                headers.update({"x-request-id": request_id, "x-content-type-options": "nosniff"})
             elif method == "HEAD":
                 message = {**message, "body": b""}
             await send(message)

@@ -374,8 +374,16 @@ class Batcher:
                         result.error = without_item(result.error)
                     taken[result.index].result.set_result(result)
                 now = time.monotonic()
-                waited = queued[done : done + len(seen)]
-                self._tell(kind, waited, now - begun, stopwatch.taken(), seen)
+                self._tell(
+                    BatchReport(
+                        kind,
+                        queued=queued[done : done + len(seen)],
+                        seconds=now - begun,
+                        steps=stopwatch.taken(),
+                        faces=sum(len(item.faces) for item in seen),
+                        errors=sum(item.error is not None for item in seen),
+                    )
+                )
                 begun, done = now, done + len(seen)
                 del seen, result  # or the pixels would live until the next batch
         except BaseException as error:  # no picture can be walked: a model is missing
@@ -386,18 +394,9 @@ class Batcher:
                 if not item.result.done():
                     item.result.set_exception(error)
 
-    def _tell(
-        self,
-        kind: FacePipeline,
-        queued: list[float],
-        seconds: float,
-        steps: dict[str, float],
-        seen: list[Seen],
-    ) -> None:
-        self._pace += 0.2 * (seconds / len(seen) - self._pace)
-        faces = sum(len(item.faces) for item in seen)
-        errors = sum(item.error is not None for item in seen)
-        self.observe(BatchReport(kind, queued, seconds, steps, faces, errors))
+    def _tell(self, report: BatchReport) -> None:
+        self._pace += 0.2 * (report.seconds / len(report.queued) - self._pace)
+        self.observe(report)
 
 
 def _named(seen: Seen, single: bool) -> Exception:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from deepface.server.batching import Batcher, BatchReport
@@ -18,51 +20,31 @@ class Metrics:
     """
 
     def __init__(self, batcher: Batcher) -> None:
-        self.registry = registry = CollectorRegistry()
-        self._requests = Counter(
-            "deepface_requests", "Requests answered", ["route", "status"], registry=registry
+        self._registry = CollectorRegistry()
+        counter = partial(Counter, registry=self._registry)
+        gauge = partial(Gauge, registry=self._registry)
+        sizes = partial(Histogram, registry=self._registry, buckets=_SIZES)
+        seconds = partial(Histogram, registry=self._registry, buckets=_SECONDS)
+        self._requests = counter("deepface_requests", "Requests answered", ["route", "status"])
+        self._request_seconds = seconds(
+            "deepface_request_seconds", "From the first byte of a request to its answer", ["route"]
         )
-        self._request_seconds = Histogram(
-            "deepface_request_seconds",
-            "From the first byte of a request to its answer",
-            ["route"],
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self.in_flight = Gauge(
-            "deepface_requests_in_flight", "Requests that are being answered", registry=registry
-        )
-        depth = Gauge("deepface_queue_depth", "Pictures that wait", registry=registry)
-        depth.set_function(lambda: len(batcher))
-        self._queued = Histogram(
-            "deepface_queue_seconds",
-            "What a picture waited for its batch",
-            buckets=_SECONDS,
-            registry=registry,
-        )
-        self._sizes = Histogram(
-            "deepface_batch_size", "Pictures per batch", buckets=_SIZES, registry=registry
-        )
+        self.in_flight = gauge("deepface_requests_in_flight", "Requests that are being answered")
+        gauge("deepface_queue_depth", "Pictures that wait").set_function(lambda: len(batcher))
+        self._queued = seconds("deepface_queue_seconds", "What a picture waited for its batch")
+        self._sizes = sizes("deepface_batch_size", "Pictures per batch")
         kind = ["detector", "model", "actions"]
-        self._compute = Histogram(
-            "deepface_batch_seconds",
-            "What a batch took from decoding to results",
-            kind,
-            buckets=_SECONDS,
-            registry=registry,
+        self._compute = seconds(
+            "deepface_batch_seconds", "What a batch took from decoding to results", kind
         )
-        self._steps = Histogram(
+        self._steps = seconds(
             "deepface_step_seconds",
             "What a step of a batch took: decode, find, judge, embed, estimate",
             ["step", *kind],
-            buckets=_SECONDS,
-            registry=registry,
         )
-        self._pictures = Counter("deepface_pictures", "Pictures", kind, registry=registry)
-        self._faces = Counter("deepface_faces", "Faces", kind, registry=registry)
-        self._errors = Counter(
-            "deepface_picture_errors", "Pictures that gave an error", kind, registry=registry
-        )
+        self._pictures = counter("deepface_pictures", "Pictures", kind)
+        self._faces = counter("deepface_faces", "Faces", kind)
+        self._errors = counter("deepface_picture_errors", "Pictures that gave an error", kind)
 
     def answered(self, route: str, status: int | str, seconds: float) -> None:
         """A request has its answer. The route is one of those that exist."""
@@ -86,4 +68,4 @@ class Metrics:
 
     def text(self) -> bytes:
         """All of them in Prometheus's text format."""
-        return generate_latest(self.registry)
+        return generate_latest(self._registry)

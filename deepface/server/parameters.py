@@ -7,8 +7,8 @@ not listed are ignored, as published.
 
 from __future__ import annotations
 
-import math
 import re
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
@@ -32,16 +32,12 @@ def _flag(value: Any) -> Any:
 
 
 def _whole(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError("must be a whole number")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("must be a whole number")
     if value == "":
         return None
-    try:
-        return int(value)
-    except ValueError:
-        raise ValueError("must be a whole number") from None
+    with suppress(TypeError, ValueError, OverflowError):
+        if not isinstance(value, bool):
+            return int(value)
+    raise ValueError("must be a whole number")
 
 
 def _actions(value: Any) -> Any:
@@ -81,26 +77,17 @@ _PICTURE = {
 }
 _VECTOR = {"type": "array", "items": {"type": "number"}, "description": "an embedding"}
 
+_FLAGS = ["true", "false", "1", "0", "yes", "no"]
+
 Flag = Annotated[
     bool,
     BeforeValidator(_flag),
-    WithJsonSchema(
-        {
-            "anyOf": [{"type": "boolean"}, {"enum": ["true", "false", "1", "0", "yes", "no"]}],
-        }
-    ),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": _FLAGS}]}),
 ]
 Enforced = Annotated[
     bool | Literal["empty"],
     BeforeValidator(lambda v: v if v == "empty" else _flag(v)),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "boolean"},
-                {"enum": ["true", "false", "1", "0", "yes", "no", "empty"]},
-            ],
-        }
-    ),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": [*_FLAGS, "empty"]}]}),
 ]
 Picture = Annotated[Any, WithJsonSchema(_PICTURE)]
 PictureOrVector = Annotated[Any, WithJsonSchema({"anyOf": [*_PICTURE["anyOf"], _VECTOR]})]
@@ -110,12 +97,7 @@ Actions = Annotated[
     list[str],
     BeforeValidator(_actions),
     WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "array", "items": {"enum": [*ACTIONS]}},
-                {"type": "string"},
-            ]
-        }
+        {"anyOf": [{"type": "array", "items": {"enum": [*ACTIONS]}}, {"type": "string"}]}
     ),
 ]
 Identity = Annotated[int | str, BeforeValidator(_identity)]
@@ -134,13 +116,8 @@ class Parameters(BaseModel):
     @classmethod
     def _null_is_not_given(cls, data: Any) -> Any:
         """As published, ``null`` stands for false, or for a value that was not given."""
-        return {
-            key: value for key, value in data.items() if value is not None or cls._takes_null(key)
-        }
-
-    @classmethod
-    def _takes_null(cls, key: str) -> bool:
-        return key in cls.model_fields and isinstance(cls.model_fields[key].default, bool)
+        flags = {key for key, field in cls.model_fields.items() if isinstance(field.default, bool)}
+        return {key: value for key, value in data.items() if value is not None or key in flags}
 
 
 class _Detection(Parameters):
@@ -170,6 +147,12 @@ class _Vectors(BaseModel):
 class _Recognition(_Detection):
     model_name: str = Field(DEFAULT_MODEL, description="Recognition model.")
     normalization: str = Field("base", description="How pixel values are scaled.")
+
+
+class _Ranking(BaseModel):
+    distance_metric: Metric = "cosine"
+    similarity_search: Flag = Field(False, description="Also those beyond the threshold.")
+    k: Count = Field(None, ge=0, description="At most so many rows per face; 0 for all.")
 
 
 class ExtractFaces(_Many):
@@ -219,14 +202,11 @@ class Register(_Stored):
     img_name: str | list[str] | None = Field(None, description="What the records are called.")
 
 
-class Search(_Stored):
+class Search(_Stored, _Ranking):
     """Look for faces in the database."""
 
     img: PictureOrVector = None
-    distance_metric: Metric = "cosine"
     search_method: str = Field("exact", description="`exact`, or `ann` with an index.")
-    similarity_search: Flag = Field(False, description="Also those beyond the threshold.")
-    k: Count = Field(None, ge=0, description="At most so many rows per face; 0 for all.")
 
 
 class Identify(_Stored):
@@ -244,11 +224,8 @@ class BuildIndex(Parameters):
     l2_normalize: Flag = False
 
 
-class ListFaces(Parameters):
+class ListFaces(BuildIndex):
     """What is registered."""
-
-    model_name: str = DEFAULT_MODEL
-    l2_normalize: Flag = False
 
 
 class DeleteFaces(ListFaces):
@@ -266,13 +243,10 @@ class Unregister(_Stored):
     img: Picture = None
 
 
-class Find(_Recognition):
+class Find(_Recognition, _Ranking):
     """Look for faces among the pictures of a folder that the server was started with."""
 
     img: Picture = None
     gallery: str = Field(description="Name of the folder.")
-    distance_metric: Metric = "cosine"
     threshold: float | None = None
-    similarity_search: Flag = False
-    k: Count = Field(None, ge=0, description="At most so many rows per face; 0 for all.")
     refresh_database: Flag = Field(False, description="Look for changes in the folder first.")

@@ -135,15 +135,12 @@ class Service:
 
     def register(self, asked: p.Register, body: Body) -> Answer:
         """The number of faces stored."""
-        self._need_database()
-        pipeline = self._pipeline(asked, return_face=True)
-        picture = self._picture(body, "img")
-        _look_ahead(pipeline, picture)
+        pipeline, picture = self._asked_of_database(asked, body, return_face=True)
         return stored.register(pipeline, picture, asked.img_name, self._open_database)
 
     def search(self, asked: p.Search, body: Body) -> Answer:
         """A table per face."""
-        self._need_database()
+        pipeline, picture = self._asked_of_database(asked, body, vectors=True)
         query = Query(
             distance_metric=asked.distance_metric,
             similarity_search=asked.similarity_search,
@@ -151,15 +148,11 @@ class Service:
             return_type="dict",
             search_method=asked.search_method,
         )
-        pipeline, picture = self._pipeline(asked), self._picture(body, "img", vectors=True)
-        _look_ahead(pipeline, picture)
         return {"results": stored.search(pipeline, picture, query, self._open_database)}
 
     def identify(self, asked: p.Identify, body: Body) -> Answer:
         """A decision."""
-        self._need_database()
-        pipeline, picture = self._pipeline(asked), self._picture(body, "img")
-        _look_ahead(pipeline, picture)
+        pipeline, picture = self._asked_of_database(asked, body)
         found = stored.identify(
             pipeline, picture, asked.identity_id, asked.distance_metric, self._open_database
         )
@@ -233,6 +226,15 @@ class Service:
         if vectors and isinstance(value, list) and value and _is_number(value[0]):
             return value
         return self.read.open(value, name)
+
+    def _asked_of_database(
+        self, asked: p.Parameters, body: Body, vectors: bool = False, **more: Any
+    ) -> tuple[SharedPipeline, Any]:
+        """The pipeline and the picture, which is in the queue before the database is opened."""
+        self._need_database()
+        pipeline, picture = self._pipeline(asked, **more), self._picture(body, "img", vectors)
+        _look_ahead(pipeline, picture)
+        return pipeline, picture
 
     def _faces(
         self,
@@ -309,6 +311,21 @@ def _look_ahead(pipeline: SharedPipeline, *images: Any) -> None:
         if not _is_number(picture)
     ]
     current_call.get().submit_ahead(pipeline.kind, pictures)
+
+
+def exact(value: Any) -> Any:
+    """An answer in dicts, lists and plain values, with whole numbers that readers would round as
+    text, which requests take in place of numbers (ids of Milvus, e.g.).
+
+    JavaScript and the ``Struct`` of gRPC know doubles only, which are exact below 2**53.
+    """
+    if isinstance(value, dict):
+        return {key: exact(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [exact(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return str(value) if isinstance(value, int) and abs(value) >= 2**53 else value
 
 
 def _text(data: bytes) -> str:

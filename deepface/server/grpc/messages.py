@@ -13,7 +13,8 @@ from importlib.resources import files
 from typing import Any
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool, struct_pb2
+from google.protobuf.message_factory import GetMessageClass
 
 assert struct_pb2.DESCRIPTOR  # the file below imports it
 _FILES = descriptor_pb2.FileDescriptorSet.FromString(
@@ -26,23 +27,12 @@ for _file in _FILES.file:
 SERVICE = _POOL.FindServiceByName("deepface.DeepFaceService")
 
 
-def message(name: str) -> Any:
-    """The class of a message."""
-    descriptor = _POOL.FindMessageTypeByName(f"deepface.{name}")
-    return message_factory.GetMessageClass(descriptor)
-
-
-Image = message("Image")
-RepresentRequest = message("RepresentRequest")
-VerifyRequest = message("VerifyRequest")
-AnalyzeRequest = message("AnalyzeRequest")
-RegisterRequest = message("RegisterRequest")
-SearchRequest = message("SearchRequest")
-BuildIndexRequest = message("BuildIndexRequest")
-DeepFaceResponse = message("DeepFaceResponse")
-StreamRequest = message("StreamRequest")
-StreamResponse = message("StreamResponse")
-Failure = message("Failure")
+def __getattr__(name: str) -> Any:
+    """The class of a message, e.g. ``RepresentRequest``."""
+    try:
+        return GetMessageClass(_POOL.FindMessageTypeByName(f"deepface.{name}"))
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
 
 
 class DeepFaceServiceStub:
@@ -50,12 +40,11 @@ class DeepFaceServiceStub:
 
     def __init__(self, channel: grpc.Channel) -> None:
         for method in SERVICE.methods:
-            streams = method.client_streaming
-            make = channel.stream_stream if streams else channel.unary_unary
+            make = channel.stream_stream if method.client_streaming else channel.unary_unary
             call = make(
                 f"/{SERVICE.full_name}/{method.name}",
-                request_serializer=message(method.input_type.name).SerializeToString,
-                response_deserializer=message(method.output_type.name).FromString,
+                request_serializer=GetMessageClass(method.input_type).SerializeToString,
+                response_deserializer=GetMessageClass(method.output_type).FromString,
             )
             setattr(self, method.name, call)
 
@@ -66,16 +55,11 @@ def add_DeepFaceServiceServicer_to_server(  # noqa: N802 - a published name
     """Let a server answer the service's calls by the methods of ``servicer``."""
     handlers = {}
     for method in SERVICE.methods:
-        streams = method.client_streaming
-        make = (
-            grpc.stream_stream_rpc_method_handler
-            if streams
-            else grpc.unary_unary_rpc_method_handler
-        )
-        handlers[method.name] = make(
+        kind = "stream_stream" if method.client_streaming else "unary_unary"
+        handlers[method.name] = getattr(grpc, f"{kind}_rpc_method_handler")(
             getattr(servicer, method.name),
-            request_deserializer=message(method.input_type.name).FromString,
-            response_serializer=message(method.output_type.name).SerializeToString,
+            request_deserializer=GetMessageClass(method.input_type).FromString,
+            response_serializer=GetMessageClass(method.output_type).SerializeToString,
         )
     handler = grpc.method_handlers_generic_handler(SERVICE.full_name, handlers)
     server.add_generic_rpc_handlers((handler,))

@@ -12,7 +12,6 @@ from functools import partialmethod
 from typing import Any
 
 import grpc
-import numpy as np
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -21,7 +20,7 @@ from deepface.server.failures import GONE, PictureRefused, Refused, refusal, req
 from deepface.server.grpc import messages
 from deepface.server.pictures import Body, Upload
 from deepface.server.routes import ROUTES, Route
-from deepface.server.service import Answer, Service
+from deepface.server.service import Answer, Service, exact
 from deepface.server.settings import Settings
 from deepface.server.tokens import Tokens
 
@@ -29,8 +28,6 @@ from deepface.server.tokens import Tokens
 _MESSAGE = 100 << 20
 #: Requests of one stream that are being worked on.
 _WINDOW = 64
-#: Integers beyond are not exact as doubles, the only numbers that the answers' messages know.
-_EXACT = 1 << 53
 _CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -139,7 +136,7 @@ class Calls:
         with self._service.call(context.time_remaining()) as call:
             if not context.add_callback(call.cancel):
                 call.cancel()
-            answer: Answer = _plain(route.perform(self._service, call, _body(request)))
+            answer: Answer = exact(route.perform(self._service, call, _body(request)))
             return answer
 
 
@@ -167,19 +164,6 @@ def _picture(image: Any) -> Any:
     if not image.path:
         raise PictureRefused("empty image path passed")
     return image.path
-
-
-def _plain(value: Any) -> Any:
-    """What a ``Struct`` takes: no arrays, no tuples, no integers that it would round."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, int) and abs(value) > _EXACT:
-        return str(value)
-    return value
 
 
 def _metadata(context: Any) -> dict[str, str]:
