@@ -86,30 +86,23 @@ def decode(batch: pa.Table) -> pa.Table:
     import pyarrow as pa
 
     paths = _paths(batch)
-    images: list[bytes | None] = []
-    sizes: list[tuple[int, int] | tuple[None, None]] = []
-    errors: list[str | None] = []
+    rows: list[dict[str, Any]] = []
     for chunk in open_batch(paths).attempts(len(paths) or 1):
         for image in chunk:
             if isinstance(image, FailedImage):
-                images.append(None)
-                sizes.append((None, None))
-                errors.append(str(without_item(image.error)))
+                rows.append({"path": paths[image.index], "error": str(without_item(image.error))})
             else:
                 height, width = image.pixels.shape[:2]
-                images.append(image.pixels.tobytes())
-                sizes.append((height, width))
-                errors.append(None)
-    heights, widths = zip(*sizes, strict=True) if sizes else ((), ())
-    return pa.table(
-        {
-            "path": pa.array(paths, pa.string()),
-            "image": pa.array(images, pa.large_binary()),
-            "height": pa.array(heights, pa.int32()),
-            "width": pa.array(widths, pa.int32()),
-            "error": pa.array(errors, pa.string()),
-        }
-    )
+                pixels = {"image": image.pixels.tobytes(), "height": height, "width": width}
+                rows.append({"path": paths[image.index], **pixels})
+    schema = {
+        "path": pa.string(),
+        "image": pa.large_binary(),
+        "height": pa.int32(),
+        "width": pa.int32(),
+        "error": pa.string(),
+    }
+    return pa.Table.from_pylist(rows, schema=pa.schema(schema))
 
 
 def _paths(batch: pa.Table) -> list[str]:

@@ -98,16 +98,11 @@ class ResultLine:
             ValueError: the line holds something else.
         """
         try:
-            return cls.from_values(json.loads(line))
-        except RecursionError as error:
-            raise ValueError("it is nested too deeply") from error
-
-    @classmethod
-    def from_values(cls, values: Any) -> ResultLine:
-        """An entry from what its line of JSON holds; errors as there."""
+            values = json.loads(line)
+        except RecursionError as reason:
+            raise ValueError("it is nested too deeply") from reason
         if not isinstance(values, dict):
             raise ValueError("it is no entry of a result")
-        values = dict(values)
         source, error = values.pop("source", None), values.pop("error", None)
         faces = values.get("faces", [])
         is_pair = isinstance(source, list) and list(map(type, source)) == [str, str]

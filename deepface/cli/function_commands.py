@@ -53,7 +53,7 @@ def published_command(name: str, function: Callable[..., Any]) -> click.Command:
         name,
         cls=_Function,
         context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]},
-        help=_plain("\n\n".join(_paragraphs(function)))
+        help=_plain(re.split(r"\n\n(?:Args|Returns|Raises):", inspect.getdoc(function) or "")[0])
         + "\n\nValues are as Python writes them, False, 0.4 or ['a.jpg', 'b.jpg'], and texts "
         "otherwise. The result is printed as JSON.",
     )
@@ -75,17 +75,10 @@ def published_command(name: str, function: Callable[..., Any]) -> click.Command:
     return debug_option(command)
 
 
-def _paragraphs(function: Callable[..., Any]) -> list[str]:
-    """A docstring up to its sections."""
-    text = inspect.cleandoc(function.__doc__ or "").split("\n\nArgs:")[0]
-    return text.split("\n\nReturns:")[0].split("\n\nRaises:")[0].split("\n\n")
-
-
 def explanation(function: Callable[..., Any], name: str) -> str:
     """What a function's docstring says of a parameter, with what it refers to put in."""
-    said = re.search(
-        rf"^    {name}: (.+(?:\n {{8}}.+)*)", inspect.cleandoc(function.__doc__ or ""), re.MULTILINE
-    )
+    docstring = inspect.getdoc(function) or ""
+    said = re.search(rf"^    {name}: (.+(?:\n {{8}}.+)*)", docstring, re.MULTILINE)
     text = " ".join(said[1].split()) if said else ""
     if see := _SEE.match(text):
         other = explanation(function.__globals__[see[1]], name)

@@ -40,11 +40,8 @@ def missing_package(card: Card) -> str | None:
 @click.pass_context
 def models(ctx: click.Context) -> None:
     """List models, what they lack, and their weights; download weights."""
-    if ctx.invoked_subcommand is None:
-        _list()
-
-
-def _list() -> None:
+    if ctx.invoked_subcommand is not None:
+        return
     from deepface.cli.printed import print_rows
     from deepface.runtime.home import weights_folder
 

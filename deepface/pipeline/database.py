@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -120,7 +121,10 @@ def _portions(
     """The faces of all pictures, :data:`_CHUNK` at a time."""
     waiting: list[Record] = []
     for item in pictures:
-        waiting += _records(item, _name(item, img_name))
+        assert item.inputs is not None
+        name = _name(item, img_name)
+        for face, vector in zip(item.inputs, item.vectors, strict=True):
+            waiting.append(Record(name, face, np.asarray(vector, dtype=np.float64)))
         while len(waiting) > _CHUNK:
             yield waiting[:_CHUNK]
             del waiting[:_CHUNK]
@@ -154,40 +158,36 @@ def _name(item: Seen, img_name: str | Sequence[str] | None) -> str:
     return record_name(item.name)
 
 
-def _records(item: Seen, name: str) -> Iterator[Record]:
-    assert item.embeddings is not None and item.inputs is not None
-    for face, vector in zip(item.inputs, item.embeddings, strict=True):
-        yield Record(name, face, np.asarray(vector, dtype=np.float64))
-
-
 def search(pipeline: FacePipeline, img: Any, query: Query, opened: Open) -> list[Any]:
     """See :func:`deepface.DeepFace.search`."""
     criteria = criteria_of(pipeline)
     metric = metric_of(query, criteria.l2_normalized)
     threshold = find_threshold(criteria.model_name, metric)
+    limit = math.inf if query.similarity_search else threshold
     approximate = query.search_method == "ann"
+    find = find_approximately if approximate else find_exactly
+    same = {
+        **criteria.columns,
+        "search_method": query.search_method,
+        "threshold": threshold,
+        "distance_metric": metric,
+    }
     results: list[Any] = []
     with opened() as database:
-        for faces in _probes(pipeline, img):
-            probes = _vectors([face["embedding"] for found in faces for face in found])
-            find = find_approximately if approximate else find_exactly
-            limit = math.inf if query.similarity_search else threshold
-            hits = iter(find(database, criteria, NearestQuery(probes, metric, limit, query.k)))
-            columns = {**SEARCH, "id": database.id_type}
-            if is_embedding(img):  # tables mark what is not there by a float
-                columns |= {f"target_{side}": float for side in "xywh"}
-            for found in faces:
-                values = [
-                    _values(next(hits), face["facial_area"], criteria, query, metric, threshold)
-                    for face in found
+        columns = {**SEARCH, "id": database.id_type}
+        if is_embedding(img):  # tables mark what is not there by a float
+            columns |= {f"target_{side}": float for side in "xywh"}
+        for pictures in _probes(pipeline, img):
+            vectors = _vectors([face["embedding"] for faces in pictures for face in faces])
+            ranked = iter(find(database, criteria, NearestQuery(vectors, metric, limit, query.k)))
+            for faces in pictures:
+                found = [(next(ranked), face["facial_area"]) for face in faces]
+                tables = [
+                    table(columns, _values(hits, area, same), str(query.return_type))
+                    for hits, area in found
+                    if hits or not approximate  # as published
                 ]
-                results.append(
-                    [
-                        table(columns, rows, str(query.return_type))
-                        for rows in values
-                        if rows["id"] or not approximate  # as published
-                    ]
-                )
+                results.append(tables)
     return results[0] if is_embedding(img) or open_batch(img).single else results
 
 
@@ -206,30 +206,17 @@ def _vectors(embeddings: list[list[float]]) -> Vectors:
     return np.array(embeddings, dtype=np.float64) if embeddings else np.zeros((0, 0))
 
 
-def _values(
-    hits: list[Hit],
-    area: dict[str, Any],
-    criteria: Criteria,
-    query: Query,
-    metric: str,
-    threshold: float,
-) -> dict[str, list[Any]]:
-    """The columns of a face's table."""
-    same = {
-        **criteria.columns,
-        "search_method": query.search_method,
-        **{f"target_{side}": area[side] for side in "xywh"},
-        "threshold": threshold,
-        "distance_metric": metric,
-    }
+def _values(hits: list[Hit], area: dict[str, Any], same: dict[str, Any]) -> dict[str, list[Any]]:
+    """The columns of a face's table; ``same`` has those that all rows of a search share."""
+    model, metric, threshold = same["model_name"], same["distance_metric"], same["threshold"]
+    target = {f"target_{side}": area[side] for side in "xywh"}
     return {
-        **{name: [value] * len(hits) for name, value in same.items()},
+        **{name: [value] * len(hits) for name, value in {**same, **target}.items()},
         "id": [hit.id for hit in hits],
         "img_name": [hit.name for hit in hits],
         "distance": [hit.distance for hit in hits],
         "confidence": [
-            find_confidence(hit.distance, criteria.model_name, hit.distance <= threshold, metric)
-            for hit in hits
+            find_confidence(hit.distance, model, hit.distance <= threshold, metric) for hit in hits
         ],
     }
 
@@ -254,11 +241,8 @@ def identify(
                 f"No embedding found in the database for identity_id={identity_id} ({criteria})"
             )
         _check_comparable(identity_id, stored.criteria, criteria)
-        faces = [
-            face
-            for item in pipeline.pictures(batch)
-            for face in describe_embeddings(item, pipeline)
-        ]
+        (item,) = pipeline.pictures(batch)
+        faces = describe_embeddings(item, pipeline)
     if not faces:
         raise FaceNotDetected("the picture has no face: nothing to compare")
     distances = []
@@ -266,8 +250,7 @@ def identify(
         vector = np.asarray(face["embedding"], dtype=np.float64)
         check_length(vector, len(stored.embedding))
         distances.append(float(find_distance(stored.embedding, vector, distance_metric)))
-    closest = int(np.argmin(distances))
-    distance = distances[closest]
+    distance, closest = min(zip(distances, faces, strict=True), key=itemgetter(0))
     verified = distance <= threshold
     return {
         "verified": verified,
@@ -279,7 +262,7 @@ def identify(
         "similarity_metric": distance_metric,
         "id": stored.id,
         "img_name": stored.img_name,
-        "facial_areas": {"img1": faces[closest]["facial_area"], "img2": None},
+        "facial_areas": {"img1": closest["facial_area"], "img2": None},
         "time": round(time.perf_counter() - start, 2),
     }
 
@@ -303,14 +286,11 @@ def _check_comparable(identity_id: Any, stored: Criteria, asked: Criteria) -> No
 
 
 def build_index(
-    criteria: Criteria, opened: Open, max_neighbors_per_node: int, batch_size: int
+    criteria: Criteria, opened: Open, max_neighbors_per_node: int = 32, batch_size: int = 1000
 ) -> None:
     """See :func:`deepface.DeepFace.build_index`."""
-    for name, value in (
-        ("max_neighbors_per_node", max_neighbors_per_node),
-        ("batch_size", batch_size),
-    ):
-        whole(name, value)
+    whole("max_neighbors_per_node", max_neighbors_per_node)
+    whole("batch_size", batch_size)
     with opened() as database:
         database.build_index(criteria, max_neighbors_per_node, batch_size)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from deepface.attributes.model import FACE_SIZE
 from deepface.attributes.registry import describe
-from deepface.pipeline.extraction import Seen, facial_area
+from deepface.pipeline.extraction import Seen
 from deepface.pipeline.representation import network_inputs
 from deepface.runtime.execution.batching import chunks
 
@@ -30,10 +30,11 @@ def estimate_attributes(seen: list[Seen], networks: Mapping[str, Any]) -> None:
 def describe_attributes(item: Seen) -> list[dict[str, Any]]:
     """A picture's faces as ``analyze`` gives them: ``region`` follows the first attribute."""
     described = []
-    for face, (first, *others) in zip(item.faces, item.attributes, strict=True):
+    faces = zip(item.faces, item.areas(), item.attributes, strict=True)
+    for face, area, (first, *others) in faces:
         result = {
             **first,
-            "region": facial_area(face.facial_area, item.source),
+            "region": area,
             "face_confidence": round(float(face.confidence), 2),
         }
         for other in others:

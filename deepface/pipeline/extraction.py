@@ -14,7 +14,7 @@ from deepface.errors import FaceNotDetected, FaceOutsideImage, SpoofDetected
 from deepface.images.batch import FailedImage, LoadedImage
 from deepface.images.device_image import DeviceImage
 from deepface.pipeline.options import Options
-from deepface.types import LANDMARKS, DetectedFace, FacialAreaRegion, Liveness, Pixels, on_host
+from deepface.types import LANDMARKS, Box, DetectedFace, FacialAreaRegion, Liveness, Pixels, on_host
 
 
 @dataclass
@@ -54,9 +54,29 @@ class Seen:
         return self.image
 
     @property
+    def seconds(self) -> float | None:
+        """The time of a video's frame."""
+        return None if self.image is None else self.image.seconds
+
+    @property
     def source(self) -> Pixels:
         """What crops are cut from; see :class:`deepface.types.Picture`."""
         return self.picture.source
+
+    @property
+    def vectors(self) -> NDArray[Any]:
+        """The vectors, which were asked for."""
+        assert self.embeddings is not None
+        return self.embeddings
+
+    def areas(self) -> list[dict[str, Any]]:
+        """Boxes and landmarks of the faces as the public functions give them.
+
+        A box is clipped to the picture, with width at most ``W - x - 1``; a landmark outside the
+        picture is ``None``; nose and mouth appear only where the detector gives them.
+        """
+        height, width = self.source.shape[:2]
+        return [_area(face.facial_area, width, height) for face in self.faces]
 
 
 def find_faces(seen: list[Seen], options: Options) -> None:
@@ -82,17 +102,12 @@ def find_faces(seen: list[Seen], options: Options) -> None:
 def _detected(seen: list[Seen], options: Options) -> list[list[DetectedFace]]:
     if options.skips_detection:
         return [[] for _ in seen]
-    crops = options.crops()
     found = face_crops.detect_faces(
         detector_backend=options.detector_backend,
         img=[item.picture.pixels for item in seen],
         pictures=[item.picture for item in seen],
-        align=crops.align,
-        expand_percentage=crops.expand_percentage,
-        max_faces=crops.max_faces,
-        border=crops.border,
-        face_cut=crops.face_cut,
         device=options.one_device,
+        **vars(options.crops()),
         **options.detector_options(),
     )
     if found and isinstance(found[0], DetectedFace):  # a stand-in that knows single images only
@@ -118,9 +133,7 @@ def judge_liveness(seen: list[Seen], options: Options) -> None:
     faces = []
     for item in seen:
         pixels = item.picture.host if arrays else item.picture.pixels
-        for face in item.faces:
-            area = facial_area(face.facial_area, item.source)
-            faces.append((pixels, (area["x"], area["y"], area["w"], area["h"])))
+        faces += [(pixels, box_of(area)) for area in item.areas()]
     verdicts = iter(judge(SPOOF_DETECTORS.build(LIVENESS, options.one_device), faces))
     for item in seen:
         item.liveness = [next(verdicts) for _ in item.faces]
@@ -135,57 +148,43 @@ def refuse_spoofs(seen: list[Seen]) -> None:
 
 def describe_faces(item: Seen, options: Options) -> list[dict[str, Any]]:
     """A picture's faces as ``extract_faces`` gives them."""
-    described = []
-    for position, face in enumerate(item.faces):
-        result = {
+    described: list[dict[str, Any]] = [
+        {
             "face": _pixels(face, options),
-            "facial_area": facial_area(face.facial_area, item.source),
+            "facial_area": area,
             "confidence": round(float(face.confidence), 2),
         }
-        if options.anti_spoofing:
-            verdict = item.liveness[position]
+        for face, area in zip(item.faces, item.areas(), strict=True)
+    ]
+    if options.anti_spoofing:
+        for result, verdict in zip(described, item.liveness, strict=True):
             result.update(is_real=verdict.is_real, antispoof_score=verdict.score)
-        described.append(result)
     return described
 
 
 def _pixels(face: DetectedFace, options: Options) -> NDArray[Any]:
     """A crop as it was asked for, in memory of its own."""
     crop = on_host(face.img)
+    of_bytes = crop.dtype == np.uint8
     if options.color_face == "rgb":
-        crop = _rgb(crop)
+        crop = cv2.cvtColor(crop, cv2.COLOR_BGR2RGB) if of_bytes else crop[:, :, ::-1]
     elif options.color_face == "gray":
-        crop = _gray(crop)
-    if options.normalize_face and face.full_scale != 1:
-        return _in_unit_range(crop, face.full_scale)
-    return np.array(crop, order="C")
+        # OpenCV does not know this of float64.
+        narrow = crop if of_bytes else crop.astype(np.float32, copy=False)
+        crop = cv2.cvtColor(narrow, cv2.COLOR_BGR2GRAY).astype(crop.dtype, copy=False)
+    if not options.normalize_face or face.full_scale == 1:
+        return np.array(crop, order="C")
+    if of_bytes:  # by a table, in half the time
+        return cv2.LUT(crop, np.arange(256) / face.full_scale)
+    return crop / face.full_scale
 
 
-def _in_unit_range(crop: NDArray[Any], full_scale: float) -> NDArray[Any]:
-    """``crop / full_scale``: of bytes by a table, in half the time."""
-    return (
-        crop / full_scale if crop.dtype != np.uint8 else cv2.LUT(crop, np.arange(256) / full_scale)
-    )
+def box_of(area: dict[str, Any]) -> Box:
+    """The box ``(x, y, w, h)`` of a described face."""
+    return area["x"], area["y"], area["w"], area["h"]
 
 
-def _rgb(crop: NDArray[Any]) -> NDArray[Any]:
-    return crop[:, :, ::-1] if crop.dtype != np.uint8 else cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)
-
-
-def _gray(crop: NDArray[Any]) -> NDArray[Any]:
-    # OpenCV does not know this of float64.
-    narrow = crop if crop.dtype == np.uint8 else crop.astype(np.float32, copy=False)
-    gray = cv2.cvtColor(narrow, cv2.COLOR_BGR2GRAY)
-    return gray.astype(crop.dtype, copy=False)
-
-
-def facial_area(region: FacialAreaRegion, picture: Pixels) -> dict[str, Any]:
-    """Box and landmarks of a face as the public functions give them.
-
-    The box is clipped to the picture, with width at most ``W - x - 1``; a landmark outside the
-    picture is ``None``; nose and mouth appear only where the detector gives them.
-    """
-    height, width = picture.shape[:2]
+def _area(region: FacialAreaRegion, width: int, height: int) -> dict[str, Any]:
     x, y = max(0, int(region.x)), max(0, int(region.y))
     area: dict[str, Any] = {
         "x": x,

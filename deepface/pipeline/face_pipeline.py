@@ -126,7 +126,7 @@ class FacePipeline(Options):
             source=seen.name,
             faces=faces,
             error=seen.error,
-            seconds=None if image is None else image.seconds,
+            seconds=seen.seconds,
             image=image.host if image is not None and return_image else None,
         )
 

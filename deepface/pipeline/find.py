@@ -116,10 +116,10 @@ class GallerySearch:
                 found = self._compared(probes)
                 yield from map(checked, found) if on_error == "raise" else found
 
-    def _compared(self, probes: list[_Probe]) -> Iterator[Found]:
+    def _compared(self, probes: list[tuple[Found, list[Face]]]) -> Iterator[Found]:
         """All faces of a step are compared at once; a picture's tables are made at its turn."""
         query = self._query
-        vectors = [face.embedding for probe in probes for face in probe.faces]
+        vectors = [face.embedding for _, faces in probes for face in faces]
         ranked = self._gallery.ranking.closest(
             np.stack(vectors) if vectors else np.zeros((0, self._gallery.dimensions)),
             query.distance_metric,
@@ -128,9 +128,8 @@ class GallerySearch:
             self._pipeline.one_device,
             stacked=query.return_type == "dict",
         )
-        for probe in probes:
-            tables = [self._table(next(ranked), face) for face in probe.faces]
-            yield Found(probe.index, probe.name, tables, probe.error, probe.seconds)
+        for found, faces in probes:
+            yield replace(found, matches=[self._table(next(ranked), face) for face in faces])
 
     def _table(self, ranked: Ranked, face: Face) -> Any:
         query, gallery = self._query, self._gallery
@@ -161,25 +160,15 @@ class GallerySearch:
         return table(FIND, values, str(query.return_type))
 
 
-@dataclass(frozen=True)
-class _Probe:
-    """What remains of a picture that is looked for when its faces are embedded."""
-
-    index: int
-    name: str
-    faces: list[Face]
-    error: Exception | None
-    seconds: float | None
-
-    @classmethod
-    def of(cls, item: Seen) -> _Probe:
-        faces = [] if item.error is not None else faces_of(item)
-        seconds = None if item.image is None else item.image.seconds
-        return cls(item.index, item.name, faces, item.error, seconds)
-
-
-def _probes(seen: list[Seen]) -> list[_Probe]:
-    return [_Probe.of(item) for item in seen]
+def _probes(seen: list[Seen]) -> list[tuple[Found, list[Face]]]:
+    """What remains of pictures when their faces are embedded: all but matches, and the faces."""
+    return [
+        (
+            Found(item.index, item.name, [], item.error, item.seconds),
+            [] if item.error is not None else faces_of(item),
+        )
+        for item in seen
+    ]
 
 
 def find(

@@ -10,14 +10,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from deepface.cropping.face_crops import LANDMARKS_ALIGNMENT, PUBLISHED_BORDER
 from deepface.detection.registry import DETECTORS
 from deepface.errors import DataTypeError, EmptyDatasource, PathNotFound, fault_of
 from deepface.images.batch import open_batch
 from deepface.logger import get_logger
-from deepface.pipeline.extraction import Seen, facial_area
+from deepface.pipeline.extraction import Seen, box_of
 from deepface.pipeline.options import Options
 from deepface.pipeline.plan import Plan
 from deepface.pipeline.walk import one_by_one, walk
@@ -54,29 +52,17 @@ def open_gallery(
     model = RECOGNIZERS.build(
         str(options.model_name), options.one_device, precision=options.precision
     )
-    store = Datastore(
-        folder,
-        datastore_name(options),
-        datastore_format,
-        model.output_shape,
-        credentials,
-        remote,
-    )
+    name, length = datastore_name(options), model.output_shape
+    store = Datastore(folder, name, datastore_format, length, credentials, remote)
     if refresh_database:
-        pickled = store.path.with_suffix(".pkl")
-        if not silent and pickled.exists() and not store.path.exists():
-            get_logger().info(
-                "%s of an older version is left alone and not read: a pickle can run any program. "
-                "The gallery is built anew.",
-                pickled,
-            )
+        if not silent:
+            _tell_of_pickle(store.path)
         embedding = replace(options, anti_spoofing=False, progress=not silent)
         gallery = refresh(store, lambda files: _embed(files, embedding, remote), silent)
     else:
         if not silent:
             get_logger().info(
-                "refresh_database is off: changes in %s since the last refresh are not seen",
-                store.folder,
+                "refresh_database is off: changes in %s since the last refresh are not seen", folder
             )
         gallery = store.load()
         if not len(gallery):
@@ -92,6 +78,16 @@ def open_gallery(
     return gallery
 
 
+def _tell_of_pickle(path: Path) -> None:
+    pickled = path.with_suffix(".pkl")
+    if pickled.exists() and not path.exists():
+        get_logger().info(
+            "%s of an older version is left alone and not read: a pickle can run any program. "
+            "The gallery is built anew.",
+            pickled,
+        )
+
+
 def datastore_name(options: Options) -> str:
     """The published name of a gallery's file, without its ending.
 
@@ -100,26 +96,23 @@ def datastore_name(options: Options) -> str:
     card = DETECTORS.find(options.detector_backend)
     detector = card.name if card is not None else options.detector_backend
     aligned = "aligned" if options.align else "unaligned"
+    own = {
+        f"border_{options.border:g}": options.align and options.border != PUBLISHED_BORDER,
+        f"minfacesize_{options.min_face_size}": options.min_face_size is not None,
+        f"maxfaces_{options.max_faces}": options.max_faces is not None,
+        "l2normalize": options.l2_normalize,
+        "minmaxnormalize": options.minmax_normalize,
+        f"precision_{options.precision}": options.precision is not None,
+        f"decode_{options.decode}": options.decode != "cpu",
+    }
     parts = [
         f"ds_model_{options.model_name}",
         f"detector_{detector}",
         LANDMARKS_ALIGNMENT if options.align == LANDMARKS_ALIGNMENT else aligned,
         f"normalization_{options.normalization}",
         f"expand_{options.expand_percentage}",
+        *(part for part, is_used in own.items() if is_used),
     ]
-    if options.align and options.border != PUBLISHED_BORDER:
-        parts.append(f"border_{options.border:g}")
-    if options.min_face_size is not None:
-        parts.append(f"minfacesize_{options.min_face_size}")
-    if options.max_faces is not None:
-        parts.append(f"maxfaces_{options.max_faces}")
-    for scaling in ("l2_normalize", "minmax_normalize"):
-        if getattr(options, scaling):
-            parts.append(scaling.replace("_", ""))
-    if options.precision not in (None, "fp32"):
-        parts.append(f"precision_{options.precision}")
-    if options.decode != "cpu":
-        parts.append(f"decode_{options.decode}")
     return "_".join(parts).replace("-", "").lower()
 
 
@@ -179,9 +172,5 @@ def _embed(
 
 def faces_of(item: Seen) -> list[Face]:
     """A picture's faces, once it has been through the walk."""
-    assert item.embeddings is not None
-    faces = []
-    for face, vector in zip(item.faces, item.embeddings, strict=True):
-        area = facial_area(face.facial_area, item.source)
-        faces.append(Face((area["x"], area["y"], area["w"], area["h"]), np.asarray(vector)))
-    return faces
+    areas = map(box_of, item.areas())
+    return [Face(area, vector) for area, vector in zip(areas, item.vectors, strict=True)]

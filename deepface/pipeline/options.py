@@ -139,8 +139,7 @@ class Options:
                 f"unknown enforce_detection {self.enforce_detection!r}: use True, False or 'empty'"
             )
         for name in ("batch_size", "workers", "max_faces"):
-            value = getattr(self, name)
-            if value is not None:
+            if (value := getattr(self, name)) is not None:
                 self._set(name, whole(name, value))
         if self.min_face_size is not None:
             self._set("min_face_size", number("min_face_size", self.min_face_size, above=0))

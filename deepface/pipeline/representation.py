@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepface.errors import DeepFaceError
 from deepface.logger import get_logger
-from deepface.pipeline.extraction import Seen, facial_area
+from deepface.pipeline.extraction import Seen
 from deepface.pipeline.options import Options
 from deepface.recognition.model import embed_by_forward
 from deepface.recognition.normalization import normalize_embedding_l2, normalize_embedding_minmax
@@ -109,19 +109,19 @@ def _inputs_of_arrays(
 
 def describe_embeddings(item: Seen, options: Options) -> list[dict[str, Any]]:
     """A picture's faces as ``represent`` gives them."""
-    assert item.embeddings is not None
+    areas = item.areas()
+    if options.skips_detection:
+        height, width = item.source.shape[:2]
+        # Width and height are swapped in the published result, too.
+        areas = [{"x": 0, "y": 0, "w": height, "h": width}]
     described = []
-    for position, face in enumerate(item.faces):
-        embedding = item.embeddings[position].tolist()
-        result: dict[str, Any] = {"embedding": embedding}
-        if options.skips_detection:
-            height, width = item.source.shape[:2]
-            # Width and height are swapped in the published result, too.
-            result["facial_area"] = {"x": 0, "y": 0, "w": height, "h": width}
-            result["face_confidence"] = 0
-        else:
-            result["facial_area"] = facial_area(face.facial_area, item.source)
-            result["face_confidence"] = round(float(face.confidence), 2)
+    for position, (face, area) in enumerate(zip(item.faces, areas, strict=True)):
+        embedding = item.vectors[position].tolist()
+        result: dict[str, Any] = {
+            "embedding": embedding,
+            "facial_area": area,
+            "face_confidence": 0 if options.skips_detection else round(float(face.confidence), 2),
+        }
         if item.inputs is not None:
             result["face"] = item.inputs[position]
         if options.cryptosystem is not None and _can_be_encrypted(embedding):

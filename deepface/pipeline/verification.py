@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass, replace
@@ -11,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.arguments import is_vector, number
-from deepface.cropping.face_crops import Align
 from deepface.errors import (
     DataTypeError,
     DimensionMismatchError,
@@ -22,7 +22,6 @@ from deepface.images.batch import open_batch
 from deepface.matching.confidence import find_confidence
 from deepface.matching.distance import Metric, check_metric_or_function, find_distance
 from deepface.matching.thresholds import find_threshold
-from deepface.pipeline.extraction import Seen, facial_area
 from deepface.pipeline.face_pipeline import FacePipeline
 from deepface.recognition.registry import RECOGNIZERS
 
@@ -49,48 +48,55 @@ def verify(
     model_name, align = str(pipeline.model_name), pipeline.align
     RECOGNIZERS.check(pipeline.model_name)
     check_metric_or_function(distance_metric)
-    if callable(distance_metric) and threshold is None:
-        raise InvalidArgument("a distance_metric of your own needs a threshold: pass threshold=")
     if threshold is not None:
         threshold = number("threshold", threshold)
+    elif callable(distance_metric):
+        raise InvalidArgument("a distance_metric of your own needs a threshold: pass threshold=")
+    else:
+        threshold = find_threshold(model_name, distance_metric, align=align)
     pipeline = replace(pipeline, skip_rounds=False)
-    many = [_is_batch(img1_path), _is_batch(img2_path)]
-    if many[0] != many[1]:
+    many, *pairs = _pairs(img1_path, img2_path)
+    sides = [_sides(items, side, many, pipeline) for side, items in enumerate(pairs, start=1)]
+    closest = [
+        _closest(first, second, distance_metric) for first, second in zip(*sides, strict=True)
+    ]
+    seconds_each = round((time.perf_counter() - start) / max(1, len(closest)), 2)
+    results = [
+        {
+            "verified": distance <= threshold,
+            "distance": distance,
+            "threshold": threshold,
+            "confidence": find_confidence(
+                distance, model_name, distance <= threshold, distance_metric, align=align
+            ),
+            "model": model_name,
+            "detector_backend": pipeline.detector_backend,
+            "similarity_metric": distance_metric,
+            "facial_areas": {"img1": area1, "img2": area2},
+            "time": seconds_each,
+        }
+        for distance, area1, area2 in closest
+    ]
+    return results if many else results[0]
+
+
+def _pairs(img1_path: Any, img2_path: Any) -> tuple[bool, list[Any], list[Any]]:
+    """Whether there are many pairs, and what is on their first and on their second side."""
+    many = _is_batch(img1_path)
+    if many != _is_batch(img2_path):
         raise DataTypeError(
             f"img1_path is {_kind(img1_path)}, but img2_path is {_kind(img2_path)}: pass two "
             "pictures (or embeddings), or two lists of them"
         )
-    firsts, seconds = (
-        (list(open_batch(img1_path)), list(open_batch(img2_path)))
-        if many[0]
-        else ([img1_path], [img2_path])
-    )
+    if not many:
+        return many, [img1_path], [img2_path]
+    firsts, seconds = list(open_batch(img1_path)), list(open_batch(img2_path))
     if len(firsts) != len(seconds):
         raise ValueError(
             f"lists of pairs must be of equal length, but img1_path has {len(firsts)} items and "
             f"img2_path {len(seconds)}"
         )
-    sides = [
-        _sides(items, number, many[0], pipeline)
-        for number, items in enumerate((firsts, seconds), start=1)
-    ]
-    limit = (
-        find_threshold(model_name, distance_metric, align=align) if threshold is None else threshold
-    )
-    results = [
-        {
-            **_decide(first, second, model_name, distance_metric, limit, align),
-            "model": model_name,
-            "detector_backend": pipeline.detector_backend,
-            "similarity_metric": distance_metric,
-        }
-        for first, second in zip(*sides, strict=True)
-    ]
-    seconds_each = round((time.perf_counter() - start) / max(1, len(results)), 2)
-    for result in results:
-        areas = result.pop("facial_areas")
-        result.update(facial_areas=areas, time=seconds_each)
-    return results if many[0] else results[0]
+    return many, firsts, seconds
 
 
 def _is_batch(value: Any) -> bool:
@@ -117,31 +123,26 @@ def is_embedding(value: Any) -> bool:
     )
 
 
-def _sides(items: Sequence[Any], number: int, many: bool, pipeline: FacePipeline) -> list[_Side]:
+def _sides(items: Sequence[Any], side: int, many: bool, pipeline: FacePipeline) -> list[_Side]:
     """Vectors of one side of all pairs: embeddings as they are, pictures in batches."""
     given: dict[int, _Side] = {}
     for position, item in enumerate(items):
         if is_embedding(item):
             where = f" (item {position})" if many else ""
             vector = given_embedding(
-                item, f"img{number}_path", f"{number}-th image", str(pipeline.model_name), where
+                item, f"img{side}_path", f"{side}-th image", str(pipeline.model_name), where
             )
             given[position] = _Side(vector[None], [dict(_NO_AREA)])
     pictures = [item for position, item in enumerate(items) if position not in given]
-    if not pictures:
-        return [given[position] for position in range(len(items))]
-    batch = open_batch(pictures if many else pictures[0])
-    try:
-        found = iter([_side(item) for item in pipeline.pictures(batch)])
-    except ValueError as error:
-        raise ValueError(f"Exception while processing img{number}_path") from error
-    return [given[p] if p in given else next(found) for p in range(len(items))]
-
-
-def _side(item: Seen) -> _Side:
-    assert item.embeddings is not None
-    areas = [facial_area(face.facial_area, item.source) for face in item.faces]
-    return _Side(item.embeddings, areas)
+    found: list[_Side] = []
+    if pictures:
+        batch = open_batch(pictures if many else pictures[0])
+        try:
+            found = [_Side(item.vectors, item.areas()) for item in pipeline.pictures(batch)]
+        except ValueError as error:
+            raise ValueError(f"Exception while processing img{side}_path") from error
+    rest = iter(found)
+    return [given[p] if p in given else next(rest) for p in range(len(items))]
 
 
 def given_embedding(
@@ -173,28 +174,16 @@ def given_embedding(
     return vector
 
 
-def _decide(
-    first: _Side,
-    second: _Side,
-    model_name: str,
-    metric: str | Metric,
-    threshold: float,
-    align: Align,
-) -> dict[str, Any]:
-    """The pair of faces with the smallest distance decides."""
+def _closest(
+    first: _Side, second: _Side, metric: str | Metric
+) -> tuple[float, dict[str, Any], dict[str, Any]]:
+    """The smallest distance of two faces, and their areas."""
     if not first.areas or not second.areas:
         raise FaceNotDetected("a picture has no face with an area inside it: nothing to compare")
-    best, areas = np.inf, (first.areas[0], second.areas[0])
-    for i, alpha in enumerate(first.embeddings):
-        for j, beta in enumerate(second.embeddings):
+    best, areas = math.inf, (first.areas[0], second.areas[0])
+    for alpha, one in zip(first.embeddings, first.areas, strict=True):
+        for beta, other in zip(second.embeddings, second.areas, strict=True):
             distance = float(find_distance(alpha, beta, metric))
             if distance < best:
-                best, areas = distance, (first.areas[i], second.areas[j])
-    verified = best <= threshold
-    return {
-        "verified": bool(verified),
-        "distance": best,
-        "threshold": threshold,
-        "confidence": find_confidence(best, model_name, bool(verified), metric, align=align),
-        "facial_areas": {"img1": areas[0], "img2": areas[1]},
-    }
+                best, areas = distance, (one, other)
+    return best, *areas

@@ -89,11 +89,10 @@ class ConnectionPool:
 
 
 def _is_alive(database: Database) -> bool:
-    alive = False
     with suppress(*database.driver_errors, OSError):
         database.ping()
-        alive = True
-    return alive
+        return True
+    return False
 
 
 def _close(connection: _Connection) -> None:

@@ -26,13 +26,6 @@ from deepface.logger import get_logger
 from deepface.server.batching import DeadlineExceeded, Overloaded, ShuttingDown
 
 _REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-#: What callers are told in place of errors whose texts have addresses and paths of the server.
-_PRIVATE: tuple[tuple[type[BaseException], str], ...] = (
-    (DatabaseError, "the database cannot be used now"),
-    (WeightsError, "the weights of a model cannot be used now"),
-    (MachineError, "the server's machine failed"),
-    (DeviceNotAvailable, "the server's device cannot be used now"),
-)
 #: The request was dropped because nobody waits for its answer; nginx's number.
 GONE = 499
 
@@ -58,19 +51,21 @@ class TooMuch(ValueError):
     """More items, bytes, pixels or faces than the server takes."""
 
 
-_STATUS: tuple[tuple[type[BaseException], int], ...] = (
-    (Overloaded, 429),
-    (DeadlineExceeded, 504),
-    (ShuttingDown, 503),
-    (CancelledError, GONE),
-    (ImageTooLarge, 413),
-    (TooMuch, 413),
-    (DatabaseError, 503),
-    (WeightsError, 503),
-    (MachineError, 503),
-    (DeviceNotAvailable, 503),
-    (MissingPackageError, 501),
-    (ValueError, 400),
+#: An error, its status, and what callers are told in its place where its text has addresses and
+#: paths of the server.
+_KINDS: tuple[tuple[type[BaseException], int, str], ...] = (
+    (Overloaded, 429, ""),
+    (DeadlineExceeded, 504, ""),
+    (ShuttingDown, 503, ""),
+    (CancelledError, GONE, ""),
+    (ImageTooLarge, 413, ""),
+    (TooMuch, 413, ""),
+    (DatabaseError, 503, "the database cannot be used now"),
+    (WeightsError, 503, "the weights of a model cannot be used now"),
+    (MachineError, 503, "the server's machine failed"),
+    (DeviceNotAvailable, 503, "the server's device cannot be used now"),
+    (MissingPackageError, 501, ""),
+    (ValueError, 400, ""),
 )
 
 
@@ -91,7 +86,8 @@ def refusal(error: BaseException, doing: str, request_id: str) -> Refused:
         return error
     chain = _chain(error)
     # A database that is down is not the caller's fault, also where it is another error's reason.
-    statuses = [s for e in chain for kind, s in _STATUS if isinstance(e, kind)]
+    kinds = [(status, told) for e in chain for kind, status, told in _KINDS if isinstance(e, kind)]
+    statuses = [status for status, _ in kinds]
     server_faults = [status for status in statuses if status != 400]
     status = (server_faults or statuses or [500])[0]
     if status == 500:
@@ -99,7 +95,7 @@ def refusal(error: BaseException, doing: str, request_id: str) -> Refused:
         text = "internal error: the server's log has it under the request_id"
         return Refused(500, f"Exception while {doing}: {text}", code="internal")
     headers = {}
-    private = next((told for e in chain for kind, told in _PRIVATE if isinstance(e, kind)), "")
+    private = next((told for _, told in kinds if told), "")
     if private:
         get_logger().warning("request %s failed while %s: %s", request_id, doing, text_of(error))
     if status in (429, 503):

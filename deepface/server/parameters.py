@@ -15,18 +15,16 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from deepface.pipeline.options import ACTIONS, DEFAULT_DETECTOR, DEFAULT_MODEL
 
-_YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off", "")
+_TRUTHS = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off", ""), False),
+}
 
 
 def _flag(value: Any) -> Any:
-    if value is None:
-        return False
     if isinstance(value, str):
-        text = value.strip().lower()
-        if text not in (*_YES, *_NO):
-            raise ValueError("must be true or false")
-        return text in _YES
-    if isinstance(value, (int, float)):
+        value = _TRUTHS.get(value.strip().lower(), value)
+    if value is None or isinstance(value, (int, float)):
         return bool(value)
     raise ValueError("must be true or false")
 

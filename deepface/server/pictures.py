@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from deepface.errors import DataTypeError, DeepFaceError, ImageTooLarge, ImgNotFound, as_ours
@@ -153,20 +152,16 @@ class PictureReader:
         if not exists:
             raise ImgNotFound(f"Confirm that {name} exists")
         self._check_bytes(path.stat().st_size, name)
-        return Encoded.open(_read(path, name), name)
+        try:
+            return Encoded.open(path.read_bytes(), name)
+        except OSError as error:
+            raise as_ours(error, f"Exception while loading {name}") from None
 
     def _check_bytes(self, count: int, name: str) -> None:
         if count > self.settings.max_file:
             raise ImageTooLarge(
                 f"{name} has {count} bytes, above this server's limit of {self.settings.max_file}"
             )
-
-
-def _read(path: Path, name: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise as_ours(error, f"Exception while loading {name}") from None
 
 
 def _printable(name: str) -> str:

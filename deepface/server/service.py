@@ -162,7 +162,7 @@ class Service:
         """A message, as published."""
         self._need_database()
         criteria = stored.criteria_of(self._pipeline(asked))
-        stored.build_index(criteria, self._open_database, 32, 1000)
+        stored.build_index(criteria, self._open_database)
         return {"message": "Index built successfully"}
 
     def list_faces(self, asked: p.ListFaces, body: Body) -> Answer:

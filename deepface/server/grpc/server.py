@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from functools import partialmethod
+from functools import partial, partialmethod
 from typing import Any
 
 import grpc
@@ -145,10 +145,10 @@ def _body(request: Any) -> Body:
     fields: dict[str, Any] = {}
     for descriptor, value in request.ListFields():
         if descriptor.message_type is not None:
-            fields[descriptor.name] = _picture(value)
-        else:
-            one = isinstance(value, (str, bool, int))
-            fields[descriptor.name] = value if one else list(value)
+            value = _picture(value)
+        elif not isinstance(value, (str, bool, int)):
+            value = list(value)
+        fields[descriptor.name] = value
     for descriptor in request.DESCRIPTOR.fields:
         if descriptor.message_type is not None and descriptor.name not in fields:
             raise PictureRefused(f"image is not set in the request: {descriptor.name}")
@@ -207,18 +207,18 @@ def create_server(port: int = 50051, max_workers: int | None = None) -> tuple[gr
 
 def serve_beside(service: Service) -> grpc.Server:
     """Serve gRPC with the functions and the queue of a REST server."""
-    server, port = _server(service)
-    server.start()
-    get_logger().info("gRPC on port %d", port)
-    return server
+    return _started(*_server(service))
 
 
 def serve() -> None:
     """Serve until interrupted: ``python -m deepface.api.src.grpc_server``."""
-    server, port = create_server(Settings.load().grpc_port or 50051)
+    _started(*create_server(Settings.load().grpc_port or 50051)).wait_for_termination()
+
+
+def _started(server: grpc.Server, port: int) -> grpc.Server:
     server.start()
     get_logger().info("gRPC on port %d", port)
-    server.wait_for_termination()
+    return server
 
 
 def _server(service: Service) -> tuple[grpc.Server, int]:
@@ -236,11 +236,13 @@ def _server(service: Service) -> tuple[grpc.Server, int]:
     checks = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     name = messages.SERVICE.full_name
-    for checked in ("", name):
-        checks.set(checked, health_pb2.HealthCheckResponse.NOT_SERVING)
-    service.when_ready(
-        lambda: [checks.set(n, health_pb2.HealthCheckResponse.SERVING) for n in ("", name)]
-    )
+
+    def tell(status: Any) -> None:
+        for checked in ("", name):
+            checks.set(checked, status)
+
+    tell(health_pb2.HealthCheckResponse.NOT_SERVING)
+    service.when_ready(partial(tell, health_pb2.HealthCheckResponse.SERVING))
     names = (name, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server)
     port = server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")

@@ -10,13 +10,8 @@ from starlette.exceptions import HTTPException
 
 from deepface import __version__
 
-_TYPES = {
-    "index.html": "text/html; charset=utf-8",
-    "docs.html": "text/html; charset=utf-8",
-    "page.css": "text/css; charset=utf-8",
-    "page.js": "text/javascript; charset=utf-8",
-    "docs.js": "text/javascript; charset=utf-8",
-}
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+_PARTS = ("page.css", "page.js", "docs.js")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'",
@@ -33,7 +28,7 @@ def add_page(app: FastAPI) -> None:
 
 
 def _asset(name: str) -> Response:
-    if name.endswith(".html") or name not in _TYPES:
+    if name not in _PARTS:
         raise HTTPException(404)
     return _part(name)
 
@@ -41,4 +36,4 @@ def _asset(name: str) -> Response:
 def _part(name: str) -> Response:
     text = files(__package__).joinpath(name).read_text("utf-8")
     text = text.replace("{version}", __version__) if name == "index.html" else text
-    return Response(text, media_type=_TYPES[name], headers=_HEADERS)
+    return Response(text, media_type=_TYPES[name.rpartition(".")[2]], headers=_HEADERS)
