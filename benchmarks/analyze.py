@@ -22,7 +22,7 @@ from benchmarks.arguments import add_output, add_rounds, names, numbers, positiv
 from benchmarks.measure import Spread, alternate, speed_up
 from benchmarks.pictures import read
 from benchmarks.process import Worker, WorkerError
-from benchmarks.report import Report, Row, table
+from benchmarks.report import Report, Row
 from deepface.types import Image
 
 HELP = "speed of analyze, one by one and in batches, against the published library"
@@ -87,9 +87,8 @@ def run(args: argparse.Namespace) -> int:
                 cv2.imwrite(paths[-1], picture)
             rows = _measure(args, paths, report)
         report.rows += [{"faces_per_picture": faces} | row for row in rows]
-        path = report.save(args.out, args.tag)
-    print(f"{table(report.rows, COLUMNS)}\n\nwritten: {path}")
-    return 0
+        report.save(args.out, args.tag)
+    return report.finish(args, COLUMNS)
 
 
 def draw_faces(count: int, faces: int) -> Iterator[Image]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.arguments import add_output, add_rounds, folder, names
 from benchmarks.measure import Spread, alternate, seconds, speed_up
-from benchmarks.report import Report, Row, table
+from benchmarks.report import Report, Row
 
 HELP = "recall and time of detection with the published black border and without it"
 BORDERS = {"with": 0.5, "without": 0.0}
@@ -67,10 +67,7 @@ def run(args: argparse.Namespace) -> int:
             report.note(f"{detector} skipped: {error}")
             continue
         report.save(args.out, args.tag)
-    if not report.rows:
-        return 1
-    print(f"{table(report.rows, COLUMNS)}\n\nwritten: {report.save(args.out, args.tag)}")
-    return 0
+    return report.finish(args, COLUMNS)
 
 
 def _measure(

@@ -22,7 +22,7 @@ from benchmarks.arguments import (
 )
 from benchmarks.measure import Spread, alternate, seconds, speed_up
 from benchmarks.pictures import pictures, write_filled
-from benchmarks.report import Report, Row, table
+from benchmarks.report import Report, Row
 from benchmarks.stand_in_home import recognition_stand_in
 from benchmarks.stand_ins import stand_ins
 
@@ -75,9 +75,7 @@ def run(args: argparse.Namespace) -> int:
             report.note(f"{args.model}: stand-in weights")
         report.rows += _decoding(paths, device, args.batch, args.repeat)
         report.rows += _streams(args, paths)
-    print(table(report.rows, COLUMNS), end="\n\n", flush=True)
-    print(f"written: {report.save(args.out, args.tag)}")
-    return 0
+    return report.finish(args, COLUMNS)
 
 
 def _decoding(paths: Sequence[str], device: Any, batch: int, rounds: int) -> list[Row]:

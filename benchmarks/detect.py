@@ -121,10 +121,7 @@ def run(args: argparse.Namespace) -> int:
                     print(table(rows, COLUMNS), end="\n\n", flush=True)
             except WorkerError as error:
                 report.note(f"{detector} skipped: {error}")
-    if not report.rows:
-        return 1
-    print(f"written: {report.save(args.out, args.tag)}")
-    return 0
+    return report.finish(args)
 
 
 def _measure(

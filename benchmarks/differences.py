@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.arguments import add_made_weights, add_output, add_pictures, names
 from benchmarks.pictures import pictures, read
-from benchmarks.report import Report, Row, table
+from benchmarks.report import Report, Row
 from benchmarks.stand_in_home import recognition_stand_in
 
 HELP = "largest difference between a batch and single pictures, per detector and model"
@@ -61,11 +61,7 @@ def run(args: argparse.Namespace) -> int:
                 report.rows.append({"name": name} | row)
             except (ValueError, ImportError) as error:
                 report.note(f"{name} skipped: {error}")
-    if not report.rows:
-        return 1
-    print(table(report.rows, COLUMNS), end="\n\n")
-    print(f"written: {report.save(args.out, args.tag)}")
-    return 0
+    return report.finish(args, COLUMNS)
 
 
 def detector_difference(name: str, images: list[Any], device: str | None = None) -> Row:

@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.arguments import add_output, add_rounds, folder, names, positive
 from benchmarks.measure import Spread, alternate, in_fresh_process, speed_up
 from benchmarks.process import Worker
-from benchmarks.report import Report, Row, table
+from benchmarks.report import Report, Row
 from benchmarks.stand_ins import write_recognition
 from benchmarks.worker import peak_memory_mb
 from deepface.detection.registry import DETECTORS
@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         report.save(args.out, args.tag)
         report.rows += _build(args, detector, args.model)
         report.rows += _stream(args, detector)
-        path = report.save(args.out, args.tag)
+        report.save(args.out, args.tag)
     if args.stand_ins:
         report.note(f"{_STAND_IN}: stand-in weights")
         with TemporaryDirectory(prefix="benchmarks-") as home:
@@ -101,9 +101,8 @@ def run(args: argparse.Namespace) -> int:
             report.save(args.out, args.tag)
             for detector in args.detector:
                 report.rows += _build(args, detector, _STAND_IN)
-                path = report.save(args.out, args.tag)
-    print(f"{table(report.rows, COLUMNS)}\n\nwritten: {path}")
-    return 0
+                report.save(args.out, args.tag)
+    return report.finish(args, COLUMNS)
 
 
 def _identify(args: argparse.Namespace, detector: str) -> list[Row]:

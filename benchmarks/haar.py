@@ -94,8 +94,7 @@ def run(args: argparse.Namespace) -> int:
     print(table(report.rows, COLUMNS), end="\n\n", flush=True)
     report.note(_goal(report.rows, count))
     report.note(_choice(times, args.batch))
-    print(f"written: {report.save(args.out, args.tag)}")
-    return 0
+    return report.finish(args)
 
 
 def _runs(

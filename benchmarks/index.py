@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.arguments import add_output, positive
 from benchmarks.measure import Spread, in_fresh_process
-from benchmarks.report import Report, Row, table
+from benchmarks.report import Report, Row
 
 HELP = "approximate nearest neighbours: recall, build time, memory, query time"
 COLUMNS = {
@@ -86,9 +86,7 @@ def run(args: argparse.Namespace) -> int:
         measured = _lancedb
         report.note(f"lancedb {version('lancedb')}")
     report.rows += in_fresh_process(measured, {**settings, "details": args.details})
-    path = report.save(args.out, args.tag)
-    print(f"{table(report.rows, COLUMNS)}\n\nwritten: {path}")
-    return 0
+    return report.finish(args, COLUMNS)
 
 
 class Crowd:

@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.arguments import add_output, add_pictures, numbers, size
 from benchmarks.measure import in_fresh_process, seconds
 from benchmarks.pictures import pictures, write_filled
-from benchmarks.report import Report, Row, table
+from benchmarks.report import Report, Row
 from benchmarks.worker import peak_memory_mb
 
 HELP = "peak memory of long lists of large photographs against short ones"
@@ -76,8 +76,7 @@ def run(args: argparse.Namespace) -> int:
                 )
             report.rows += rows
             report.save(args.out, args.tag)
-    print(f"{table(report.rows, COLUMNS)}\n\nwritten: {report.save(args.out, args.tag)}")
-    return 0
+    return report.finish(args, COLUMNS)
 
 
 def _walk(walk: str, paths: list[str]) -> tuple[float, float]:

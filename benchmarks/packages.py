@@ -74,10 +74,7 @@ def run(args: argparse.Namespace) -> int:
                 report.rows.append({"detector": detector, "sizes": sizes} | row)
                 report.save(args.out, args.tag)
                 print(table(report.rows[-1:], COLUMNS), end="\n\n", flush=True)
-    if not report.rows:
-        return 1
-    print(f"written: {report.save(args.out, args.tag)}")
-    return 0
+    return report.finish(args)
 
 
 def _measure(args: argparse.Namespace, detector: str, paths: list[Path], equal: bool) -> Row:

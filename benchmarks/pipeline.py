@@ -100,12 +100,9 @@ def run(args: argparse.Namespace) -> int:
             if not rows:
                 continue
             report.rows += rows
-            path = report.save(args.out, args.tag)
+            report.save(args.out, args.tag)
             print(table(rows, COLUMNS), end="\n\n", flush=True)
-    if not report.rows:
-        return 1
-    print(f"written: {path}")
-    return 0
+    return report.finish(args)
 
 
 def _measure(

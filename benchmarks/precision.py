@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.arguments import add_output, add_pictures, names
 from benchmarks.border import pairs
 from benchmarks.pictures import pictures, read
-from benchmarks.report import Report, Row, table
+from benchmarks.report import Report, Row
 
 HELP = "boxes and confidences of detectors in lower precision against float32"
 COLUMNS = {
@@ -59,10 +59,7 @@ def run(args: argparse.Namespace) -> int:
         except (ValueError, ImportError) as error:
             report.note(f"{name} skipped: {error}")
         report.save(args.out, args.tag)
-    if not report.rows:
-        return 1
-    print(f"{table(report.rows, COLUMNS)}\n\nwritten: {report.save(args.out, args.tag)}")
-    return 0
+    return report.finish(args, COLUMNS)
 
 
 def compared(exact: Sequence[Sequence[Any]], found: Sequence[Sequence[Any]]) -> Row:

@@ -27,7 +27,7 @@ from benchmarks.arguments import (
     positive,
 )
 from benchmarks.pictures import fill, pictures, read
-from benchmarks.report import Report, Row, table
+from benchmarks.report import Report, Row
 from benchmarks.stand_ins import stand_ins, weight_files
 from benchmarks.worker import synchronize
 
@@ -84,10 +84,7 @@ def run(args: argparse.Namespace) -> int:
             row |= {"batch": len(images), "device": device}
             report.rows.append(row | shares(events))
             report.save(args.out, args.tag)
-    if not report.rows:
-        return 1
-    print(f"{table(report.rows, COLUMNS)}\n\nwritten: {report.save(args.out, args.tag)}")
-    return 0
+    return report.finish(args, COLUMNS)
 
 
 def _trace(detector: Any, images: list[Any], rounds: int, device: str) -> list[dict[str, Any]]:

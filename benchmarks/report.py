@@ -6,6 +6,7 @@ its median under its name and the quartiles under ``NAME_q1`` and ``NAME_q3``.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import re
@@ -95,6 +96,19 @@ class Report:
         with path.with_suffix(".csv").open("w", newline="") as file:
             write_csv(document, file)
         return path
+
+    def finish(self, args: argparse.Namespace, columns: Mapping[str, str] | None = None) -> int:
+        """Save the rows and say where; print them, too, if there are ``columns``.
+
+        Returns:
+            The exit code: 1 where nothing could be measured.
+        """
+        if not self.rows:
+            return 1
+        if columns is not None:
+            print(table(self.rows, columns), end="\n\n")
+        print(f"written: {self.save(args.out, args.tag)}")
+        return 0
 
 
 def write_csv(document: Row, file: Any) -> None:

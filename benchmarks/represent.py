@@ -109,12 +109,9 @@ def run(args: argparse.Namespace) -> int:
         if args.both_engines:
             _write_engine(model, rows)
         if report.rows:
-            path = report.save(args.out, args.tag)
+            report.save(args.out, args.tag)
             print(table(rows, COLUMNS), end="\n\n", flush=True)
-    if not report.rows:
-        return 1
-    print(f"written: {path}")
-    return 0
+    return report.finish(args)
 
 
 def _write_engine(model: str, rows: list[Row]) -> None:

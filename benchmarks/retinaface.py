@@ -106,10 +106,7 @@ def run(args: argparse.Namespace) -> int:
                 report.rows += [about | row for row in rows]
                 print(table([about | row for row in rows], COLUMNS), end="\n\n", flush=True)
             report.save(args.out, args.tag)
-    if not report.rows:
-        return 1
-    print(f"written: {report.save(args.out, args.tag)}")
-    return 0
+    return report.finish(args)
 
 
 def _levels(

@@ -28,7 +28,7 @@ import psutil
 
 from benchmarks.arguments import add_made_weights, add_output, add_pictures, names, numbers
 from benchmarks.pictures import pictures
-from benchmarks.report import Report, Row, table
+from benchmarks.report import Report, Row
 from benchmarks.stand_in_home import recognition_stand_in
 
 HELP = "requests per second and latency of the service, for several numbers of clients"
@@ -85,10 +85,8 @@ def run(args: argparse.Namespace) -> int:
                             row["cpu_ms"] = round(used / max(1, row["requests"]), 1)
                             shared = {"server": name, "detector": args.detector, "model": model}
                             report.rows.append(shared | row)
-                            path = report.save(args.out, args.tag)
-    print(table(report.rows, COLUMNS), end="\n\n")
-    print(f"written: {path}")
-    return 0
+                            report.save(args.out, args.tag)
+    return report.finish(args, COLUMNS)
 
 
 def _body(path: Path, detector: str, model: str) -> bytes:

@@ -167,10 +167,13 @@ def test_half_a_line_at_the_end_is_made_anew(pictures: Path, tmp_path: Path, los
     assert _represent(pictures, whole, ColorModel()).exit_code == 0
     assert _represent(pictures, output, CutOff()).exit_code == 130
     content = partial.read_bytes()
-    partial.write_bytes(content[: max(5, len(content) - lost)])
+    kept = content[: max(5, len(content) - lost)]
+    partial.write_bytes(kept)
+    done = max(0, kept.count(b"\n") - 1)
+    assert done >= {0: 4, 1: 3, 30: 3, 100_000: 0}[lost]  # more where a batch was not full
     model = ColorModel()
     assert _represent(pictures, output, model, "--resume").exit_code == 0
-    assert model.faces == COUNT - {0: 4, 1: 3, 30: 3, 100_000: 0}[lost]
+    assert model.faces == COUNT - done
     assert output.read_bytes() == whole.read_bytes()
     assert not partial.exists()
 

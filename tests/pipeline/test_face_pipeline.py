@@ -188,7 +188,9 @@ def test_stream_gives_items_in_input_order(corners: Corners, colors: ColorModel)
     assert [item.faces for item in items] == pipeline(some)
     assert [len(item.faces) for item in items] == [1, 2, 0, 3, 1, 1, 2]
     assert all(item.error is None and item.image is None for item in items)
-    assert corners.batches[:3] == [3, 3, 1]
+    *streamed, first, second, third = corners.batches
+    assert sum(streamed) == 7 and max(streamed) <= 3  # what is there goes on
+    assert [first, second, third] == [3, 3, 1]
 
 
 def test_stream_returns_images_when_asked(corners: Corners) -> None:
