@@ -116,10 +116,10 @@ def check_opencv() -> Iterator[Finding]:
     elif len(wheels) > 1:
         what = f"{len(wheels)} OpenCV wheels overwrite each other's files: {names}"
         yield Finding("broken", what, f"{remove} && {_REPAIR_OPENCV}")
-    elif (found := Version(*wheels.values())) >= Version("5"):
+    elif (opencv := Version(*wheels.values())) >= Version("5"):
         what = f"{names}: version 5 has neither the cascade classifier nor the Caffe importer"
         yield Finding("broken", what, _REPAIR_OPENCV)
-    elif found < Version("4.11"):
+    elif opencv < Version("4.11"):
         what = f"{names}: before 4.11, JPEG files that end too early are taken for whole ones"
         yield Finding("broken", what, f"{remove} && {_REPAIR_OPENCV}")
     else:
