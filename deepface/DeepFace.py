@@ -522,6 +522,7 @@ def find(
         such list per picture.
 
     Raises:
+        ImgNotFound: ``img_path`` is ``None``, or a path that does not exist.
         PathNotFound: the folder does not exist.
         EmptyDatasource: it has no picture, or none with a face; or nothing is stored and
             ``refresh_database`` is off.

@@ -88,7 +88,7 @@ def described_one_by_one(
     model: Any, report: Callable[[Any], dict[str, Any]], faces: Pixels
 ) -> list[dict[str, Any]]:
     """As :meth:`FacialAttribute.describe`, of what has a published ``predict``."""
-    return [report(np.squeeze(model.predict(face[None]))) for face in on_host(faces)]
+    return [report(np.squeeze(model.predict(face[None].copy()))) for face in on_host(faces)]
 
 
 def to_channels_first(faces: Tensor) -> Tensor:

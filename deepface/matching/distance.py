@@ -90,7 +90,7 @@ def find_distance(
         alpha_embedding: ``(d,)`` or ``(N, d)``.
         beta_embedding: ``(d,)`` or ``(M, d)``.
         distance_metric: ``"cosine"``, ``"angular"``, ``"euclidean"``, ``"euclidean_l2"``, or a
-            function of the two arrays.
+            function of the two arrays, which are copies: floats in float64.
 
     Returns:
         A number, or ``(M, N)``; rounded to six digits unless the metric is a function.
@@ -99,11 +99,16 @@ def find_distance(
         InvalidEmbeddingsShapeError: one of them is a single embedding and the other a stack.
         UnimplementedError: an unknown metric.
     """
-    alpha, beta = np.asarray(alpha_embedding), np.asarray(beta_embedding)
     check_metric_or_function(distance_metric)
     if callable(distance_metric):
-        return distance_metric(alpha, beta)
-    return np.round(DISTANCES[distance_metric](alpha, beta), 6)
+        return distance_metric(_lent(alpha_embedding), _lent(beta_embedding))
+    return np.round(DISTANCES[distance_metric](alpha_embedding, beta_embedding), 6)
+
+
+def _lent(embedding: ArrayLike) -> NDArray[Any]:
+    """What a caller's function is given: a copy, which it may change, of floats in float64."""
+    copy = np.array(embedding)
+    return copy.astype(np.float64, copy=False) if copy.dtype.kind == "f" else copy
 
 
 def _pair(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from deepface.arguments import truth
-from deepface.errors import InvalidArgument
+from deepface.errors import ImgNotFound, InvalidArgument
 from deepface.images.batch import Batch, OnError, open_batch
 from deepface.images.load import item_name
 from deepface.images.sources import open_sources
@@ -185,6 +185,8 @@ def find(
     """See :func:`deepface.DeepFace.find`; ``pipeline`` embeds the pictures."""
     start = time.perf_counter()
     silent = truth("silent", silent)
+    if img_path is None:
+        raise ImgNotFound("img_path is None: there is nothing to look for")
     single = open_batch(img_path).single  # what is no picture is refused before the folder is read
     search = GallerySearch(
         replace(pipeline, progress=not silent),

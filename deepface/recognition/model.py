@@ -84,7 +84,7 @@ class FacialRecognition:
 
 def embed_by_forward(model: Any, batch: Any) -> NDArray[Any]:
     """The same as :meth:`FacialRecognition.embed`, of what has a published ``forward``."""
-    faces = on_host(batch)
+    faces = np.array(on_host(batch))  # a copy, which it may change
     if not len(faces):
         return np.zeros((0, model.output_shape), np.float32)
     return np.asarray(model.forward(faces)).reshape(len(faces), -1)

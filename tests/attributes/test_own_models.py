@@ -85,3 +85,17 @@ def test_labels_of_a_stand_in() -> None:
         describe(StandIn(), "Gender", np.ones((2, 224, 224, 3), np.float32))
         == [{"gender": {"Woman": 25, "Man": 75}, "dominant_gender": "Man"}] * 2
     )
+
+
+def test_predict_may_change_what_it_is_given() -> None:
+    """The faces are those of the other attributes, too."""
+
+    class Careless:
+        def predict(self, img: NDArray[Any]) -> Any:
+            age = 100 * float(img.mean())
+            img *= 0
+            return age
+
+    faces = np.full((2, 224, 224, 3), 0.25, np.float32)
+    assert describe(Careless(), "Age", faces) == [{"age": 25}] * 2
+    assert (faces == 0.25).all()

@@ -51,6 +51,23 @@ def test_own_metric_is_called_with_arrays() -> None:
     assert distance.find_distance([1, 2], [3, 5], lambda a, b: float(abs(a - b).sum())) == 5.0
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.int8, np.uint8])
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+def test_own_metric_is_given_copies(kind: type, shape: tuple[int, ...]) -> None:
+    """Floats in float64, as of lists; what else somebody compares (codes of bits) as it is."""
+    seen = []
+
+    def careless(a: Any, b: Any) -> float:
+        seen.extend([a.dtype, b.dtype])
+        a[...], b[...] = 7, 8
+        return 0.0
+
+    vectors = np.ones(shape, kind)
+    assert distance.find_distance(vectors, vectors, careless) == 0
+    assert (vectors == 1).all()
+    assert set(seen) == {np.dtype(kind if kind in (np.int8, np.uint8) else np.float64)}
+
+
 def test_errors() -> None:
     with pytest.raises(ValueError, match="unknown distance_metric 'manhattan'; use one of cosine"):
         distance.find_distance([1.0], [1.0], "manhattan")

@@ -24,6 +24,7 @@ from deepface.errors import (
     DimensionMismatchError,
     EmptyDatasource,
     FaceNotDetected,
+    ImgNotFound,
     PathNotFound,
     UnimplementedError,
 )
@@ -277,6 +278,31 @@ def test_a_metric_of_ones_own(folder: Path) -> None:
         find(picture(0), folder, distance_metric=city_block)
 
 
+@pytest.mark.parametrize("return_type", ["dict", pytest.param("pandas", marks=needs_pandas)])
+def test_a_metric_may_change_what_it_is_given(folder: Path, return_type: str) -> None:
+    """Neither the gallery, in memory and on disk, nor other faces notice."""
+
+    def careless(gallery: NDArray[Any], queries: NDArray[Any]) -> Any:
+        assert gallery.dtype == queries.dtype == np.float64  # as of lists of floats, as published
+        gallery *= 3
+        queries += gallery.mean()
+        return np.zeros(queries.shape[:-1] + gallery.shape[:-1])[()]
+
+    def euclidean() -> Any:
+        return find(picture(0), folder, distance_metric="euclidean", similarity_search=True)
+
+    before = euclidean()
+    found = find(
+        [picture(0)] * 2, folder, distance_metric=careless, threshold=1, return_type=return_type
+    )
+    assert [len(rows) for (rows,) in found] == [9, 9]
+    assert euclidean() == before
+    cv2.imwrite(str(folder / "new.png"), picture(7))  # the datastore is written anew
+    euclidean()
+    datastore.forget()
+    assert [row for row in euclidean()[0] if "new.png" not in row["identity"]] == before[0]
+
+
 @pytest.mark.parametrize(
     "metric",
     [lambda a, b: 0.0, lambda a, b: np.zeros((len(a), len(b) + 1)), lambda a, b: [["x"] * 9]],
@@ -521,7 +547,8 @@ def test_credentials(folder: Path) -> None:
     [
         ({"folder": "nowhere"}, PathNotFound, "Passed path nowhere does not exist!"),
         ({"folder": "nothing://bucket"}, PathNotFound, "Protocol not known: nothing"),
-        ({"img": None}, DataTypeError, "img must be numpy array or str"),
+        ({"img": None}, ImgNotFound, "img_path is None"),  # as published
+        ({"img": 5}, DataTypeError, "img must be numpy array or str"),
         ({"img": "nowhere.jpg"}, DeepFaceError, "nowhere.jpg"),
         ({"distance_metric": "cosinus"}, ValueError, "cosinus"),
         ({"return_type": "list"}, UnimplementedError, "unknown return_type 'list'; use one of pan"),

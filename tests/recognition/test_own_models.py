@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from deepface import DeepFace
 from deepface.models.FacialRecognition import FacialRecognition
 from deepface.modules import modeling
+from tests.stand_ins import cached
 
 
 class Brightest(FacialRecognition):  # type: ignore[misc]
@@ -103,3 +104,17 @@ def test_what_only_has_forward_is_enough() -> None:
     finally:
         del built["StandIn"]
     assert [faces[0]["embedding"] for faces in found] == [[pytest.approx(0.2), 0, 1], [1, 0, 1]]
+
+
+def test_forward_may_change_what_it_is_given() -> None:
+    class Careless(Brightest):
+        def forward(self, img: NDArray[Any]) -> Any:
+            vectors = super().forward(img)
+            img *= 255
+            return vectors
+
+    with cached("facial_recognition", "Careless", Careless()):
+        found = DeepFace.represent(
+            [picture(51), picture(255)], "Careless", detector_backend="skip", return_face=True
+        )
+    assert [faces[0]["face"].max() for faces in found] == [1, 1]
