@@ -111,12 +111,13 @@ def expand_region(
     """A face whose box has grown about its centre, clipped to its image; landmarks stay.
 
     Args:
-        region: its box may lie partly outside.
+        region: its box may lie partly outside, and be of floats where a script's own detector
+            found it; what is returned is in whole pixels.
         percentage: 20 makes the box 20 % wider and higher; 0 clips only.
         width: of the image (with its border, where it has one), in pixels.
         height: likewise.
     """
-    x, y, w, h = region.x, region.y, region.w, region.h
+    x, y, w, h = int(region.x), int(region.y), int(region.w), int(region.h)
     if percentage > 0:
         expanded_w = w + int(w * percentage / 100)
         expanded_h = h + int(h * percentage / 100)

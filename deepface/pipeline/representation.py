@@ -123,7 +123,7 @@ def describe_embeddings(item: Seen, options: Options) -> list[dict[str, Any]]:
             "face_confidence": 0 if options.skips_detection else round(float(face.confidence), 2),
         }
         if item.inputs is not None:
-            result["face"] = item.inputs[position]
+            result["face"] = item.inputs[position].copy()  # a view would keep those of all others
         if options.cryptosystem is not None and _can_be_encrypted(embedding):
             result["encrypted_embedding"] = options.cryptosystem.encrypt(embedding)
         described.append(result)

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from deepface import DeepFace
 from deepface.detection.canvas import Canvas
 from deepface.detection.detector import Detector, threshold_from_env
 from deepface.detection.registry import DETECTORS
 from deepface.errors import DataTypeError, UnimplementedError
 from deepface.types import FacialAreaRegion
+from tests.stand_ins import cached
 
 PICTURE = np.zeros((20, 30, 3), np.uint8)
 
@@ -171,3 +173,34 @@ def test_one_at_a_time_replaces_a_batch_above() -> None:
             return []
 
     assert One().detect_faces([PICTURE]) == [[]] and not One.batched
+
+
+@pytest.mark.parametrize("number", [float, np.float16, np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("base", [Detector, object])
+@pytest.mark.parametrize("align", [True, False])
+def test_numbers_of_any_kind_make_a_box(number: Any, base: type, align: bool) -> None:
+    """Networks give floats; as published, a detector of a script's own may leave them at that."""
+
+    class Own(base):  # type: ignore[misc]
+        kind: Any = staticmethod(int)
+
+        def detect_faces(self, img: Any) -> list[FacialAreaRegion]:
+            x, y, w, h, *eyes = map(self.kind, (41.7, 33.2, 20.9, 18.6, 55, 40, 45, 41))
+            return [FacialAreaRegion(x, y, w, h, eyes[:2], np.array(eyes[2:]), self.kind(1))]
+
+    class Other(Own):
+        kind = staticmethod(number)
+
+    picture = np.random.default_rng(4).integers(0, 256, (60, 70, 3), np.uint8)
+    results = []
+    for cls in (Own, Other):
+        with cached("face_detector", "own", cls()):
+            options: Any = {"detector_backend": "own", "align": align, "expand_percentage": 7}
+            results += [
+                DeepFace.extract_faces(picture, **options, max_faces=1),
+                *DeepFace.extract_faces([picture, picture], **options, anti_spoofing=False),
+            ]
+    for (face,) in results:
+        assert repr(face["facial_area"]) == repr(results[0][0]["facial_area"])
+        assert set(map(type, list(face["facial_area"].values())[:4])) == {int}
+        np.testing.assert_array_equal(face["face"], results[0][0]["face"])

@@ -104,6 +104,8 @@ def test_items() -> None:
     assert with_face["face"].shape == (150, 150, 3)
     assert with_face["face"].dtype == np.float32
     assert with_face["face"].max() > 1
+    ((kept,), *_) = represent([portrait] * 3, return_face=True)
+    assert kept["face"].flags.owndata  # who keeps one face of many keeps no others
 
 
 def test_skip_embeds_the_picture_as_it_is() -> None:
