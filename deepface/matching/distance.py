@@ -40,7 +40,8 @@ def find_cosine_distance(source_representation: ArrayLike, test_representation: 
     """
     a, b = _pair(source_representation, test_representation)
     if a.ndim == 1:
-        cosine = np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
+        with np.errstate(invalid="ignore"):  # a vector of zeros has no direction: NaN
+            cosine = np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b))
     else:
         cosine = l2_normalize(b, axis=1) @ l2_normalize(a, axis=1).T
     return np.maximum(1 - cosine, 0)

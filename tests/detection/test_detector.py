@@ -186,7 +186,8 @@ def test_numbers_of_any_kind_make_a_box(number: Any, base: type, align: bool) ->
 
         def detect_faces(self, img: Any) -> list[FacialAreaRegion]:
             x, y, w, h, *eyes = map(self.kind, (41.7, 33.2, 20.9, 18.6, 55, 40, 45, 41))
-            return [FacialAreaRegion(x, y, w, h, eyes[:2], np.array(eyes[2:]), self.kind(1))]
+            left, right = eyes[:2], np.array(eyes[2:])
+            return [FacialAreaRegion(x, y, w, h, left, right, self.kind(1))]  # type: ignore[arg-type]
 
     class Other(Own):
         kind = staticmethod(number)

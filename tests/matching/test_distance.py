@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from deepface.errors import InvalidEmbeddingsShapeError
 from deepface.matching import distance
@@ -47,6 +48,13 @@ def test_same_embedding_has_no_distance() -> None:
         assert distance.find_distance(x, x, metric) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("metric", ["cosine", "angular"])
+@pytest.mark.filterwarnings("error")
+def test_a_vector_of_zeros_has_no_direction(metric: str) -> None:
+    """Nor is there a warning: the published library switches all of them off."""
+    assert np.isnan(distance.find_distance([0.0, 0.0], [1.0, 2.0], metric))
+
+
 def test_own_metric_is_called_with_arrays() -> None:
     assert distance.find_distance([1, 2], [3, 5], lambda a, b: float(abs(a - b).sum())) == 5.0
 
@@ -62,7 +70,7 @@ def test_own_metric_is_given_copies(kind: type, shape: tuple[int, ...]) -> None:
         a[...], b[...] = 7, 8
         return 0.0
 
-    vectors = np.ones(shape, kind)
+    vectors: NDArray[Any] = np.ones(shape, kind)
     assert distance.find_distance(vectors, vectors, careless) == 0
     assert (vectors == 1).all()
     assert set(seen) == {np.dtype(kind if kind in (np.int8, np.uint8) else np.float64)}
