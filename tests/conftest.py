@@ -167,7 +167,7 @@ def deepface_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("home")
     folder = home / ".deepface" / "weights"
     folder.mkdir(parents=True)
-    files = package_weights()
+    files = {name: file for name, file in package_weights().items() if name not in MADE_WEIGHTS}
     if WEIGHTS.is_dir():
         files |= {file.name: file for file in WEIGHTS.iterdir() if file.is_file()}
     for name, file in files.items():

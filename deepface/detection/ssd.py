@@ -4,11 +4,16 @@ Liu et al., ECCV 2016, https://arxiv.org/abs/1512.02325. Network and weights by 
 (samples/dnn/face_detector), Apache-2.0.
 
 A picture is squeezed to 300x300 pixels, whatever its shape.
+
+The Caffe file has the weights; what is done with them says a text beside it, ``deploy.prototxt``,
+of which OpenCV has had several versions. They find different large faces: see
+:class:`Description`.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -26,6 +31,7 @@ from deepface.detection.detector import Detector
 from deepface.images.resample import PixelTable, mixed, resizing
 from deepface.runtime.execution.fusion import FusedConv2d, FusedNorm, fused
 from deepface.runtime.execution.network import Network, channels_first
+from deepface.runtime.home import weights_folder
 from deepface.runtime.weights.caffe_file import caffe_layers
 from deepface.runtime.weights.damage import reading
 from deepface.runtime.weights.store import ensure_weight
@@ -40,10 +46,17 @@ _OVERLAP = 0.45
 _VARIANCES = (0.1, 0.2)
 #: Numbers per prior: logit, 4 of the box.
 _NUMBERS = 5
+#: Bytes of a description that are read; OpenCV's have 28,000.
+_LONGEST = 1 << 20
+#: A layer's name and what follows it, up to the next layer.
+_LAYER = re.compile(r'^layer *{\s*name: *"(\w+)"(.*?)(?=^layer|\Z)', re.DOTALL | re.MULTILINE)
 
 
 class _Map(NamedTuple):
-    """A map that faces are looked for on, and its priors; sizes and stride in pixels."""
+    """A map that faces are looked for on, and its priors; sizes and stride in pixels.
+
+    ``cells`` are those of a row without padding.
+    """
 
     name: str
     channels: int
@@ -69,6 +82,45 @@ _MAPS = (
 )
 
 
+class Description(NamedTuple):
+    """What OpenCV's versions of ``deploy.prototxt`` differ in.
+
+    The published library downloads that of OpenCV 3.4.0, whose values these are, and reads
+    whichever lies beside the weights: versions from 2019 on have ``(0, 0)`` and ``True``.
+    """
+
+    #: Of the last two 3x3 convolutions, in cells.
+    paddings: tuple[int, int] = (1, 1)
+    #: Whether boxes end at the picture's edges before one suppresses another.
+    clips: bool = False
+
+    @classmethod
+    def beside_weights(cls) -> Description:
+        """That in the weights folder, or OpenCV 3.4.0's where there is none.
+
+        Raises:
+            WeightsError: it describes another network.
+        """
+        path = weights_folder() / "deploy.prototxt"
+        if not path.exists():
+            return cls()
+        with reading(path, "description of OpenCV's face detector"), path.open("rb") as file:
+            layers = dict(_LAYER.findall(file.read(_LONGEST).decode()))
+            first, second = (
+                int(re.findall(r"\bpad:\s*(\d)", layers[name])[0])
+                for name in ("conv8_2_h", "conv9_2_h")
+            )
+            clips = re.search(r"\bclip:\s*(1|true)\b", layers["detection_out"])
+            return cls((first, second), clips is not None)
+
+    @property
+    def cells(self) -> list[int]:
+        """Of a row of each map."""
+        last, further = self.paddings
+        added = (0, 0, 0, 0, last, last + further)
+        return [map_.cells + 2 * more for map_, more in zip(_MAPS, added, strict=True)]
+
+
 class SsdDetector(Detector):
     """OpenCV's single-shot detector: quick, for faces that are large in their picture."""
 
@@ -79,8 +131,10 @@ class SsdDetector(Detector):
 
     def __init__(self, device: str | None = None, precision: str | None = None) -> None:
         super().__init__(device)
+        description = Description.beside_weights()
+        self._clips = description.clips
         with reading(ensure_weight(FILE), "OpenCV's face detector"):
-            net = SsdNet(read_caffe())
+            net = SsdNet(read_caffe(), description)
         priors = net.priors.clone()  # which stay what they are in any precision
         self.network = Network(net, device, precision, chunk_size=32)
         self.priors = priors.to(self.network.device)
@@ -102,7 +156,8 @@ class SsdDetector(Detector):
         rows: Tensor = self.network(batch, channels_first)
         if rows.device.type == "mps":  # which has no float64
             rows = rows.cpu()
-        found = detections(rows, self.priors.to(rows.device), _THRESHOLD, self._suppression)
+        priors = self.priors.to(rows.device)
+        found = detections(rows, priors, _THRESHOLD, self._suppression, self._clips)
         faces: list[list[FacialAreaRegion]] = [[] for _ in canvases]
         for image, confidence, *corners in found.tolist():
             canvas = canvases[int(image)]
@@ -119,7 +174,7 @@ class SsdDetector(Detector):
 
 
 def detections(
-    rows: Tensor, priors: Tensor, threshold: float, suppression: Suppression
+    rows: Tensor, priors: Tensor, threshold: float, suppression: Suppression, clips: bool
 ) -> NDArray[np.float64]:
     """Caffe's layer DetectionOutput, for faces.
 
@@ -127,10 +182,11 @@ def detections(
     picture has as many above the detector's threshold.
 
     Args:
-        rows: ``(N, 8732, 5)`` of the network.
+        rows: ``(N, priors, 5)`` of the network.
         priors: of the network.
         threshold: least confidence.
         suppression: chooses.
+        clips: boxes end at the picture's edges.
 
     Returns:
         ``(n, 6)``: number of the picture, confidence, and corners in pixels of the squeezed
@@ -144,7 +200,9 @@ def detections(
         image, numbers, prior = at // len(priors), flat[at], priors[at % len(priors)]
         middle = prior[:, :2] + numbers[:, 1:3] * place * prior[:, 2:]
         half = (numbers[:, 3:] * growth).exp() * prior[:, 2:] / 2
-        boxes = torch.cat([middle - half, middle + half], 1).clamp(0, 1)
+        boxes = torch.cat([middle - half, middle + half], 1)
+        if clips:
+            boxes = boxes.clamp(0, 1)
         table = [image[:, None], confidences[at][:, None], boxes * _SIZE]
         return boxes, numbers[:, 0], image, torch.cat(table, 1)
 
@@ -152,19 +210,21 @@ def detections(
 
 
 class SsdNet(nn.Module):
-    """The network, ready to run: ``(N, 3, 300, 300)`` BGR from 0 to 255 to ``(N, 8732, 5)``.
+    """The network, ready to run: ``(N, 3, 300, 300)`` BGR from 0 to 255 to ``(N, priors, 5)``.
 
     A row is a prior's logit (face against background) and box, in the order of ``priors``.
 
     Args:
         blobs: see :func:`read_caffe`.
+        description: how the last layers are put together.
     """
 
     norm: Tensor
     priors: Tensor
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: Blobs, description: Description) -> None:
         super().__init__()
+        self.description = description
         layers = _Layers(blobs)
         self.data = FusedNorm(layers.bn("data_{}"), relu=False)
         self.first = layers.unit("conv1_h", "conv1_{}_h", stride=2, padding=3)
@@ -185,16 +245,17 @@ class SsdNet(nn.Module):
             dilation=2,
         )
         self.last = FusedNorm(layers.bn("last_{}_h"), relu=True)
+        last, further = description.paddings
         self.extra = nn.ModuleList(
             nn.Sequential(
                 layers.unit(f"conv{number}_1_h"),
                 layers.unit(f"conv{number}_2_h", stride=stride, padding=padding),
             )
-            for number, stride, padding in ((6, 2, 1), (7, 2, 1), (8, 1, 0), (9, 1, 0))
+            for number, stride, padding in ((6, 2, 1), (7, 2, 1), (8, 1, last), (9, 1, further))
         )
         self.register_buffer("norm", blobs["conv4_3_norm"][0].view(1, -1, 1, 1))
         self.heads = nn.ModuleList(layers.head(map_) for map_ in _MAPS)
-        self.register_buffer("priors", torch.cat([_priors(map_) for map_ in _MAPS]))
+        self.register_buffer("priors", torch.cat([*map(_priors, _MAPS, description.cells)]))
 
     def forward(self, x: Tensor) -> Tensor:
         """Rows for pictures ``x``."""
@@ -291,13 +352,13 @@ class _Layers:
         return FusedConv2d(weight, bias, nn.Conv2d(1, 1, 3, padding=1))
 
 
-def _priors(map_: _Map) -> Tensor:
+def _priors(map_: _Map, cells: int) -> Tensor:
     """Centre x, y, width, height, in widths and heights of the picture: ``(n, 4)``."""
     sizes = [(map_.smallest, map_.smallest), (math.sqrt(map_.smallest * map_.largest),) * 2]
     for ratio in map_.ratios:
         longer, shorter = map_.smallest * math.sqrt(ratio), map_.smallest / math.sqrt(ratio)
         sizes += [(longer, shorter), (shorter, longer)]
-    centres = (torch.arange(map_.cells) + 0.5) * map_.stride
+    centres = (torch.arange(cells) + 0.5) * map_.stride
     y, x = torch.meshgrid(centres, centres, indexing="ij")
     grid = torch.stack([x, y], -1)[:, :, None].expand(-1, -1, len(sizes), -1)
     size = torch.tensor(sizes).expand(*grid.shape)

@@ -12,24 +12,41 @@ import torch
 
 from deepface.detection.boxes import Suppression
 from deepface.detection.cards.ssd import CARD
-from deepface.detection.ssd import SsdDetector, detections, read_caffe
+from deepface.detection.ssd import SsdDetector, SsdNet, detections, read_caffe
 from deepface.errors import WeightsError
 from deepface.types import FacialAreaRegion, Image
-from tests.data import package_pictures, read, weight
+from tests.data import carried, home_with, package_pictures, read, weight
 from tests.detection.goldens import SMALL, all_names, assert_as_published
 
-FILE = CARD.files[0][0].name
+FILE, DESCRIPTION = CARD.files[0][0].name, "deploy.prototxt"
+
+
+@pytest.fixture(scope="module", params=["published", "rebuilt"])
+def files(request: pytest.FixtureRequest) -> tuple[Path, Path]:
+    """A network and its description: the published ones, and those that the goldens belong to."""
+    if request.param == "published":
+        return carried(FILE), carried(DESCRIPTION)
+    return weight(FILE), weight(DESCRIPTION)
 
 
 @pytest.fixture(scope="module")
-def detector() -> SsdDetector:
-    weight(FILE)
-    return SsdDetector("cpu")
+def detector(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> SsdDetector:
+    folder = tmp_path_factory.mktemp("home") / ".deepface" / "weights"
+    folder.mkdir(parents=True)
+    (folder / FILE).symlink_to(files[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DEEPFACE_HOME", str(folder.parents[1]))
+        if files == (carried(FILE), carried(DESCRIPTION)):  # nothing else is needed
+            patch.delenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS")
+        else:
+            (folder / DESCRIPTION).symlink_to(files[1])
+        return SsdDetector("cpu")
 
 
 @pytest.fixture(scope="module")
-def opencv() -> Any:
-    return cv2.dnn.readNetFromCaffe(str(weight("deploy.prototxt")), str(weight(FILE)))
+def opencv(files: tuple[Path, Path]) -> Any:
+    model, description = map(str, files)
+    return cv2.dnn.readNetFromCaffe(description, model)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +66,7 @@ def test_the_network_is_opencvs(detector: SsdDetector, opencv: Any, pictures: li
             ["mbox_loc", "mbox_conf_flatten", "mbox_priorbox", "detection_out"]
         )
         rows = detector.network(torch.from_numpy(blob))
-        assert rows.shape == (1, 8732, 5)
+        assert rows.shape == (1, len(detector.priors), 5)
         np.testing.assert_allclose(rows[0, :, 1:], boxes.reshape(-1, 4), atol=1e-4)
         logits = rows[0, :, 0]
         np.testing.assert_allclose(logits.sigmoid(), confidences.reshape(-1, 2)[:, 1], atol=1e-5)
@@ -58,7 +75,10 @@ def test_the_network_is_opencvs(detector: SsdDetector, opencv: Any, pictures: li
         np.testing.assert_allclose(corners, priors[0, 0].reshape(-1, 4), atol=1e-6)
         # OpenCV lets the 400 best compete, and shows from a confidence of 0.01 on.
         best = logits.argsort(descending=True)[:400]
-        ours = detections(rows[:, best], detector.priors[best], 0.01, Suppression())
+        net = detector.network.module
+        assert isinstance(net, SsdNet)
+        clips = net.description.clips
+        ours = detections(rows[:, best], detector.priors[best], 0.01, Suppression(), clips)
         expected = found[0, 0][found[0, 0, :, 2] > 0]
         assert len(expected) > 50
         np.testing.assert_allclose(ours[:200, 1], expected[:, 2], atol=1e-5)
@@ -113,6 +133,14 @@ def test_damaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         WeightsError, match=rf"{FILE}.*Caffe model.*deepface models download {FILE}"
     ):
         SsdDetector("cpu")
+
+
+@pytest.mark.parametrize("text", ["", 'layer {\n  name: "conv8_2_h"\n', "\xff"])
+def test_another_description(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with home_with(tmp_path, FILE):
+        (tmp_path / ".deepface" / "weights" / DESCRIPTION).write_text(text, encoding="latin-1")
+        with pytest.raises(WeightsError, match=f"{DESCRIPTION}.*no description of OpenCV's face"):
+            SsdDetector("cpu")
 
 
 def test_another_network(monkeypatch: pytest.MonkeyPatch, detector: SsdDetector) -> None:

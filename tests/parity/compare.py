@@ -26,12 +26,15 @@ import torch
 from deepface import DeepFace
 from deepface.detection.registry import DETECTORS
 from deepface.detection.retinaface.frame import Placement
-from tests.data import DATA, WEIGHTS, package_pictures, package_weights
+from deepface.recognition.registry import RECOGNIZERS
+from deepface.runtime.models import Registry
+from tests.data import DATA, MADE_WEIGHTS, WEIGHTS, package_pictures, package_weights
 from tests.goldens import networks as reference
 from tests.parity.originals import LOW_THRESHOLD, forms
 
 ORIGINALS = Path(__file__).with_name("originals.py")
-#: Boxes and landmarks in pixels, confidences, and values of a network's maps.
+#: Boxes and landmarks in pixels, confidences, and what networks give: values of maps, vectors
+#: relative to their length.
 PIXELS, CONFIDENCE, MAPS = 1.0, 1e-3, 1e-4
 #: Faces of MTCNN that may differ beyond the tolerances: it breaks ties by rounding errors.
 MTCNN_SHARE = 0.01
@@ -113,11 +116,9 @@ class Originals:
         self.home = folder / "home"
         weights = self.home / ".deepface" / "weights"
         weights.mkdir(parents=True)
-        for name, file in package_weights().items():
+        files = {file.name: file for file in WEIGHTS.iterdir()} if WEIGHTS.is_dir() else {}
+        for name, file in (files | package_weights()).items():
             shutil.copy(file, weights / name)
-        if WEIGHTS.is_dir():
-            for file in WEIGHTS.iterdir():
-                shutil.copy(file, weights)
         reference.write_h5("retinaface", weights / "retinaface.h5")
         reference.write_pth("retinaface", weights / "retinaface.pth")
 
@@ -272,6 +273,28 @@ def published(originals: Originals, pictures: Sequence[Path], detector: str) -> 
     return result
 
 
+def vectors(originals: Originals, pictures: Sequence[Path], model: str) -> Comparison:
+    """``represent`` of the published library, in TensorFlow, from a real weight file."""
+    result = Comparison(f"{model} (published)")
+    theirs = originals.run(f"vectors-{model}", pictures, engine="tensorflow")
+    found: Any = DeepFace.represent(
+        pictures, model_name=model, detector_backend="yunet", enforce_detection=False
+    )
+    for path, faces in zip(pictures, found, strict=True):
+        original = theirs[str(path)]
+        areas = [[face["facial_area"] for face in faces], [face["area"] for face in original]]
+        result.faces += len(original)
+        if len({str([[area[key] for key in "xywh"] for area in some]) for some in areas}) > 1:
+            result.unmatched += len(original)
+            result.details.append(f"{path.name}: other faces: {areas[0]}, original {areas[1]}")
+            continue
+        for face, wanted in zip(faces, original, strict=True):
+            vector = np.array(wanted["embedding"])
+            apart = np.linalg.norm(face["embedding"] - vector) / np.linalg.norm(vector)
+            result.maps = max(result.maps, float(apart))
+    return result
+
+
 def _numbers(area: dict[str, Any], confidence: float) -> Face:
     return [area[key] for key in "xywh"], confidence
 
@@ -299,17 +322,24 @@ def comparisons(originals: Originals, limit: int) -> Iterator[Callable[[], Compa
         yield lambda compare=compare: _unless_missing(  # type: ignore[misc]
             "retinaface", lambda: compare(originals, small)
         )
-    for detector in ("opencv", "mtcnn", "ssd", "yunet", "centerface", "yolov8n", "yolov11n"):
+    detectors = ("opencv", "mtcnn", "ssd", "yunet", "centerface", "yolov8n", "yolov11n", "yolov11m")
+    for detector in detectors:
         yield lambda detector=detector: _unless_missing(  # type: ignore[misc]
             detector, lambda: published(originals, chosen, detector)
         )
+    for model in ("Facenet", "OpenFace"):
+        yield lambda model=model: _unless_missing(  # type: ignore[misc]
+            model, lambda: vectors(originals, chosen, model), RECOGNIZERS
+        )
 
 
-def _unless_missing(detector: str, compare: Callable[[], Comparison]) -> Comparison:
+def _unless_missing(
+    name: str, compare: Callable[[], Comparison], registry: Registry[Any, Any] = DETECTORS
+) -> Comparison:
     try:
-        DETECTORS.build(detector)
+        registry.build(name)
     except ValueError as error:
-        return Comparison(detector, skipped=str(error).splitlines()[0])
+        return Comparison(name, skipped=str(error).splitlines()[0])
     return compare()
 
 
@@ -320,6 +350,7 @@ def main() -> int:
     parser.add_argument("--pictures", type=int, default=12, help="photographs per detector")
     arguments = parser.parse_args()
     os.environ.setdefault("DEEPFACE_OFFLINE", "1")
+    os.environ["DEEPFACE_ALLOW_UNKNOWN_WEIGHTS"] = ",".join(MADE_WEIGHTS)
     results = []
     with tempfile.TemporaryDirectory() as folder:
         originals = Originals(arguments.originals, Path(folder))
@@ -327,7 +358,7 @@ def main() -> int:
         for compare in comparisons(originals, arguments.pictures):
             results.append(compare())
             print(results[-1].row(), flush=True)
-    print(f"\n{'':24} faces unmatched pixels≤   confidence≤ maps≤")
+    print(f"\n{'':24} faces unmatched pixels≤   confidence≤ values≤")
     for result in results:
         print(result.row())
         for line in result.details[:8]:

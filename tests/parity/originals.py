@@ -111,6 +111,21 @@ def published(detector, pictures):
     return found
 
 
+def vectors(model, pictures):
+    """``represent`` of the published library; it looks for the faces, too."""
+    from deepface import DeepFace
+
+    return {
+        path: [
+            {"area": face["facial_area"], "embedding": face["embedding"]}
+            for face in DeepFace.represent(
+                path, model_name=model, detector_backend="yunet", enforce_detection=False
+            )
+        ]
+        for path in pictures
+    }
+
+
 LOW_THRESHOLD = 0.6
 
 
@@ -124,6 +139,8 @@ def main():
         result = retinaface(pictures)
     elif task == "retinaface-maps":
         result = retinaface_maps(pictures, output)
+    elif task.startswith("vectors-"):
+        result = vectors(task.removeprefix("vectors-"), pictures)
     else:
         result = published(task.removeprefix("published-"), pictures)
     output.write_text(json.dumps(result, default=lambda value: value.item()))

@@ -22,7 +22,7 @@ from deepface.errors import WeightsError
 from deepface.runtime.execution import fusion
 from deepface.types import FacialAreaRegion, Image, Point
 from tests import laws
-from tests.data import golden, package_pictures, photo, read, weight
+from tests.data import carried, golden, home_with, package_pictures, photo, read, weight
 from tests.detection.yolo.checkpoints import KINDS, SIZE, pictures, write_random
 
 Rows = list[dict[str, Any]]
@@ -212,6 +212,16 @@ def test_real_faces(real: tuple[str, YoloDetector, Path], predict: Predict) -> N
         assert_same(faces, predict(file, picture, 0.25))
     for canvas, faces in zip(canvases, detector.detect_canvases(canvases), strict=True):
         assert_same(faces, predict(file, canvas.pixels(), 0.25))
+
+
+def test_real_faces_of_yolov11m(predict: Predict, tmp_path: Path) -> None:
+    """The one whose checkpoint a package carries."""
+    file, several = "yolov11m-face.pt", [read(path) for path in package_pictures()]
+    with home_with(tmp_path, file):
+        found = YoloDetector(variant="yolov11m").detect_faces(several)
+    assert sum(map(len, found)) >= 5
+    for picture, faces in zip(several, found, strict=True):
+        assert_same(faces, predict(carried(file), picture, 0.25))
 
 
 PHOTOS = ("img1.jpg", "img14.jpg", "img53.jpg", "img57.jpg", "img62.jpg", "selfie-many-people.jpg")
