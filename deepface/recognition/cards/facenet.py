@@ -1,6 +1,6 @@
 """What is known of Facenet and Facenet512; see ``recognition/facenet.py`` for the model."""
 
-from deepface.recognition.card import RecognitionCard
+from deepface.recognition.card import Curve, RecognitionCard
 from deepface.recognition.curves import CURVES
 from deepface.recognition.templates import MTCNN_BOX
 from deepface.runtime.weights.table import published
@@ -34,6 +34,26 @@ FACENET_128 = RecognitionCard(
     cut=MTCNN_BOX,
     thresholds={"cosine": 0.4, "euclidean": 10, "euclidean_l2": 0.8, "angular": 0.33},
     curves=CURVES["Facenet"],
+    # Measured on fold 1 of LFW (view 2) with ``mtcnn``: ``python -m benchmarks lfw --align
+    # landmarks --calibrate``.
+    landmark_thresholds={
+        "cosine": 0.5399,
+        "euclidean": 12.4871,
+        "euclidean_l2": 1.0392,
+        "angular": 0.3478,
+    },
+    landmark_curves={
+        "cosine": Curve(-20.925418, 9.396072, 1.349817, 99.980582, 73.620188, 73.620188, 0.000984),
+        "euclidean": Curve(
+            -20.96472, 13.122971, 19.849167, 99.998854, 48.352518, 48.352518, 0.039283
+        ),
+        "euclidean_l2": Curve(
+            -27.534851, 18.297127, 1.643056, 99.99971, 70.721285, 70.721285, 0.009729
+        ),
+        "angular": Curve(
+            -43.309413, 15.982535, 0.613756, 99.998878, 71.494459, 71.494459, 0.002494
+        ),
+    },
     minmax=(-3.541942596435547, 3.247769594192505),
 )
 
