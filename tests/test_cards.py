@@ -114,6 +114,15 @@ def test_landmark_thresholds_and_curves_are_of_one_fit(name: str) -> None:
     ):
         assert euclidean_l2**2 / 2 == pytest.approx(cosine, abs=1e-4)
         assert math.acos(1 - cosine) / math.pi == pytest.approx(angular, abs=1e-4)
+    nearest = {  # where the curves have their largest value
+        metric: (math.log(curve.max_true / (100 - curve.max_true)) - curve.bias)
+        * max(1, curve.normalizer)
+        / curve.weight
+        for metric, curve in curves.items()
+    }
+    assert 0 < nearest["cosine"] < thresholds["cosine"] / 4
+    assert nearest["euclidean_l2"] ** 2 / 2 == pytest.approx(nearest["cosine"], abs=2e-4)
+    assert math.acos(1 - nearest["cosine"]) / math.pi == pytest.approx(nearest["angular"], abs=2e-4)
     for metric, curve in curves.items():
 
         def percent(distance: float, curve: Curve = curve) -> float:
@@ -122,9 +131,6 @@ def test_landmark_thresholds_and_curves_are_of_one_fit(name: str) -> None:
 
         assert curve.min_true == curve.max_false == pytest.approx(percent(thresholds[metric]))
         assert curve.min_false == pytest.approx(percent(farthest[metric]), abs=1e-6)
-        # At the smallest distance of two pictures of the same person.
-        nearest = percent(thresholds[metric] / 3), percent(0)
-        assert nearest[0] - 1e-6 <= curve.max_true <= nearest[1] + 1e-6
 
 
 READ = """
