@@ -1,7 +1,7 @@
 """What is known of Facenet and Facenet512; see ``recognition/facenet.py`` for the model."""
 
-from deepface.recognition.card import Curve, RecognitionCard
-from deepface.recognition.curves import CURVES
+from deepface.recognition.card import RecognitionCard
+from deepface.recognition.curves import CURVES, Curve
 from deepface.recognition.templates import MTCNN_BOX
 from deepface.runtime.weights.table import published
 
