@@ -286,45 +286,13 @@ def _atlas(
             the device.
         resample: see :func:`atlases`.
     """
-    device, count = gray.device, len(blocks)
     table, scales, sizes = known
     facts = dict(zip(_FACTS, table, strict=True))
-
-    def of(block: Tensor, *names: str) -> list[Tensor]:
-        return [facts[name][block] for name in names]
-
-    # For each row of a strip: its block, the two rows of a picture that it is mixed of, the weight
-    # of the second, and the columns of its block. Where there is no block, all of it is black.
+    height = int((blocks["at_y"] + blocks["height"]).max())
+    rows, columns = int(blocks["height"].sum()), int(blocks["width"].sum())
     first = (facts["width"] + 1).cumsum(0) - facts["width"] - 1
-    total = int(blocks["width"].sum()) + count
-    block, row = _each(facts["height"], int(blocks["height"].sum()))
-    upper, lower, weight = _taps(
-        facts["y"][block] + row,
-        *of(block, "view_height", "level_height", "view_y", "picture_height"),
-    )
-    at_y, strip, width, picture_width, start = of(
-        block, "at_y", "strip", "width", "picture_width", "picture_start"
-    )
-    stride = picture_width + 2
-    shape = (6, int((blocks["at_y"] + blocks["height"]).max()), len(widths))
-    lines = torch.zeros(shape, dtype=torch.int32, device=device)
-    lines[0], lines[4] = count, total
-    lines[:, at_y + row, strip] = torch.stack(
-        [
-            *(block, start + upper * stride, start + lower * stride),
-            *(weight, first[block], width),
-        ]
-    ).int()
-    # For each column of a block likewise, and one behind its last that is black.
-    block, column = _each(facts["width"], total - count)
-    taps = torch.zeros((3, total + 1), dtype=torch.int32, device=device)
-    taps[:, first[block] + column] = torch.stack(
-        _taps(
-            facts["x"][block] + column,
-            *of(block, "view_width", "level_width", "view_x", "picture_width"),
-        )
-    ).int()
-
+    lines = _lines(facts, first, rows, (height, len(widths)), columns + len(blocks))
+    taps = _columns(facts, first, columns)
     strips, offsets = _each(sizes, int(widths.sum()))
     names = ("rows", "columns", "at_y", "at_x", "y", "x")
     places = torch.stack([facts[name] for name in names], 1)
@@ -337,6 +305,44 @@ def _atlas(
         views=facts["view"],
         scales=scales,
     )
+
+
+def _lines(
+    facts: dict[str, Tensor], first: Tensor, total: int, shape: tuple[int, int], black: int
+) -> Tensor:
+    """The rows of an atlas, as :func:`resampled` takes them.
+
+    Args:
+        facts: of its blocks.
+        first: where each block's columns begin in :func:`_columns`.
+        total: rows of all blocks.
+        shape: height of the atlas and number of strips.
+        black: a column that is black, where no block lies.
+    """
+    block, row = _each(facts["height"], total)
+    names = ("view_height", "level_height", "view_y", "picture_height")
+    upper, lower, weight = _taps(facts["y"][block] + row, *(facts[name][block] for name in names))
+    stride, start = facts["picture_width"][block] + 2, facts["picture_start"][block]
+    lines = torch.zeros((6, *shape), dtype=torch.int32, device=first.device)
+    lines[0], lines[4] = len(first), black
+    lines[:, facts["at_y"][block] + row, facts["strip"][block]] = torch.stack(
+        [
+            *(block, start + upper * stride, start + lower * stride),
+            *(weight, first[block], facts["width"][block]),
+        ]
+    ).int()
+    return lines
+
+
+def _columns(facts: dict[str, Tensor], first: Tensor, total: int) -> Tensor:
+    """The columns of blocks, as :func:`resampled` takes them; a black one behind each block's."""
+    block, column = _each(facts["width"], total)
+    names = ("view_width", "level_width", "view_x", "picture_width")
+    taps = torch.zeros((3, total + len(first) + 1), dtype=torch.int32, device=first.device)
+    taps[:, first[block] + column] = torch.stack(
+        _taps(facts["x"][block] + column, *(facts[name][block] for name in names))
+    ).int()
+    return taps
 
 
 def _each(counts: Tensor, total: int) -> tuple[Tensor, Tensor]:

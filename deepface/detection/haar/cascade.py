@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -79,8 +78,9 @@ class Cascade:
         self._path = path = cascade_path(file)
         check_by_trial(path, _FILES.get(file), "import cv2, numpy", _TRIAL)
         with reading(path, "Haar cascade"):
-            self._classifiers = ObjectPool(lambda: cv2.CascadeClassifier(str(path)))
-            with self.classifier() as classifier:
+            #: OpenCV's, which only one thread may use at a time.
+            self.classifiers = ObjectPool(lambda: cv2.CascadeClassifier(str(path)))
+            with self.classifiers.borrow() as classifier:
                 if classifier.empty():
                     raise ValueError("OpenCV finds none in it")
                 self.window = classifier.getOriginalWindowSize()[0]
@@ -103,10 +103,6 @@ class Cascade:
                 'pip install "numba>=0.60"'
             )
         return found
-
-    def classifier(self) -> AbstractContextManager[cv2.CascadeClassifier]:
-        """A classifier that nobody else uses meanwhile."""
-        return self._classifiers.borrow()
 
     def search(self, canvas: Canvas, spread: Spread = map) -> Hits:
         """The windows that pass, as ``detectMultiScale3(canvas.pixels(), 1.1)`` collects them.
@@ -138,7 +134,7 @@ class Cascade:
         rows = max(3 * self.window, _BAND_PIXELS // shrunk.shape[1])
         rows -= rows % level.step
         places, weights = [np.empty((0, 2), np.int64)], [np.empty(0)]
-        with self.classifier() as classifier:
+        with self.classifiers.borrow() as classifier:
             for top in range(level.top, level.bottom, rows):
                 bottom = min(top + rows, level.bottom) + self.window - 1
                 band = shrunk[top:bottom]

@@ -51,24 +51,20 @@ class CompiledCascade:
             Their corners as x, y ``(n, 2)`` and weights, the votes of the last stage, ``(n,)``.
         """
         gray = np.ascontiguousarray(gray)
-        x, y, votes = _search(gray, self.window, step, *self._features, *self._stages)
+        x, y, votes = _search(gray, self.window, step, self._features, self._stages)
         return np.stack([x, y], axis=1).astype(np.int64) * step, votes
 
 
 @_compiled
-def _search(
-    gray: Any,
-    window: int,
-    step: int,
-    rectangles: Any,
-    splits: Any,
-    differences: Any,
-    starts: Any,
-    rights: Any,
-    thresholds: Any,
-) -> Any:
-    """Columns, rows and votes of the windows that pass; ``differences`` are left minus right."""
-    sums, squares, pitch, plane = _integrals(gray, step)
+def _search(gray: Any, window: int, step: int, features: Any, stages: Any) -> Any:
+    """Columns, rows and votes of the windows that pass.
+
+    ``features`` are rectangles, splits, and how much more the left vote is worth than the right
+    one; ``stages``: where their features begin, sums of the right votes, and thresholds.
+    """
+    rectangles, splits, differences = features
+    tables = _integrals(gray, step)
+    sums, _, pitch, plane = tables
     places = np.empty((len(splits), 12), np.uint64)
     for f in range(len(splits)):
         for k in range(3):
@@ -76,11 +72,20 @@ def _search(
             for corner in range(4):
                 down, right = corner // 2 * height, corner % 2 * width
                 places[f, 4 * k + corner] = _place(y + down, x + right, step, pitch, plane)
-    weights = np.ascontiguousarray(rectangles[:, :, 4])
-    rows = (gray.shape[0] - window) // step + 1
-    columns = (gray.shape[1] - window) // step + 1
-    at, norms_left = np.empty(rows * columns, np.uint32), np.empty(rows * columns, np.float32)
-    norms, votes = np.empty(columns, np.float32), np.empty(max(columns, _CHUNK), np.float64)
+    placed = places, np.ascontiguousarray(rectangles[:, :, 4]), splits, differences
+    at, norms = _first_stage(gray.shape, window, step, tables, placed, stages)
+    found, votes = _later_stages(sums, at, norms, placed, stages)
+    return found % pitch, found // pitch // step, votes
+
+
+@_compiled
+def _first_stage(
+    shape: Any, window: int, step: int, tables: Any, features: Any, stages: Any
+) -> Any:
+    """Places and norms of the windows that pass it."""
+    sums, squares, pitch, plane = tables
+    places, weights, splits, differences = features
+    starts, rights, thresholds = stages
     far = window - 1
     edges = (
         _place(far, far, step, pitch, plane),
@@ -89,12 +94,15 @@ def _search(
         _place(1, 1, step, pitch, plane),
     )
     area = float((window - 2) ** 2)
+    rows, columns = (shape[0] - window) // step + 1, (shape[1] - window) // step + 1
+    at, norms_left = np.empty(rows * columns, np.uint32), np.empty(rows * columns, np.float32)
+    norms, votes = np.empty(columns, np.float32), np.empty(columns, np.float64)
     count = 0
     for row in range(rows):
         first = row * step * pitch
         here = sums[first:]
         _norms(here, squares[first:], edges, area, norms)
-        votes[:columns] = rights[0]
+        votes[:] = rights[0]
         for f in range(starts[0], starts[1]):
             _vote_on_row(here, places[f], weights[f], splits[f], differences[f], norms, votes)
         x = 0
@@ -106,11 +114,20 @@ def _search(
                 count += 1
             # Where a window fails in the first stage, OpenCV skips the next one of its row.
             x += 1 if passes or not textured else 2
-    found, total = np.empty(count, np.uint32), np.empty(count, np.float64)
+    return at[:count], norms_left[:count]
+
+
+@_compiled
+def _later_stages(sums: Any, at: Any, norms: Any, features: Any, stages: Any) -> Any:
+    """Places and votes of the windows that pass all of them; the others' places are lost."""
+    places, weights, splits, differences = features
+    starts, rights, thresholds = stages
+    found, total = np.empty(len(at), np.uint32), np.empty(len(at), np.float64)
+    votes = np.empty(_CHUNK, np.float64)
     n = 0
-    for start in range(0, count, _CHUNK):
-        left = min(_CHUNK, count - start)
-        some, some_norms = at[start : start + left], norms_left[start : start + left]
+    for start in range(0, len(at), _CHUNK):
+        some, some_norms = at[start : start + _CHUNK], norms[start : start + _CHUNK]
+        left = len(some)
         for stage in range(1, len(rights)):
             votes[:left] = rights[stage]
             for f in range(starts[stage], starts[stage + 1]):
@@ -128,7 +145,7 @@ def _search(
                 break
         found[n : n + left], total[n : n + left] = some[:left], votes[:left]
         n += left
-    return found[:n] % pitch, found[:n] // pitch // step, total[:n]
+    return found[:n], total[:n]
 
 
 @_compiled

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepface.detection.canvas import Canvas, cut
-from deepface.detection.cards.opencv import CARD
+from deepface.detection.cards.opencv import CARD, EYES, FACES
 from deepface.detection.detector import Detector
 from deepface.detection.haar.cascade import Cascade, Spread
 from deepface.detection.haar.choice import search
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 #: Left and right eye; both are ``None`` when fewer than two were found.
 Eyes = tuple[Point, Point] | tuple[None, None]
-
-_FACES, _EYES = "haarcascade_frontalface_default.xml", "haarcascade_eye.xml"
 
 
 class OpenCvDetector(Detector):
@@ -53,7 +51,7 @@ class OpenCvDetector(Detector):
 
     def __init__(self, device: str | None = None) -> None:
         super().__init__(device)
-        self._cascade = Cascade(_FACES)
+        self._cascade = Cascade(FACES.name)
         _eye_cascade()
 
     def _detect_batch(self, canvases: Sequence[Canvas]) -> list[list[FacialAreaRegion]]:
@@ -109,7 +107,7 @@ def _detect_on_device(
     from deepface.detection.haar.atlas import Pictures, View
     from deepface.detection.haar.search import haar_search
 
-    search_faces = haar_search(_FACES, device)
+    search_faces = haar_search(FACES.name, device)
     results: list[list[FacialAreaRegion]] = []
     for part in runs([canvas.image.shape for canvas in canvases]):
         batch = canvases[part]
@@ -180,13 +178,13 @@ def _find_eyes_on_device(crops: Sequence[Pixels], device: torch.device) -> list[
 def _eyes_on_device(pictures: Pictures, views: Sequence[View], device: torch.device) -> list[Eyes]:
     from deepface.detection.haar.search import haar_search
 
-    found = haar_search(_EYES, device).find(pictures, views, in_scan_order=True)
+    found = haar_search(EYES.name, device).find(pictures, views, in_scan_order=True)
     return [_pair(_by_size(eyes.boxes)) for eyes in found]
 
 
 @cache
 def _eye_cascade() -> Cascade:
-    return Cascade(_EYES)
+    return Cascade(EYES.name)
 
 
 def _eyes_of(crop: Pixels) -> Eyes:
@@ -195,7 +193,7 @@ def _eyes_of(crop: Pixels) -> Eyes:
         return None, None
     if _eye_cascade().compiled is None:
         gray = cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY)
-        with _eye_cascade().classifier() as classifier:
+        with _eye_cascade().classifiers.borrow() as classifier:
             found = _by_size(np.asarray(classifier.detectMultiScale(gray, 1.1, 10)))
         if len(found) < 3 or _area(found[1]) != _area(found[2]):
             return _pair(found)

@@ -96,11 +96,8 @@ class _Context(nn.Module):
         super().__init__()
         near, shared, middle, deep, far = level.context
         self.near, self.shared = fused(*near, 0.0), fused(*shared, slope)
-        self.middle, self.deep, self.far = (
-            fused(*middle, 0.0),
-            fused(*deep, slope),
-            fused(*far, 0.0),
-        )
+        self.middle, self.deep = fused(*middle, 0.0), fused(*deep, slope)
+        self.far = fused(*far, 0.0)
         weight, bias = _head(level.heads, faces)
         parts = torch.split(weight, [unit[0].out_channels for unit in (near, middle, far)], 1)
         self.heads = nn.ModuleList(
