@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
+from importlib.resources import files
 from typing import NamedTuple
 
 
@@ -19,15 +19,15 @@ class Curve(NamedTuple):
     min_false: float
 
 
-def _read(table: Path) -> dict[str, dict[str, Curve]]:
+def _read() -> dict[str, dict[str, Curve]]:
     """Curves by model and metric, in the order of the table."""
     curves: dict[str, dict[str, Curve]] = {}
-    with table.open(encoding="ascii", newline="") as lines:
-        next(lines)  # the names of the columns
-        for model, metric, *numbers in csv.reader(lines):
-            curves.setdefault(model, {})[metric] = Curve(*map(float, numbers))
+    table = files("deepface.recognition") / "curves.csv"  # maybe in a zip file
+    _, *lines = table.read_text(encoding="ascii").splitlines()
+    for model, metric, *numbers in csv.reader(lines):
+        curves.setdefault(model, {})[metric] = Curve(*map(float, numbers))
     return curves
 
 
 #: The published ones by model and metric.
-CURVES = _read(Path(__file__).with_name("curves.csv"))
+CURVES = _read()
