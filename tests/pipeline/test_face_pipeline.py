@@ -36,6 +36,7 @@ from deepface.errors import (
     UnimplementedError,
     WeightsError,
 )
+from deepface.images.batch import Batch
 from deepface.images.decode import Encoded
 from deepface.pipeline import FacePipeline
 from deepface.pipeline.plan import Plan
@@ -180,7 +181,11 @@ def test_wrong_options_are_told_at_once(
     assert fragment in str(raised.value)
 
 
-def test_stream_gives_items_in_input_order(corners: Corners, colors: ColorModel) -> None:
+def test_stream_gives_items_in_input_order(
+    corners: Corners, colors: ColorModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seconds in ("patience", "reading"):  # a busy machine takes longer than a batch waits
+        monkeypatch.setattr(Batch, seconds, 60.0)
     some = images_of([120, 230, 50, 310, 120, 120, 230])
     pipeline = FacePipeline("corners", "colors", enforce_detection="empty", batch_size=3)
     items = list(pipeline.stream(iter(some)))

@@ -37,13 +37,14 @@ def by_core(work: Callable[[Sequence[T]], Sequence[R]], items: Sequence[T]) -> S
     each = cores // parts
     threads = kept_threads(f"with-{each}-cores")
     # Every so many-th: neighbours are often alike, and no part should be much longer than another.
-    futures: list[Future[Sequence[R]]] = []
+    # All are here before one begins: Ctrl-C may come before a call that begins one returns.
+    futures: list[Future[Sequence[R]]] = [Future() for _ in range(parts)]
     try:
-        for start in range(parts):
-            futures.append(threads.submit(partial(_on_cores, each, work, items[start::parts])))
+        for start, future in enumerate(futures):
+            threads.submit(partial(_on_cores, each, work, items[start::parts]), future)
         wait(futures)
     except KeyboardInterrupt:  # Python ends by an abort where threads are in PyTorch
-        wait(futures)
+        wait([future for future in futures if not future.cancel()])
         raise
     results: list[R] = [None] * len(items)  # type: ignore[list-item]
     for start, future in enumerate(futures):

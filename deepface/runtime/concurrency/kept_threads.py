@@ -34,13 +34,16 @@ class KeptThreads:
         self._idle: list[_Inbox] = []
         weakref.finalize(self, _end, self._idle)
 
-    def submit(self, work: Callable[[], R]) -> Future[R]:
-        """Do some work in the thread that was used last; its result, or what it raised."""
-        future: Future[R] = Future()
+    def submit(self, work: Callable[[], R], future: Future[R] | None = None) -> Future[R]:
+        """Do some work in the thread that was used last; its result, or what it raised.
+
+        That comes in a new future or in the one given, which can be cancelled until work begins.
+        """
+        result: Future[R] = future or Future()
         inbox: _Inbox
 
         def run() -> None:
-            tell = _outcome(work, future)
+            tell = _outcome(work, result)
             self._idle.append(inbox)  # atomic, as is pop; who is told may bring more work at once
             tell()
 
@@ -50,11 +53,13 @@ class KeptThreads:
             inbox = SimpleQueue()
             threading.Thread(target=_serve, args=(inbox,), name=self._name, daemon=True).start()
         inbox.put(run)
-        return future
+        return result
 
 
 def _outcome(work: Callable[[], R], future: Future[R]) -> Callable[[], None]:
     """Do the work; what is returned tells of its end."""
+    if not future.set_running_or_notify_cancel():
+        return lambda: None
     try:
         return partial(future.set_result, work())
     except BaseException as error:

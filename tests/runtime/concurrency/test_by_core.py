@@ -6,11 +6,13 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
 
 from deepface.runtime.concurrency.by_core import by_core
+from deepface.runtime.concurrency.kept_threads import KeptThreads
 
 
 @pytest.fixture(params=[1, 2, 3, 5, 20])
@@ -120,6 +122,31 @@ def test_ctrl_c_waits_for_what_has_begun(cores: int) -> None:
     assert 0 in begun
     # A list that is not parted is worked on by the main thread, which the signal ends.
     assert sorted(done) == (sorted(begun) if cores > 1 else [])
+
+
+def test_ctrl_c_while_parts_are_given_out(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    done: list[int] = []
+    is_begun = threading.Event()
+    submit = KeptThreads.submit
+
+    def interrupted(*given: Any) -> None:
+        submit(*given)
+        assert is_begun.wait(20)
+        raise KeyboardInterrupt
+
+    def work(numbers: Sequence[int]) -> list[int]:
+        begun.extend(numbers)
+        is_begun.set()
+        threading.Event().wait(0.05)
+        done.extend(numbers)
+        return [*numbers]
+
+    monkeypatch.setattr(KeptThreads, "submit", interrupted)
+    if cores > 1:  # else the list is not parted
+        with pytest.raises(KeyboardInterrupt):
+            by_core(work, range(8))
+    assert done == begun
 
 
 def test_threads_stay(cores: int) -> None:
