@@ -7,7 +7,7 @@ import contextlib
 import re
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -106,13 +106,20 @@ class _Server:
     def add_routes(self, app: FastAPI) -> None:
         """Everything that is served."""
         for route in ROUTES:
-            app.add_api_route(
-                route.path, partial(self._serve, route), methods=[route.method], name=route.path
-            )
+            handler = self._handler(route)
+            app.add_api_route(route.path, handler, methods=[route.method], name=route.path)
         app.add_api_route("/models", self._models, methods=["GET"])
         app.add_api_route("/metrics", self._tell_metrics, methods=["GET"])
         app.add_api_route("/healthz", self._healthz, methods=["GET"])
         app.add_api_route("/readyz", self._readyz, methods=["GET"])
+
+    def _handler(self, route: Route) -> Callable[[Request], Awaitable[Response]]:
+        """No partial function: of those older FastAPI does not find out the types."""
+
+        async def handle(request: Request) -> Response:
+            return await self._serve(route, request)
+
+        return handle
 
     async def _serve(self, route: Route, request: Request) -> Response:
         with (
