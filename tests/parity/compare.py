@@ -327,7 +327,7 @@ def comparisons(originals: Originals, limit: int) -> Iterator[Callable[[], Compa
         yield lambda detector=detector: _unless_missing(  # type: ignore[misc]
             detector, lambda: published(originals, chosen, detector)
         )
-    for model in ("Facenet", "OpenFace"):
+    for model in ("Facenet", "OpenFace", "SFace"):
         yield lambda model=model: _unless_missing(  # type: ignore[misc]
             model, lambda: vectors(originals, chosen, model), RECOGNIZERS
         )
