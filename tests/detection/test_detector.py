@@ -13,7 +13,7 @@ import torch
 
 from deepface import DeepFace
 from deepface.detection.canvas import Canvas
-from deepface.detection.detector import Detector, threshold_from_env
+from deepface.detection.detector import Detector, face, threshold_from_env
 from deepface.detection.registry import DETECTORS
 from deepface.errors import DataTypeError, UnimplementedError
 from deepface.types import FacialAreaRegion
@@ -201,7 +201,17 @@ def test_numbers_of_any_kind_make_a_box(number: Any, base: type, align: bool) ->
                 DeepFace.extract_faces(picture, **options, max_faces=1),
                 *DeepFace.extract_faces([picture, picture], **options, anti_spoofing=False),
             ]
-    for (face,) in results:
-        assert repr(face["facial_area"]) == repr(results[0][0]["facial_area"])
-        assert set(map(type, list(face["facial_area"].values())[:4])) == {int}
-        np.testing.assert_array_equal(face["face"], results[0][0]["face"])
+    for (one,) in results:
+        assert repr(one["facial_area"]) == repr(results[0][0]["facial_area"])
+        assert set(map(type, list(one["facial_area"].values())[:4])) == {int}
+        np.testing.assert_array_equal(one["face"], results[0][0]["face"])
+
+
+@pytest.mark.parametrize("count", range(6))
+def test_a_face_has_the_landmarks_that_there_are(count: int) -> None:
+    points = [(1.5, 2.25), (3.75, 4.5), (5, 6), (7, 8), (9, 10)][:count]
+    found = face((1, 2, 3, 4), 0.5, points, round)
+    eyes = {"right_eye": (2, 2), "left_eye": (4, 4)} if count > 1 else {}
+    five = tuple(points) if count == 5 else None
+    assert found == FacialAreaRegion(1, 2, 3, 4, confidence=0.5, five_points=five, **eyes)  # type: ignore[arg-type]
+    assert count < 2 or face((1, 2, 3, 4), 0.5, points).left_eye == (3, 4)

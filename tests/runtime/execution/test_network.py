@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from deepface.errors import UnimplementedError
-from deepface.runtime.execution.batching import chunks, group_indices, powers_of_two
+from deepface.runtime.execution.batching import chunks, group_indices, powers_of_two, regrouped
 from deepface.runtime.execution.device import cuda_is_running, resolve_device, resolve_precision
-from deepface.runtime.execution.network import Network
+from deepface.runtime.execution.network import Network, concatenated
 from deepface.runtime.models import cached_models, get_or_build
 
 
@@ -73,8 +73,17 @@ def test_groups_and_chunks() -> None:
     words = ["a", "bb", "c", "dd", "e"]
     assert group_indices(list(map(len, words))) == {1: [0, 2, 4], 2: [1, 3]}
     assert list(chunks(words, 2)) == [["a", "bb"], ["c", "dd"], ["e"]]
+    assert regrouped(words, ["12", "", "123"]) == [["a", "bb"], [], ["c", "dd", "e"]]
     with pytest.raises(ValueError, match="at least 1"):
         list(chunks(words, 0))
+
+
+def test_results_one_behind_the_other() -> None:
+    one, two = torch.arange(3), torch.arange(3, 5)
+    assert concatenated([one]) is one
+    assert torch.equal(concatenated((one, two)), torch.arange(5))
+    first, (second,) = concatenated([(one, [two]), (two, [one])])
+    assert torch.equal(first, torch.arange(5)) and second.tolist() == [3, 4, 0, 1, 2]
 
 
 @pytest.mark.parametrize("most", [1, 3, 8, 9])
