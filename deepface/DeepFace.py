@@ -1017,8 +1017,8 @@ def build_index(
         database_type: as for :func:`register`.
         connection: as for :func:`register`.
         connection_details: as for :func:`register`.
-        max_neighbors_per_node: of databases that search by a graph of their own (pgvector, Qdrant,
-            Milvus) the edges per face: more find more, and take more memory and time.
+        max_neighbors_per_node: published; for databases that other packages add. Of those here none
+            heeds it: what is built has no graph, and servers have settings of their own.
         batch_size: records that are read at a time.
 
     Raises:
