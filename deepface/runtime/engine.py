@@ -43,10 +43,8 @@ def chosen_file(files: Sequence[WeightFile]) -> WeightFile:
     """Of alternatives the one that is used: the first that is on disk, else the first."""
     engine, others = requested_engine(), for_pytorch(files)
     graphs = [file for file in files if file not in others]
-    if engine == "onnx":
-        order = graphs + others
-    else:
-        order = others + graphs if engine is None else others or graphs
+    orders = {"onnx": graphs + others, None: others + graphs}
+    order = orders.get(engine, others or graphs)
     return next(filter(file_on_disk, order), order[0])
 
 

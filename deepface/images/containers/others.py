@@ -54,9 +54,7 @@ def _gif_blocks(data: bytes, at: int) -> Iterator[int | None]:
 
 def webp(data: bytes) -> Layout:
     """The canvas and the frames: every size that there is."""
-    sizes: list[tuple[int, int]] = []
-    for kind, content in _webp_chunks(data):
-        sizes += _webp_sizes(kind, content)
+    sizes = (size for chunk in _webp_chunks(data) for size in _webp_sizes(*chunk))
     return Layout(*largest(sizes), 8.5)
 
 
@@ -126,9 +124,8 @@ def exr(data: bytes) -> Layout:
         (abs(right - left) + 1, abs(bottom - top) + 1)
         for left, top, right, bottom in _attributes(data, _EXR_WINDOW, "<iiii")
     ]
-    width, height = largest(sizes)
     tiles = [across * down for across, down in _attributes(data, _EXR_TILES, "<II")]
-    return Layout(width, height, 32, 16 * max(tiles, default=0))
+    return Layout(*largest(sizes), 32, 16 * max(tiles, default=0))
 
 
 def _attributes(data: bytes, name: bytes, code: str) -> list[tuple[int, ...]]:
