@@ -59,7 +59,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The published modules that scripts reach through this one, e.g. ``DeepFace.modeling``."""
+    """What scripts reach through this module: published ones, e.g. ``DeepFace.detection``, and the
+    ``logger``.
+    """
+    if name == "logger":
+        return get_logger()
     for package in ("deepface.modules", "deepface.commons"):
         if f"{package}.{name}" in compat.MODULES:
             return importlib.import_module(f"{package}.{name}")

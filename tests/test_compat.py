@@ -40,6 +40,7 @@ def test_from_import() -> None:
 def test_through_the_front_door() -> None:
     assert DeepFace.detection.is_valid_landmark((1, 1), 2, 2)
     assert DeepFace.folder_utils.get_deepface_home()
+    assert DeepFace.logger is importlib.import_module("deepface.commons.logger").Logger()
     assert not hasattr(DeepFace, "nothing")
 
 
