@@ -22,6 +22,7 @@ import contextlib
 import functools
 import http.client
 import ipaddress
+import math
 import socket
 import ssl
 import threading
@@ -66,8 +67,13 @@ _NOT_PUBLIC = tuple(
 _URL_SAFE = "!#$%&'()*+,/:;=?@[]~"
 
 
-def fetch(url: str) -> bytes:
+def fetch(url: str, seconds: float = math.inf, most: int | None = None) -> bytes:
     """The body behind an http(s) URL.
+
+    Args:
+        url: its address.
+        seconds: for it, where that is less than is granted to every URL.
+        most: bytes, where they are less than are granted to every picture.
 
     Raises:
         ImageFetchError: with the URL and the reason: refused, unreachable, too slow, too many
@@ -75,13 +81,13 @@ def fetch(url: str) -> bytes:
         ImageTooLarge: the body exceeds the limit on bytes.
     """
     name = hop = without_secrets(url)
-    with _Deadline(url_timeout()) as deadline:
+    with _Deadline(min(seconds, url_timeout())) as deadline:
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 with _answer(url, deadline) as response:
                     location = response.getheader("Location")
                     if response.status not in _REDIRECTS or not location:
-                        return _body(response, name, deadline)
+                        return _body(response, name, deadline, most)
                 # http.client reads headers as Latin-1; what servers send is UTF-8, if not ASCII.
                 url = urljoin(url, location.encode("latin-1").decode("utf-8", "replace"))
                 hop = without_secrets(url)
@@ -269,11 +275,13 @@ def is_public(text: str) -> bool:
     return address.is_global and not (address.is_multicast or address.is_reserved)
 
 
-def _body(response: http.client.HTTPResponse, name: str, deadline: _Deadline) -> bytes:
+def _body(
+    response: http.client.HTTPResponse, name: str, deadline: _Deadline, most: int | None
+) -> bytes:
     if not 200 <= response.status < 300:
         raise OSError(f"HTTP status {response.status} {response.reason}")
-    check_bytes(response.length or 0, name)
-    data = read_limited(response.read, name)
+    check_bytes(response.length or 0, name, most)
+    data = read_limited(response.read, name, most=most)
     if deadline.expired or response.length:  # a connection cut looks like the end of the body
         raise http.client.IncompleteRead(data, response.length)
     return data

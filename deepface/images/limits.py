@@ -56,9 +56,11 @@ def private_urls_allowed() -> bool:
     return means_yes(os.environ.get(PRIVATE_VARIABLE, ""))
 
 
-def check_bytes(count: int, name: str) -> None:
-    """Raise ``ImageTooLarge`` for an encoded picture of more than :func:`max_bytes`."""
+def check_bytes(count: int, name: str, most: int | None = None) -> None:
+    """Raise ``ImageTooLarge`` for one of more bytes than :func:`max_bytes`, or than ``most``."""
     limit = max_bytes()
+    if most is not None and count > most:
+        raise ImageTooLarge(f"{name} has {count} bytes or more, above the limit of {most}")
     if count > limit:
         raise ImageTooLarge(
             f"{name} has {count} bytes or more, above the limit of {limit} "
@@ -90,8 +92,11 @@ def check_memory(memory: int, size: tuple[int, int], count: int, name: str) -> N
         )
 
 
-def read_limited(read: Callable[..., Any], name: str, size: int | None = None) -> bytes:
-    """Everything that ``read(size)`` gives until it gives nothing, within :func:`max_bytes`.
+def read_limited(
+    read: Callable[..., Any], name: str, size: int | None = None, most: int | None = None
+) -> bytes:
+    """Everything that ``read(size)`` gives until it gives nothing, within :func:`max_bytes`, and
+    within ``most`` where that is given.
 
     ``size`` is what a file says it has: it ends where that is there and no more comes at once.
 
@@ -109,7 +114,7 @@ def read_limited(read: Callable[..., Any], name: str, size: int | None = None) -
             return b"".join(blocks)
         blocks.append(bytes(block))
         count += len(block)
-        check_bytes(count, name)
+        check_bytes(count, name, most)
         if size is not None and len(block) < asked and count >= size:
             return b"".join(blocks)
         asked = _BLOCK

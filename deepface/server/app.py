@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -122,18 +123,16 @@ class _Server:
         return handle
 
     async def _serve(self, route: Route, request: Request) -> Response:
-        with (
-            self._let_in(request, route.doing),
-            self._admitted(),
-            self._service.call(_wanted_seconds(request)) as call,
-        ):
+        with self._let_in(request, route.doing), ExitStack() as held:
+            held.enter_context(self._admitted())
+            call = held.enter_context(self._service.call(_wanted_seconds(request)))
             if route.method == "POST":
-                body = await self._bodies.read(request)
+                body = await self._bodies.read(request, held)
             else:
                 body = Body(dict(request.query_params))
             body.strict = "handling=strict" in request.headers.get("prefer", "")
             work = partial(_work, route, self._service, call, body, _wants_msgpack(request))
-            answer = await self._until_gone(request, call, work)
+            answer = await self._until_gone(request, call, work, held)
             request.scope["deepface.queued"] = call.queued
             return answer
 
@@ -163,23 +162,28 @@ class _Server:
             self._busy -= 1
 
     async def _until_gone(
-        self, request: Request, call: Call, work: Callable[[], Response]
+        self, request: Request, call: Call, work: Callable[[], Response], held: ExitStack
     ) -> Response:
-        """Work in a thread; when the caller hangs up, drop what has not begun."""
+        """Work in a thread; when the caller hangs up, drop what has not begun.
+
+        What is ``held`` is until the thread is done, whoever has gone: it has its place, and the
+        body.
+        """
         loop = asyncio.get_running_loop()
         working: asyncio.Future[Response] = loop.run_in_executor(
             self._threads, copy_context().run, work
         )
+        working.add_done_callback(partial(_done, held.pop_all()))
         leaving = asyncio.create_task(_disconnected(request))
         try:
             both: set[asyncio.Future[Any]] = {working, leaving}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
-                call.cancel()
                 raise Refused(GONE, "the caller has gone away", code="gone")
             return working.result()
         finally:
             leaving.cancel()
+            call.cancel()
 
     async def _models(self, request: Request) -> Response:
         """Names of models, by task, and which are in memory."""
@@ -226,6 +230,12 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         headers=dict(error.headers or {}),
     )
     return await on_refused(request, refused)
+
+
+def _done(held: ExitStack, working: asyncio.Future[Response]) -> None:
+    held.close()
+    if not working.cancelled():
+        working.exception()  # or asyncio tells of one that nobody has waited for
 
 
 def _work(route: Route, service: Service, call: Call, body: Body, packed: bool) -> Response:

@@ -110,6 +110,19 @@ class Call:
             return [self._ahead[id(picture)] for picture in pictures]
         return self.submit(pipeline, pictures)
 
+    def left(self) -> float:
+        """Seconds that are left for something else than a picture's turn.
+
+        Raises:
+            DeadlineExceeded: there are none.
+            CancelledError: the caller has gone away.
+        """
+        if self.cancelled:
+            raise CancelledError
+        if (left := self.deadline - time.monotonic()) <= 0:
+            raise DeadlineExceeded("the deadline of the request has passed")
+        return left
+
     def result(self, future: Future[Seen]) -> Seen:
         """Wait for one result.
 
@@ -193,10 +206,12 @@ class _Item:
 
     def claim(self) -> bool:
         """Whether it is still to be looked at; from here on it is not dropped any more."""
-        if self.call.deadline <= time.monotonic() and not self.result.cancelled():
+        if not self.result.set_running_or_notify_cancel():
+            return False
+        if self.call.deadline <= time.monotonic():
             self.result.set_exception(DeadlineExceeded("the deadline of the request has passed"))
             return False
-        return self.result.set_running_or_notify_cancel()
+        return True
 
 
 class Batcher:
@@ -225,14 +240,12 @@ class Batcher:
         self._count = 0
         self._on_the_way = 0
         self._closing = False
+        self._devices = tuple(devices)
         self._idle = len(devices)
         self._pace = 0.0  # seconds per picture, lately
-        self._workers = [
-            threading.Thread(target=self._work, args=(device,), daemon=True, name=f"batches-{n}")
-            for n, device in enumerate(devices)
-        ]
-        for worker in self._workers:
-            worker.start()
+        #: Begun with the first picture: a process that forks before that (``gunicorn --preload``)
+        #: would keep them to itself.
+        self._workers: list[threading.Thread] = []
 
     def __len__(self) -> int:
         """How many pictures wait."""
@@ -251,7 +264,7 @@ class Batcher:
 
     def retry_after(self) -> int:
         """Seconds after which the queue may have room: what the present one takes, 1 to 60."""
-        return max(1, min(60, math.ceil(self._count * self._pace / len(self._workers))))
+        return max(1, min(60, math.ceil(self._count * self._pace / len(self._devices))))
 
     def submit(self, kind: FacePipeline, pictures: Sequence[Any], call: Call) -> list[Future[Seen]]:
         """Queue a caller's pictures, all or none.
@@ -270,6 +283,7 @@ class Batcher:
             now = time.monotonic()
             items = [_Item(picture, call, now) for picture in pictures]
             if items:
+                self._begin()
                 self._queues.setdefault(kind, deque()).extend(items)
                 self._count += len(items)
                 self._changed.notify_all()
@@ -290,6 +304,15 @@ class Batcher:
         for item in left:
             if item.claim():
                 item.result.set_exception(ShuttingDown("the server was stopped"))
+
+    def _begin(self) -> None:
+        if not self._workers:
+            for number, device in enumerate(self._devices):
+                worker = threading.Thread(
+                    target=self._work, args=(device,), daemon=True, name=f"batches-{number}"
+                )
+                worker.start()
+                self._workers.append(worker)
 
     def _drop_cancelled(self) -> None:
         for kind, queue in list(self._queues.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -38,14 +39,14 @@ class _Parser(MultiPartParser):
 
 
 class BodyReader:
-    """Reads bodies; all that are being read share one budget of bytes."""
+    """Reads bodies; those of all requests under way share one budget of bytes."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._held = 0
 
-    async def read(self, request: Request) -> Body:
-        """The body of a request.
+    async def read(self, request: Request, held: ExitStack) -> Body:
+        """The body of a request, whose bytes count until ``held`` ends.
 
         Raises:
             Refused: too long (413), too slow (408), cut off, no room for it (429), or damaged.
@@ -54,6 +55,7 @@ class BodyReader:
         if int(request.headers.get("content-length") or 0) > limit:
             raise _too_much(f"the request has more than {limit} bytes")
         stream = _Stream(request, self, limit)
+        held.callback(lambda: self.hold(-stream.count))
         try:
             with anyio.fail_after(self._settings.body_timeout):
                 return await self._parse(request, stream)
@@ -62,17 +64,15 @@ class BodyReader:
             raise Refused(408, text, code="timeout", headers={"Connection": "close"}) from None
         except ClientDisconnect:
             raise Refused(GONE, "the caller has gone away", code="gone") from None
-        finally:
-            self._held -= stream.count
 
     def hold(self, count: int) -> None:
-        """So many bytes more are in memory.
+        """So many bytes more (or, if negative, less) are in memory.
 
         Raises:
             Refused: together they are too many.
         """
         self._held += count
-        if self._held > self._settings.max_bodies:
+        if count > 0 and self._held > self._settings.max_bodies:
             text = "too many bytes of other requests are in memory: try again later"
             raise Refused(429, text, code="overloaded", headers={"Retry-After": "1"})
 

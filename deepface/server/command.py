@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import socket
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -41,12 +44,26 @@ def run(settings: Settings) -> None:
     service.when_ready(_spare_collections)
     threading.Thread(target=service.prepare, daemon=True).start()
     get_logger().info("REST on http://%s:%d", settings.host, settings.port)
+    server = _Server(configuration(service))
+    if grpc_server is not None:
+        server.when_stopped = partial(grpc_server.stop, settings.drain)
     try:
-        uvicorn.Server(configuration(service)).run()
+        server.run()
     finally:
         if grpc_server is not None:
-            grpc_server.stop(settings.drain).wait()
+            grpc_server.stop(settings.drain).wait()  # the shorter time of the two holds
         service.close()
+
+
+class _Server(uvicorn.Server):
+    """What else there is to stop is told when it begins to: REST and gRPC drain together."""
+
+    when_stopped: Callable[[], object] = staticmethod(lambda: None)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As that of the base class."""
+        self.when_stopped()
+        await super().shutdown(sockets)
 
 
 def _spare_collections() -> None:

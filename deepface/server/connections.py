@@ -1,12 +1,14 @@
-"""Connections that send the head of a request too slowly, or never, are closed.
+"""Connections that send the head of a request too slowly, or do not take its answer, are closed.
 
-Uvicorn waits for a head for ever, and a few thousand such connections are all that a process may
-have. Bodies have their own limit; see :mod:`deepface.server.bodies`.
+Uvicorn waits for either for ever, and a few thousand such connections are all that a process may
+have; answers that nobody takes fill its memory. Bodies have their own limit; see
+:mod:`deepface.server.bodies`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import ClassVar
 
 import h11
@@ -20,11 +22,13 @@ from deepface.server.failures import request_id_of
 class PatientProtocol(H11Protocol):
     """HTTP/1.1 with a limit on the time from a request's first byte to the end of its head.
 
-    The same limit holds for the rest of a body after its answer: a refused request ends, too.
+    The same limit holds for the rest of a body after its answer: a refused request ends, too. And
+    for a caller who takes nothing of an answer.
     """
 
     seconds: ClassVar[float] = 30
     _timer: asyncio.TimerHandle | None = None
+    _taking: asyncio.TimerHandle | None = None
 
     @classmethod
     def within(cls, seconds: float) -> type[PatientProtocol]:
@@ -46,6 +50,7 @@ class PatientProtocol(H11Protocol):
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY:
             self._watch()
+        self._watch_taking()
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP gets JSON, as all errors do."""
@@ -69,6 +74,8 @@ class PatientProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the time."""
         self._forget()
+        if self._taking is not None:
+            self._taking.cancel()
         super().connection_lost(exc)
 
     def _watch(self) -> None:
@@ -77,6 +84,17 @@ class PatientProtocol(H11Protocol):
             self._forget()
         elif self._timer is None and not self.transport.is_closing():
             self._timer = self.loop.call_later(self.seconds, self.transport.abort)
+
+    def _watch_taking(self, before: float = math.inf) -> None:
+        """Look from time to time whether any of what is written was taken."""
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
+        left = self.transport.get_write_buffer_size()
+        if left >= before:
+            self.transport.abort()
+        elif left:
+            self._taking = self.loop.call_later(self.seconds, self._watch_taking, left)
 
     def _forget(self) -> None:
         if self._timer is not None:

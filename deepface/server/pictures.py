@@ -6,10 +6,19 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from deepface.errors import DataTypeError, DeepFaceError, ImageTooLarge, ImgNotFound, as_ours
+from deepface.errors import (
+    DataTypeError,
+    DeepFaceError,
+    ImageFetchError,
+    ImageTooLarge,
+    ImgNotFound,
+    as_ours,
+)
 from deepface.images.decode import Encoded
+from deepface.images.fetch import fetch
 from deepface.images.load import item_name, read_item
 from deepface.images.video import BrokenVideo
+from deepface.server.batching import current_call
 from deepface.server.failures import PictureRefused, TooMuch
 from deepface.server.settings import Settings
 
@@ -125,12 +134,23 @@ class PictureReader:
                     f"{field} is a URL, and this server fetches none: send the picture itself, or "
                     "start the server with --urls"
                 )
+            return self._fetched(text)
         else:
             return self._path(text, field)
         opened = read_item(text, item_name(text))
         assert isinstance(opened, Encoded)
         self._check_bytes(len(opened.data), opened.name)
         return opened
+
+    def _fetched(self, url: str) -> Encoded:
+        """What a URL gives, in the time that its request has left."""
+        call = current_call.get()
+        try:
+            data = fetch(url, call.left(), self.settings.max_file)
+        except ImageFetchError:
+            call.left()  # there may be none: the deadline is the reason
+            raise
+        return Encoded.open(data, item_name(url))
 
     def _path(self, text: str, field: str) -> Encoded:
         """A file below the root folder. What lies elsewhere is refused whether it exists or not."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import cv2
@@ -21,7 +21,7 @@ from deepface.pipeline.verification import verify
 from deepface.search.database.base import Database
 from deepface.search.database.registry import DEFAULT, known_databases, open_database
 from deepface.server import parameters as p
-from deepface.server.batching import Batcher, Call, SharedPipeline, current_call
+from deepface.server.batching import Batcher, Call, DeadlineExceeded, SharedPipeline, current_call
 from deepface.server.database_pool import ConnectionPool
 from deepface.server.failures import Refused, TooMuch, item_error
 from deepface.server.metrics import Metrics
@@ -53,7 +53,8 @@ class Service:
             settings.database_connections,
         )
         self._galleries: dict[Any, GallerySearch] = {}
-        self._opening = threading.Lock()
+        self._opening = {name: threading.Lock() for name in settings.galleries}
+        self._guard = threading.Lock()
         #: Why the server cannot work yet; empty when it can.
         self.waits_for = "its models are being built"
         self._tell_ready: list[Callable[[], object]] = []
@@ -292,14 +293,27 @@ class Service:
         self, name: str, pipeline: SharedPipeline, query: Query, refresh: bool
     ) -> GallerySearch:
         key = (name, pipeline, query)
-        with self._opening:
-            search = self._galleries.pop(key, None)
+        with _held_in_time(self._opening[name]):  # others may be at it, for as long as it is new
+            with self._guard:
+                search = self._galleries.pop(key, None)
             if search is None or refresh:
                 search = GallerySearch(pipeline, self.settings.galleries[name], query, silent=True)
-            self._galleries[key] = search  # the latest used last
-            while len(self._galleries) > _GALLERIES:
-                del self._galleries[next(iter(self._galleries))]
+            with self._guard:
+                self._galleries[key] = search  # the latest used last
+                while len(self._galleries) > _GALLERIES:
+                    del self._galleries[next(iter(self._galleries))]
         return search
+
+
+@contextmanager
+def _held_in_time(lock: threading.Lock) -> Iterator[None]:
+    """Hold a lock for which the present request waits no longer than it has time."""
+    if not lock.acquire(timeout=min(current_call.get().left(), threading.TIMEOUT_MAX)):
+        raise DeadlineExceeded("the gallery was not free in time")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _look_ahead(pipeline: SharedPipeline, *images: Any) -> None:

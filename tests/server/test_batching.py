@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import cv2
@@ -15,6 +17,8 @@ import pytest
 
 from deepface.errors import DeepFaceError, FaceNotDetected, UnimplementedError
 from deepface.pipeline import FacePipeline
+from deepface.server import batching
+from deepface.server.app import create_app
 from deepface.server.batching import (
     Batcher,
     BatchReport,
@@ -25,7 +29,9 @@ from deepface.server.batching import (
     ShuttingDown,
     current_call,
 )
+from deepface.server.settings import Settings
 from tests.data import WEIGHTS, package_pictures, read
+from tests.interleaved import at_once
 from tests.stand_ins import ColorModel, cached
 
 GREY = np.full((60, 80, 3), 128, np.uint8)
@@ -358,3 +364,30 @@ def _plain(result: Any) -> Any:
         {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in face.items()}
         for face in result
     ]
+
+
+def _take_turn(turns: Sequence[Callable[[], object]], number: int) -> None:
+    turns[number]()
+
+
+def test_an_expired_picture_whose_caller_leaves_at_that_moment_ends_no_worker() -> None:
+    """Both happen to a picture at the end of its time, in two threads."""
+    for _ in range(40):
+        made = Batcher()
+        call = Call(made, 0)
+        with made._changed:  # no worker takes it before both are there
+            (left,) = call.submit(FacePipeline("skip"), [GREY])
+            (item,) = made._queues.popitem()[1]
+        turns = (item.claim, call.cancel)
+        at_once(partial(_take_turn, turns), batching, threads=2, steps=True)
+        assert left.done()
+        made.close(5)
+
+
+def test_what_is_made_and_not_used_has_no_threads(tmp_path: Path) -> None:
+    """They would stay behind where the process forks, as ``gunicorn --preload`` does."""
+    before = threading.enumerate()
+    settings = Settings.load(galleries=f"people={tmp_path}", database_type="sqlite")
+    app = create_app(settings)
+    assert threading.enumerate() == before
+    app.state.service.close()

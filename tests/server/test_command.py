@@ -184,6 +184,36 @@ def test_calls_of_grpc_under_way_are_answered_after_sigterm(tmp_path: Path) -> N
         assert started.returncode == -signal.SIGTERM
 
 
+def test_a_server_that_stops_takes_nothing_new_by_either_protocol(tmp_path: Path) -> None:
+    """REST and gRPC finish what is under way at the same time, not one after the other."""
+    grpc = pytest.importorskip("grpc")
+    messages = pytest.importorskip("deepface.server.grpc.messages")
+    port, grpc_port = free_port(), free_port()
+    command = [sys.executable, "-m", "tests.cli.slow", "serve", "--grpc-port", str(grpc_port)]
+    patient = {f"DEEPFACE_SERVER_{name}": "120" for name in ("BODY_TIMEOUT", "DRAIN")}
+    with process(command, DEEPFACE_SERVER_PORT=str(port), **patient) as started:
+        until_ready(f"http://127.0.0.1:{port}", started)
+        head = b"POST /represent HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=60) as slow,
+            grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
+        ):
+            ask = messages.DeepFaceServiceStub(channel).Represent
+            slow.sendall(head + b"{")
+            with pytest.raises(grpc.RpcError) as refused:
+                ask(messages.RepresentRequest(), timeout=60)
+            assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # it has no picture
+            started.send_signal(signal.SIGTERM)
+            while refused.value.code() is not grpc.StatusCode.UNAVAILABLE:
+                with pytest.raises(grpc.RpcError) as refused:
+                    ask(messages.RepresentRequest(), timeout=2)  # one that meets the end may hang
+            assert started.poll() is None
+            slow.sendall(b"}")
+            assert slow.recv(1000).startswith(b"HTTP/1.1 400")
+        started.communicate(timeout=60)
+        assert started.returncode == -signal.SIGTERM
+
+
 def test_what_was_answered_before_a_kill_is_stored_and_nothing_is_damaged(tmp_path: Path) -> None:
     port, file = free_port(), tmp_path / "faces.db"
     options: dict[str, Any] = {"model_name": "SFace", "detector_backend": "skip"}

@@ -14,6 +14,7 @@ import time
 import zlib
 from collections.abc import Iterator
 from functools import partial
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ from fastapi.testclient import TestClient
 
 from deepface.pipeline import FacePipeline
 from deepface.server.batching import Batcher, Call, Overloaded
+from deepface.server.connections import PatientProtocol
 from deepface.server.failures import refusal
+from tests.images.test_fetch import Server as Site
 from tests.server.conftest import client_of, get, live, post
 from tests.server.test_batching import Gate, waiting_for
 from tests.stand_ins import cached
@@ -51,6 +54,13 @@ def gate() -> Iterator[Gate]:
     with cached("facial_recognition", "colors", model):
         yield model
         model.permits.release(10_000)
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    running = Site()
+    yield running
+    running.close()
 
 
 def picture(level: int = 100) -> bytes:
@@ -121,6 +131,37 @@ def test_all_bodies_share_one_budget() -> None:
             assert client.post("/represent", content=b" " * 900).status_code == 400
 
 
+def sent(url: str, **more: str) -> socket.socket:
+    """A connection over which a picture was sent, whose answer is to come."""
+    asked = httpx.Request("POST", url, files={"img": picture()}, data=SKIP | more)
+    content = asked.read()
+    head = (
+        f"POST /represent HTTP/1.1\r\nHost: x\r\nContent-Type: {asked.headers['content-type']}\r\n"
+        f"Content-Length: {len(content)}\r\n\r\n"
+    )
+    connection = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])))
+    connection.sendall(head.encode() + content)
+    return connection
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+@pytest.mark.parametrize("limit", [{"max_bodies": 3000}, {"max_requests": 1}], ids=str)
+def test_a_request_has_its_body_and_its_place_until_its_work_is_done(
+    gate: Gate, limit: dict[str, Any], leaves: bool
+) -> None:
+    """Whether it waits for its batch or is in it, and whether its caller is still there."""
+    with live(**limit) as (url, _):
+        ask = partial(post, f"{url}/represent", data=SKIP, timeout=60)
+        with sent(url, padding="x" * 2000) as connection:
+            assert gate.entered.acquire(timeout=60)
+            if leaves:
+                connection.close()
+                time.sleep(0.2)
+            assert [ask(files={"img": picture()}).status_code for _ in range(3)] == [429] * 3
+            gate.permits.release(1000)
+            waiting_for(lambda: ask(files={"img": picture()}).status_code == 200)
+
+
 def test_overload_is_refused_before_the_body_is_read(gate: Gate) -> None:
     with live(max_queue=3, max_wait_ms=0) as (url, service), gate.callers(8) as pool:
         ask = partial(post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60)
@@ -184,16 +225,8 @@ def test_pictures_of_callers_who_hang_up_are_not_computed(gate: Gate) -> None:
             post, f"{url}/represent", files={"img": picture()}, data=SKIP, timeout=60
         )
         assert gate.entered.acquire(timeout=60)
-        body = httpx.Request("POST", url, files={"img": picture()}, data=SKIP)
         for count in (1, 2, 3):
-            with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as caller:
-                content = body.read()
-                head = (
-                    "POST /represent HTTP/1.1\r\nHost: x\r\n"
-                    f"Content-Type: {body.headers['content-type']}\r\n"
-                    f"Content-Length: {len(content)}\r\n\r\n"
-                )
-                caller.sendall(head.encode() + content)
+            with sent(url):
                 waiting_for(lambda count=count: len(service.batcher) == count)
         waiting_for(lambda: has_room(service.batcher, 3))
         gate.permits.release(1000)
@@ -236,6 +269,113 @@ def test_slow_heads_and_slow_bodies_are_cut_off() -> None:
         assert answer_to(head) == b""
         slow = head + b"Content-Length: 100\r\n\r\n{"
         assert any(answer_to(slow).startswith(b"HTTP/1.1 408") for _ in range(20))
+
+
+def large_answer(url: str) -> socket.socket:
+    """A connection with little room, whose answer of 10 MB is to come."""
+    noise = np.random.default_rng(0).integers(0, 255, (1600, 1600, 3), np.uint8)
+    files = {"img": cv2.imencode(".bmp", noise)[1].tobytes()}
+    fields = {"detector_backend": "skip", "faces": "png"}
+    asked = httpx.Request("POST", f"{url}/extract_faces", files=files, data=fields)
+    content = asked.read()
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+    connection.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+    head = (
+        f"POST /extract_faces HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Content-Type: {asked.headers['content-type']}\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    connection.sendall(head.encode() + content)
+    return connection
+
+
+def test_who_takes_nothing_of_an_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    lost: list[PatientProtocol] = []
+    ending = PatientProtocol.connection_lost
+
+    def end(connection: PatientProtocol, reason: Exception | None) -> None:
+        lost.append(connection)
+        ending(connection, reason)
+
+    monkeypatch.setattr(PatientProtocol, "connection_lost", end)
+    with live(body_timeout=2) as (url, _), large_answer(url):
+        waiting_for(lambda: lost)
+
+
+def test_who_takes_an_answer_slowly_gets_it_all() -> None:
+    with live(body_timeout=3) as (url, _), large_answer(url) as connection:
+        taken = bytearray()
+        while piece := connection.recv(1 << 16):
+            taken += piece
+            time.sleep(0.01)  # longer than that limit in all
+        head, _, content = bytes(taken).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200") and len(json.loads(content)["results"]) == 1
+
+
+def dripping(handler: BaseHTTPRequestHandler) -> None:
+    """A picture that never ends, and comes slowly."""
+    handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n\xff\xd8")
+    for _ in range(1200):
+        time.sleep(0.05)
+        handler.wfile.write(b"x")
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_urls_have_no_more_time_than_their_request(
+    site: Site, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setenv("DEEPFACE_ALLOW_PRIVATE_URLS", "1")
+    site.answers["/slow"] = dripping
+    urls = [site.url("/slow")] * count
+    with client_of(urls=True) as client:
+        answer = client.post(
+            "/extract_faces", json={"img": urls, "on_error": "yield"},
+            headers={"X-Request-Timeout": "0.3"},
+        )  # fmt: skip
+    assert answer.status_code == 504
+    assert len(site.requests) == 1  # what comes after the end is not asked for
+
+
+def test_urls_give_no_more_bytes_than_files_may_have(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPFACE_ALLOW_PRIVATE_URLS", "1")
+    count = 0
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        nonlocal count
+        handler.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
+        while count < 200 << 20:
+            count += handler.wfile.write(b"\0" * (1 << 16))
+
+    site.answers["/x"] = endless
+    with client_of(urls=True, max_file=1 << 20) as client:
+        answer = client.post("/extract_faces", json={"img": site.url("/x")})
+    assert answer.status_code == 413
+    assert count < 50 << 20
+
+
+def test_nobody_waits_for_a_gallery_longer_than_he_has_time(gate: Gate, tmp_path: Path) -> None:
+    for name in ("large", "small"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").write_bytes(picture())
+    galleries = ",".join(f"{name}={tmp_path / name}" for name in ("large", "small"))
+    with live(galleries=galleries) as (url, _), gate.callers(4) as pool:
+
+        def ask(gallery: str, seconds: str) -> int:
+            fields = {**SKIP, "gallery": gallery, "threshold": "0.5"}
+            headers = {"X-Request-Timeout": seconds}
+            return post(
+                f"{url}/find", files={"img": picture()}, data=fields, headers=headers, timeout=60
+            ).status_code
+
+        first = pool.submit(ask, "large", "60")
+        assert gate.entered.acquire(timeout=60)  # it embeds the gallery
+        assert ask("large", "0.1") == 504
+        other = pool.submit(ask, "small", "60")
+        assert gate.entered.acquire(timeout=60)
+        gate.permits.release(1000)
+        assert (first.result(), other.result()) == (200, 200)
 
 
 def test_a_connection_may_wait_between_its_requests() -> None:
