@@ -80,8 +80,9 @@ def test_every_way_in_agrees(kind: str, options: dict[str, Any], mode: str, tmp_
     for orientation, turn in UPRIGHT.items():
         try:
             content = written(orientation, kind, mode, **options)
+            PIL.Image.open(io.BytesIO(content)).load()  # Pillow 11.3 reads not all that it writes
         except (OSError, ValueError):
-            pytest.skip(f"Pillow writes no {mode} into {kind}")
+            pytest.skip(f"Pillow writes, or reads, no {mode} in {kind}")
         except RuntimeError:  # libtiff writes no orientation of 0
             assert (kind, orientation) == ("TIFF", 0)
             continue
