@@ -12,7 +12,7 @@ import torch
 
 from deepface.detection.boxes import Suppression
 from deepface.detection.cards.ssd import CARD
-from deepface.detection.ssd import SsdDetector, SsdNet, detections, read_caffe
+from deepface.detection.ssd import Description, SsdDetector, SsdNet, detections, read_caffe
 from deepface.errors import WeightsError
 from deepface.types import FacialAreaRegion, Image
 from tests.data import carried, home_with, package_pictures, read, weight
@@ -33,13 +33,10 @@ def files(request: pytest.FixtureRequest) -> tuple[Path, Path]:
 def detector(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> SsdDetector:
     folder = tmp_path_factory.mktemp("home") / ".deepface" / "weights"
     folder.mkdir(parents=True)
-    (folder / FILE).symlink_to(files[0])
+    for name, file in zip((FILE, DESCRIPTION), files, strict=True):
+        (folder / name).symlink_to(file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DEEPFACE_HOME", str(folder.parents[1]))
-        if files == (carried(FILE), carried(DESCRIPTION)):  # nothing else is needed
-            patch.delenv("DEEPFACE_ALLOW_UNKNOWN_WEIGHTS")
-        else:
-            (folder / DESCRIPTION).symlink_to(files[1])
         return SsdDetector("cpu")
 
 
@@ -133,6 +130,15 @@ def test_damaged_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         WeightsError, match=rf"{FILE}.*Caffe model.*deepface models download {FILE}"
     ):
         SsdDetector("cpu")
+
+
+@pytest.mark.parametrize("names", [(FILE,), (FILE, DESCRIPTION)])
+def test_the_published_file_needs_no_description(names: tuple[str, ...], tmp_path: Path) -> None:
+    """It is known by its hash, and what is published with it is built in."""
+    with home_with(tmp_path, *names, known=True):
+        detector = SsdDetector("cpu")
+        assert Description.beside_weights() == Description()
+    assert len(detector.priors) == 8892
 
 
 @pytest.mark.parametrize("text", ["", 'layer {\n  name: "conv8_2_h"\n', "\xff"])

