@@ -252,14 +252,14 @@ class _PickyDetector(Detector):
 
 
 class _Width(int):
-    """A width that nobody can calculate with."""
+    """A width that nobody can make a whole number of."""
 
     def __new__(cls, failure: Callable[[], Exception]) -> _Width:
         width = super().__new__(cls, 9)
         width.failure = failure  # type: ignore[attr-defined]
         return width
 
-    def __radd__(self, other: Any) -> Any:
+    def __int__(self) -> int:
         raise self.failure()  # type: ignore[attr-defined]
 
 

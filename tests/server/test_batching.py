@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,6 @@ import pytest
 
 from deepface.errors import DeepFaceError, FaceNotDetected, UnimplementedError
 from deepface.pipeline import FacePipeline
-from deepface.server import batching
 from deepface.server.app import create_app
 from deepface.server.batching import (
     Batcher,
@@ -31,7 +30,6 @@ from deepface.server.batching import (
 )
 from deepface.server.settings import Settings
 from tests.data import WEIGHTS, package_pictures, read
-from tests.interleaved import at_once
 from tests.stand_ins import ColorModel, cached
 
 GREY = np.full((60, 80, 3), 128, np.uint8)
@@ -366,22 +364,22 @@ def _plain(result: Any) -> Any:
     ]
 
 
-def _take_turn(turns: Sequence[Callable[[], object]], number: int) -> None:
-    turns[number]()
-
-
 def test_an_expired_picture_whose_caller_leaves_at_that_moment_ends_no_worker() -> None:
     """Both happen to a picture at the end of its time, in two threads."""
-    for _ in range(40):
-        made = Batcher()
-        call = Call(made, 0)
-        with made._changed:  # no worker takes it before both are there
-            (left,) = call.submit(FacePipeline("skip"), [GREY])
-            (item,) = made._queues.popitem()[1]
-        turns = (item.claim, call.cancel)
-        at_once(partial(_take_turn, turns), batching, threads=2, steps=True)
-        assert left.done()
-        made.close(5)
+    batcher, kind = Batcher(), FacePipeline("skip")
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        left = []
+        for _ in range(40_000):
+            call = Call(batcher, 0)
+            left += call.submit(kind, [GREY])
+            call.cancel()
+        assert not wait(left, timeout=30).not_done
+    finally:
+        sys.setswitchinterval(interval)
+    assert ask(batcher, GREY, seconds=30, detector_backend="skip")
+    batcher.close(5)
 
 
 def test_what_is_made_and_not_used_has_no_threads(tmp_path: Path) -> None:
