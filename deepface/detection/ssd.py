@@ -59,26 +59,20 @@ class _Map(NamedTuple):
     """
 
     name: str
-    channels: int
     cells: int
     stride: int
     smallest: int
     largest: int
     ratios: tuple[int, ...]
 
-    @property
-    def priors(self) -> int:
-        """How many a cell has."""
-        return 2 + 2 * len(self.ratios)
-
 
 _MAPS = (
-    _Map("conv4_3_norm", 128, 38, 8, 30, 60, (2,)),
-    _Map("fc7", 256, 19, 16, 60, 111, (2, 3)),
-    _Map("conv6_2", 256, 10, 32, 111, 162, (2, 3)),
-    _Map("conv7_2", 128, 5, 64, 162, 213, (2, 3)),
-    _Map("conv8_2", 128, 3, 100, 213, 264, (2,)),
-    _Map("conv9_2", 128, 1, 300, 264, 315, (2,)),
+    _Map("conv4_3_norm", 38, 8, 30, 60, (2,)),
+    _Map("fc7", 19, 16, 60, 111, (2, 3)),
+    _Map("conv6_2", 10, 32, 111, 162, (2, 3)),
+    _Map("conv7_2", 5, 64, 162, 213, (2, 3)),
+    _Map("conv8_2", 3, 100, 213, 264, (2,)),
+    _Map("conv9_2", 1, 300, 264, 315, (2,)),
 )
 
 
